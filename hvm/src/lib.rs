@@ -1,1 +1,24 @@
-//! Work in progress.
+//! HVM: the one layer over VT-x and AMD-V.
+//!
+//! Nothing above this crate knows the vendor. It guarantees to `kernel` and the device crates: one register model
+//! ([`regs`]), one set of exits ([`exit`]), one event-injection state machine ([`event`]), one instruction emulator
+//! ([`emulate`]), one CPUID map ([`cpuid`]), and the traits by which devices and back ends meet ([`device`], [`pci`],
+//! [`backend`]). The vendor crates implement [`vcpu::Vcpu`].
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod apic;
+pub mod backend;
+pub mod device;
+pub mod pci;
+pub mod regs;
+pub mod time;
+pub mod width;
+
+pub use guest_mem::{Gpa, Gva, Hpa};
+pub use time::Instant;
+pub use width::Width;

@@ -1,0 +1,99 @@
+//! Back ends: what stands behind a device on the host's side.
+
+use alloc::boxed::Box;
+use core::convert::Infallible;
+use guest_mem::{Gpa, GuestMemory};
+
+/// A byte stream in both directions that never blocks: `embedded-io` with its readiness traits. A reader asks
+/// `read_ready` first, a writer `write_ready`.
+pub trait Bytes:
+    embedded_io::Read<Error = Infallible>
+    + embedded_io::Write<Error = Infallible>
+    + embedded_io::ReadReady
+    + embedded_io::WriteReady
+    + Send
+{
+}
+
+impl<T> Bytes for T where
+    T: embedded_io::Read<Error = Infallible>
+        + embedded_io::Write<Error = Infallible>
+        + embedded_io::ReadReady
+        + embedded_io::WriteReady
+        + Send
+{
+}
+
+/// A byte stream of any make.
+pub type BoxedBytes = Box<dyn Bytes>;
+
+/// Random numbers from the host.
+pub trait Entropy: Send {
+    /// Fills `into` with unpredictable bytes; returns how many (may be 0 for now, never more than asked).
+    fn fill(&mut self, into: &mut [u8]) -> usize;
+}
+
+/// Which way a disk transfer goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transfer {
+    /// Medium to guest memory.
+    Read,
+    /// Guest memory to medium.
+    Write,
+}
+
+/// Why a disk request failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlockError {
+    /// Past the end of the medium.
+    OutOfRange,
+    /// A write to a read-only medium.
+    ReadOnly,
+    /// The guest named memory that is not RAM.
+    BadMemory,
+    /// The medium failed.
+    Medium,
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Submitted {
+    /// Finished within the call.
+    Done(Result<(), BlockError>),
+    /// Will come out of [`Block::completed`] with the caller's token.
+    Pending,
+}
+
+/// A piece of guest memory in a scatter/gather list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// First byte.
+    pub gpa: Gpa,
+    /// Length in bytes.
+    pub bytes: u32,
+}
+
+/// Bytes in a sector, everywhere.
+pub const SECTOR_BYTES: u64 = 512;
+
+/// A disk.
+pub trait Block: Send {
+    /// Capacity in sectors of 512 bytes.
+    fn sectors(&self) -> u64;
+    /// True if writes are refused.
+    fn read_only(&self) -> bool;
+    /// Moves whole sectors from `sector` on between the medium and `segments` (their sum is a multiple of 512).
+    /// `token` comes back in [`Block::completed`] when the answer is [`Submitted::Pending`].
+    fn transfer(
+        &mut self,
+        direction: Transfer,
+        sector: u64,
+        segments: &[Segment],
+        memory: &GuestMemory,
+        token: u64,
+    ) -> Submitted;
+    /// Makes all finished writes durable.
+    fn flush(&mut self, token: u64) -> Submitted;
+    /// The next finished request, if any.
+    fn completed(&mut self) -> Option<(u64, Result<(), BlockError>)>;
+}
