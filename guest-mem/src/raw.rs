@@ -65,15 +65,6 @@ pub unsafe fn fill(to: *mut u8, bytes: usize, value: u8) {
     unsafe { ptr::write_bytes(to, value, bytes) }
 }
 
-/// Moves guest memory to guest memory; the ranges may overlap.
-///
-/// # Safety
-/// As [`copy_in`] and [`copy_out`] for the two ranges.
-pub unsafe fn copy_within(from: *const u8, to: *mut u8, bytes: usize) {
-    // SAFETY: the caller vouches for both ranges; `copy` allows overlap.
-    unsafe { ptr::copy(from, to, bytes) }
-}
-
 /// LOCK CMPXCHG on a naturally aligned dword. `Err` holds what was found.
 ///
 /// # Safety
