@@ -14,9 +14,15 @@ extern crate std;
 pub mod apic;
 pub mod backend;
 pub mod device;
+pub mod event;
+pub mod exit;
+pub mod msix;
 pub mod pci;
+pub mod pci_config;
 pub mod regs;
 pub mod time;
+pub mod vcpu;
+pub mod walk;
 pub mod width;
 
 pub use guest_mem::{Gpa, Gva, Hpa};
