@@ -1,1 +1,15 @@
-//! Work in progress.
+//! Everything that runs Monovisor in an emulator: machines, engines, ways to boot, guests, test bodies and the bench.
+//!
+//! One test body serves every [`engine`] and every [`loader`]: it talks to a [`console::Console`] and does not know what
+//! lies beneath. The crate runs on the developer's machine and calls Debian's own tools; it needs no root.
+#![forbid(unsafe_code)]
+
+pub mod bundle;
+pub mod command;
+pub mod cpio;
+pub mod debian;
+pub mod engine;
+pub mod initramfs;
+pub mod loader;
+pub mod machine;
+pub mod tree;

@@ -1,2 +1,35 @@
-//! Work in progress.
-fn main() {}
+//! `cargo xtask …`: the project's commands. `run` and `test` are the two to know.
+#![forbid(unsafe_code)]
+
+mod compile;
+mod host;
+mod image;
+mod run;
+
+use clap::{Parser, Subcommand};
+
+/// Builds, runs and checks Monovisor.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", version)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Boot Monovisor with a guest in QEMU and hand its serial console to this terminal
+    Run(run::Options),
+    /// Build the bootable file, target/monovisor/monovisor
+    Build,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().task {
+        Task::Run(options) => run::run(&options),
+        Task::Build => {
+            host::prepare(host::Need::Toolchain)?;
+            compile::image().map(drop)
+        }
+    }
+}

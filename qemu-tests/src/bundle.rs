@@ -1,0 +1,173 @@
+//! Appliance bundles for the emulator: the guest's files and its `monovisor.toml` in one cpio archive.
+
+use crate::cpio::Archive;
+use crate::debian::Kernel;
+use crate::loader::Payload;
+use crate::{command, initramfs, tree};
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A guest: its files on this machine and its settings.
+#[derive(Clone, Debug)]
+pub struct Guest {
+    /// The guest's kernel, a bzImage.
+    pub kernel: PathBuf,
+    /// Its initramfs.
+    pub ramdisk: Option<PathBuf>,
+    /// Its command line.
+    pub cmdline: String,
+    /// Raw images, in the order of the guest's drives.
+    pub disks: Vec<PathBuf>,
+    /// Guest memory.
+    pub memory_mib: u32,
+    /// Guest CPUs.
+    pub vcpus: u32,
+    /// Further lines of `monovisor.toml`, as they are.
+    pub settings: String,
+}
+
+impl Guest {
+    /// A guest that is only a kernel.
+    pub fn new(kernel: PathBuf) -> Self {
+        Self {
+            kernel,
+            ramdisk: None,
+            cmdline: "console=ttyS0".to_owned(),
+            disks: Vec::new(),
+            memory_mib: 256,
+            vcpus: 1,
+            settings: String::new(),
+        }
+    }
+
+    /// Debian's packaged kernel, the busybox initramfs and a small ext2 disk, built under `target/guests`.
+    pub fn debian() -> Result<Self> {
+        let kernel = Kernel::fetch()?;
+        let store = tree::guests();
+        let ramdisk = store.join("initrd.cpio");
+        fs::write(&ramdisk, initramfs::build(&kernel)?)
+            .with_context(|| format!("cannot write {}", ramdisk.display()))?;
+        let disk = store.join("disk.img");
+        ext2(&disk)?;
+        Ok(Self {
+            ramdisk: Some(ramdisk),
+            disks: vec![disk],
+            ..Self::new(kernel.image())
+        })
+    }
+
+    /// What a loader loads where the guest runs without a hypervisor.
+    pub fn payload(&self) -> Payload {
+        Payload {
+            kernel: self.kernel.clone(),
+            initrd: self.ramdisk.clone(),
+            append: self.cmdline.clone(),
+        }
+    }
+
+    /// QEMU's arguments for the devices that Monovisor would give this guest. Writes to disks are dropped at the end, as
+    /// a RAM disk's are.
+    pub fn devices(&self) -> Vec<String> {
+        let mut arguments = Vec::new();
+        for disk in &self.disks {
+            arguments.push("-drive".to_owned());
+            arguments.push(format!(
+                "file={},format=raw,if=virtio,snapshot=on",
+                disk.display()
+            ));
+        }
+        let others = [
+            "virtio-rng-pci",
+            "virtio-serial-pci",
+            "virtconsole,chardev=hvc0",
+        ];
+        arguments.extend(["-chardev", "null,id=hvc0"].map(str::to_owned));
+        arguments.extend(
+            others
+                .iter()
+                .flat_map(|device| ["-device".to_owned(), (*device).to_owned()]),
+        );
+        arguments
+    }
+
+    /// The configuration file, in xl.cfg's keys.
+    pub fn config(&self) -> String {
+        let mut text = format!(
+            "name = \"guest\"\nmemory = {}\nvcpus = {}\nkernel = \"kernel\"\n",
+            self.memory_mib, self.vcpus
+        );
+        if self.ramdisk.is_some() {
+            text.push_str("ramdisk = \"ramdisk\"\n");
+        }
+        text.push_str(&format!("cmdline = {}\n", toml_string(&self.cmdline)));
+        let disks: Vec<_> = (0..self.disks.len())
+            .map(|index| toml_string(&disk_spec(index)))
+            .collect();
+        if !disks.is_empty() {
+            text.push_str(&format!("disk = [{}]\n", disks.join(", ")));
+        }
+        text.push_str(&self.settings);
+        text
+    }
+
+    /// Packs the bundle into the file `to`.
+    pub fn pack(&self, to: &Path) -> Result<()> {
+        let mut archive = Archive::default();
+        archive.file("monovisor.toml", 0o644, self.config().as_bytes());
+        add(&mut archive, "kernel", &self.kernel)?;
+        if let Some(ramdisk) = &self.ramdisk {
+            add(&mut archive, "ramdisk", ramdisk)?;
+        }
+        for (index, disk) in self.disks.iter().enumerate() {
+            add(&mut archive, &disk_name(index), disk)?;
+        }
+        fs::write(to, archive.finish()).with_context(|| format!("cannot write {}", to.display()))
+    }
+}
+
+fn add(archive: &mut Archive, name: &str, path: &Path) -> Result<()> {
+    let content = fs::read(path)
+        .with_context(|| format!("cannot read the guest's {name}, {}", path.display()))?;
+    archive.file(name, 0o644, &content);
+    Ok(())
+}
+
+fn disk_name(index: usize) -> String {
+    format!("disk{index}")
+}
+
+/// xl-disk-configuration(5): target, format, virtual device, access.
+fn disk_spec(index: usize) -> String {
+    let letter = char::from(b'a' + (index % 26) as u8);
+    format!("{},raw,xvd{letter},rw", disk_name(index))
+}
+
+fn toml_string(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// A 4 MiB ext2 file system, the same bytes every time.
+fn ext2(path: &Path) -> Result<()> {
+    if path.is_file() {
+        return Ok(());
+    }
+    let mut make = Command::new("mke2fs");
+    make.args([
+        "-q",
+        "-F",
+        "-t",
+        "ext2",
+        "-m",
+        "0",
+        "-L",
+        "guest",
+        "-U",
+        "6d6f6e6f-7669-736f-7220-677565737400",
+    ]);
+    make.arg(path)
+        .arg("4M")
+        .env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin");
+    command::output(&mut make).map(drop)
+}

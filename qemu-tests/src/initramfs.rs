@@ -1,0 +1,107 @@
+//! The default guest's initramfs: Debian's static busybox as init, the virtio modules of the packaged kernel, a shell.
+
+use crate::cpio::Archive;
+use crate::debian::Kernel;
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+const BUSYBOX: &str = "/bin/busybox";
+/// What the guest loads at start; their dependencies come along.
+const MODULES: [&str; 4] = ["virtio_pci", "virtio_blk", "virtio_console", "virtio_rng"];
+
+const INITTAB: &str = "\
+::sysinit:/etc/rc
+ttyS0::respawn:-/bin/sh
+::ctrlaltdel:/bin/reboot
+::shutdown:/bin/umount -a -r
+";
+
+const RC: &str = r#"#!/bin/sh
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+mount -t tmpfs tmpfs /tmp
+for module in $(cat /lib/modules/order); do insmod /lib/modules/$module; done
+hostname guest
+[ -b /dev/vda ] && disk-check
+echo "guest: $(uname -sr) is up, $(nproc) CPU, $(free -m | awk '/^Mem/ { print $2 }') MiB; this is a shell"
+"#;
+
+const PROFILE: &str = "export PS1='\\w # ' HOME=/root PATH=/bin\ncd /root\n";
+
+/// Mounts the RAM disk, writes a MiB, mounts it anew (so that the page cache is gone) and reads it back.
+const DISK_CHECK: &str = r#"#!/bin/sh
+fail() { echo "disk: FAILED: $1"; exit 1; }
+mount -t ext2 /dev/vda /mnt || fail "cannot mount /dev/vda"
+dd if=/dev/urandom of=/tmp/sample bs=64k count=16 2>/dev/null
+cp /tmp/sample /mnt/sample && umount /mnt || fail "cannot write"
+echo 3 >/proc/sys/vm/drop_caches
+mount -t ext2 /dev/vda /mnt || fail "cannot mount /dev/vda again"
+cmp /tmp/sample /mnt/sample || fail "read back something else"
+rm /mnt/sample /tmp/sample
+umount /mnt
+echo "disk: $(($(cat /sys/block/vda/size) / 2048)) MiB, wrote 1 MiB and read it back"
+"#;
+
+/// Builds the archive for `kernel`.
+pub fn build(kernel: &Kernel) -> Result<Vec<u8>> {
+    let mut archive = Archive::default();
+    for name in [
+        "bin",
+        "dev",
+        "etc",
+        "lib",
+        "lib/modules",
+        "mnt",
+        "proc",
+        "root",
+        "sys",
+        "tmp",
+    ] {
+        archive.directory(name);
+    }
+    archive
+        .device("dev/console", (5, 1))
+        .device("dev/null", (1, 3));
+    archive.file("etc/inittab", 0o644, INITTAB.as_bytes());
+    archive.file("etc/rc", 0o755, RC.as_bytes());
+    archive.file("etc/profile", 0o644, PROFILE.as_bytes());
+    archive.file("bin/disk-check", 0o755, DISK_CHECK.as_bytes());
+    busybox(&mut archive)?;
+    modules(&mut archive, kernel)?;
+    Ok(archive.finish())
+}
+
+fn busybox(archive: &mut Archive) -> Result<()> {
+    let binary = fs::read(BUSYBOX)
+        .with_context(|| format!("cannot read {BUSYBOX} (package busybox-static)"))?;
+    archive.file("bin/busybox", 0o755, &binary);
+    let applets = crate::command::output(Command::new(BUSYBOX).arg("--list"))?;
+    for applet in applets.lines().filter(|&applet| applet != "busybox") {
+        archive.symlink(&format!("bin/{applet}"), "busybox");
+    }
+    archive.symlink("init", "bin/busybox");
+    Ok(())
+}
+
+fn modules(archive: &mut Archive, kernel: &Kernel) -> Result<()> {
+    let mut order = String::new();
+    for path in kernel.modules(&MODULES)? {
+        let name = file_name(&path);
+        let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        archive.file(&format!("lib/modules/{name}"), 0o644, &bytes);
+        order.push_str(&name);
+        order.push('\n');
+    }
+    archive.file("lib/modules/order", 0o644, order.as_bytes());
+    Ok(())
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}

@@ -1,0 +1,30 @@
+//! Where things lie in the source tree and in its `target` directory.
+
+use std::path::{Path, PathBuf};
+
+/// The workspace's root directory.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("this crate lies one level below the workspace root")
+}
+
+/// Where finished artifacts go: the image, the kernel's ELF, bundles and logs of `cargo xtask run`.
+pub fn artifacts() -> PathBuf {
+    root().join("target/monovisor")
+}
+
+/// The bootable file.
+pub fn image() -> PathBuf {
+    artifacts().join("monovisor")
+}
+
+/// Where fetched packages and built guests are kept between runs.
+pub fn guests() -> PathBuf {
+    root().join("target/guests")
+}
+
+/// Where each end-to-end test keeps its logs.
+pub fn e2e() -> PathBuf {
+    root().join("target/e2e")
+}

@@ -1,0 +1,217 @@
+//! `cargo xtask run`: one boot of Monovisor, its console on this terminal.
+
+use crate::{compile, host};
+use anyhow::{Context, Result, bail};
+use qemu_tests::bundle::Guest;
+use qemu_tests::engine::{self, Engine, Subject};
+use qemu_tests::loader::{Firmware, Loader, Payload};
+use qemu_tests::machine::{Machine, Serial};
+use qemu_tests::{command, tree};
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// What the machine has beyond the guest's memory.
+const HYPERVISOR_MIB: u32 = 64;
+
+/// The guest, and what it runs on.
+#[derive(clap::Args)]
+pub struct Options {
+    /// The guest's kernel, a bzImage [default: Debian's packaged cloud kernel]
+    #[arg(long, value_name = "FILE")]
+    kernel: Option<PathBuf>,
+    /// The guest's initramfs [default: busybox, unless --kernel is given]
+    #[arg(long, value_name = "FILE")]
+    initrd: Option<PathBuf>,
+    /// The guest's kernel command line [default: console=ttyS0]
+    #[arg(long, value_name = "TEXT")]
+    append: Option<String>,
+    /// A raw disk image, copied into memory at boot; may be repeated
+    #[arg(long, value_name = "FILE")]
+    disk: Vec<PathBuf>,
+    /// The guest's memory
+    #[arg(long, value_name = "MIB")]
+    memory: Option<u32>,
+    /// The guest's CPUs
+    #[arg(long, value_name = "N")]
+    vcpus: Option<u32>,
+    /// A whole guest description instead, as `monovisor build` takes it
+    #[arg(long, value_name = "GUEST.TOML", conflicts_with_all = ["kernel", "initrd", "append", "disk", "memory", "vcpus"])]
+    config: Option<PathBuf>,
+    /// What executes the machine [default: host@kvm where it works, else svm-npt@qemu]
+    #[arg(long, value_name = "NAME")]
+    engine: Option<String>,
+    /// Where the console leads: stdio, file:FILE or tcp:PORT
+    #[arg(long, value_name = "WHERE", default_value = "stdio", value_parser = serial)]
+    serial: Serial,
+    /// Memory of the machine itself [default: enough for the guest]
+    #[arg(long, value_name = "MIB")]
+    host_memory: Option<u32>,
+    /// CPUs of the machine itself [default: the guest's]
+    #[arg(long, value_name = "N")]
+    host_cpus: Option<u32>,
+    /// Stop the machine after so many seconds
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
+    /// A further argument for QEMU; may be repeated
+    #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
+    qemu_arg: Vec<String>,
+}
+
+fn serial(text: &str) -> Result<Serial, String> {
+    match text.split_once(':') {
+        None if text == "stdio" => Ok(Serial::Stdio),
+        Some(("file", path)) if !path.is_empty() => Ok(Serial::File(path.into())),
+        Some(("tcp", port)) => port
+            .parse()
+            .map(Serial::Tcp)
+            .map_err(|_| format!("`{port}` is no TCP port (1 to 65535)")),
+        _ => Err("expected stdio, file:FILE or tcp:PORT".to_owned()),
+    }
+}
+
+/// Boots, waits for the end, and fails if the machine did.
+pub fn run(options: &Options) -> Result<()> {
+    options.check_files()?;
+    host::prepare(host::Need::Emulator)?;
+    let (engine, reason) = match &options.engine {
+        Some(name) => {
+            let engine = engine::by_name(name)?;
+            let reason = engine
+                .availability()
+                .map_err(|reason| anyhow::anyhow!("{name} does not work here: {reason}"))?;
+            (engine, reason)
+        }
+        None => engine::choose()?,
+    };
+    let guest = options.guest()?;
+    let directory = tree::artifacts();
+    std::fs::create_dir_all(&directory)?;
+    let payload = payload(engine, &guest, &directory)?;
+    let mut machine = Machine::new(engine, Loader::Direct(Firmware::Bios));
+    machine.memory_mib = options
+        .host_memory
+        .unwrap_or(guest.memory_mib.saturating_add(HYPERVISOR_MIB));
+    machine.cpus = options.host_cpus.unwrap_or(guest.vcpus.max(1));
+    machine.serial = options.serial.clone();
+    machine.extra = options.qemu_arg.clone();
+    if engine.subject() == Subject::Guest {
+        machine.extra.splice(0..0, guest.devices());
+    }
+    let mut qemu = machine.command(&payload, &directory)?;
+    eprintln!("engine {}: {reason}", engine.name());
+    eprintln!("{}", command::shown(&qemu));
+    if options.serial == Serial::Stdio && engine.subject() == Subject::Monovisor {
+        eprintln!(
+            "Ctrl-A twice switches between the guest and Monovisor's prompt; `poweroff` there ends the machine."
+        );
+    }
+    let status = supervise(&mut qemu, options.timeout.map(Duration::from_secs))?;
+    match status.success() {
+        true => Ok(()),
+        false => bail!("QEMU ended with {status}"),
+    }
+}
+
+impl Options {
+    fn check_files(&self) -> Result<()> {
+        for path in [&self.kernel, &self.initrd, &self.config]
+            .into_iter()
+            .flatten()
+            .chain(&self.disk)
+        {
+            if !path.is_file() {
+                bail!("{} is missing or is no file", path.display());
+            }
+        }
+        Ok(())
+    }
+
+    fn guest(&self) -> Result<Guest> {
+        let mut guest = match &self.kernel {
+            None => Guest::debian()?,
+            Some(kernel) => Guest::new(kernel.clone()),
+        };
+        if let Some(initrd) = &self.initrd {
+            guest.ramdisk = Some(initrd.clone());
+        }
+        if let Some(append) = &self.append {
+            guest.cmdline = append.clone();
+        }
+        if !self.disk.is_empty() {
+            guest.disks = self.disk.clone();
+        }
+        guest.memory_mib = self.memory.unwrap_or(guest.memory_mib);
+        guest.vcpus = self.vcpus.unwrap_or(guest.vcpus);
+        Ok(guest)
+    }
+}
+
+/// What the loader is to load: Monovisor with the guest as its bundle, or the guest itself.
+fn payload(engine: &dyn Engine, guest: &Guest, directory: &Path) -> Result<Payload> {
+    if engine.subject() == Subject::Guest {
+        return Ok(guest.payload());
+    }
+    let kernel = compile::image()?;
+    let bundle = directory.join("bundle.cpio");
+    guest.pack(&bundle)?;
+    Ok(Payload {
+        kernel,
+        initrd: Some(bundle),
+        append: String::new(),
+    })
+}
+
+/// Runs QEMU until it ends or its time is over, and leaves the terminal as it was.
+fn supervise(qemu: &mut Command, timeout: Option<Duration>) -> Result<ExitStatus> {
+    let terminal = Terminal::remember();
+    let mut child = qemu
+        .spawn()
+        .with_context(|| format!("cannot start {}", engine::QEMU))?;
+    let status = match timeout {
+        None => child.wait().map_err(Into::into),
+        Some(limit) => wait_at_most(&mut child, limit),
+    };
+    drop(terminal);
+    status
+}
+
+fn wait_at_most(child: &mut Child, limit: Duration) -> Result<ExitStatus> {
+    let start = Instant::now();
+    while start.elapsed() < limit {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    child.kill()?;
+    child.wait()?;
+    bail!("stopped after {} s, as --timeout asked", limit.as_secs())
+}
+
+/// The terminal's settings, put back when dropped: a QEMU that is killed leaves it raw.
+struct Terminal(Option<String>);
+
+impl Terminal {
+    fn remember() -> Self {
+        let settings = std::io::stdin().is_terminal().then(|| {
+            let output = Command::new("stty")
+                .arg("-g")
+                .stdin(Stdio::inherit())
+                .output()
+                .ok()?;
+            Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        });
+        Self(settings.flatten())
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        if let Some(settings) = &self.0 {
+            // Nothing more can be done should even this fail.
+            let _ = Command::new("stty").arg(settings).status();
+        }
+    }
+}
