@@ -14,6 +14,7 @@ extern crate std;
 pub mod apic;
 pub mod backend;
 pub mod device;
+pub mod emulate;
 pub mod event;
 pub mod exit;
 pub mod msix;

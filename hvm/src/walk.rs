@@ -8,6 +8,7 @@
 //! Not modelled: protection keys, and the PDPTE registers: PAE entries are read and checked at each walk, as AMD CPUs
 //! do under nested paging (APM vol. 2, 15.25.10). 1 GiB pages are always accepted.
 
+use crate::event::Exception;
 use crate::regs::{Cr0, Cr4, Efer, Registers, Rflags};
 use guest_mem::{Gpa, GuestMemory, Gva};
 
@@ -106,6 +107,12 @@ pub struct PageFault {
     pub address: Gva,
     /// As pushed: P, W/R, U/S, RSVD, I/D.
     pub error_code: u32,
+}
+
+impl From<PageFault> for Exception {
+    fn from(fault: PageFault) -> Self {
+        Self::page_fault(fault.error_code, fault.address.0)
+    }
 }
 
 /// Where the guest's own tables map a page in one piece.
@@ -244,6 +251,25 @@ impl Paging {
         match self.mode {
             Mode::Long { levels } => 12 + 9 * levels as u32,
             _ => 32,
+        }
+    }
+
+    /// True if the tables can translate the address: always below long mode, where it has 32 bits.
+    #[inline]
+    pub const fn is_canonical(&self, linear: u64) -> bool {
+        let unused = 64 - self.linear_bits();
+        match self.mode {
+            Mode::Long { .. } => ((linear << unused) as i64 >> unused) as u64 == linear,
+            _ => true,
+        }
+    }
+
+    /// The address as the CPU's adder leaves it: 32 bits outside long mode.
+    #[inline]
+    pub const fn wrap(&self, linear: Gva) -> Gva {
+        match self.mode {
+            Mode::Long { .. } => linear,
+            _ => Gva(linear.0 & 0xffff_ffff),
         }
     }
 

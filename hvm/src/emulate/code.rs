@@ -1,0 +1,192 @@
+//! The bytes of the instruction at RIP.
+
+use super::Stop;
+use crate::event::Exception;
+use crate::regs::{Attributes, Cr0, Efer, Registers, SegmentName};
+use crate::walk::{self, Access, Paging, Privilege};
+use guest_mem::{Gpa, GuestMemory, Gva, PAGE_BYTES};
+
+/// No instruction is longer (SDM vol. 2A, 2.3.11).
+pub const MAX_BYTES: usize = 15;
+
+/// How the code segment makes the CPU read opcodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+#[allow(missing_docs)]
+pub enum CodeMode {
+    Bits16 = 16,
+    Bits32 = 32,
+    Bits64 = 64,
+}
+
+impl CodeMode {
+    /// Of the code segment that is loaded now.
+    #[inline]
+    pub fn of(cpu: &impl Registers) -> Self {
+        let attributes = cpu.segment(SegmentName::Cs).attributes;
+        if cpu.efer() & Efer::LMA.bits() != 0 && attributes.contains(Attributes::L) {
+            Self::Bits64
+        } else if attributes.contains(Attributes::DB) {
+            Self::Bits32
+        } else {
+            Self::Bits16
+        }
+    }
+
+    /// RIP after `length` more bytes.
+    #[inline]
+    pub const fn advance(self, rip: u64, length: u64) -> u64 {
+        let sum = rip.wrapping_add(length);
+        match self {
+            Self::Bits64 => sum,
+            _ => sum & 0xffff_ffff,
+        }
+    }
+}
+
+/// Why the bytes at RIP could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The fetch faults: inject this.
+    Fault(Exception),
+    /// The code lies outside RAM.
+    NotRam(Gpa),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Fault(exception) => Self::Fault(exception),
+            Refusal::NotRam(gpa) => Self::CodeNotRam(gpa),
+        }
+    }
+}
+
+/// What has been read so far: first up to the end of RIP's page, more only when asked, because the next page may
+/// fault and an instruction that ends before it must not.
+#[derive(Clone, Copy, Debug)]
+pub struct Code {
+    bytes: [u8; MAX_BYTES + 1],
+    /// Bytes read.
+    available: usize,
+    /// Bytes that the segment limit and the longest instruction leave.
+    room: usize,
+    linear: Gva,
+}
+
+/// RIP's linear address, and how many bytes the code segment holds from there.
+#[inline]
+pub(super) fn linear_rip(
+    cpu: &impl Registers,
+    paging: &Paging,
+    mode: CodeMode,
+) -> Result<(Gva, u64), Exception> {
+    let rip = cpu.rip();
+    if mode == CodeMode::Bits64 {
+        return if paging.is_canonical(rip) {
+            Ok((Gva(rip), MAX_BYTES as u64))
+        } else {
+            Err(Exception::GENERAL_PROTECTION)
+        };
+    }
+    let segment = cpu.segment(SegmentName::Cs);
+    match u64::from(segment.limit).checked_sub(rip) {
+        Some(last) => Ok((
+            Gva(segment.base.wrapping_add(rip) & 0xffff_ffff),
+            last.saturating_add(1),
+        )),
+        None => Err(limit_fault(cpu)),
+    }
+}
+
+/// #GP for code beyond its limit; real mode pushes no error code.
+fn limit_fault(cpu: &impl Registers) -> Exception {
+    if cpu.cr0() & Cr0::PE.bits() == 0 {
+        Exception::plain(13)
+    } else {
+        Exception::GENERAL_PROTECTION
+    }
+}
+
+/// Translates a fetch in the name of the current privilege level.
+#[inline]
+pub(super) fn fetch_address(
+    cpu: &impl Registers,
+    paging: &Paging,
+    memory: &GuestMemory,
+    gva: Gva,
+) -> Result<Gpa, Refusal> {
+    let access = Access::execute(Privilege::of_cpl(cpu.cpl()));
+    match walk::translate(paging, memory, gva, access) {
+        Ok(found) => Ok(found.gpa),
+        Err(fault) => Err(Refusal::Fault(fault.into())),
+    }
+}
+
+impl Code {
+    /// Reads what RIP's page holds of the instruction.
+    #[inline]
+    pub fn fetch(
+        cpu: &impl Registers,
+        paging: &Paging,
+        memory: &GuestMemory,
+        mode: CodeMode,
+    ) -> Result<Self, Refusal> {
+        let (linear, room) = linear_rip(cpu, paging, mode).map_err(Refusal::Fault)?;
+        let mut code = Self {
+            bytes: [0; MAX_BYTES + 1],
+            available: 0,
+            room: room.min(MAX_BYTES as u64) as usize,
+            linear,
+        };
+        code.read_page(cpu, paging, memory)?;
+        Ok(code)
+    }
+
+    /// Reads what the next page holds, for a decoder that wants more than there is. There is a next page to read, or
+    /// this is the fault of an instruction that is too long or leaves its segment.
+    #[cold]
+    pub fn extend(
+        &mut self,
+        cpu: &impl Registers,
+        paging: &Paging,
+        memory: &GuestMemory,
+    ) -> Result<(), Refusal> {
+        if self.available >= self.room {
+            return Err(Refusal::Fault(limit_fault(cpu)));
+        }
+        self.read_page(cpu, paging, memory)
+    }
+
+    #[inline]
+    fn read_page(
+        &mut self,
+        cpu: &impl Registers,
+        paging: &Paging,
+        memory: &GuestMemory,
+    ) -> Result<(), Refusal> {
+        let gva = paging.wrap(self.linear.wrapping_add(self.available as u64));
+        let gpa = fetch_address(cpu, paging, memory, gva)?;
+        let in_page = (PAGE_BYTES - gva.page_offset()) as usize;
+        let end = self.room.min(self.available + in_page);
+        if let Some(into) = self.bytes.get_mut(self.available..end) {
+            memory
+                .read(gpa, into)
+                .map_err(|unmapped| Refusal::NotRam(unmapped.gpa))?;
+            self.available = end;
+        }
+        Ok(())
+    }
+
+    /// The bytes that have been read.
+    #[inline]
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.available).unwrap_or_default()
+    }
+
+    /// The same as one number, first byte lowest, zeros where nothing was read.
+    #[inline]
+    pub(super) fn word(&self) -> u128 {
+        u128::from_le_bytes(self.bytes)
+    }
+}
