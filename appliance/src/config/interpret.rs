@@ -1,0 +1,384 @@
+//! From settings to a [`Config`].
+
+use super::action::{self, Action, Actions};
+use super::disk::DiskSpec;
+use super::error::{ConfigError, Note};
+use super::key::{self, Use};
+use super::setting::{Setting, Value};
+use super::{
+    BlobName, Boot, BootDevice, Config, Firmware, Loaded, MAX_MEMORY_MIB, MAX_VCPUS, Memory,
+    Paging, Serial, suggest,
+};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+use net::vif::Vif;
+
+/// The settings by key, and the notes so far.
+struct Reader {
+    settings: Vec<Setting>,
+    notes: Vec<Note>,
+}
+
+/// Reads a whole configuration.
+pub(super) fn config(settings: Vec<Setting>, notes: Vec<Note>) -> Result<Loaded, ConfigError> {
+    let mut reader = Reader { settings, notes };
+    reader.check_keys()?;
+    let config = Config {
+        name: match reader.get("name") {
+            Some(setting) => setting.text()?.to_string(),
+            None => "guest".to_string(),
+        },
+        memory: reader.memory()?,
+        vcpus: match reader.get("vcpus") {
+            Some(setting) => setting.number(1..=u64::from(MAX_VCPUS))? as u32,
+            None => 1,
+        },
+        boot: reader.boot()?,
+        disks: reader.disks()?,
+        vifs: reader.vifs()?,
+        serial: reader.serial()?,
+        actions: reader.actions()?,
+        paging: reader.paging()?,
+        shadow_memory_mib: match reader.get("shadow_memory") {
+            Some(setting) => Some(setting.number(1..=MAX_MEMORY_MIB)?),
+            None => None,
+        },
+        viridian: reader.viridian()?,
+    };
+    Ok(Loaded {
+        config,
+        notes: reader.notes,
+    })
+}
+
+impl Reader {
+    fn get(&self, key: &str) -> Option<&Setting> {
+        self.settings.iter().find(|setting| setting.key == key)
+    }
+
+    fn note(&mut self, setting: &Setting, reason: impl Into<String>) {
+        self.notes.push(Note {
+            place: setting.place,
+            key: setting.key.clone(),
+            reason: reason.into(),
+        });
+    }
+
+    /// Refuses unknown keys and notes those without effect.
+    fn check_keys(&mut self) -> Result<(), ConfigError> {
+        for setting in &self.settings {
+            match key::find(&setting.key) {
+                Some((_, Use::Honoured)) => {}
+                Some((_, Use::Ignored(shape, reason))) => {
+                    setting.check(shape)?;
+                    self.notes.push(Note {
+                        place: setting.place,
+                        key: setting.key.clone(),
+                        reason: format!("ignored: {reason}"),
+                    });
+                }
+                None => {
+                    let near = suggest::nearest(&setting.key, key::names());
+                    let hint =
+                        near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+                    return Err(setting.error(format!(
+                        "neither xl.cfg(5) nor Monovisor has a key of this name{hint}"
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn memory(&self) -> Result<Option<Memory>, ConfigError> {
+        let Some(setting) = self.get("memory") else {
+            return Ok(None);
+        };
+        Ok(Some(Memory {
+            mib: setting.number(1..=MAX_MEMORY_MIB)?,
+            place: setting.place,
+        }))
+    }
+
+    /// A kernel is booted directly, unless it is xm's `hvmloader`; `builder`, `type` and `device_model` ask for
+    /// firmware, but a kernel beside them still wins, as in xl's direct kernel boot of HVM guests.
+    fn boot(&mut self) -> Result<Boot, ConfigError> {
+        let named_by = self.firmware_request()?;
+        let firmware = self.firmware()?;
+        let order = self.order()?;
+        let kernel = self.blob("kernel")?;
+        match kernel {
+            Some(kernel) if !kernel.name.ends_with("hvmloader") => {
+                for key in ["boot", "bios", "firmware"] {
+                    self.unused(key, "ignored: `kernel` is started directly");
+                }
+                Ok(Boot::Linux {
+                    initrd: self.initrd()?,
+                    command_line: self.guest_command_line()?,
+                    kernel,
+                })
+            }
+            kernel => {
+                for key in ["ramdisk", "initrd", "cmdline", "root", "extra"] {
+                    self.unused(
+                        key,
+                        "ignored: only a `kernel` that is started directly takes it",
+                    );
+                }
+                Ok(Boot::Firmware {
+                    firmware,
+                    order,
+                    named_by: kernel.map(|kernel| (kernel.key, kernel.place)).or(named_by),
+                })
+            }
+        }
+    }
+
+    fn unused(&mut self, key: &str, reason: &str) {
+        if let Some(setting) = self.get(key).cloned() {
+            self.note(&setting, reason);
+        }
+    }
+
+    /// The key that asks for firmware, if there is one; refuses guests that cannot be hosted.
+    fn firmware_request(&mut self) -> Result<Option<(&'static str, super::Place)>, ConfigError> {
+        let mut named_by = None;
+        if let Some(setting) = self.get("device_model") {
+            setting.text()?;
+            named_by = Some(("device_model", setting.place));
+        }
+        for (key, hvm, expected) in [
+            (
+                "builder",
+                ["hvm", "HVM"],
+                "expected \"hvm\": guests are unmodified",
+            ),
+            (
+                "type",
+                ["hvm", "pvh"],
+                "expected \"hvm\": guests are unmodified",
+            ),
+        ] {
+            let Some(setting) = self.get(key) else {
+                continue;
+            };
+            let word = setting.text()?;
+            // xm's `builder = "linux"` with a kernel boots that kernel; it may well be one that runs on bare hardware.
+            if key == "builder" && matches!(word, "linux" | "generic") {
+                continue;
+            }
+            if !hvm.contains(&word) {
+                return Err(setting.error(expected));
+            }
+            if word != "pvh" {
+                named_by = Some((key, setting.place));
+            }
+        }
+        Ok(named_by)
+    }
+
+    fn firmware(&self) -> Result<Firmware, ConfigError> {
+        for key in ["bios_path_override", "firmware_override"] {
+            if let Some(image) = self.blob(key)? {
+                return Ok(Firmware::Image(image));
+            }
+        }
+        for key in ["firmware", "bios"] {
+            let Some(setting) = self.get(key) else {
+                continue;
+            };
+            return match setting.text()? {
+                "bios" | "rombios" | "seabios" => Ok(Firmware::Builtin),
+                "uefi" | "ovmf" => Err(setting.error(
+                    "Monovisor has a BIOS but no UEFI: put OVMF.fd into the bundle and name it here",
+                )),
+                name if name.starts_with("pvgrub") => {
+                    Err(setting.error("expected bios or a firmware image: guests are unmodified"))
+                }
+                name if key == "bios" => Err(setting.error(format!(
+                    "`{name}`: expected seabios, rombios or ovmf"
+                ))),
+                _ => match self.blob(key)? {
+                    Some(image) => Ok(Firmware::Image(image)),
+                    None => Ok(Firmware::Builtin),
+                },
+            };
+        }
+        Ok(Firmware::Builtin)
+    }
+
+    fn order(&self) -> Result<Vec<BootDevice>, ConfigError> {
+        let Some(setting) = self.get("boot") else {
+            return Ok(vec![BootDevice::Disk, BootDevice::Cdrom]);
+        };
+        let letters = setting.any_text()?.chars().map(|letter| match letter {
+            'c' => Some(BootDevice::Disk),
+            'd' => Some(BootDevice::Cdrom),
+            'n' => Some(BootDevice::Network),
+            _ => None,
+        });
+        letters.collect::<Option<_>>().ok_or_else(|| {
+            setting.error("expected letters: c (disk), d (CD-ROM), n (network), as in \"dc\"")
+        })
+    }
+
+    fn blob(&self, key: &'static str) -> Result<Option<BlobName>, ConfigError> {
+        let Some(setting) = self.get(key) else {
+            return Ok(None);
+        };
+        Ok(Some(BlobName {
+            name: setting.text()?.to_string(),
+            key,
+            place: setting.place,
+        }))
+    }
+
+    fn initrd(&self) -> Result<Option<BlobName>, ConfigError> {
+        match (self.blob("ramdisk")?, self.get("initrd")) {
+            (Some(_), Some(second)) => {
+                Err(second.error("`ramdisk` and `initrd` are one key; expected one of them"))
+            }
+            (Some(ramdisk), None) => Ok(Some(ramdisk)),
+            (None, _) => self.blob("initrd"),
+        }
+    }
+
+    fn guest_command_line(&mut self) -> Result<String, ConfigError> {
+        let mut parts = [None, None, None];
+        for (part, key) in parts.iter_mut().zip(["cmdline", "root", "extra"]) {
+            if let Some(setting) = self.get(key) {
+                *part = Some(setting.any_text()?.to_string());
+            }
+        }
+        match parts {
+            [Some(line), ..] => {
+                for key in ["root", "extra"] {
+                    self.unused(key, "ignored: `cmdline` is the whole command line");
+                }
+                Ok(line)
+            }
+            [None, Some(root), Some(extra)] => Ok(format!("root={root} {extra}")),
+            [None, Some(root), None] => Ok(format!("root={root}")),
+            [None, None, extra] => Ok(extra.unwrap_or_default()),
+        }
+    }
+
+    fn disks(&mut self) -> Result<Vec<DiskSpec>, ConfigError> {
+        let Some(setting) = self.get("disk").cloned() else {
+            return Ok(Vec::new());
+        };
+        let mut disks: Vec<DiskSpec> = Vec::new();
+        for item in setting.list()? {
+            let disk = DiskSpec::read(item, &mut self.notes)?;
+            if disks.iter().any(|other| other.vdev == disk.vdev) {
+                return Err(item.error("another disk has this vdev"));
+            }
+            disks.push(disk);
+        }
+        Ok(disks)
+    }
+
+    fn vifs(&mut self) -> Result<Vec<Vif>, ConfigError> {
+        let Some(setting) = self.get("vif").cloned() else {
+            return Ok(Vec::new());
+        };
+        let mut vifs = Vec::new();
+        for item in setting.list()? {
+            let mut vif =
+                Vif::parse(item.any_text()?).map_err(|error| item.error(error.to_string()))?;
+            for (keyword, reason) in vif.ignored.drain(..) {
+                self.notes.push(Note {
+                    place: item.place,
+                    key: format!("vif: {keyword}"),
+                    reason: format!("ignored: {reason}"),
+                });
+            }
+            vifs.push(vif);
+        }
+        Ok(vifs)
+    }
+
+    /// Where xl would connect the port matters not: there is one console.
+    fn serial(&mut self) -> Result<Serial, ConfigError> {
+        let Some(setting) = self.get("serial").cloned() else {
+            return Ok(Serial::Console);
+        };
+        let mut ports = setting.list()?.iter();
+        let serial = match ports.next() {
+            None => Serial::None,
+            Some(port) => match port.any_text()? {
+                "none" | "null" => Serial::None,
+                "pty" | "stdio" | "console" => Serial::Console,
+                _ => {
+                    self.note(port, "the port is on Monovisor's console instead");
+                    Serial::Console
+                }
+            },
+        };
+        for port in ports {
+            port.any_text()?;
+            self.note(port, "ignored: the guest has one serial port");
+        }
+        Ok(serial)
+    }
+
+    fn actions(&mut self) -> Result<Actions, ConfigError> {
+        let default = Actions::default();
+        Ok(Actions {
+            poweroff: self.action("on_poweroff", default.poweroff)?,
+            reboot: self.action("on_reboot", default.reboot)?,
+            crash: self.action("on_crash", default.crash)?,
+            watchdog: self.action("on_watchdog", default.watchdog)?,
+        })
+    }
+
+    fn action(&mut self, key: &str, default: Action) -> Result<Action, ConfigError> {
+        let Some(setting) = self.get(key).cloned() else {
+            return Ok(default);
+        };
+        let word = setting.text()?;
+        let &(_, action, remark) = action::WORDS
+            .iter()
+            .find(|(name, ..)| *name == word)
+            .ok_or_else(|| setting.error(action::EXPECTED))?;
+        if let Some(remark) = remark {
+            self.note(&setting, remark);
+        }
+        Ok(action)
+    }
+
+    fn paging(&self) -> Result<Paging, ConfigError> {
+        if let Some(setting) = self.get("paging") {
+            return match setting.text()? {
+                "auto" => Ok(Paging::Auto),
+                "nested" | "npt" | "ept" => Ok(Paging::Nested),
+                "shadow" => Ok(Paging::Shadow),
+                _ => Err(setting.error("expected auto, nested (or npt, ept) or shadow")),
+            };
+        }
+        match self.get("hap").map(Setting::flag).transpose()? {
+            Some(false) => Ok(Paging::Shadow),
+            Some(true) | None => Ok(Paging::Auto),
+        }
+    }
+
+    /// A boolean, or a list of groups of which `!` takes some away: any group turns all of them on.
+    fn viridian(&mut self) -> Result<bool, ConfigError> {
+        let Some(setting) = self.get("viridian").cloned() else {
+            return Ok(false);
+        };
+        let Value::List(groups) = &setting.value else {
+            return setting.flag();
+        };
+        let mut viridian = false;
+        for group in groups {
+            viridian |= !group.text()?.starts_with('!');
+        }
+        if !groups.is_empty() {
+            self.note(&setting, "groups are not chosen one by one: all or none");
+        }
+        Ok(viridian)
+    }
+}

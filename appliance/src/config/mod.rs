@@ -1,0 +1,166 @@
+//! The configuration: `monovisor.toml`, with the key names of xl.cfg(5).
+//!
+//! Every key of xl.cfg(5), and of xm before it, is known: honoured, or ignored with a [`Note`] that says why. Any other
+//! key is an error. Values have the types of the manual page; as in xl, a number may be quoted, and 0 and 1 are booleans
+//! (so are `true` and `false`). Keys of our own: `initrd` (another name for `ramdisk`) and `paging`.
+//!
+//! The syntax is TOML, and the statements of xl's own syntax load as they are: see [`syntax`](self::syntax) for the two
+//! liberties taken. `key=value` words of the hypervisor's command line override the file (`command_line`).
+//!
+//! Defaults: `memory` is all that the host has less what Monovisor keeps; `vcpus` is 1; `name` is `guest`;
+//! `on_poweroff = "destroy"` and `on_reboot = "restart"` as in xl. Unlike xl, `on_crash` and `on_watchdog` default to
+//! `"preserve"`: the report of what happened must stay readable on a machine that has no dom0 to keep it.
+
+mod action;
+mod command_line;
+mod disk;
+mod error;
+mod interpret;
+mod key;
+mod setting;
+mod suggest;
+mod syntax;
+
+pub use action::{Action, Actions};
+pub use disk::{Access, Bus, DiskSpec, Format, Medium, Vdev};
+pub use error::{ConfigError, Note, Place};
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use net::vif::Vif;
+
+/// Most virtual CPUs that a guest can have.
+pub const MAX_VCPUS: u32 = 64;
+/// Most memory that can be asked for: what 52 physical address bits reach.
+pub const MAX_MEMORY_MIB: u64 = 1 << 32;
+
+/// One guest, described. Every value is within its documented range.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The guest's name.
+    pub name: String,
+    /// Guest RAM; `None`: all that the host has less what Monovisor keeps.
+    pub memory: Option<Memory>,
+    /// Virtual CPUs, 1 to [`MAX_VCPUS`].
+    pub vcpus: u32,
+    /// What starts in the guest.
+    pub boot: Boot,
+    /// Block devices in their order.
+    pub disks: Vec<DiskSpec>,
+    /// Network interfaces in their order.
+    pub vifs: Vec<Vif>,
+    /// The guest's first serial port.
+    pub serial: Serial,
+    /// What to do when the guest stops.
+    pub actions: Actions,
+    /// Which kind of page tables to run the guest on.
+    pub paging: Paging,
+    /// Budget for shadow page tables; `None`: sized from the guest's memory.
+    pub shadow_memory_mib: Option<u64>,
+    /// Offer Hyper-V's interfaces to the guest.
+    pub viridian: bool,
+}
+
+/// An amount of memory that the configuration names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// The amount, 1 to [`MAX_MEMORY_MIB`].
+    pub mib: u64,
+    /// Where it is written, for a report that the host has less.
+    pub place: Place,
+}
+
+/// The name of a blob in the bundle (or, before packing, of a file on the host), and which key named it where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlobName {
+    /// The name as written.
+    pub name: String,
+    /// The key that names it.
+    pub key: &'static str,
+    /// Where.
+    pub place: Place,
+}
+
+/// What starts in the guest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Boot {
+    /// A Linux kernel, loaded directly.
+    Linux {
+        /// The bzImage.
+        kernel: BlobName,
+        /// Its initrd.
+        initrd: Option<BlobName>,
+        /// Its command line: `cmdline`, or else `root=` with `root`, then `extra`, as in xl.
+        command_line: String,
+    },
+    /// Firmware, which boots from a device.
+    Firmware {
+        /// Which.
+        firmware: Firmware,
+        /// Devices to try, in order.
+        order: Vec<BootDevice>,
+        /// The key that asked for firmware, if one did; otherwise it is because no `kernel` is named.
+        named_by: Option<(&'static str, Place)>,
+    },
+}
+
+/// Which firmware.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Firmware {
+    /// Monovisor's own BIOS.
+    Builtin,
+    /// A ROM image: SeaBIOS or OVMF as their builds leave them.
+    Image(BlobName),
+}
+
+/// A device to boot from: the letters of `boot`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BootDevice {
+    /// `c`: the first hard disk.
+    Disk,
+    /// `d`: the CD-ROM.
+    Cdrom,
+    /// `n`: the network.
+    Network,
+}
+
+/// The guest's first serial port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Serial {
+    /// On Monovisor's console.
+    #[default]
+    Console,
+    /// Not connected.
+    None,
+}
+
+/// The kind of page tables to run the guest on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Paging {
+    /// Nested where the CPU has it, else shadow.
+    #[default]
+    Auto,
+    /// Nested (EPT or NPT), or not at all.
+    Nested,
+    /// Shadow page tables.
+    Shadow,
+}
+
+/// A configuration and what there is to say about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loaded {
+    /// The guest.
+    pub config: Config,
+    /// Keys and words that were ignored, and why.
+    pub notes: Vec<Note>,
+}
+
+impl Config {
+    /// Reads a configuration file, with the hypervisor's command line on top of it.
+    pub fn load(toml: &str, command_line: &str) -> Result<Loaded, ConfigError> {
+        let mut notes = Vec::new();
+        let mut settings = syntax::settings(toml)?;
+        command_line::overlay(&mut settings, command_line, &mut notes)?;
+        interpret::config(settings, notes)
+    }
+}
