@@ -13,11 +13,13 @@ extern crate std;
 
 pub mod apic;
 pub mod backend;
+pub mod cpuid;
 pub mod device;
 pub mod emulate;
 pub mod event;
 pub mod exit;
 pub mod msix;
+pub mod msr;
 pub mod pci;
 pub mod pci_config;
 pub mod regs;

@@ -1,4 +1,5 @@
-//! The architectural state of a virtual CPU, in neutral form.
+//! The architectural state of a virtual CPU, in neutral form. Bits and registers carry the manuals' names.
+#![allow(missing_docs)] // the flag and register names are the manuals' own; each type says where they are defined
 
 use bitflags::bitflags;
 use serde::{Deserialize, Serialize};
@@ -6,7 +7,6 @@ use serde::{Deserialize, Serialize};
 /// General-purpose registers, in instruction-encoding order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[repr(u8)]
-#[allow(missing_docs)]
 pub enum Gpr {
     Rax,
     Rcx,
@@ -56,7 +56,6 @@ impl Gpr {
 
 /// Segment registers with a descriptor cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[allow(missing_docs)]
 pub enum SegmentName {
     Es,
     Cs,
@@ -151,8 +150,7 @@ pub struct TableRegister {
 bitflags! {
     /// RFLAGS (SDM vol. 1, 3.4.3).
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-    #[allow(missing_docs)]
-    pub struct Rflags: u64 {
+        pub struct Rflags: u64 {
         const CF = 1;
         const FIXED = 1 << 1;
         const PF = 1 << 2;
@@ -177,8 +175,7 @@ bitflags! {
 bitflags! {
     /// CR0 (SDM vol. 3A, 2.5).
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-    #[allow(missing_docs)]
-    pub struct Cr0: u64 {
+        pub struct Cr0: u64 {
         const PE = 1;
         const MP = 1 << 1;
         const EM = 1 << 2;
@@ -196,8 +193,7 @@ bitflags! {
 bitflags! {
     /// CR4 (SDM vol. 3A, 2.5).
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-    #[allow(missing_docs)]
-    pub struct Cr4: u64 {
+        pub struct Cr4: u64 {
         const VME = 1;
         const PVI = 1 << 1;
         const TSD = 1 << 2;
@@ -225,8 +221,7 @@ bitflags! {
 bitflags! {
     /// EFER (APM vol. 2, 3.1.7).
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-    #[allow(missing_docs)]
-    pub struct Efer: u64 {
+        pub struct Efer: u64 {
         const SCE = 1;
         const LME = 1 << 8;
         const LMA = 1 << 10;
@@ -239,7 +234,6 @@ bitflags! {
 
 /// Read and write access to a virtual CPU's registers. Implemented by the vendor crates on their control blocks and by
 /// [`State`] on plain memory.
-#[allow(missing_docs)]
 pub trait Registers {
     fn gpr(&self, register: Gpr) -> u64;
     fn set_gpr(&mut self, register: Gpr, value: u64);
@@ -270,7 +264,6 @@ pub trait Registers {
 
 /// All of it as plain data: tests, reports and saved state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs)]
 pub struct State {
     pub gprs: [u64; 16],
     pub rip: u64,

@@ -1,16 +1,303 @@
-//! One instruction at a time, as the CPU would have executed it.
+//! The emulator: one instruction at a time, exactly as the CPU would have executed it.
+//!
+//! For accesses to devices, string port I/O, control registers and whatever else an exit cannot complete from what the
+//! CPU tells. Guarantees to the vCPU loop:
+//! - an instruction completes whole, or faults and leaves registers and memory as they were; a string instruction
+//!   completes whole iterations;
+//! - [`step`] does a bounded amount of work: long string instructions and contended locks end in [`Step::Again`];
+//! - what is not covered is said ([`Unsupported`]), never guessed;
+//! - no byte of the guest can panic it, and nothing is allocated after [`warm_up`].
+//!
+//! Covered: moves in all forms, the integer instructions that read or write memory, pushes and pops, strings, port I/O,
+//! flags, the system instructions a hypervisor intercepts, and plain SSE moves where the vCPU can show its vector
+//! registers. Not covered, and reported: x87, MMX and AVX, other SSE, control transfers, segment loads in protected mode,
+//! multiplication and division, and code outside RAM. Not modelled: debug-register breakpoints, protection keys, the
+//! virtual-interrupt bits of CR4.VME and CR4.PVI.
 
+mod address;
+mod alu;
+mod atomic;
+mod bus;
+mod cache;
 pub mod code;
+mod flow;
+mod integer;
 pub mod length;
+mod memory;
+mod operand;
+mod port;
+mod stack;
+mod string;
+mod system;
+#[cfg(test)]
+mod tests;
+mod vector;
 
-use crate::event::Exception;
+pub use atomic::compare_exchange;
+pub use bus::{Bus, Invalidation, XsaveImage};
+pub use cache::{DecodeCache, warm_up};
+
+use crate::event::{Exception, Shadow};
+use crate::regs::{Cr0, Registers, Rflags};
+use crate::walk::Paging;
+use code::{Code, CodeMode, MAX_BYTES, Refusal};
+use core::fmt;
 use guest_mem::Gpa;
+use iced_x86::Instruction;
 
-/// Why an instruction did not complete.
+/// What the exit already knows of the instruction's data access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stop {
-    /// It faults: inject this.
+pub enum Hint {
+    /// Nothing.
+    None,
+    /// The nested page fault of a read at this address: byte-exact, and not of a page-table walk.
+    Read(Gpa),
+    /// The same for a write.
+    Write(Gpa),
+}
+
+/// What became of the instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It completed; RIP is behind it.
+    Done(Completion),
+    /// It completed and the CPU halts until an interrupt.
+    Halt(Completion),
+    /// Some of it is done, RIP is still at it: step again, or enter the guest, after looking for interrupts.
+    Again,
+    /// It faults: raise this. Nothing has changed.
     Fault(Exception),
-    /// Its bytes lie outside RAM.
+}
+
+/// What a completed instruction leaves behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Completion {
+    /// The interrupt shadow from now on.
+    pub shadow: Shadow,
+    /// Whether RFLAGS.TF asks for #DB with DR6.BS before the next instruction.
+    pub trap: Trap,
+}
+
+/// The single-step trap after an instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trap {
+    /// None.
+    None,
+    /// Due now.
+    SingleStep,
+}
+
+/// An instruction that the emulator does not know. The vCPU stops with this report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unsupported {
+    /// Where it is.
+    pub rip: u64,
+    /// The bytes there, as far as they could be read.
+    pub bytes: [u8; MAX_BYTES],
+    /// How many of them are valid.
+    pub length: u8,
+    /// What is missing.
+    pub reason: Reason,
+}
+
+/// Why an instruction cannot be emulated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The bytes are no instruction, or one of the AVX, XOP and 3DNow! sets, which the decoder leaves out.
+    Undecodable,
+    /// The instruction is not covered.
+    Instruction,
+    /// Loading a segment register in protected mode is not covered.
+    SegmentLoad,
+    /// The instruction uses vector registers, and this vCPU cannot show them.
+    Vectors,
+    /// The code lies outside RAM.
     CodeNotRam(Gpa),
+}
+
+impl fmt::Display for Unsupported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot emulate the instruction at RIP {:#x}", self.rip)?;
+        let bytes = self.bytes.get(..usize::from(self.length));
+        for (index, byte) in bytes.unwrap_or_default().iter().enumerate() {
+            write!(f, "{}{byte:02x}", if index == 0 { " (bytes " } else { " " })?;
+        }
+        if self.length > 0 {
+            f.write_str(")")?;
+        }
+        match self.reason {
+            Reason::Undecodable => f.write_str(": no instruction that the decoder knows"),
+            Reason::Instruction => f.write_str(": this instruction is not covered"),
+            Reason::SegmentLoad => f.write_str(": a segment load in protected mode"),
+            Reason::Vectors => f.write_str(": it needs vector registers, which are not at hand"),
+            Reason::CodeNotRam(gpa) => write!(f, ": code at guest-physical {gpa:#x}, outside RAM"),
+        }
+    }
+}
+
+/// Why an instruction ends early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    Fault(Exception),
+    Again,
+    Unsupported(Reason),
+}
+
+impl From<Exception> for Stop {
+    fn from(exception: Exception) -> Self {
+        Self::Fault(exception)
+    }
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Fault(exception) => Self::Fault(exception),
+            Refusal::NotRam(gpa) => Self::Unsupported(Reason::CodeNotRam(gpa)),
+        }
+    }
+}
+
+/// How an instruction ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flow {
+    Next,
+    /// Behind MOV SS or STI.
+    Shadowed,
+    Halt,
+}
+
+/// One instruction in execution.
+struct Execution<'a, C, B> {
+    cpu: &'a mut C,
+    bus: &'a mut B,
+    instruction: &'a Instruction,
+    paging: Paging,
+    mode: CodeMode,
+    cpl: u8,
+    hint: Hint,
+    /// RIP behind the instruction.
+    next: u64,
+}
+
+/// Executes the instruction at RIP.
+///
+/// With [`Step::Done`] the caller owes the guest the trap and the shadow of the [`Completion`]; with [`Step::Fault`] the
+/// exception. `cache` belongs to this vCPU. An [`Unsupported`] may also mean that another CPU of the guest has just
+/// changed the code: entering the guest once more tells.
+pub fn step(
+    cpu: &mut impl Registers,
+    bus: &mut impl Bus,
+    cache: &mut DecodeCache,
+    hint: Hint,
+) -> Result<Step, Unsupported> {
+    let mode = CodeMode::of(cpu);
+    let paging = Paging::of(cpu, bus.physical_bits());
+    let mut code = match Code::fetch(cpu, &paging, bus.memory(), mode) {
+        Ok(code) => code,
+        Err(refusal) => return end(cpu, refusal.into(), &[]),
+    };
+    let rip = cpu.rip();
+    let instruction = match cache.decode(&mut code, rip, mode, |code| {
+        code.extend(cpu, &paging, bus.memory())
+    }) {
+        Ok(instruction) => instruction,
+        Err(stop) => return end(cpu, stop, code.bytes()),
+    };
+    let rflags = cpu.rflags();
+    let cpl = cpu.cpl();
+    let mut execution = Execution {
+        cpu,
+        bus,
+        instruction,
+        paging,
+        mode,
+        cpl,
+        hint,
+        next: mode.advance(rip, instruction.len() as u64),
+    };
+    match execution.execute() {
+        Ok(flow) => Ok(execution.complete(flow, rflags)),
+        Err(stop) => end(execution.cpu, stop, code.bytes()),
+    }
+}
+
+/// The answer for an instruction that did not complete.
+#[cold]
+fn end(cpu: &impl Registers, stop: Stop, found: &[u8]) -> Result<Step, Unsupported> {
+    match stop {
+        Stop::Fault(exception) => Ok(Step::Fault(exception)),
+        Stop::Again => Ok(Step::Again),
+        Stop::Unsupported(reason) => {
+            let mut bytes = [0; MAX_BYTES];
+            for (to, from) in bytes.iter_mut().zip(found) {
+                *to = *from;
+            }
+            Err(Unsupported {
+                rip: cpu.rip(),
+                bytes,
+                length: found.len().min(MAX_BYTES) as u8,
+                reason,
+            })
+        }
+    }
+}
+
+impl<C: Registers, B: Bus> Execution<'_, C, B> {
+    /// Moves RIP on, as every instruction that completes does; RF ends with it (SDM vol. 3B, 18.3.1.1).
+    #[inline]
+    fn complete(&mut self, flow: Flow, rflags_before: u64) -> Step {
+        self.cpu.set_rip(self.next);
+        let rflags = self.cpu.rflags();
+        if rflags & Rflags::RF.bits() != 0 {
+            self.cpu.set_rflags(rflags & !Rflags::RF.bits());
+        }
+        let shadow = match flow {
+            Flow::Shadowed => Shadow::Active,
+            _ => Shadow::None,
+        };
+        let trap = if rflags_before & Rflags::TF.bits() != 0 && shadow == Shadow::None {
+            Trap::SingleStep
+        } else {
+            Trap::None
+        };
+        let completion = Completion { shadow, trap };
+        match flow {
+            Flow::Halt => Step::Halt(completion),
+            _ => Step::Done(completion),
+        }
+    }
+
+    fn is_real_mode(&self) -> bool {
+        self.cpu.cr0() & Cr0::PE.bits() == 0
+    }
+
+    fn is_virtual_8086(&self) -> bool {
+        self.cpu.rflags() & Rflags::VM.bits() != 0 && !self.is_real_mode()
+    }
+
+    /// A fault that pushes error code 0 where the mode pushes error codes at all.
+    #[cold]
+    fn fault(&self, vector: u8) -> Stop {
+        Stop::Fault(if self.is_real_mode() {
+            Exception::plain(vector)
+        } else {
+            Exception::with_code(vector, 0)
+        })
+    }
+
+    /// #GP(0).
+    #[cold]
+    fn protection(&self) -> Stop {
+        self.fault(13)
+    }
+
+    /// #GP(0) unless at CPL 0.
+    fn privileged(&self) -> Result<(), Stop> {
+        if self.cpl == 0 {
+            Ok(())
+        } else {
+            Err(self.protection())
+        }
+    }
 }

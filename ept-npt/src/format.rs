@@ -1,0 +1,78 @@
+//! How a table entry is written; everything else about a walk is the same for all formats.
+
+use guest_mem::Hpa;
+
+/// A level of the tables, by the size of what one of its entries maps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// 4 KiB.
+    Page,
+    /// 2 MiB.
+    Large,
+    /// 1 GiB.
+    Huge,
+    /// 512 GiB; never a leaf.
+    Top,
+}
+
+impl Level {
+    /// Bytes that one entry covers.
+    pub const fn bytes(self) -> u64 {
+        1 << self.shift()
+    }
+
+    /// Number of the lowest address bit that indexes this level.
+    pub const fn shift(self) -> u32 {
+        match self {
+            Self::Page => 12,
+            Self::Large => 21,
+            Self::Huge => 30,
+            Self::Top => 39,
+        }
+    }
+
+    /// The level that this level's entries point to.
+    pub const fn below(self) -> Option<Self> {
+        match self {
+            Self::Page => None,
+            Self::Large => Some(Self::Page),
+            Self::Huge => Some(Self::Large),
+            Self::Top => Some(Self::Huge),
+        }
+    }
+
+    /// The index of an address at this level.
+    pub const fn index(self, address: u64) -> usize {
+        (address >> self.shift() & 511) as usize
+    }
+}
+
+/// What the guest may do with a page. It may always read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rights {
+    /// RAM.
+    ReadWriteExecute,
+    /// ROM: writes exit.
+    ReadExecute,
+}
+
+/// One table format.
+pub trait Format {
+    /// An entry that points to the next table.
+    fn table(next: Hpa) -> u64;
+    /// An entry that maps a page of `level` at `page`, write-back cached.
+    fn leaf(page: Hpa, level: Level, rights: Rights) -> u64;
+    /// What an entry of `level` says.
+    fn decode(entry: u64, level: Level) -> Entry;
+}
+
+/// A decoded entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// Nothing.
+    Empty,
+    /// The next table.
+    Table(Hpa),
+    /// A page.
+    Leaf(Hpa, Rights),
+}

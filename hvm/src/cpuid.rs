@@ -1,0 +1,294 @@
+//! What the guest sees by CPUID: one table for both vendors, made once from the host's and a policy.
+//!
+//! The rule is a white list: a feature bit passes only if a guest can use it with nothing from us, or if we emulate what
+//! it needs. Hypervisor leaves, by base: 4000_0000h KVM's identity (no paravirtual feature is offered yet; it makes Linux
+//! use x2APIC without interrupt remapping), our own last. Xen's signature is not offered before its interface is,
+//! because guests take the highest base that they know.
+
+use alloc::vec::Vec;
+
+/// The four output registers, EAX to EDX.
+pub type Leaf = [u32; 4];
+
+/// The CPUID instruction of this CPU, as a function of EAX and ECX.
+pub type Source<'a> = &'a dyn Fn(u32, u32) -> Leaf;
+
+/// What the table is made for.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// How many vCPUs the guest has.
+    pub vcpus: u32,
+}
+
+/// What changes while the guest runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Live {
+    /// The guest's CR4; OSXSAVE is shown in leaf 1.
+    pub cr4: u64,
+    /// The APIC id of the asking vCPU.
+    pub apic_id: u32,
+}
+
+/// The table.
+#[derive(Clone, Debug)]
+pub struct Map {
+    basic: Vec<Leaf>,
+    extended: Vec<Leaf>,
+    hypervisor: [Leaf; 2],
+    own: [Leaf; 2],
+    structured: [Leaf; 2],
+    policy: Policy,
+    /// Intel answers a leaf past the last with the last basic leaf (SDM vol. 2A, CPUID); AMD with zeros.
+    past_last: Leaf,
+}
+
+const HYPERVISOR_BASE: u32 = 0x4000_0000;
+const OWN_BASE: u32 = 0x4000_0100;
+const EXTENDED_BASE: u32 = 0x8000_0000;
+const BASIC_LEAVES: u32 = 0x17;
+const EXTENDED_LEAVES: u32 = 0x22;
+const CR4_OSXSAVE: u64 = 1 << 18;
+
+/// Leaf 1 ECX: SSE3, PCLMULQDQ, SSSE3, FMA, CMPXCHG16B, PCID, SSE4.1, SSE4.2, MOVBE, POPCNT, AES, XSAVE, AVX, F16C, RDRAND.
+const LEAF_1_ECX: u32 =
+    1 | 1 << 1 | 1 << 9 | 1 << 12 | 1 << 13 | 1 << 17 | 1 << 19 | 1 << 20 | 1 << 22 | 1 << 23 | 1 << 25 | 1 << 26 | 1 << 28 | 1 << 29 | 1 << 30;
+/// Leaf 1 ECX, ours: x2APIC, TSC-deadline, hypervisor present.
+const LEAF_1_ECX_OURS: u32 = 1 << 21 | 1 << 24 | 1 << 31;
+/// Leaf 1 ECX.OSXSAVE.
+const OSXSAVE: u32 = 1 << 27;
+/// Leaf 1 EDX: all up to PSE-36, CLFLUSH, MMX, FXSR, SSE, SSE2, self-snoop.
+const LEAF_1_EDX: u32 = 0x0f8b_fbff;
+/// Leaf 1 EDX, ours: the local APIC.
+const LEAF_1_EDX_OURS: u32 = 1 << 9;
+const HTT: u32 = 1 << 28;
+/// Leaf 7 EBX: FSGSBASE, BMI1, AVX2, SMEP, BMI2, ERMS, INVPCID, AVX-512 family, RDSEED, ADX, SMAP, CLFLUSHOPT, CLWB, SHA.
+const LEAF_7_EBX: u32 = 1
+    | 1 << 3
+    | 1 << 5
+    | 1 << 7
+    | 1 << 8
+    | 1 << 9
+    | 1 << 10
+    | 1 << 16
+    | 1 << 17
+    | 1 << 18
+    | 1 << 19
+    | 1 << 20
+    | 1 << 21
+    | 1 << 23
+    | 1 << 24
+    | 1 << 28
+    | 1 << 29
+    | 1 << 30
+    | 1 << 31;
+/// Leaf 7 ECX: AVX512_VBMI, UMIP, VBMI2, GFNI, VAES, VPCLMULQDQ, VNNI, BITALG, VPOPCNTDQ, RDPID.
+const LEAF_7_ECX: u32 =
+    1 << 1 | 1 << 2 | 1 << 6 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12 | 1 << 14 | 1 << 22;
+/// Leaf 7 EDX: fast short REP MOV, MD_CLEAR, speculation control (IBRS/IBPB, STIBP, SSBD), whose MSRs are the guest's.
+const LEAF_7_EDX: u32 = 1 << 4 | 1 << 10 | 1 << 26 | 1 << 27 | 1 << 31;
+/// Leaf Dh, subleaf 1 EAX: XSAVEOPT, XSAVEC, XGETBV with ECX = 1. XSAVES needs IA32_XSS, which is not offered.
+const LEAF_D_1_EAX: u32 = 7;
+/// Leaf 8000_0001h ECX: LAHF, CR8 by LOCK, ABM, SSE4A, misaligned SSE, PREFETCH, XOP, FMA4, TBM.
+const EXTENDED_1_ECX: u32 = 1 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 11 | 1 << 16 | 1 << 21;
+/// Leaf 8000_0001h EDX: as leaf 1, with SYSCALL, NX, MMXEXT, FFXSR, 1 GiB pages, RDTSCP, long mode, 3DNow!.
+const EXTENDED_1_EDX: u32 =
+    0x0183_fbff | 1 << 11 | 1 << 20 | 1 << 22 | 1 << 25 | 1 << 26 | 1 << 27 | 1 << 29 | 1 << 30 | 1 << 31;
+/// Leaf 8000_0007h EDX: invariant TSC.
+const EXTENDED_7_EDX: u32 = 1 << 8;
+/// Leaf 8000_0008h EBX: CLZERO, XSAVE error pointers, WBNOINVD, IBPB, IBRS, STIBP, SSBD.
+const EXTENDED_8_EBX: u32 = 1 | 1 << 2 | 1 << 9 | 1 << 12 | 1 << 14 | 1 << 15 | 1 << 24;
+/// Leaf 8000_0021h EAX: LFENCE serializes, null selectors clear the base.
+const EXTENDED_21_EAX: u32 = 1 << 2 | 1 << 6;
+/// Leaf 6 EAX: the APIC timer runs in every idle state.
+const ARAT: u32 = 1 << 2;
+
+impl Map {
+    /// Makes the table.
+    pub fn new(host: Source<'_>, policy: Policy) -> Self {
+        let last_basic = host(0, 0)[0].clamp(1, BASIC_LEAVES - 1);
+        let last_extended = host(EXTENDED_BASE, 0)[0].clamp(EXTENDED_BASE + 8, EXTENDED_BASE + EXTENDED_LEAVES - 1);
+        let basic: Vec<Leaf> = (0..=last_basic).map(|leaf| basic(host, policy, leaf, last_basic)).collect();
+        let extended =
+            (EXTENDED_BASE..=last_extended).map(|leaf| extended(host, policy, leaf, last_extended)).collect();
+        let intel = host(0, 0)[1] == u32::from_le_bytes(*b"Genu");
+        let [_, ebx, ecx, edx] = host(7, 0);
+        let [eax_1, ..] = host(7, 1);
+        let seven = last_basic >= 7;
+        Self {
+            past_last: if intel { *basic.last().unwrap_or(&[0; 4]) } else { [0; 4] },
+            basic,
+            extended,
+            hypervisor: [identity(HYPERVISOR_BASE + 1, *b"KVMKVMKVM\0\0\0"), [0; 4]],
+            own: [identity(OWN_BASE + 1, *b"Monovisor\0\0\0"), [1, 0, 0, 0]],
+            structured: if seven {
+                [[1, ebx & LEAF_7_EBX, ecx & LEAF_7_ECX, edx & LEAF_7_EDX], [eax_1 & (1 << 4 | 1 << 5), 0, 0, 0]]
+            } else {
+                [[0; 4]; 2]
+            },
+            policy,
+        }
+    }
+
+    /// The answer to one CPUID.
+    #[inline]
+    pub fn query(&self, host: Source<'_>, leaf: u32, subleaf: u32, live: Live) -> Leaf {
+        match leaf {
+            1 => {
+                let [eax, ebx, ecx, edx] = self.basic[1];
+                let osxsave = if live.cr4 & CR4_OSXSAVE != 0 { OSXSAVE } else { 0 };
+                [eax, ebx | live.apic_id << 24, ecx | osxsave, edx]
+            }
+            7 => *self.structured.get(subleaf as usize).unwrap_or(&[0; 4]),
+            4 | 0xb | 0xd => self.by_subleaf(host, leaf, subleaf, live),
+            _ => {
+                let (table, index): (&[Leaf], u32) = if leaf < HYPERVISOR_BASE {
+                    (&self.basic, leaf)
+                } else if leaf >= EXTENDED_BASE {
+                    (&self.extended, leaf - EXTENDED_BASE)
+                } else if leaf >= OWN_BASE {
+                    (&self.own, leaf - OWN_BASE)
+                } else {
+                    (&self.hypervisor, leaf - HYPERVISOR_BASE)
+                };
+                *table.get(index as usize).unwrap_or(&self.past_last)
+            }
+        }
+    }
+
+    #[cold]
+    fn by_subleaf(&self, host: Source<'_>, leaf: u32, subleaf: u32, live: Live) -> Leaf {
+        if leaf as usize >= self.basic.len() {
+            return self.past_last;
+        }
+        match leaf {
+            // Cores per package in EAX[31:26], threads that share the cache in EAX[25:14].
+            4 => {
+                let [eax, ebx, ecx, edx] = host(4, subleaf);
+                if eax & 0x1f == 0 { [0; 4] } else { [eax & 0x3fff | (self.policy.vcpus - 1) << 26, ebx, ecx, edx] }
+            }
+            0xb => topology(self.policy.vcpus, subleaf, live.apic_id),
+            // Sizes follow the live XCR0, which is the guest's own, so the CPU itself answers.
+            _ => {
+                if self.basic[1][2] & 1 << 26 == 0 {
+                    return [0; 4];
+                }
+                let answer = host(0xd, subleaf);
+                if subleaf == 1 { [answer[0] & LEAF_D_1_EAX, answer[1], 0, 0] } else { answer }
+            }
+        }
+    }
+}
+
+fn basic(host: Source<'_>, policy: Policy, leaf: u32, last: u32) -> Leaf {
+    let [eax, ebx, ecx, edx] = host(leaf, 0);
+    match leaf {
+        0 => [last, ebx, ecx, edx],
+        1 => {
+            let threads = if policy.vcpus > 1 { HTT } else { 0 };
+            [
+                eax,
+                ebx & 0xff00 | policy.vcpus.min(255) << 16,
+                ecx & LEAF_1_ECX | LEAF_1_ECX_OURS,
+                edx & LEAF_1_EDX | LEAF_1_EDX_OURS | threads,
+            ]
+        }
+        2 | 0x15 | 0x16 => [eax, ebx, ecx, edx],
+        6 => [ARAT, 0, 0, 0],
+        _ => [0; 4],
+    }
+}
+
+fn extended(host: Source<'_>, policy: Policy, leaf: u32, last: u32) -> Leaf {
+    let [eax, ebx, ecx, edx] = host(leaf, 0);
+    match leaf - EXTENDED_BASE {
+        0 => [last, ebx, ecx, edx],
+        1 => {
+            let legacy = if policy.vcpus > 1 { 1 << 1 } else { 0 };
+            [eax, ebx, ecx & EXTENDED_1_ECX | legacy, edx & EXTENDED_1_EDX]
+        }
+        2..=6 => [eax, ebx, ecx, edx],
+        7 => [0, 0, 0, edx & EXTENDED_7_EDX],
+        8 => [eax, ebx & EXTENDED_8_EBX, policy.vcpus - 1, 0],
+        0x19 | 0x1a => [eax, ebx, ecx, edx],
+        0x21 => [eax & EXTENDED_21_EAX, 0, 0, 0],
+        _ => [0; 4],
+    }
+}
+
+/// Leaf Bh: one thread a core, all cores in one package (SDM vol. 2A, CPUID; APM vol. 3, E.3.7).
+fn topology(vcpus: u32, subleaf: u32, apic_id: u32) -> Leaf {
+    match subleaf {
+        0 => [0, 1, 1 << 8, apic_id],
+        1 => [vcpus.next_power_of_two().trailing_zeros(), vcpus, 2 << 8 | 1, apic_id],
+        other => [0, 0, other & 0xff, apic_id],
+    }
+}
+
+fn identity(last: u32, signature: [u8; 12]) -> Leaf {
+    let word = |at: usize| u32::from_le_bytes([signature[at], signature[at + 1], signature[at + 2], signature[at + 3]]);
+    [last, word(0), word(4), word(8)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const LIVE: Live = Live { cr4: 0, apic_id: 0 };
+
+    /// A CPU that claims everything.
+    fn everything(leaf: u32, subleaf: u32) -> Leaf {
+        match (leaf, subleaf) {
+            (0, _) => [0x20, u32::from_le_bytes(*b"Auth"), 1, 2],
+            (0x8000_0000, _) => [0x8000_0030, 0, 0, 0],
+            _ => [u32::MAX; 4],
+        }
+    }
+
+    fn map(vcpus: u32) -> Map {
+        Map::new(&everything, Policy { vcpus })
+    }
+
+    #[test]
+    fn virtualization_and_monitor_are_hidden() {
+        let map = map(1);
+        let [_, _, ecx, edx] = map.query(&everything, 1, 0, LIVE);
+        assert_eq!(ecx & (1 << 3 | 1 << 5 | 1 << 15), 0);
+        assert_eq!(ecx & LEAF_1_ECX_OURS, LEAF_1_ECX_OURS);
+        assert_eq!(edx & HTT, 0);
+        assert_eq!(map.query(&everything, 0x8000_0001, 0, LIVE)[2] & 1 << 2, 0);
+        assert_eq!(map.query(&everything, 0x8000_000a, 0, LIVE), [0; 4]);
+    }
+
+    #[test]
+    fn osxsave_follows_cr4() {
+        let map = map(1);
+        assert_eq!(map.query(&everything, 1, 0, LIVE)[2] & OSXSAVE, 0);
+        let live = Live { cr4: CR4_OSXSAVE, apic_id: 3 };
+        assert_ne!(map.query(&everything, 1, 0, live)[2] & OSXSAVE, 0);
+        assert_eq!(map.query(&everything, 1, 0, live)[1] >> 24, 3);
+    }
+
+    #[test]
+    fn the_hypervisor_is_found_by_signature() {
+        let map = map(1);
+        assert_eq!(map.query(&everything, 0x4000_0000, 0, LIVE)[1], u32::from_le_bytes(*b"KVMK"));
+        assert_eq!(map.query(&everything, 0x4000_0001, 0, LIVE), [0; 4]);
+        assert_eq!(map.query(&everything, 0x4000_0100, 0, LIVE)[1], u32::from_le_bytes(*b"Mono"));
+    }
+
+    #[test]
+    fn topology_counts_the_vcpus() {
+        let map = map(4);
+        assert_eq!(map.query(&everything, 0xb, 1, LIVE), [2, 4, 0x201, 0]);
+        assert_eq!(map.query(&everything, 1, 0, LIVE)[1] >> 16 & 0xff, 4);
+        assert_ne!(map.query(&everything, 1, 0, LIVE)[3] & HTT, 0);
+    }
+
+    proptest! {
+        #[test]
+        fn any_leaf_has_an_answer(leaf: u32, subleaf: u32, vcpus in 1_u32..65, cr4: u64) {
+            let _ = map(vcpus).query(&everything, leaf, subleaf, Live { cr4, apic_id: 1 });
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What an instruction reaches beyond the registers: the emulator's view of the rest of the machine.
+
+use crate::Width;
+use crate::event::Exception;
+use guest_mem::{Gpa, GuestMemory, Gva};
+
+/// What the TLB must forget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Invalidation {
+    /// The page with this address, in the current address space and global.
+    Page(Gva),
+    /// All but global pages of the current address space.
+    AddressSpace,
+    /// Everything, and the paging mode may have changed.
+    All,
+}
+
+/// The rest of the machine. Accesses never fail: what nobody answers reads as all ones, and writes to it are lost.
+pub trait Bus {
+    /// Guest RAM, for code and page tables.
+    fn memory(&self) -> &GuestMemory;
+
+    /// MAXPHYADDR as the guest's CPUID tells it.
+    fn physical_bits(&self) -> u8;
+
+    /// Reads RAM or a device. The access lies in one page and need not be aligned.
+    fn read(&mut self, gpa: Gpa, width: Width) -> u64;
+
+    /// Writes RAM or a device; bits of `value` above `width` are zero.
+    fn write(&mut self, gpa: Gpa, width: Width, value: u64);
+
+    /// The write of a locked instruction that has read `current`: for RAM, stores `new` only if memory still holds
+    /// `current`, and otherwise returns false; [`super::compare_exchange`] does that. For a device, writes `new`.
+    fn exchange(&mut self, gpa: Gpa, width: Width, current: u64, new: u64) -> bool;
+
+    /// IN.
+    fn port_in(&mut self, port: u16, width: Width) -> u32;
+
+    /// OUT.
+    fn port_out(&mut self, port: u16, width: Width, value: u32);
+
+    /// RDMSR at CPL 0.
+    fn read_msr(&mut self, msr: u32) -> Result<u64, Exception>;
+
+    /// WRMSR at CPL 0.
+    fn write_msr(&mut self, msr: u32, value: u64) -> Result<(), Exception>;
+
+    /// CPUID: EAX, EBX, ECX, EDX.
+    fn cpuid(&mut self, leaf: u32, subleaf: u32) -> [u32; 4];
+
+    /// The guest's time-stamp counter.
+    fn read_tsc(&mut self) -> u64;
+
+    /// The bits of CR4 that the guest's CPUID lets it set.
+    fn cr4_allowed(&self) -> u64;
+
+    /// CR8.
+    fn read_cr8(&mut self) -> u64;
+
+    /// CR8; `value` has four bits.
+    fn write_cr8(&mut self, value: u64);
+
+    /// DR0 to DR3, DR6, DR7.
+    fn read_debug(&mut self, index: u8) -> u64;
+
+    /// DR0 to DR3, DR6, DR7, after the architectural checks.
+    fn write_debug(&mut self, index: u8, value: u64);
+
+    /// Makes the TLB, and what shadows the guest's page tables, forget. Called after the registers have changed.
+    fn invalidate(&mut self, what: Invalidation);
+
+    /// The vCPU's XSAVE image, current until the guest is entered again, with changes taken over then. `None` if the
+    /// vector registers cannot be shown.
+    fn xsave_image(&mut self) -> Option<XsaveImage<'_>>;
+}
+
+/// The legacy region and header of an XSAVE image in the standard format (SDM vol. 1, 13.4.1 and 13.4.2).
+pub struct XsaveImage<'a>(&'a mut [u8; Self::BYTES]);
+
+impl<'a> XsaveImage<'a> {
+    /// Legacy region and header.
+    pub const BYTES: usize = 576;
+    const XMM: usize = 160;
+    const XSTATE_BV: usize = 512;
+    const SSE: u8 = 1 << 1;
+
+    /// An image over these bytes.
+    pub fn new(bytes: &'a mut [u8; Self::BYTES]) -> Self {
+        Self(bytes)
+    }
+
+    /// XMM0 to XMM15, lowest byte first. Registers in their initial state are not stored and read as zero.
+    pub fn xmm(&self, index: u8) -> u128 {
+        if self.0[Self::XSTATE_BV] & Self::SSE == 0 {
+            return 0;
+        }
+        let at = Self::XMM + 16 * usize::from(index & 15);
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&self.0[at..at + 16]);
+        u128::from_le_bytes(bytes)
+    }
+
+    /// Changes XMM0 to XMM15.
+    pub fn set_xmm(&mut self, index: u8, value: u128) {
+        if self.0[Self::XSTATE_BV] & Self::SSE == 0 {
+            self.0[Self::XMM..Self::XMM + 256].fill(0);
+            self.0[Self::XSTATE_BV] |= Self::SSE;
+        }
+        let at = Self::XMM + 16 * usize::from(index & 15);
+        self.0[at..at + 16].copy_from_slice(&value.to_le_bytes());
+    }
+}

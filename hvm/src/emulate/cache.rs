@@ -1,0 +1,96 @@
+//! Decoded instructions, so that code that exits again and again is decoded once.
+
+use super::code::{Code, CodeMode, Refusal};
+use super::{Reason, Stop};
+use iced_x86::{Decoder, DecoderError, DecoderOptions, Instruction};
+
+/// A power of two: enough for the device accesses of a guest's busy drivers.
+const ENTRIES: usize = 64;
+
+/// One decoded instruction, valid wherever the same bytes stand: it was decoded as if at address 0.
+#[derive(Clone, Copy)]
+struct Entry {
+    /// Its bytes, the lowest first, and zeros.
+    bytes: u128,
+    /// Ones where it has bytes.
+    mask: u128,
+    mode: CodeMode,
+    instruction: Instruction,
+}
+
+/// A direct-mapped cache, found by address and checked by bytes and mode, so it never has to be flushed. One per vCPU.
+pub struct DecodeCache {
+    entries: [Option<Entry>; ENTRIES],
+}
+
+impl DecodeCache {
+    /// An empty cache.
+    pub const fn new() -> Self {
+        Self {
+            entries: [None; ENTRIES],
+        }
+    }
+
+    /// Decodes what `code` holds; `extend` reads more of it where the instruction turns out to be longer.
+    #[inline]
+    pub(super) fn decode(
+        &mut self,
+        code: &mut Code,
+        rip: u64,
+        mode: CodeMode,
+        extend: impl FnMut(&mut Code) -> Result<(), Refusal>,
+    ) -> Result<&Instruction, Stop> {
+        let index = (rip ^ rip >> 6) as usize % ENTRIES;
+        let slot = &mut self.entries[index];
+        let hit = slot.as_ref().is_some_and(|entry| {
+            (entry.bytes ^ code.word()) & entry.mask == 0
+                && entry.mode == mode
+                && entry.instruction.len() <= code.bytes().len()
+        });
+        if !hit {
+            *slot = Some(decode(code, mode, extend)?);
+        }
+        match slot {
+            Some(entry) => Ok(&entry.instruction),
+            None => Err(Stop::Unsupported(Reason::Undecodable)),
+        }
+    }
+}
+
+impl Default for DecodeCache {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cold]
+fn decode(
+    code: &mut Code,
+    mode: CodeMode,
+    mut extend: impl FnMut(&mut Code) -> Result<(), Refusal>,
+) -> Result<Entry, Stop> {
+    loop {
+        let mut decoder = Decoder::new(mode as u32, code.bytes(), DecoderOptions::NONE);
+        let instruction = decoder.decode();
+        match decoder.last_error() {
+            DecoderError::None => {
+                let mask = u128::MAX >> (128 - 8 * instruction.len() as u32);
+                return Ok(Entry {
+                    bytes: code.word() & mask,
+                    mask,
+                    mode,
+                    instruction,
+                });
+            }
+            // Each turn adds bytes, up to 15, or fails.
+            DecoderError::NoMoreBytes => extend(code)?,
+            _ => return Err(Stop::Unsupported(Reason::Undecodable)),
+        }
+    }
+}
+
+/// Builds the decoder's tables, which allocates and takes some hundred thousand instructions: once, at boot.
+pub fn warm_up() {
+    const NOP: &[u8] = &[0x90];
+    Decoder::new(64, NOP, DecoderOptions::NONE).decode();
+}

@@ -1,0 +1,64 @@
+//! The contract of a virtual CPU, implemented by `svm-core` and `vmx-core`.
+
+use crate::event::{Event, Shadow, Window};
+use crate::exit::Exit;
+use crate::regs::Registers;
+use guest_mem::Hpa;
+
+/// How accesses to a model-specific register are treated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MsrAccess {
+    /// Reads and writes go to the CPU.
+    PassThrough,
+    /// Both exit.
+    Intercept,
+}
+
+/// A virtual CPU on the physical CPU that calls it. All methods but [`Vcpu::run`] only read and write its control block.
+pub trait Vcpu: Registers {
+    /// Runs guest code until something has to be done.
+    fn run(&mut self) -> Exit;
+
+    /// Where the next instruction starts, where the CPU tells (next-RIP save, VM-exit instruction length). Otherwise
+    /// the bytes at RIP must be looked at.
+    fn next_rip(&self) -> Option<u64>;
+
+    /// The bytes of the faulting instruction, where the CPU tells (decode assists) for this exit; may be empty.
+    fn fetched_bytes(&self) -> &[u8];
+
+    /// The event whose delivery this exit cut short, if any. To be asked once after every exit.
+    fn interrupted_event(&mut self) -> Option<Event>;
+
+    /// The interrupt shadow now.
+    fn shadow(&self) -> Shadow;
+
+    /// Sets it; the emulator ends it with the instruction that it completes.
+    fn set_shadow(&mut self, shadow: Shadow);
+
+    /// Has `event` delivered at the next entry.
+    fn inject(&mut self, event: Event);
+
+    /// Asks for an exit at `window`, or for none.
+    fn set_window(&mut self, window: Option<Window>);
+
+    /// The guest's task-priority register, as CR8 shows it (bits 7:4 of the TPR).
+    fn cr8(&self) -> u8;
+
+    /// Sets it.
+    fn set_cr8(&mut self, priority: u8);
+
+    /// What is added to the host's TSC for the guest's.
+    fn set_tsc_offset(&mut self, ticks: u64);
+
+    /// The root of the nested page tables.
+    fn set_nested_root(&mut self, root: Hpa);
+
+    /// Drops what the TLB holds of the guest, before the next entry.
+    fn flush_tlb(&mut self);
+
+    /// How accesses to an MSR are treated; returns false if the CPU cannot pass it through.
+    fn set_msr_access(&mut self, msr: u32, access: MsrAccess) -> bool;
+
+    /// Puts the CPU-owned state that lives outside the control block (x87, SSE, XCR0, debug registers) to its reset values.
+    fn reset_live_state(&mut self);
+}

@@ -1,0 +1,652 @@
+//! A virtual CPU on AMD-V.
+
+use crate::asid::Asids;
+use crate::bits::{EFER_SVME, clean, intercept1, intercept2, tlb, vintr};
+use crate::enter::{self, Gprs};
+use crate::maps::{self, IOPM_BYTES, MSRPM_BYTES};
+use crate::vmcb::{self, Vmcb};
+use crate::{exit, inject};
+use core::arch::asm;
+use core::ptr::NonNull;
+use hvm::Hpa;
+use hvm::event::{Event, Shadow, Window};
+use hvm::exit::Exit;
+use hvm::regs::{Attributes, Gpr, Registers, Rflags, Segment, SegmentName, State, TableRegister};
+use hvm::vcpu::{MsrAccess, Vcpu};
+
+/// #DB, #AC and #MC are intercepted always: the first two because a guest could make their delivery loop for ever, out
+/// of reach of any interrupt (APM vol. 2, 15.12.2 and 15.12.18), the last because the machine is the host's.
+const EXCEPTIONS: u32 = 1 << 1 | 1 << 17 | 1 << 18;
+const PAT_RESET: u64 = 0x0007_0406_0007_0406;
+
+/// Which of AMD-V's options this CPU has (CPUID 8000_000Ah).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Features {
+    /// EDX bit 3: next RIP is saved at #VMEXIT.
+    pub next_rip: bool,
+    /// EDX bit 7: instruction bytes are saved at nested page faults.
+    pub decode_assists: bool,
+    /// EDX bit 5.
+    pub clean_bits: bool,
+    /// EDX bit 6.
+    pub flush_by_asid: bool,
+    /// EBX: number of ASIDs.
+    pub asids: u32,
+}
+
+/// Who gets HLT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hlt {
+    /// The vCPU owns its CPU: the guest's HLT halts it, and an interrupt for the host ends that.
+    Native,
+    /// The CPU has other work while the guest waits.
+    Intercepted,
+}
+
+/// The pages that a vCPU is made of. All are zeroed, physically contiguous each, and owned by the vCPU alone.
+#[derive(Clone, Copy, Debug)]
+pub struct Pages {
+    /// The guest's VMCB, as the CPU and as we see it.
+    pub vmcb: (Hpa, NonNull<Vmcb>),
+    /// The host's VMCB for VMLOAD and VMSAVE.
+    pub host: Hpa,
+    /// The MSR permission map.
+    pub msrpm: (Hpa, NonNull<[u8; MSRPM_BYTES]>),
+    /// The I/O permission map.
+    pub iopm: (Hpa, NonNull<[u8; IOPM_BYTES]>),
+}
+
+/// Why RFLAGS.TF is borrowed: AMD-V without virtual NMIs has no NMI window, so we step to it (APM vol. 2, 15.20).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Off,
+    /// Over the IRET of the NMI handler, which loads RFLAGS itself.
+    Iret,
+    /// Over the instruction in an interrupt shadow; TF is cleared again.
+    Shadow,
+}
+
+/// A virtual CPU.
+pub struct Svm {
+    gprs: Gprs,
+    pages: Pages,
+    features: Features,
+    asids: Asids,
+    /// VMCB fields changed since the last entry (clean bits to clear).
+    changed: u32,
+    step: Step,
+    exit_int_info: u64,
+}
+
+// SAFETY: the pointers name pages that the vCPU owns alone; it may move to another CPU between entries.
+unsafe impl Send for Svm {}
+
+impl Svm {
+    /// A vCPU that intercepts what it must: all ports, all MSRs but those passed through later, and the instructions
+    /// that would reach the machine. CR accesses, INVLPG, RDTSC, XSETBV, PAUSE and page faults never exit.
+    ///
+    /// # Safety
+    /// `pages` fulfils its contract for as long as the vCPU lives.
+    pub unsafe fn new(pages: Pages, features: Features, hlt: Hlt) -> Self {
+        let mut vcpu = Self {
+            gprs: [0; 16],
+            pages,
+            features,
+            asids: Asids::new(features.asids),
+            changed: clean::ALL,
+            step: Step::Off,
+            exit_int_info: 0,
+        };
+        // SAFETY: both maps are pages of ours alone, by the caller's promise.
+        unsafe {
+            pages.msrpm.1.as_ptr().write_bytes(0xff, 1);
+            pages.iopm.1.as_ptr().write_bytes(0xff, 1);
+        }
+        let vmcb = vcpu.vmcb_mut();
+        vmcb.control.exceptions = EXCEPTIONS;
+        vmcb.control.intercept1 = intercept1::INTR
+            | intercept1::NMI
+            | intercept1::INIT
+            | intercept1::RDPMC
+            | intercept1::CPUID
+            | intercept1::INVD
+            | intercept1::INVLPGA
+            | intercept1::IOIO_PROT
+            | intercept1::MSR_PROT
+            | intercept1::SHUTDOWN
+            | if hlt == Hlt::Intercepted {
+                intercept1::HLT
+            } else {
+                0
+            };
+        vmcb.control.intercept2 = intercept2::VMRUN
+            | intercept2::VMMCALL
+            | intercept2::VMLOAD
+            | intercept2::VMSAVE
+            | intercept2::STGI
+            | intercept2::CLGI
+            | intercept2::SKINIT
+            | intercept2::MONITOR
+            | intercept2::MWAIT;
+        vmcb.control.iopm_base = pages.iopm.0.0;
+        vmcb.control.msrpm_base = pages.msrpm.0.0;
+        vmcb.control.vintr = vintr::V_INTR_MASKING;
+        vmcb.control.nested_control = 1;
+        vmcb.save.g_pat = PAT_RESET;
+        vmcb.save.dr6 = 0xffff_0ff0;
+        vmcb.save.dr7 = 0x400;
+        vcpu.flush_tlb();
+        State::reset().apply(&mut vcpu);
+        vcpu
+    }
+
+    #[inline]
+    fn vmcb(&self) -> &Vmcb {
+        // SAFETY: the page is ours alone and the CPU only writes to it inside `enter`, which borrows self mutably.
+        unsafe { self.pages.vmcb.1.as_ref() }
+    }
+
+    #[inline]
+    fn vmcb_mut(&mut self) -> &mut Vmcb {
+        // SAFETY: as in `vmcb`.
+        unsafe { self.pages.vmcb.1.as_mut() }
+    }
+
+    #[inline]
+    fn touch(&mut self, fields: u32) -> &mut Vmcb {
+        self.changed |= fields;
+        self.vmcb_mut()
+    }
+
+    /// Sets or clears bits of the first intercept word.
+    fn intercept(&mut self, bits: u32, wanted: bool) {
+        let word = self.vmcb().control.intercept1;
+        let new = if wanted { word | bits } else { word & !bits };
+        if new != word {
+            self.touch(clean::INTERCEPTS).control.intercept1 = new;
+        }
+    }
+
+    fn segment_mut(&mut self, name: SegmentName) -> &mut vmcb::Segment {
+        let save = &mut self.touch(clean::SEG).save;
+        match name {
+            SegmentName::Es => &mut save.es,
+            SegmentName::Cs => &mut save.cs,
+            SegmentName::Ss => &mut save.ss,
+            SegmentName::Ds => &mut save.ds,
+            SegmentName::Fs => &mut save.fs,
+            SegmentName::Gs => &mut save.gs,
+            SegmentName::Ldtr => &mut save.ldtr,
+            SegmentName::Tr => &mut save.tr,
+        }
+    }
+
+    /// One entry and exit.
+    #[inline]
+    fn enter(&mut self) {
+        let clean = if self.features.clean_bits {
+            clean::ALL & !self.changed
+        } else {
+            0
+        };
+        self.vmcb_mut().control.clean = clean;
+        self.changed = 0;
+        let pages = self.pages;
+        // SAFETY: the kernel runs vCPUs with SVM on and GIF clear; the VMCB's nested tables map guest RAM only.
+        unsafe { enter::enter(&mut self.gprs, pages.vmcb.0.0, pages.host.0) };
+        let control = &mut self.vmcb_mut().control;
+        control.tlb_control = tlb::NOTHING;
+        control.event_injection = 0;
+        self.exit_int_info = control.exit_int_info;
+    }
+
+    /// The guest is at the IRET of its NMI handler, or stepped over it. Returns the exit to report, if any.
+    #[cold]
+    fn step_exit(&mut self, seen: Exit) -> Option<Exit> {
+        const DR6_BS: u64 = 1 << 14;
+        match (seen, self.step) {
+            (
+                Exit::Unexpected {
+                    code: crate::bits::exit::IRET,
+                    ..
+                },
+                _,
+            ) => {
+                self.intercept(intercept1::IRET, false);
+                self.start_step(Step::Iret);
+                None
+            }
+            (Exit::Exception { vector: 1, .. }, step) if step != Step::Off => {
+                self.step = Step::Off;
+                self.touch(clean::DRX).save.dr6 &= !DR6_BS;
+                if step == Step::Shadow {
+                    self.vmcb_mut().save.rflags &= !Rflags::TF.bits();
+                }
+                Some(Exit::NmiWindow)
+            }
+            _ => Some(seen),
+        }
+    }
+
+    fn start_step(&mut self, step: Step) {
+        self.step = step;
+        self.vmcb_mut().save.rflags |= Rflags::TF.bits();
+    }
+}
+
+impl Vcpu for Svm {
+    #[inline]
+    fn run(&mut self) -> Exit {
+        loop {
+            self.enter();
+            let seen = exit::decode(self.vmcb());
+            match seen {
+                Exit::Unexpected { .. } | Exit::Exception { .. } => {
+                    if let Some(exit) = self.step_exit(seen) {
+                        return exit;
+                    }
+                }
+                _ => return seen,
+            }
+        }
+    }
+
+    #[inline]
+    fn next_rip(&self) -> Option<u64> {
+        self.features
+            .next_rip
+            .then(|| self.vmcb().control.next_rip)
+            .filter(|&rip| rip != 0)
+    }
+
+    fn fetched_bytes(&self) -> &[u8] {
+        if !self.features.decode_assists {
+            return &[];
+        }
+        let control = &self.vmcb().control;
+        &control.instruction_bytes[..usize::from(control.fetched).min(15)]
+    }
+
+    #[inline]
+    fn interrupted_event(&mut self) -> Option<Event> {
+        let word = core::mem::take(&mut self.exit_int_info);
+        if word == 0 {
+            None
+        } else {
+            inject::decode(word)
+        }
+    }
+
+    #[inline]
+    fn shadow(&self) -> Shadow {
+        if self.vmcb().control.interrupt_shadow & 1 != 0 {
+            Shadow::Active
+        } else {
+            Shadow::None
+        }
+    }
+
+    #[inline]
+    fn set_shadow(&mut self, shadow: Shadow) {
+        self.vmcb_mut().control.interrupt_shadow = u64::from(shadow == Shadow::Active);
+    }
+
+    fn inject(&mut self, event: Event) {
+        if event == Event::Nmi {
+            self.intercept(intercept1::IRET, true);
+        }
+        if let Event::Exception(exception) = event
+            && let Some(cr2) = exception.cr2
+        {
+            self.set_cr2(cr2);
+        }
+        self.vmcb_mut().control.event_injection = inject::encode(event);
+    }
+
+    fn set_window(&mut self, window: Option<Window>) {
+        let old = self.vmcb().control.vintr;
+        let idle = old & (vintr::V_INTR_MASKING | vintr::V_TPR);
+        let wanted = match window {
+            Some(Window::Interrupt) => idle | vintr::V_IRQ | vintr::V_IGN_TPR,
+            Some(Window::Priority(class)) => {
+                idle | vintr::V_IRQ | u64::from(class) << vintr::V_INTR_PRIO_SHIFT
+            }
+            Some(Window::Nmi) | None => idle,
+        };
+        if wanted != old {
+            self.touch(clean::TPR).control.vintr = wanted;
+            self.intercept(intercept1::VINTR, wanted != idle);
+        }
+        let handler_runs = self.vmcb().control.intercept1 & intercept1::IRET != 0;
+        if window == Some(Window::Nmi) && !handler_runs && self.step == Step::Off {
+            self.start_step(Step::Shadow);
+        }
+    }
+
+    #[inline]
+    fn cr8(&self) -> u8 {
+        (self.vmcb().control.vintr & vintr::V_TPR) as u8
+    }
+
+    fn set_cr8(&mut self, priority: u8) {
+        let word = self.vmcb().control.vintr & !vintr::V_TPR | u64::from(priority & 15);
+        self.touch(clean::TPR).control.vintr = word;
+    }
+
+    fn set_tsc_offset(&mut self, ticks: u64) {
+        self.touch(clean::INTERCEPTS).control.tsc_offset = ticks;
+    }
+
+    fn set_nested_root(&mut self, root: Hpa) {
+        self.touch(clean::NP).control.nested_cr3 = root.0;
+        self.flush_tlb();
+    }
+
+    fn flush_tlb(&mut self) {
+        if self.features.flush_by_asid && self.vmcb().control.asid != 0 {
+            self.vmcb_mut().control.tlb_control = tlb::FLUSH_ASID;
+            return;
+        }
+        let tag = self.asids.fresh();
+        let control = &mut self.touch(clean::ASID).control;
+        control.asid = tag.asid;
+        control.tlb_control = tag.tlb_control;
+    }
+
+    fn set_msr_access(&mut self, msr: u32, access: MsrAccess) -> bool {
+        self.changed |= clean::IOPM;
+        // SAFETY: the map is ours alone; the CPU reads it only inside `enter`.
+        maps::set_msr(unsafe { self.pages.msrpm.1.as_mut() }, msr, access)
+    }
+
+    fn reset_live_state(&mut self) {
+        const OSFXSR_OSXSAVE: u64 = 1 << 9 | 1 << 18;
+        const MXCSR_RESET: u32 = 0x1f80;
+        let cr4: u64;
+        // SAFETY: FNINIT and, where the host has enabled them, LDMXCSR and XSETBV to the reset value (SDM vol. 3A, table
+        // 10-1) touch state that hypervisor code never uses. DR0-DR3 do nothing while the guest's DR7 is off.
+        unsafe {
+            asm!("mov {}, cr4", out(reg) cr4, options(nomem, nostack));
+            asm!("fninit", options(nomem, nostack));
+            if cr4 & OSFXSR_OSXSAVE != 0 && cr4 & 1 << 9 != 0 {
+                asm!("ldmxcsr [{}]", in(reg) &MXCSR_RESET, options(readonly, nostack));
+            }
+            if cr4 & 1 << 18 != 0 {
+                asm!("xsetbv", in("ecx") 0, in("eax") 1, in("edx") 0, options(nomem, nostack));
+            }
+            let zero = 0_u64;
+            asm!("mov dr0, {0}", "mov dr1, {0}", "mov dr2, {0}", "mov dr3, {0}", in(reg) zero, options(nomem, nostack));
+        }
+        let save = &mut self.touch(clean::DRX).save;
+        save.dr6 = 0xffff_0ff0;
+        save.dr7 = 0x400;
+        save.g_pat = PAT_RESET;
+        self.changed |= clean::NP;
+        self.step = Step::Off;
+        self.intercept(intercept1::IRET, false);
+    }
+}
+
+impl Registers for Svm {
+    #[inline]
+    fn gpr(&self, register: Gpr) -> u64 {
+        match register {
+            Gpr::Rax => self.vmcb().save.rax,
+            Gpr::Rsp => self.vmcb().save.rsp,
+            other => self.gprs[other as usize],
+        }
+    }
+
+    #[inline]
+    fn set_gpr(&mut self, register: Gpr, value: u64) {
+        match register {
+            Gpr::Rax => self.vmcb_mut().save.rax = value,
+            Gpr::Rsp => self.vmcb_mut().save.rsp = value,
+            other => self.gprs[other as usize] = value,
+        }
+    }
+
+    #[inline]
+    fn rip(&self) -> u64 {
+        self.vmcb().save.rip
+    }
+
+    #[inline]
+    fn set_rip(&mut self, value: u64) {
+        self.vmcb_mut().save.rip = value;
+    }
+
+    #[inline]
+    fn rflags(&self) -> u64 {
+        let borrowed = if self.step == Step::Off {
+            0
+        } else {
+            Rflags::TF.bits()
+        };
+        self.vmcb().save.rflags & !borrowed
+    }
+
+    fn set_rflags(&mut self, value: u64) {
+        let borrowed = if self.step == Step::Off {
+            0
+        } else {
+            Rflags::TF.bits()
+        };
+        self.vmcb_mut().save.rflags = value | Rflags::FIXED.bits() | borrowed;
+    }
+
+    #[inline]
+    fn segment(&self, name: SegmentName) -> Segment {
+        let save = &self.vmcb().save;
+        let raw = match name {
+            SegmentName::Es => &save.es,
+            SegmentName::Cs => &save.cs,
+            SegmentName::Ss => &save.ss,
+            SegmentName::Ds => &save.ds,
+            SegmentName::Fs => &save.fs,
+            SegmentName::Gs => &save.gs,
+            SegmentName::Ldtr => &save.ldtr,
+            SegmentName::Tr => &save.tr,
+        };
+        Segment {
+            selector: raw.selector,
+            attributes: Attributes::from_bits_retain(vmcb::unpack(raw.attributes)),
+            limit: raw.limit,
+            base: raw.base,
+        }
+    }
+
+    fn set_segment(&mut self, name: SegmentName, segment: Segment) {
+        let attributes = if segment.attributes.contains(Attributes::UNUSABLE) {
+            0
+        } else {
+            vmcb::pack(segment.attributes.bits())
+        };
+        *self.segment_mut(name) = vmcb::Segment {
+            selector: segment.selector,
+            attributes,
+            limit: segment.limit,
+            base: segment.base,
+        };
+        if name == SegmentName::Ss {
+            // The CPU takes CPL from its own field, not from SS (APM vol. 2, 15.5.1, "Segment State").
+            self.vmcb_mut().save.cpl = segment.dpl();
+        }
+    }
+
+    fn gdtr(&self) -> TableRegister {
+        let raw = &self.vmcb().save.gdtr;
+        TableRegister {
+            base: raw.base,
+            limit: raw.limit as u16,
+        }
+    }
+
+    fn set_gdtr(&mut self, table: TableRegister) {
+        let raw = &mut self.touch(clean::DT).save.gdtr;
+        (raw.base, raw.limit) = (table.base, table.limit.into());
+    }
+
+    fn idtr(&self) -> TableRegister {
+        let raw = &self.vmcb().save.idtr;
+        TableRegister {
+            base: raw.base,
+            limit: raw.limit as u16,
+        }
+    }
+
+    fn set_idtr(&mut self, table: TableRegister) {
+        let raw = &mut self.touch(clean::DT).save.idtr;
+        (raw.base, raw.limit) = (table.base, table.limit.into());
+    }
+
+    #[inline]
+    fn cr0(&self) -> u64 {
+        self.vmcb().save.cr0
+    }
+
+    fn set_cr0(&mut self, value: u64) {
+        self.touch(clean::CRX).save.cr0 = value;
+        self.flush_tlb();
+    }
+
+    fn cr2(&self) -> u64 {
+        self.vmcb().save.cr2
+    }
+
+    fn set_cr2(&mut self, value: u64) {
+        self.touch(clean::CR2).save.cr2 = value;
+    }
+
+    #[inline]
+    fn cr3(&self) -> u64 {
+        self.vmcb().save.cr3
+    }
+
+    fn set_cr3(&mut self, value: u64) {
+        self.touch(clean::CRX).save.cr3 = value;
+        self.flush_tlb();
+    }
+
+    #[inline]
+    fn cr4(&self) -> u64 {
+        self.vmcb().save.cr4
+    }
+
+    fn set_cr4(&mut self, value: u64) {
+        self.touch(clean::CRX).save.cr4 = value;
+        self.flush_tlb();
+    }
+
+    #[inline]
+    fn efer(&self) -> u64 {
+        self.vmcb().save.efer & !EFER_SVME
+    }
+
+    fn set_efer(&mut self, value: u64) {
+        self.touch(clean::CRX).save.efer = value | EFER_SVME;
+        self.flush_tlb();
+    }
+
+    #[inline]
+    fn cpl(&self) -> u8 {
+        self.vmcb().save.cpl & 3
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use std::boxed::Box;
+
+    /// A VMCB of zeros.
+    pub(crate) fn blank() -> Box<Vmcb> {
+        // SAFETY: a VMCB is plain integers, for which zero is a value.
+        unsafe { Box::new(core::mem::zeroed()) }
+    }
+
+    fn vcpu(features: Features) -> Svm {
+        let leak =
+            |bytes: usize| NonNull::from(std::vec![[0_u64; 512]; bytes / 4096].leak()).cast::<u8>();
+        let vmcb = NonNull::from(Box::leak(blank()));
+        let pages = Pages {
+            vmcb: (Hpa(0x1000), vmcb),
+            host: Hpa(0x2000),
+            msrpm: (Hpa(0x4000), leak(MSRPM_BYTES).cast()),
+            iopm: (Hpa(0x8000), leak(IOPM_BYTES).cast()),
+        };
+        // SAFETY: the pages were just leaked for this vCPU; it is never entered.
+        unsafe { Svm::new(pages, features, Hlt::Intercepted) }
+    }
+
+    #[test]
+    fn the_state_round_trips_through_the_control_block() {
+        let mut cpu = vcpu(Features::default());
+        let mut state = State::reset();
+        state.gprs = core::array::from_fn(|at| at as u64 * 0x0101);
+        state.rip = 0x1234;
+        state.cr3 = 0x5000;
+        state.efer = 0x500;
+        state.apply(&mut cpu);
+        assert_eq!(State::capture(&cpu), state);
+        assert_eq!(cpu.vmcb().save.efer, 0x500 | EFER_SVME);
+        assert!(crate::check::first_violation(cpu.vmcb()).starts_with("no rule"));
+    }
+
+    #[test]
+    fn only_changed_fields_are_marked() {
+        let mut cpu = vcpu(Features {
+            clean_bits: true,
+            flush_by_asid: true,
+            asids: 8,
+            ..Features::default()
+        });
+        cpu.changed = 0;
+        cpu.set_gpr(Gpr::Rax, 1);
+        cpu.set_rip(2);
+        assert_eq!(cpu.changed, 0);
+        cpu.set_cr2(3);
+        cpu.set_cr8(4);
+        assert_eq!(cpu.changed, clean::CR2 | clean::TPR);
+        assert_eq!(cpu.cr8(), 4);
+    }
+
+    #[test]
+    fn windows_ask_for_a_virtual_interrupt_and_go_away() {
+        let mut cpu = vcpu(Features::default());
+        cpu.set_cr8(5);
+        cpu.set_window(Some(Window::Interrupt));
+        assert_ne!(cpu.vmcb().control.intercept1 & intercept1::VINTR, 0);
+        assert_ne!(cpu.vmcb().control.vintr & vintr::V_IRQ, 0);
+        cpu.set_window(None);
+        assert_eq!(cpu.vmcb().control.intercept1 & intercept1::VINTR, 0);
+        assert_eq!(cpu.vmcb().control.vintr, vintr::V_INTR_MASKING | 5);
+    }
+
+    #[test]
+    fn the_nmi_window_opens_one_step_after_iret() {
+        let mut cpu = vcpu(Features::default());
+        cpu.inject(Event::Nmi);
+        assert_ne!(cpu.vmcb().control.intercept1 & intercept1::IRET, 0);
+        let iret = Exit::Unexpected {
+            code: crate::bits::exit::IRET,
+            info: [0; 2],
+        };
+        assert_eq!(cpu.step_exit(iret), None);
+        assert_ne!(cpu.vmcb().save.rflags & Rflags::TF.bits(), 0);
+        assert_eq!(cpu.rflags() & Rflags::TF.bits(), 0);
+        let debug = Exit::Exception {
+            vector: 1,
+            error_code: 0,
+        };
+        assert_eq!(cpu.step_exit(debug), Some(Exit::NmiWindow));
+        assert_eq!(cpu.step_exit(debug), Some(debug));
+    }
+
+    #[test]
+    fn passed_through_msrs_leave_the_rest_alone() {
+        let mut cpu = vcpu(Features::default());
+        assert!(cpu.set_msr_access(0xc000_0100, MsrAccess::PassThrough));
+        assert!(!cpu.set_msr_access(0x4000_0000, MsrAccess::PassThrough));
+    }
+}
