@@ -1,1 +1,19 @@
-//! Work in progress.
+//! The guest's firmware.
+//!
+//! What a PC's firmware leaves behind for an operating system: the memory map ([`memory`]), the ACPI tables ([`acpi`])
+//! and a loaded kernel ([`linux`], the 64-bit entry of the Linux/x86 boot protocol). **There is no 16-bit BIOS yet**:
+//! guests that boot from a disk cannot start. [`platform`] holds the addresses and wires that the tables tell the guest
+//! and that the emulated PC must therefore have.
+//!
+//! It guarantees to the kernel that a foreign or damaged image is an error before guest memory is touched, and that
+//! what it places in guest memory never overlaps.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod linux;
+pub mod memory;
+pub mod platform;
