@@ -1,1 +1,16 @@
-//! Work in progress.
+//! The emulated PC: chipset and devices as pure state machines, after their data sheets.
+//!
+//! No device here looks at a clock, holds guest memory or calls its owner: time and memory are passed in, interrupt lines
+//! are read off and messages leave through [`hvm::device::Signals`]. [`Board`] wires them as on a 440FX board;
+//! [`Lapic`] belongs to each virtual CPU. Nothing that a guest writes makes any of it panic, allocate or loop.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod lapic;
+mod saved;
+
+pub use lapic::Lapic;
