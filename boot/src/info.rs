@@ -182,10 +182,11 @@ pub struct BootInfo {
     pub framebuffer: Framebuffer,
     /// The bundle (initrd) as loaded; absent if `bytes` is 0. May lie above 4 GiB.
     pub bundle: PhysRange,
-    /// The kernel image's physical place: linked address FFFF_FFFF_8000_0000h is `kernel.base`. 2 MiB-aligned.
+    /// The kernel image's physical place: linked address FFFF_FFFF_8000_0000h is `kernel.base`. 2 MiB-aligned, and
+    /// below 4 GiB.
     pub kernel: PhysRange,
-    /// The entry code, its page tables and this record; free for reuse once the kernel has its own tables and has copied
-    /// this record.
+    /// The page tables and this record; free for reuse once the kernel has its own tables and has copied this record.
+    /// The entry code itself lies elsewhere and is free from the start.
     pub boot: PhysRange,
     /// The memory map. The ranges above lie in `Usable` regions of it and are *not* cut out.
     pub memory: MemoryMap,
@@ -194,6 +195,22 @@ pub struct BootInfo {
 }
 
 impl BootInfo {
+    /// What is known before anything is: nothing but that this is a record.
+    pub const EMPTY: Self = Self {
+        magic: Self::MAGIC,
+        bytes: size_of::<Self>() as u64,
+        entry_tsc: 0,
+        loader: LoaderKind::Linux16,
+        secure_boot: 0,
+        rsdp: 0,
+        efi_system_table: 0,
+        framebuffer: Framebuffer::None,
+        bundle: PhysRange { base: 0, bytes: 0 },
+        kernel: PhysRange { base: 0, bytes: 0 },
+        boot: PhysRange { base: 0, bytes: 0 },
+        memory: MemoryMap::EMPTY,
+        command_line: CommandLine::EMPTY,
+    };
     /// "MONOVISR" in little-endian ASCII.
     pub const MAGIC: u64 = u64::from_le_bytes(*b"MONOVISR");
     /// Linked address of the kernel image's first byte.

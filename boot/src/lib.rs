@@ -1,13 +1,33 @@
 //! What every loader leaves behind, in one [`BootInfo`].
 //!
-//! The library half of this package is the contract between the entry code (the `boot` binary, one entry per
-//! loader protocol) and the kernel. It is plain data: no pointers that outlive the hand-over, physical addresses only.
+//! The library half of this package is the contract between the entry code (the `monovisor-boot` binary, one entry per
+//! loader protocol) and the kernel, and those parts of the entry code that only compute: reading what loaders and
+//! firmware hand over, merging memory maps, choosing a place for the kernel, filling page tables. It holds plain data,
+//! with physical addresses only; it never follows one, so all of it runs in tests on the host.
 #![no_std]
 #![forbid(unsafe_code)]
 
-mod info;
+#[cfg(test)]
+extern crate std;
 
+mod boot_params;
+mod command_line;
+mod efi_memory;
+mod elf;
+mod info;
+mod memory;
+mod pixels;
+mod place;
+mod tables;
+mod ucs2;
+
+pub use boot_params::{BOOT_PARAMS_BYTES, BootParams, EfiInfo, SETUP_DATA_HEADER_BYTES, SetupData};
+pub use efi_memory::{EfiRegion, efi_kind, efi_regions};
+pub use elf::{ElfError, Kernel, Segment};
 pub use info::{
     BootInfo, CommandLine, Framebuffer, LoaderKind, MAX_COMMAND_LINE_BYTES, MAX_MEMORY_REGIONS,
     MemoryKind, MemoryMap, MemoryRegion, PhysRange, PixelFormat,
 };
+pub use place::{Placement, place};
+pub use tables::{LARGE_PAGE_BYTES, PageTables, Table, TablesExhausted};
+pub use ucs2::{directory_of, path_from_utf8, utf8_from_ucs2};

@@ -1,11 +1,304 @@
-//! Turns the linked boot binary into the bootable file.
+//! Makes the bootable file from the linked boot binary, and the boot binary's input from the linked kernel.
+//!
+//! The boot binary is built after the kernel, which it embeds:
+//!
+//! ```text
+//! MONOVISOR_KERNEL=<stripped kernel ELF> cargo build --profile image --target x86_64-unknown-none \
+//!     --package boot --bin monovisor-boot --features image
+//! ```
+//!
+//! without any rustflags: it wants the target's default, position-independent code, and its build script names the
+//! linker script. The embedded file is [`strip`] of the kernel's ELF; the bootable file is [`assemble`] of the boot
+//! binary's ELF.
+//!
+//! That ELF is linked so that addresses are offsets in the bootable file (`boot/link.ld`). Its segments, laid out by
+//! address, are the file; what only the finished file knows is filled in here: sizes in the header of the Linux/x86 boot
+//! protocol, and the PE32+ headers that make the same bytes an EFI application.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
+use object::elf::{FileHeader64, PF_W, PF_X, PT_LOAD, ProgramFlags, R_X86_64_RELATIVE, SHN_UNDEF};
+use object::endian::{LittleEndian, U16, U32};
+use object::pe;
+use object::pod::{Pod, bytes_of, from_bytes, from_bytes_mut};
+use object::read::elf::{FileHeader, ProgramHeader, Rela, SectionHeader};
 use std::fs;
 use std::path::Path;
 
+type Elf = FileHeader64<LittleEndian>;
+const LE: LittleEndian = LittleEndian;
+
+/// The first page: boot sector, setup header, 16-bit code. A loader of Linux images keeps it apart from the rest.
+const SETUP_BYTES: u64 = 0x1000;
+const SECTOR_BYTES: u64 = 0x200;
+const PAGE_BYTES: u64 = 0x1000;
+
+/// Fields of the setup header that depend on sizes (Linux/x86 boot protocol 2.15).
+const SETUP_MAGIC: (usize, &[u8]) = (0x202, b"HdrS");
+const SYSSIZE: usize = 0x1f4;
+const INIT_SIZE: usize = 0x260;
+/// Where the PE headers may be: the DOS header points at the first, the setup header starts at the second.
+const PE_HEADERS: std::ops::Range<usize> = 0x40..0x1f1;
+/// An empty block of base relocations at the first page's end: there is nothing for the firmware to relocate, but some
+/// firmware takes a program without the table for one that must not be moved.
+const PE_RELOCATIONS: u64 = SETUP_BYTES - 8;
+const PE_DIRECTORIES: usize = 16;
+
+/// A loadable part of the boot binary.
+struct Segment<'a> {
+    address: u64,
+    bytes: &'a [u8],
+    memory_bytes: u64,
+    flags: ProgramFlags,
+}
+
 /// Writes the bootable file `image` from the ELF of the boot binary.
 pub fn write(boot_elf: &Path, image: &Path) -> Result<()> {
-    fs::copy(boot_elf, image).with_context(|| format!("cannot write {}", image.display()))?;
+    let elf = fs::read(boot_elf).with_context(|| format!("cannot read {}", boot_elf.display()))?;
+    let file = assemble(&elf).with_context(|| format!("cannot use {}", boot_elf.display()))?;
+    fs::write(image, file).with_context(|| format!("cannot write {}", image.display()))
+}
+
+/// The kernel's ELF file without what only debuggers read: section headers, symbols, debug information.
+pub fn strip(kernel_elf: &[u8]) -> Result<Vec<u8>> {
+    let header = Elf::parse(kernel_elf).context("the kernel is not a 64-bit ELF file")?;
+    let headers = header.program_headers(LE, kernel_elf)?;
+    let table_end = header.e_phoff(LE) + size_of_val(headers) as u64;
+    let loaded = headers
+        .iter()
+        .filter(|segment| segment.p_type(LE) == PT_LOAD);
+    let end = loaded
+        .map(|segment| segment.p_offset(LE) + segment.p_filesz(LE))
+        .max();
+    let end = end
+        .context("the kernel has nothing to load")?
+        .max(table_end);
+    let mut file = kernel_elf
+        .get(..end as usize)
+        .context("the kernel's file is cut off")?
+        .to_vec();
+    let (header, _) = from_bytes_mut::<Elf>(&mut file)
+        .ok()
+        .context("the kernel's file is cut off")?;
+    header.e_shoff.set(LE, 0);
+    header.e_shnum.set(LE, 0);
+    header.e_shstrndx.set(LE, SHN_UNDEF);
+    Ok(file)
+}
+
+/// The bootable file, Linux boot image and EFI application in one, from the ELF of the boot binary.
+pub fn assemble(boot_elf: &[u8]) -> Result<Vec<u8>> {
+    let header = Elf::parse(boot_elf).context("the boot binary is not a 64-bit ELF file")?;
+    check_relocations(header, boot_elf)?;
+    let segments = segments(header, boot_elf)?;
+    let mut file = flatten(&segments)?;
+    let memory_end = segments
+        .iter()
+        .map(|segment| segment.address + segment.memory_bytes)
+        .max();
+    let memory_end = memory_end.unwrap_or(0).next_multiple_of(PAGE_BYTES);
+    let (magic, text) = SETUP_MAGIC;
+    ensure!(
+        file[magic..].starts_with(text),
+        "the boot binary has no setup header at {magic:#x}"
+    );
+    let loaded = file.len() as u64 - SETUP_BYTES;
+    put(
+        &mut file,
+        SYSSIZE,
+        &u32::try_from(loaded.div_ceil(16))?.to_le_bytes(),
+    )?;
+    put(
+        &mut file,
+        INIT_SIZE,
+        &u32::try_from(memory_end - SETUP_BYTES)?.to_le_bytes(),
+    )?;
+    put(&mut file, PE_RELOCATIONS as usize + 4, &8_u32.to_le_bytes())?;
+    let headers = pe_headers(&segments, header.e_entry(LE), memory_end)?;
+    ensure!(
+        headers.len() <= PE_HEADERS.len(),
+        "too many sections: the PE headers reach into the setup header"
+    );
+    put(&mut file, PE_HEADERS.start, &headers)?;
+    Ok(file)
+}
+
+/// The entry code applies one kind of relocation only.
+fn check_relocations(header: &Elf, elf: &[u8]) -> Result<()> {
+    let sections = header.sections(LE, elf)?;
+    for section in sections.iter() {
+        let Some((relocations, _)) = section.rela(LE, elf)? else {
+            continue;
+        };
+        for relocation in relocations {
+            let kind = relocation.r_type(LE, false);
+            ensure!(
+                kind == R_X86_64_RELATIVE,
+                "the boot binary has a relocation of type {kind} at {:#x}; its entry code knows only R_X86_64_RELATIVE",
+                relocation.r_offset(LE)
+            );
+        }
+    }
+    Ok(())
+}
+
+/// What is loaded, by address.
+fn segments<'a>(header: &Elf, elf: &'a [u8]) -> Result<Vec<Segment<'a>>> {
+    let mut segments = Vec::new();
+    for segment in header.program_headers(LE, elf)? {
+        if segment.p_type(LE) == PT_LOAD && segment.p_memsz(LE) > 0 {
+            let bytes = segment
+                .data(LE, elf)
+                .ok()
+                .context("a segment of the boot binary is cut off")?;
+            segments.push(Segment {
+                address: segment.p_vaddr(LE),
+                bytes,
+                memory_bytes: segment.p_memsz(LE),
+                flags: segment.p_flags(LE),
+            });
+        }
+    }
+    segments.sort_by_key(|segment| segment.address);
+    Ok(segments)
+}
+
+/// The segments' bytes at their addresses, in whole sectors.
+fn flatten(segments: &[Segment]) -> Result<Vec<u8>> {
+    let mut file = Vec::new();
+    for segment in segments {
+        let start = usize::try_from(segment.address)?;
+        if start < file.len() || !segment.address.is_multiple_of(PAGE_BYTES) {
+            bail!(
+                "the boot binary's segment at {start:#x} is not on a page of its own; see boot/link.ld"
+            );
+        }
+        file.resize(start, 0);
+        file.extend_from_slice(segment.bytes);
+    }
+    ensure!(file.len() as u64 > SETUP_BYTES, "the boot binary is empty");
+    file.resize(file.len().next_multiple_of(SECTOR_BYTES as usize), 0);
+    Ok(file)
+}
+
+/// PE signature, file header, optional header and section table (PE format specification, "File Headers"). The first page
+/// is headers; each further segment is a section, at the same place in the file and in memory.
+fn pe_headers(segments: &[Segment], entry: u64, memory_end: u64) -> Result<Vec<u8>> {
+    let sections: Vec<&Segment> = segments
+        .iter()
+        .filter(|segment| segment.address >= SETUP_BYTES)
+        .collect();
+    let of_kind = |flag| {
+        sections
+            .iter()
+            .filter(move |section| section.flags.contains(flag))
+    };
+    let code_bytes: u64 = of_kind(PF_X).map(|section| section.memory_bytes).sum();
+    let data_bytes: u64 = of_kind(PF_W).map(|section| section.memory_bytes).sum();
+    let code_base = of_kind(PF_X)
+        .map(|section| section.address)
+        .min()
+        .unwrap_or(0);
+    let file_header = pe::ImageFileHeader {
+        machine: U16::new(LE, pe::IMAGE_FILE_MACHINE_AMD64),
+        number_of_sections: U16::new(LE, u16::try_from(sections.len())?),
+        time_date_stamp: U32::new(LE, 0),
+        pointer_to_symbol_table: U32::new(LE, 0),
+        number_of_symbols: U32::new(LE, 0),
+        size_of_optional_header: U16::new(LE, optional_header_bytes() as u16),
+        characteristics: U16::new(
+            LE,
+            pe::IMAGE_FILE_EXECUTABLE_IMAGE
+                | pe::IMAGE_FILE_LARGE_ADDRESS_AWARE
+                | pe::IMAGE_FILE_LINE_NUMS_STRIPPED,
+        ),
+    };
+    let optional_header = pe::ImageOptionalHeader64 {
+        magic: U16::new(LE, pe::IMAGE_NT_OPTIONAL_HDR64_MAGIC),
+        size_of_code: u32_field(code_bytes)?,
+        size_of_initialized_data: u32_field(data_bytes)?,
+        address_of_entry_point: u32_field(entry)?,
+        base_of_code: u32_field(code_base)?,
+        section_alignment: u32_field(PAGE_BYTES)?,
+        file_alignment: u32_field(SECTOR_BYTES)?,
+        major_subsystem_version: U16::new(LE, 1),
+        size_of_image: u32_field(memory_end)?,
+        size_of_headers: u32_field(SETUP_BYTES)?,
+        subsystem: U16::new(LE, pe::IMAGE_SUBSYSTEM_EFI_APPLICATION),
+        // No section is both written and executed.
+        dll_characteristics: U16::new(LE, pe::IMAGE_DLLCHARACTERISTICS_NX_COMPAT),
+        number_of_rva_and_sizes: u32_field(PE_DIRECTORIES as u64)?,
+        ..zeroed_optional_header()?
+    };
+    let mut directories = [pe::ImageDataDirectory {
+        virtual_address: U32::new(LE, 0),
+        size: U32::new(LE, 0),
+    }; PE_DIRECTORIES];
+    directories[pe::IMAGE_DIRECTORY_ENTRY_BASERELOC] = pe::ImageDataDirectory {
+        virtual_address: u32_field(PE_RELOCATIONS)?,
+        size: U32::new(LE, 8),
+    };
+    let mut headers = b"PE\0\0".to_vec();
+    append(&mut headers, &file_header);
+    append(&mut headers, &optional_header);
+    append(&mut headers, &directories);
+    for section in sections {
+        append(&mut headers, &pe_section(section)?);
+    }
+    Ok(headers)
+}
+
+fn pe_section(segment: &Segment) -> Result<pe::ImageSectionHeader> {
+    let (name, characteristics) = if segment.flags.contains(PF_X) {
+        (
+            b".text\0\0\0",
+            pe::IMAGE_SCN_CNT_CODE | pe::IMAGE_SCN_MEM_EXECUTE,
+        )
+    } else if segment.flags.contains(PF_W) {
+        (
+            b".data\0\0\0",
+            pe::IMAGE_SCN_CNT_INITIALIZED_DATA | pe::IMAGE_SCN_MEM_WRITE,
+        )
+    } else {
+        (b".rodata\0", pe::IMAGE_SCN_CNT_INITIALIZED_DATA)
+    };
+    Ok(pe::ImageSectionHeader {
+        name: *name,
+        virtual_size: u32_field(segment.memory_bytes)?,
+        virtual_address: u32_field(segment.address)?,
+        size_of_raw_data: u32_field((segment.bytes.len() as u64).next_multiple_of(SECTOR_BYTES))?,
+        pointer_to_raw_data: u32_field(segment.address)?,
+        pointer_to_relocations: U32::new(LE, 0),
+        pointer_to_linenumbers: U32::new(LE, 0),
+        number_of_relocations: U16::new(LE, 0),
+        number_of_linenumbers: U16::new(LE, 0),
+        characteristics: U32::new(LE, characteristics | pe::IMAGE_SCN_MEM_READ),
+    })
+}
+
+fn optional_header_bytes() -> usize {
+    size_of::<pe::ImageOptionalHeader64>() + PE_DIRECTORIES * size_of::<pe::ImageDataDirectory>()
+}
+
+fn zeroed_optional_header() -> Result<pe::ImageOptionalHeader64> {
+    let zeros = [0; size_of::<pe::ImageOptionalHeader64>()];
+    let (header, _) = from_bytes(&zeros)
+        .ok()
+        .context("a header's size does not match")?;
+    Ok(*header)
+}
+
+fn u32_field(value: u64) -> Result<U32<LittleEndian>> {
+    Ok(U32::new(LE, u32::try_from(value)?))
+}
+
+fn append<T: Pod>(headers: &mut Vec<u8>, part: &T) {
+    headers.extend_from_slice(bytes_of(part));
+}
+
+fn put(file: &mut [u8], offset: usize, bytes: &[u8]) -> Result<()> {
+    let place = file.get_mut(offset..offset + bytes.len());
+    place
+        .context("the boot binary ends inside its headers")?
+        .copy_from_slice(bytes);
     Ok(())
 }
