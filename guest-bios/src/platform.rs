@@ -52,6 +52,9 @@ pub const COM2_PORT: u16 = 0x2f8;
 /// COM2's ISA interrupt.
 pub const COM2_IRQ: u8 = 3;
 
+/// Slots on PCI bus 0 that can hold devices, from 0 on. Half of what PCI allows: a guest walks the routing table often.
+pub const PCI_SLOTS: u8 = 16;
+
 /// ISA interrupts that PCI's PIRQ A to D are routed to, on the PICs and on the I/O APIC alike: level-triggered, active
 /// high at the I/O APIC. The values are SeaBIOS's for QEMU's `pc`.
 pub const PIRQ_IRQ: [u8; 4] = [10, 10, 11, 11];
