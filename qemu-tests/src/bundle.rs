@@ -1,10 +1,10 @@
 //! Appliance bundles for the emulator: the guest's files and its `monovisor.toml` in one cpio archive.
 
-use crate::cpio::Archive;
 use crate::debian::Kernel;
 use crate::loader::Payload;
 use crate::{command, initramfs, tree};
 use anyhow::{Context, Result};
+use appliance::{CONFIG_NAME, newc::Writer};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -114,8 +114,10 @@ impl Guest {
 
     /// Packs the bundle into the file `to`.
     pub fn pack(&self, to: &Path) -> Result<()> {
-        let mut archive = Archive::default();
-        archive.file("monovisor.toml", 0o644, self.config().as_bytes());
+        let mut archive = Writer::new();
+        archive
+            .file(CONFIG_NAME, self.config().as_bytes())
+            .context("the configuration is too long for cpio")?;
         add(&mut archive, "kernel", &self.kernel)?;
         if let Some(ramdisk) = &self.ramdisk {
             add(&mut archive, "ramdisk", ramdisk)?;
@@ -127,10 +129,12 @@ impl Guest {
     }
 }
 
-fn add(archive: &mut Archive, name: &str, path: &Path) -> Result<()> {
+fn add(archive: &mut Writer, name: &str, path: &Path) -> Result<()> {
     let content = fs::read(path)
         .with_context(|| format!("cannot read the guest's {name}, {}", path.display()))?;
-    archive.file(name, 0o644, &content);
+    archive
+        .file(name, &content)
+        .with_context(|| format!("{} is too long for cpio", path.display()))?;
     Ok(())
 }
 
@@ -141,7 +145,7 @@ fn disk_name(index: usize) -> String {
 /// xl-disk-configuration(5): target, format, virtual device, access.
 fn disk_spec(index: usize) -> String {
     let letter = char::from(b'a' + (index % 26) as u8);
-    format!("{},raw,xvd{letter},rw", disk_name(index))
+    format!("{},raw,vd{letter},rw", disk_name(index))
 }
 
 fn toml_string(text: &str) -> String {

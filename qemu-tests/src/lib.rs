@@ -6,10 +6,13 @@
 
 pub mod bundle;
 pub mod command;
+pub mod console;
 pub mod cpio;
 pub mod debian;
 pub mod engine;
 pub mod initramfs;
 pub mod loader;
 pub mod machine;
+pub mod program;
+pub mod suite;
 pub mod tree;

@@ -7,10 +7,42 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// A program for the bare machine.
+pub struct Program {
+    /// Cargo's package.
+    pub package: &'static str,
+    binary: &'static str,
+    features: &'static str,
+    /// Flags for rustc.
+    pub flags: &'static [&'static str],
+}
+
 /// The kernel is linked into the top 2 GiB at a fixed address; `boot` puts it there wherever it was loaded.
-const KERNEL_FLAGS: &[&str] = &["-Crelocation-model=static", "-Ccode-model=kernel"];
-/// The boot code runs at any address, so it keeps the target's default, position-independent code.
-const BOOT_FLAGS: &[&str] = &[];
+pub const KERNEL: Program = Program {
+    package: "kernel",
+    binary: "monovisor-kernel",
+    features: "",
+    flags: &["-Crelocation-model=static", "-Ccode-model=kernel"],
+};
+/// The entry code runs at any address: the target's default, position-independent code.
+pub const BOOT: Program = Program {
+    package: "boot",
+    binary: "monovisor-boot",
+    features: "image",
+    flags: &[],
+};
+impl Program {
+    /// A library that the kernel links, checked with the kernel's flags.
+    pub const fn library(package: &'static str) -> Self {
+        Self {
+            package,
+            binary: "",
+            features: "",
+            flags: KERNEL.flags,
+        }
+    }
+}
+
 /// Which `defmt` frames are compiled in, unless the environment says otherwise.
 const DEFMT_LOG: &str = "info";
 
@@ -19,9 +51,11 @@ pub fn image() -> Result<PathBuf> {
     let artifacts = tree::artifacts();
     fs::create_dir_all(&artifacts)
         .with_context(|| format!("cannot create {}", artifacts.display()))?;
-    let kernel = artifacts.join("kernel.elf");
-    place(&build("kernel", KERNEL_FLAGS, &[])?, &kernel)?;
-    let boot = build("boot", BOOT_FLAGS, &[("MONOVISOR_KERNEL", &kernel)])?;
+    let kernel = fs::read(build(&KERNEL, &[])?)?;
+    place(&kernel, &artifacts.join("kernel.elf"))?;
+    let embedded = embedded_kernel();
+    place(&image::strip(&kernel)?, &embedded)?;
+    let boot = build(&BOOT, &[("MONOVISOR_KERNEL", &embedded)])?;
     let image = tree::image();
     image::write(&boot, &image)?;
     eprintln!(
@@ -32,14 +66,24 @@ pub fn image() -> Result<PathBuf> {
     Ok(image)
 }
 
+/// The kernel as the boot binary embeds it.
+pub fn embedded_kernel() -> PathBuf {
+    tree::artifacts().join("kernel.stripped.elf")
+}
+
 /// Cargo, for the bare-metal target and without flags from the environment: they would replace ours.
-pub fn bare_metal_cargo(verb: &str, flags: &[&str]) -> Command {
+pub fn bare_metal_cargo(verb: &str, program: &Program) -> Command {
     let mut cargo = Command::new("cargo");
     cargo
         .current_dir(tree::root())
         .arg(verb)
         .args(["--target", host::TARGET]);
-    let list: Vec<_> = flags.iter().map(|flag| format!("\"{flag}\"")).collect();
+    cargo.args(["--package", program.package, "--features", program.features]);
+    let list: Vec<_> = program
+        .flags
+        .iter()
+        .map(|flag| format!("\"{flag}\""))
+        .collect();
     cargo.arg("--config").arg(format!(
         "target.{}.rustflags=[{}]",
         host::TARGET,
@@ -54,23 +98,25 @@ pub fn bare_metal_cargo(verb: &str, flags: &[&str]) -> Command {
     cargo
 }
 
-/// Builds the binary of `package`, in a target directory of its own because its flags are its own.
-fn build(package: &str, flags: &[&str], environment: &[(&str, &Path)]) -> Result<PathBuf> {
-    eprintln!("building {package}");
-    let directory = tree::root().join("target/image").join(package);
-    let mut cargo = bare_metal_cargo("build", flags);
-    cargo.args(["--profile", "image", "--package", package, "--bin", package]);
+/// Builds `program`, in a target directory of its own because its flags are its own.
+fn build(program: &Program, environment: &[(&str, &Path)]) -> Result<PathBuf> {
+    eprintln!("building {}", program.package);
+    let directory = tree::root().join("target/image").join(program.package);
+    let mut cargo = bare_metal_cargo("build", program);
+    cargo.args(["--profile", "image", "--bin", program.binary]);
     cargo.arg("--target-dir").arg(&directory);
     cargo.envs(environment.iter().copied());
     command::run(&mut cargo)?;
-    Ok(directory.join(host::TARGET).join("image").join(package))
+    Ok(directory
+        .join(host::TARGET)
+        .join("image")
+        .join(program.binary))
 }
 
-/// Copies only when the content differs, so that what depends on the file's time is not built again.
-fn place(from: &Path, to: &Path) -> Result<()> {
-    let new = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
-    if fs::read(to).is_ok_and(|old| old == new) {
+/// Writes only when the content differs, so that what depends on the file's time is not built again.
+fn place(content: &[u8], path: &Path) -> Result<()> {
+    if fs::read(path).is_ok_and(|old| old == content) {
         return Ok(());
     }
-    fs::write(to, new).with_context(|| format!("cannot write {}", to.display()))
+    fs::write(path, content).with_context(|| format!("cannot write {}", path.display()))
 }

@@ -15,8 +15,10 @@ pub enum Need {
     Toolchain,
     /// Enough to build and to boot it every way.
     Emulator,
-    /// Enough to run the checks, too.
+    /// Enough to build, and for the checks that need no machine.
     Checks,
+    /// All of that.
+    Everything,
 }
 
 /// Debian packages for booting in an emulator: QEMU and its firmware, tools for media, the guest's user space.
@@ -37,11 +39,11 @@ const PACKAGES: [&str; 11] = [
 /// Sees to it that everything is there, or says in one line what to install.
 pub fn prepare(need: Need) -> Result<()> {
     rustup("target", TARGET)?;
-    if need == Need::Checks {
+    if matches!(need, Need::Checks | Need::Everything) {
         rustup("component", "clippy")?;
         rustup("component", "rustfmt")?;
     }
-    if need != Need::Toolchain {
+    if matches!(need, Need::Emulator | Need::Everything) {
         packages()?;
     }
     Ok(())

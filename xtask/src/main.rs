@@ -1,10 +1,12 @@
 //! `cargo xtask …`: the project's commands. `run` and `test` are the two to know.
 #![forbid(unsafe_code)]
 
+mod checks;
 mod compile;
 mod host;
 mod image;
 mod run;
+mod test;
 
 use clap::{Parser, Subcommand};
 
@@ -22,11 +24,14 @@ enum Task {
     Run(run::Options),
     /// Build the bootable file, target/monovisor/monovisor
     Build,
+    /// Run the checks, the unit tests and the end-to-end suite
+    Test(test::Options),
 }
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().task {
         Task::Run(options) => run::run(&options),
+        Task::Test(options) => test::test(&options),
         Task::Build => {
             host::prepare(host::Need::Toolchain)?;
             compile::image().map(drop)

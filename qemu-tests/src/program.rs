@@ -1,0 +1,53 @@
+//! Builds the project's own guest programs, `qemu-tests/guests/*.rs`. Each is one file, so `rustc` alone does.
+
+use crate::{command, tree};
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// What a program runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// The bare machine: an image that follows the Linux boot protocol.
+    Kernel,
+    /// Linux: a static executable.
+    Executable,
+}
+
+/// Builds `qemu-tests/guests/<name>.rs` and returns the program's path.
+pub fn build(name: &str, form: Form) -> Result<PathBuf> {
+    let sources = tree::root().join("qemu-tests/guests");
+    let output = tree::guests().join("programs").join(name);
+    let directory = tree::guests().join("programs");
+    fs::create_dir_all(&directory)
+        .with_context(|| format!("cannot create {}", directory.display()))?;
+    let mut rustc = Command::new("rustc");
+    rustc.args([
+        "--edition",
+        "2024",
+        "--crate-type",
+        "bin",
+        "--target",
+        "x86_64-unknown-none",
+    ]);
+    rustc.args([
+        "-Copt-level=2",
+        "-Cpanic=abort",
+        "-Crelocation-model=static",
+        "-Ccode-model=small",
+    ]);
+    if form == Form::Kernel {
+        rustc.arg(format!(
+            "-Clink-arg=-T{}",
+            sources.join("flat.ld").display()
+        ));
+        rustc.arg("-Clink-arg=--oformat=binary");
+    }
+    rustc
+        .arg("-o")
+        .arg(&output)
+        .arg(sources.join(name).with_extension("rs"));
+    command::output(&mut rustc)?;
+    Ok(output)
+}

@@ -1,0 +1,212 @@
+//! What test bodies are written in: a lab that builds machines, and sessions with running ones.
+
+use super::{Outcome, Verdict};
+use crate::bundle::Guest;
+use crate::command;
+use crate::console::Console;
+use crate::engine::{Engine, Subject};
+use crate::loader::{Firmware, Loader, Payload};
+use crate::machine::Machine;
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// From power-on to the guest's shell, on a slow computer that runs several emulators at once.
+pub const BOOT: Duration = Duration::from_secs(300);
+/// For anything shorter.
+pub const SOON: Duration = Duration::from_secs(60);
+
+/// What switches between the guest's console and Monovisor's prompt: Ctrl-A twice.
+pub const SWITCH: &str = "\x01\x01";
+/// Monovisor's prompt.
+pub const PROMPT: &str = "monovisor> ";
+
+/// The last line that the default guest prints before its shell.
+const SHELL_READY: &str = "this is a shell";
+const SHELL_PROMPT: &str = "/root # ";
+
+/// One job's place: its engine, its default guest, its directory and its results.
+pub struct Lab<'a> {
+    engine: &'static dyn Engine,
+    guest: Guest,
+    directory: PathBuf,
+    name: String,
+    report: &'a dyn Fn(&Outcome),
+}
+
+impl<'a> Lab<'a> {
+    /// A lab whose files go to `directory`.
+    pub fn new(
+        engine: &'static dyn Engine,
+        guest: Guest,
+        directory: PathBuf,
+        name: String,
+        report: &'a dyn Fn(&Outcome),
+    ) -> Self {
+        Self {
+            engine,
+            guest,
+            directory,
+            name,
+            report,
+        }
+    }
+
+    /// The default guest, to be changed at will.
+    pub fn guest(&self) -> Guest {
+        self.guest.clone()
+    }
+
+    /// Where this job's files go.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// What is being booted.
+    pub fn subject(&self) -> Subject {
+        self.engine.subject()
+    }
+
+    /// The default machine.
+    pub fn machine(&self) -> Machine {
+        self.machine_with(Loader::Direct(Firmware::Bios))
+    }
+
+    /// A machine that boots in this way.
+    pub fn machine_with(&self, loader: Loader) -> Machine {
+        Machine::new(self.engine, loader)
+    }
+
+    /// One step, one result: `body`'s, with its time.
+    pub fn step<T>(&mut self, name: &str, body: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let start = Instant::now();
+        let value = body(self).with_context(|| name.to_owned())?;
+        let name = format!("{}: {name}", self.name);
+        (self.report)(&Outcome {
+            name,
+            verdict: Verdict::Passed,
+            took: start.elapsed(),
+        });
+        Ok(value)
+    }
+
+    /// Starts `machine` with this guest.
+    pub fn start(&self, machine: &Machine, guest: &Guest) -> Result<Session> {
+        match self.subject() {
+            Subject::Monovisor => {
+                let bundle = self.directory.join("bundle.cpio");
+                guest.pack(&bundle)?;
+                self.start_payload(machine, &self.monovisor(Some(bundle)))
+            }
+            Subject::Guest => {
+                let mut machine = machine.clone();
+                machine.extra.splice(0..0, guest.devices());
+                self.start_payload(&machine, &guest.payload())
+            }
+        }
+    }
+
+    /// Starts `machine` with a bundle of any content, or none.
+    pub fn start_bundle(&self, machine: &Machine, content: Option<&[u8]>) -> Result<Session> {
+        let bundle = self.directory.join("bundle.cpio");
+        if let Some(content) = content {
+            fs::write(&bundle, content)?;
+        }
+        self.start_payload(machine, &self.monovisor(content.map(|_| bundle)))
+    }
+
+    /// The bytes of this guest's bundle.
+    pub fn bundle(&self, guest: &Guest) -> Result<Vec<u8>> {
+        let bundle = self.directory.join("bundle.cpio");
+        guest.pack(&bundle)?;
+        Ok(fs::read(&bundle)?)
+    }
+
+    fn monovisor(&self, initrd: Option<PathBuf>) -> Payload {
+        Payload {
+            kernel: crate::tree::image(),
+            initrd,
+            append: String::new(),
+        }
+    }
+
+    fn start_payload(&self, machine: &Machine, payload: &Payload) -> Result<Session> {
+        let mut qemu = machine.command(payload, &self.directory)?;
+        fs::write(self.directory.join("command"), command::shown(&qemu) + "\n")?;
+        Ok(Session {
+            console: Console::start(&mut qemu, &self.directory)?,
+        })
+    }
+
+    /// The end of the last machine's console, for a failure's report.
+    pub fn transcript(&self) -> Option<String> {
+        const LINES: usize = 25;
+        let bytes = fs::read(self.directory.join("serial.log")).ok()?;
+        let text = String::from_utf8_lossy(&bytes);
+        let lines: Vec<_> = text.lines().map(str::trim_end).collect();
+        let tail = lines[lines.len().saturating_sub(LINES)..].join("\n    ");
+        Some(format!(
+            "the console's end (all of it is in {}):\n    {tail}",
+            self.directory.display()
+        ))
+    }
+}
+
+/// A running machine.
+pub struct Session {
+    /// Its serial console.
+    pub console: Console,
+}
+
+impl Session {
+    /// Waits for the default guest's shell and returns what was said on the way.
+    pub fn shell(&mut self) -> Result<String> {
+        let said = self.console.expect(SHELL_READY, BOOT)?;
+        self.console.expect(SHELL_PROMPT, SOON)?;
+        Ok(said)
+    }
+
+    /// Runs `command` in the guest's shell and returns what it printed; it must succeed.
+    pub fn run(&mut self, command: &str) -> Result<String> {
+        // The echo of what is typed says rc"=", so that only the command's end says rc=.
+        self.console.send(&format!("{command}; echo rc\"=\"$?\n"))?;
+        self.console.expect("\n", SOON)?;
+        let printed = self.console.expect("rc=", SOON)?;
+        let code = self.console.expect("\n", SOON)?;
+        self.console.expect(SHELL_PROMPT, SOON)?;
+        let printed = printed.trim_end_matches("rc=").trim().replace('\r', "");
+        match code.trim() {
+            "0" => Ok(printed),
+            code => bail!("`{command}` in the guest ended with {code} and said {printed:?}"),
+        }
+    }
+
+    /// Types a line in the guest's shell that it will not come back from.
+    pub fn leave(&mut self, command: &str) -> Result<()> {
+        self.console.send(&format!("{command}\n"))
+    }
+
+    /// Switches from the guest to Monovisor's prompt.
+    pub fn enter_prompt(&mut self) -> Result<()> {
+        self.console.send(SWITCH)?;
+        self.console.expect(PROMPT, SOON).map(drop)
+    }
+
+    /// Types a command at Monovisor's prompt and returns what it printed before the next prompt.
+    pub fn ask(&mut self, command: &str) -> Result<String> {
+        self.console.send(&format!("{command}\r"))?;
+        self.console.expect(PROMPT, SOON)
+    }
+
+    /// The prompt answers, whatever the guest does.
+    pub fn prompt_is_alive(&mut self) -> Result<()> {
+        let help = self.ask("help")?;
+        for word in ["help", "info", "reset", "poweroff"] {
+            if !help.contains(word) {
+                bail!("`help` says nothing of `{word}`: {help:?}");
+            }
+        }
+        Ok(())
+    }
+}
