@@ -35,7 +35,7 @@ mod bare {
 
     static BOOT: Once<BootInfo> = Once::new();
 
-    /// Clears BSS, takes the boot CPU's stack, and goes on in Rust. RDI is the physical address of the record, which the
+    /// Takes the boot CPU's stack and goes on in Rust; BSS is zero, the loader being an ELF loader. RDI is the physical address of the record, which the
     /// boot code's tables map one to one.
     #[unsafe(naked)]
     #[unsafe(no_mangle)]
@@ -44,16 +44,8 @@ mod bare {
         naked_asm!(
             "cli",
             "cld",
-            "mov rbx, rdi",
-            "lea rdi, [rip + __bss_start]",
-            "lea rcx, [rip + __bss_end]",
-            "sub rcx, rdi",
-            "shr rcx, 3",
-            "xor eax, eax",
-            "rep stosq",
             "lea rsp, [rip + {stacks} + {top}]",
             "xor ebp, ebp",
-            "mov rdi, rbx",
             "call {start}",
             "ud2",
             stacks = sym stack::BOOT_CPU,

@@ -54,7 +54,6 @@ const GUARD_OFFSETS: [usize; 4] = [
 ];
 
 /// The stacks of the boot CPU; entry code and hardware use them, nothing in Rust does.
-#[cfg_attr(target_os = "none", unsafe(link_section = ".bss.stacks"))]
 pub static mut BOOT_CPU: CpuStacks = CpuStacks {
     main: Guarded::new(),
     double_fault: Guarded::new(),
