@@ -1,0 +1,243 @@
+//! The guest's serial line: two byte queues between the vCPU's CPU and the console service.
+//!
+//! [`line`] makes both ends. Neither ever blocks or takes a lock. The guest's end never loses a byte of output: while the queue is
+//! full it is not ready for writing, and the emulated UART shows its transmitter as busy until the service has
+//! made room and called the guest's kick.
+
+use alloc::{boxed::Box, sync::Arc};
+use core::{
+    convert::Infallible,
+    sync::atomic::{AtomicBool, Ordering},
+};
+use embedded_io::{ErrorType, Read, ReadReady, Write, WriteReady};
+use heapless::spsc::{Consumer, Producer, Queue};
+
+/// Bytes of guest output that may wait for the service.
+const OUTPUT_BYTES: usize = 4096;
+/// Bytes of input that may wait for the guest.
+const INPUT_BYTES: usize = 256;
+
+/// Whom to wake at the two ends.
+#[derive(Clone, Copy)]
+pub struct Wakers {
+    /// Called by the guest's end when there is new output, or room for input that was missing. Runs on the exit path:
+    /// it may send an interrupt, and nothing slower.
+    pub service: fn(),
+    /// Called by the service's end when there is new input, or room for output that was missing: brings the vCPU out of
+    /// the guest to poll its devices.
+    pub guest: fn(),
+}
+
+/// What each end could not do for lack of room.
+#[derive(Default)]
+struct Starved {
+    guest: AtomicBool,
+    service: AtomicBool,
+}
+
+/// The guest's end, a back end for an emulated serial port.
+pub struct GuestEnd {
+    output: Producer<'static, u8>,
+    input: Consumer<'static, u8>,
+    starved: Arc<Starved>,
+    wake: fn(),
+}
+
+/// The service's end.
+pub struct HostEnd {
+    output: Consumer<'static, u8>,
+    input: Producer<'static, u8>,
+    starved: Arc<Starved>,
+    wake: fn(),
+}
+
+/// A new serial line. Its queues live as long as the machine.
+pub fn line(wakers: Wakers) -> (GuestEnd, HostEnd) {
+    let (output_in, output_out) = Box::leak(Box::new(Queue::<u8, OUTPUT_BYTES>::new())).split();
+    let (input_in, input_out) = Box::leak(Box::new(Queue::<u8, INPUT_BYTES>::new())).split();
+    let starved = Arc::new(Starved::default());
+    (
+        GuestEnd { output: output_in, input: input_out, starved: starved.clone(), wake: wakers.service },
+        HostEnd { output: output_out, input: input_in, starved, wake: wakers.guest },
+    )
+}
+
+/// Notes that an end found no room, then looks again, so that room made in between is not slept through. The fences
+/// order the note before the second look, here, and the room before the look at the note, in [`relieve`].
+fn starve(flag: &AtomicBool, ready: impl Fn() -> bool) -> bool {
+    flag.store(true, Ordering::SeqCst);
+    core::sync::atomic::fence(Ordering::SeqCst);
+    ready()
+}
+
+fn relieve(flag: &AtomicBool) -> bool {
+    core::sync::atomic::fence(Ordering::SeqCst);
+    flag.load(Ordering::Relaxed) && flag.swap(false, Ordering::SeqCst)
+}
+
+impl GuestEnd {
+    /// Whether the queue takes a byte of output now. If not, a kick will follow.
+    #[inline]
+    pub fn output_ready(&self) -> bool {
+        self.output.ready() || starve(&self.starved.guest, || self.output.ready())
+    }
+
+    /// Puts bytes into the queue, as many as fit; returns how many.
+    fn send(&mut self, bytes: &[u8]) -> usize {
+        let mut sent = 0;
+        for &byte in bytes {
+            if !self.output_ready() || self.output.enqueue(byte).is_err() {
+                break;
+            }
+            sent += 1;
+        }
+        if sent > 0 {
+            (self.wake)();
+        }
+        sent
+    }
+
+    /// Takes input out of the queue; returns how many bytes.
+    fn receive(&mut self, into: &mut [u8]) -> usize {
+        let mut received = 0;
+        while let Some(place) = into.get_mut(received)
+            && let Some(byte) = self.input.dequeue()
+        {
+            *place = byte;
+            received += 1;
+        }
+        if received > 0 && relieve(&self.starved.service) {
+            (self.wake)();
+        }
+        received
+    }
+}
+
+impl HostEnd {
+    /// The next byte of the guest's output.
+    pub fn read_byte(&mut self) -> Option<u8> {
+        let byte = self.output.dequeue();
+        if byte.is_some() && relieve(&self.starved.guest) {
+            (self.wake)();
+        }
+        byte
+    }
+
+    /// Whether [`HostEnd::write_byte`] takes a byte now. If not, the service is woken when it does.
+    pub fn input_ready(&self) -> bool {
+        self.input.ready() || starve(&self.starved.service, || self.input.ready())
+    }
+
+    /// Gives the guest a byte; `false` if there was no room.
+    pub fn write_byte(&mut self, byte: u8) -> bool {
+        let taken = self.input_ready() && self.input.enqueue(byte).is_ok();
+        if taken {
+            (self.wake)();
+        }
+        taken
+    }
+}
+
+impl ErrorType for GuestEnd {
+    type Error = Infallible;
+}
+
+impl Read for GuestEnd {
+    /// Never blocks: 0 means that there is no input now.
+    fn read(&mut self, into: &mut [u8]) -> Result<usize, Infallible> {
+        Ok(self.receive(into))
+    }
+}
+
+impl ReadReady for GuestEnd {
+    #[inline]
+    fn read_ready(&mut self) -> Result<bool, Infallible> {
+        Ok(self.input.ready())
+    }
+}
+
+impl Write for GuestEnd {
+    /// Never blocks: 0 means that there is no room now.
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
+        Ok(self.send(bytes))
+    }
+
+    /// The service drains the queue by itself.
+    fn flush(&mut self) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
+impl WriteReady for GuestEnd {
+    #[inline]
+    fn write_ready(&mut self) -> Result<bool, Infallible> {
+        Ok(self.output_ready())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::sync::atomic::AtomicUsize;
+    use std::{thread, vec::Vec};
+
+    fn nobody() {}
+
+    const QUIET: Wakers = Wakers { service: nobody, guest: nobody };
+
+    #[test]
+    fn bytes_pass_in_both_directions() {
+        let (mut guest, mut host) = line(QUIET);
+        assert_eq!(guest.write(b"login:"), Ok(6));
+        assert_eq!(core::iter::from_fn(|| host.read_byte()).collect::<Vec<_>>(), b"login:");
+        assert!(host.write_byte(b'r'));
+        assert_eq!(guest.read_ready(), Ok(true));
+        let mut buffer = [0; 4];
+        assert_eq!(guest.read(&mut buffer), Ok(1));
+        assert_eq!(buffer[0], b'r');
+        assert_eq!(guest.read(&mut buffer), Ok(0));
+    }
+
+    #[test]
+    fn a_full_queue_is_not_ready_and_room_kicks_the_guest() {
+        static KICKS: AtomicUsize = AtomicUsize::new(0);
+        let guest_waker = || {
+            KICKS.fetch_add(1, Ordering::Relaxed);
+        };
+        let (mut guest, mut host) = line(Wakers { service: nobody, guest: guest_waker });
+        let much = [b'x'; 2 * OUTPUT_BYTES];
+        let sent = guest.write(&much).unwrap();
+        assert!(sent < much.len());
+        assert_eq!(guest.write_ready(), Ok(false));
+        assert_eq!(KICKS.load(Ordering::Relaxed), 0);
+        host.read_byte();
+        assert_eq!(KICKS.load(Ordering::Relaxed), 1);
+        assert_eq!(guest.write_ready(), Ok(true));
+        host.read_byte();
+        assert_eq!(KICKS.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn no_byte_is_lost_between_two_cpus() {
+        let (mut guest, mut host) = line(QUIET);
+        let bytes: Vec<u8> = (0..40_000u32).map(|number| (number % 251) as u8).collect();
+        let expected = bytes.clone();
+        let writer = thread::spawn(move || {
+            let mut rest = &bytes[..];
+            while !rest.is_empty() {
+                let sent = guest.write(rest).unwrap();
+                rest = &rest[sent..];
+                thread::yield_now();
+            }
+        });
+        let mut got = Vec::new();
+        while got.len() < expected.len() {
+            match host.read_byte() {
+                Some(byte) => got.push(byte),
+                None => thread::yield_now(),
+            }
+        }
+        writer.join().unwrap();
+        assert_eq!(got, expected);
+    }
+}

@@ -1,0 +1,292 @@
+//! Between the services and the guest: requests one way, state the other, in atomics only.
+//!
+//! Guarantees that neither side waits for the other. The VM looks for requests with [`Control::take`] when it is kicked;
+//! services look at [`Control::state`] whenever they like, and are woken when it changes.
+
+use alloc::string::String;
+use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use spin::Once;
+
+/// What the services ask of the VM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Request {
+    /// Start a guest that is stopped, from power-on.
+    Start = 0,
+    /// Reset the guest, whatever it does.
+    Reset = 1,
+    /// Hold the vCPUs.
+    Pause = 2,
+    /// Let them go on.
+    Resume = 3,
+    /// Stop the guest for good: the host is about to go off.
+    Stop = 4,
+}
+
+impl Request {
+    /// Most urgent first.
+    const ALL: [Self; 5] = [Self::Stop, Self::Reset, Self::Start, Self::Pause, Self::Resume];
+
+    const fn bit(self) -> u32 {
+        1 << self as u8
+    }
+}
+
+/// What the guest is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum GuestState {
+    /// There is none: no bundle, a broken one, or a CPU that cannot host it. The log says why.
+    Absent = 0,
+    /// Built, and not started yet.
+    Ready = 1,
+    /// vCPUs run.
+    Running = 2,
+    /// vCPUs are held.
+    Paused = 3,
+    /// It powered off and was preserved.
+    Stopped = 4,
+    /// It crashed and was preserved.
+    Crashed = 5,
+}
+
+impl GuestState {
+    const ALL: [Self; 6] =
+        [Self::Absent, Self::Ready, Self::Running, Self::Paused, Self::Stopped, Self::Crashed];
+
+    /// For people.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Absent => "none",
+            Self::Ready => "ready",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Stopped => "powered off",
+            Self::Crashed => "crashed",
+        }
+    }
+}
+
+/// What is to become of the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum HostAction {
+    /// Power it off.
+    PowerOff = 1,
+    /// Restart it.
+    Reboot = 2,
+}
+
+/// What does not change while a guest lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GuestFacts {
+    /// `name` of the configuration.
+    pub name: String,
+    /// How many virtual CPUs.
+    pub vcpus: u32,
+    /// Its memory.
+    pub memory_mib: u64,
+    /// How its memory is translated, for people: "nested paging (NPT)".
+    pub paging: &'static str,
+}
+
+/// Exits by kind, counted by the vCPUs.
+#[derive(Debug, Default)]
+#[allow(missing_docs)]
+pub struct Counters {
+    pub entries: AtomicU64,
+    pub io: AtomicU64,
+    pub mmio: AtomicU64,
+    pub cpuid: AtomicU64,
+    pub msr: AtomicU64,
+    pub interrupts: AtomicU64,
+    pub halts: AtomicU64,
+    pub other: AtomicU64,
+}
+
+impl Counters {
+    const fn new() -> Self {
+        const ZERO: AtomicU64 = AtomicU64::new(0);
+        Self {
+            entries: ZERO,
+            io: ZERO,
+            mmio: ZERO,
+            cpuid: ZERO,
+            msr: ZERO,
+            interrupts: ZERO,
+            halts: ZERO,
+            other: ZERO,
+        }
+    }
+
+    /// Each counter with its name.
+    pub fn all(&self) -> [(&'static str, u64); 8] {
+        [
+            ("VM entries", &self.entries),
+            ("I/O", &self.io),
+            ("MMIO", &self.mmio),
+            ("CPUID", &self.cpuid),
+            ("MSR", &self.msr),
+            ("interrupts", &self.interrupts),
+            ("HLT", &self.halts),
+            ("other", &self.other),
+        ]
+        .map(|(name, counter)| (name, counter.load(Ordering::Relaxed)))
+    }
+}
+
+/// Adds one to a counter that only the calling CPU writes: no locked instruction on the exit path.
+#[inline]
+pub fn count(counter: &AtomicU64) {
+    counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+}
+
+/// The control block of the one guest.
+pub struct Control {
+    requests: AtomicU32,
+    state: AtomicU8,
+    host: AtomicU8,
+    facts: Once<GuestFacts>,
+    kick: Once<fn()>,
+    changed: Once<fn()>,
+    /// Exits by kind.
+    pub counters: Counters,
+}
+
+/// The one guest's control block.
+pub static CONTROL: Control = Control::new();
+
+impl Control {
+    /// No guest, no requests.
+    pub const fn new() -> Self {
+        Self {
+            requests: AtomicU32::new(0),
+            state: AtomicU8::new(GuestState::Absent as u8),
+            host: AtomicU8::new(0),
+            facts: Once::new(),
+            kick: Once::new(),
+            changed: Once::new(),
+            counters: Counters::new(),
+        }
+    }
+
+    /// Sets what is called after a request, on the service CPU: it must bring the vCPUs out to look for requests. Only the first
+    /// call counts.
+    pub fn on_request(&self, kick: fn()) {
+        self.kick.call_once(|| kick);
+    }
+
+    /// Sets what is called after a change of state, on the VM's side. Only the first call counts.
+    pub fn on_change(&self, changed: fn()) {
+        self.changed.call_once(|| changed);
+    }
+
+    /// Asks the VM for something.
+    pub fn request(&self, request: Request) {
+        self.requests.fetch_or(request.bit(), Ordering::Release);
+        if let Some(kick) = self.kick.get() {
+            kick();
+        }
+    }
+
+    /// Whether there are requests: one plain load.
+    #[inline]
+    pub fn requested(&self) -> bool {
+        self.requests.load(Ordering::Relaxed) != 0
+    }
+
+    /// VM: takes the most urgent request.
+    pub fn take(&self) -> Option<Request> {
+        let pending = self.requests.load(Ordering::Acquire);
+        let request = Request::ALL.into_iter().find(|request| pending & request.bit() != 0)?;
+        self.requests.fetch_and(!request.bit(), Ordering::AcqRel);
+        Some(request)
+    }
+
+    /// VM: says what the guest is, once it is known.
+    pub fn describe(&self, facts: GuestFacts) {
+        self.facts.call_once(|| facts);
+    }
+
+    /// What the guest is; `None` if none was described.
+    pub fn facts(&self) -> Option<&GuestFacts> {
+        self.facts.get()
+    }
+
+    /// VM: says what the guest does from now on.
+    pub fn set_state(&self, state: GuestState) {
+        self.state.store(state as u8, Ordering::Release);
+        self.wake_services();
+    }
+
+    /// What the guest does.
+    pub fn state(&self) -> GuestState {
+        let state = self.state.load(Ordering::Acquire);
+        GuestState::ALL.into_iter().find(|known| *known as u8 == state).unwrap_or(GuestState::Absent)
+    }
+
+    /// Asks the lifecycle service for the host's power-off or restart.
+    pub fn ask_host(&self, action: HostAction) {
+        self.host.store(action as u8, Ordering::Release);
+        self.wake_services();
+    }
+
+    /// Lifecycle service: what was asked of the host.
+    pub fn host_action(&self) -> Option<HostAction> {
+        match self.host.load(Ordering::Acquire) {
+            1 => Some(HostAction::PowerOff),
+            2 => Some(HostAction::Reboot),
+            _ => None,
+        }
+    }
+
+    fn wake_services(&self) {
+        if let Some(changed) = self.changed.get() {
+            changed();
+        }
+    }
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_come_once_and_the_most_urgent_first() {
+        let control = Control::new();
+        assert_eq!(control.take(), None);
+        control.request(Request::Resume);
+        control.request(Request::Reset);
+        control.request(Request::Reset);
+        assert!(control.requested());
+        assert_eq!(control.take(), Some(Request::Reset));
+        assert_eq!(control.take(), Some(Request::Resume));
+        assert_eq!(control.take(), None);
+    }
+
+    #[test]
+    fn every_state_comes_back() {
+        let control = Control::new();
+        assert_eq!(control.state(), GuestState::Absent);
+        for state in GuestState::ALL {
+            control.set_state(state);
+            assert_eq!(control.state(), state);
+        }
+    }
+
+    #[test]
+    fn a_request_kicks_the_vm() {
+        use core::sync::atomic::AtomicBool;
+        static KICKED: AtomicBool = AtomicBool::new(false);
+        let control = Control::new();
+        control.on_request(|| KICKED.store(true, Ordering::Relaxed));
+        control.request(Request::Pause);
+        assert!(KICKED.load(Ordering::Relaxed));
+    }
+}
