@@ -20,6 +20,8 @@ mod key;
 mod setting;
 mod suggest;
 mod syntax;
+#[cfg(test)]
+mod tests;
 
 pub use action::{Action, Actions};
 pub use disk::{Access, Bus, DiskSpec, Format, Medium, Vdev};

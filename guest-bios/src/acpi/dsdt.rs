@@ -89,7 +89,6 @@ fn pci_root() -> Encoded {
         "PCI0".into(),
         vec![
             &hid("PNP0A03"),
-            &Name::new("_ADR".into(), &0_u8),
             &Name::new("_UID".into(), &0_u8),
             &Name::new("_CRS".into(), &resources),
             &Name::new("_PRT".into(), &routing()),
