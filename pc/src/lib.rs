@@ -10,7 +10,11 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod clock;
+pub mod ioapic;
 pub mod lapic;
+pub mod pic;
+pub mod pit;
 mod saved;
 
 pub use lapic::Lapic;
