@@ -26,6 +26,20 @@ impl CommandLine {
         }
     }
 
+    /// Drops the first word if it is the name of an EFI program: the EFI shell puts it before what the user wrote.
+    pub fn drop_program_name(&mut self) {
+        let line = self.as_str();
+        let name = line.split_ascii_whitespace().next().unwrap_or("");
+        let is_program =
+            name.len() >= 4 && name.as_bytes()[name.len() - 4..].eq_ignore_ascii_case(b".efi");
+        if is_program {
+            let start = line.find(name).unwrap_or(0) + name.len();
+            let end = self.len as usize;
+            self.bytes.copy_within(start..end, 0);
+            self.len -= start as u32;
+        }
+    }
+
     /// The value of the last `key=value` word with this key.
     pub fn value(&self, key: &str) -> Option<&str> {
         let words = self.as_str().split_ascii_whitespace();
@@ -51,6 +65,19 @@ mod tests {
         let long = line(&"x".repeat(5000));
         assert_eq!((long.as_str().len(), long.cut), (4096, 1));
         assert_eq!(line(&"x".repeat(4096)).cut, 0);
+    }
+
+    #[test]
+    fn the_name_of_an_efi_program_is_not_an_option() {
+        let without = |text| {
+            let mut line = line(text);
+            line.drop_program_name();
+            std::string::String::from(line.as_str())
+        };
+        assert_eq!(without("FS0:\\monovisor.EFI memory=64"), " memory=64");
+        assert_eq!(without("memory=64 x.efi"), "memory=64 x.efi");
+        assert_eq!(without("é"), "é");
+        assert_eq!(without(""), "");
     }
 
     #[test]

@@ -74,6 +74,7 @@ pub unsafe fn enter(info: &mut BootInfo, kernel: &Kernel, placement: Placement) 
     unsafe {
         enable_nx();
         asm!(
+            "cli",
             "mov cr4, {cr4}",
             "mov cr3, {root}",
             "mov cr0, {cr0}",

@@ -1,10 +1,10 @@
 //! Started as a Linux kernel: everything is in `boot_params` and what it points at.
 
 use crate::physical::Physical;
-use crate::{fail, handover, image};
+use crate::{console, fail, handover, image};
 use boot::{
-    BOOT_PARAMS_BYTES, BootInfo, BootParams, LoaderKind, MAX_COMMAND_LINE_BYTES, PhysRange,
-    SETUP_DATA_HEADER_BYTES, SetupData, efi_kind, efi_regions, place,
+    BOOT_PARAMS_BYTES, BootInfo, BootParams, Framebuffer, LoaderKind, MAX_COMMAND_LINE_BYTES,
+    PhysRange, SETUP_DATA_HEADER_BYTES, SetupData, efi_kind, efi_regions, place,
 };
 use core::mem::MaybeUninit;
 
@@ -72,6 +72,9 @@ fn learn(info: &mut BootInfo, params: &BootParams, memory: &mut Physical) {
     info.secure_boot = u32::from(params.secure_boot());
     info.rsdp = params.rsdp();
     info.framebuffer = params.framebuffer();
+    if let Framebuffer::Text { .. } = info.framebuffer {
+        console::use_text_screen();
+    }
     info.bundle = params.ramdisk();
     let line = PhysRange {
         base: params.command_line(),

@@ -14,7 +14,6 @@ mod linux;
 mod physical;
 
 use core::arch::{asm, global_asm};
-use core::fmt::Write;
 
 global_asm!(include_str!("setup.s"), options(att_syntax));
 global_asm!(include_str!("start.s"), options(att_syntax));
@@ -27,14 +26,13 @@ fn halt() -> ! {
     }
 }
 
-/// Says what went wrong on COM1 and on a text screen, and stops.
+/// Says what went wrong, and stops: without a kernel there is nothing to go on with, and a reset would hide the message.
 fn fail(message: core::fmt::Arguments) -> ! {
-    console::say(format_args!("Monovisor: {message}. Halted.\r\n"));
+    console::say(format_args!("\r\nMonovisor: {message}. Halted.\r\n"));
     halt();
 }
 
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo) -> ! {
-    let _ = console::Console.write_str("Monovisor: the boot code failed: ");
-    fail(format_args!("{}", info.message()))
+    fail(format_args!("the boot code failed: {}", info.message()))
 }

@@ -164,26 +164,17 @@ efi_handover:
     xchgq %rcx, %rdx
     jmp efi
 
-# EFI application: RCX = image handle, RDX = system table; RSI and RDI belong to the caller (UEFI 2.10, 2.3.4).
+# EFI application: RCX = image handle, RDX = system table (UEFI 2.10, 2.3.4).
 .globl efi_pe_entry
 efi_pe_entry:
-    pushq %rdi
-    pushq %rsi
     movq %rcx, %rdi
     movq %rdx, %rsi
     rdtsc
     shlq $32, %rdx
     orq %rax, %rdx
     movq %rdx, %rcx
-    xorl %edx, %edx
-    call efi
-    popq %rsi
-    popq %rdi
-    ret
-
+    xorl %edx, %edx                     # no boot_params
 efi:
-    pushq %rbp
-    movq %rsp, %rbp
     andq $-16, %rsp
     pushq %rdi
     pushq %rsi
@@ -195,9 +186,7 @@ efi:
     popq %rsi
     popq %rdi
     call efi_main
-    movq %rbp, %rsp
-    popq %rbp
-    ret
+    ud2
 
 # Zeroes .bss and applies the image's own relocations, all of which are R_X86_64_RELATIVE (xtask checks).
 prepare:

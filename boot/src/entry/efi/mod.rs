@@ -1,9 +1,104 @@
 //! Started by EFI firmware, or by a loader that left its boot services alive.
 
-use uefi_raw::Status;
+mod bundle;
+mod file;
+mod firmware;
+mod memory;
+mod screen;
 
-/// From `start.s`, on the firmware's stack. Returns only if the kernel cannot be started.
+use crate::{fail, handover, image};
+use boot::{BOOT_PARAMS_BYTES, BootInfo, BootParams, LoaderKind, utf8_from_ucs2};
+use core::mem::MaybeUninit;
+use core::slice;
+use firmware::Firmware;
+use uefi_raw::table::system::SystemTable;
+use uefi_raw::{Guid, Handle, guid};
+
+/// UEFI 2.10, 4.6.1: the newer table first, for firmware keeps the older for systems that know no better.
+const ACPI_TABLES: [Guid; 2] = [
+    guid!("8868e871-e4f1-11d3-bc22-0080c73c8881"),
+    guid!("eb9d2d30-2d88-11d3-9a16-0090273fc14d"),
+];
+
+/// The record, until it has its final place.
+#[unsafe(link_section = ".bss.noinit")]
+static mut INFO: MaybeUninit<BootInfo> = MaybeUninit::uninit();
+
+/// From `start.s`, on the firmware's stack. `boot_params` is null for an EFI application.
 #[unsafe(no_mangle)]
-extern "C" fn efi_main(_handle: u64, _system_table: u64, _boot_params: u64, _tsc: u64) -> Status {
-    Status::LOAD_ERROR
+extern "C" fn efi_main(
+    image: Handle,
+    system_table: *const SystemTable,
+    boot_params: *const [u8; BOOT_PARAMS_BYTES],
+    tsc: u64,
+) -> ! {
+    // SAFETY: the firmware's contract for an EFI entry (UEFI 2.10, 4.1), and the handover entry's.
+    let firmware = unsafe { Firmware::new(image, system_table) };
+    // SAFETY: null, or the loader's record, which stays until the kernel runs.
+    let params = unsafe { boot_params.as_ref() }.map(BootParams::new);
+    // SAFETY: the only reference, in a function that runs once.
+    let info = unsafe { (*(&raw mut INFO)).write(BootInfo::EMPTY) };
+    info.entry_tsc = tsc;
+    info.efi_system_table = system_table as u64;
+    info.rsdp = ACPI_TABLES
+        .iter()
+        .find_map(|guid| firmware.configuration_table(guid))
+        .unwrap_or(0);
+    info.framebuffer = screen::framebuffer(&firmware);
+    info.secure_boot = u32::from(firmware.secure_boot());
+    match &params {
+        Some(params) => learn_from_loader(info, params),
+        None => learn_from_options(info, &firmware),
+    }
+    if info.bundle.bytes == 0 {
+        info.bundle = bundle::find(&firmware, &info.command_line);
+    }
+
+    let kernel = image::kernel();
+    let placement = memory::place(&firmware, &mut info.memory, kernel.bytes(), handover::BYTES);
+    // SAFETY: the firmware gave us that memory, which it maps one to one, and it is over once we enter the kernel.
+    unsafe {
+        handover::load(&kernel, placement.kernel);
+        memory::exit_boot_services(firmware, &mut info.memory);
+        handover::enter(info, &kernel, placement)
+    }
+}
+
+/// The handover entry: the loader read command line and bundle.
+fn learn_from_loader(info: &mut BootInfo, params: &BootParams) {
+    info.loader = LoaderKind::EfiHandover;
+    info.bundle = params.ramdisk();
+    let line = params.command_line() as *const u8;
+    if !line.is_null() {
+        // SAFETY: the loader's command line ends with a NUL, after which `set` does not read on.
+        let bytes = (0..).map(|index| unsafe { line.add(index).read() });
+        info.command_line.set(bytes);
+    }
+}
+
+/// The firmware started us: the load options are the command line.
+fn learn_from_options(info: &mut BootInfo, firmware: &Firmware) {
+    info.loader = LoaderKind::Efi;
+    let Some(image) = firmware.loaded_image() else {
+        fail(format_args!(
+            "the firmware does not say how it loaded us (no EFI_LOADED_IMAGE_PROTOCOL); update the firmware"
+        ));
+    };
+    if image.load_options.is_null() {
+        return;
+    }
+    // SAFETY: the firmware says that so many bytes are there.
+    let options = unsafe {
+        slice::from_raw_parts(
+            image.load_options.cast::<u8>(),
+            image.load_options_size as usize,
+        )
+    };
+    let units = options
+        .chunks_exact(2)
+        .map(|unit| u16::from_le_bytes([unit[0], unit[1]]));
+    if let Some(text) = utf8_from_ucs2(units) {
+        info.command_line.set(text);
+        info.command_line.drop_program_name();
+    }
 }
