@@ -75,17 +75,18 @@ pub trait Bus {
 }
 
 /// The legacy region and header of an XSAVE image in the standard format (SDM vol. 1, 13.4.1 and 13.4.2).
-pub struct XsaveImage<'a>(&'a mut [u8; Self::BYTES]);
+pub struct XsaveImage<'a>(&'a mut [u8; XSAVE_HEAD_BYTES]);
+
+/// Legacy region and header.
+pub const XSAVE_HEAD_BYTES: usize = 576;
 
 impl<'a> XsaveImage<'a> {
-    /// Legacy region and header.
-    pub const BYTES: usize = 576;
     const XMM: usize = 160;
     const XSTATE_BV: usize = 512;
     const SSE: u8 = 1 << 1;
 
-    /// An image over these bytes.
-    pub fn new(bytes: &'a mut [u8; Self::BYTES]) -> Self {
+    /// An image that starts with these bytes.
+    pub fn new(bytes: &'a mut [u8; XSAVE_HEAD_BYTES]) -> Self {
         Self(bytes)
     }
 

@@ -74,7 +74,7 @@ fn decode(
         let instruction = decoder.decode();
         match decoder.last_error() {
             DecoderError::None => {
-                let mask = u128::MAX >> (128 - 8 * instruction.len() as u32);
+                let mask = !(u128::MAX << (8 * instruction.len() as u32));
                 return Ok(Entry {
                     bytes: code.word() & mask,
                     mask,
@@ -91,6 +91,5 @@ fn decode(
 
 /// Builds the decoder's tables, which allocates and takes some hundred thousand instructions: once, at boot.
 pub fn warm_up() {
-    const NOP: &[u8] = &[0x90];
-    Decoder::new(64, NOP, DecoderOptions::NONE).decode();
+    core::hint::black_box(Decoder::new(64, &[], DecoderOptions::NONE));
 }

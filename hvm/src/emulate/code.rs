@@ -1,6 +1,5 @@
 //! The bytes of the instruction at RIP.
 
-use super::Stop;
 use crate::event::Exception;
 use crate::regs::{Attributes, Cr0, Efer, Registers, SegmentName};
 use crate::walk::{self, Access, Paging, Privilege};
@@ -51,15 +50,6 @@ pub enum Refusal {
     Fault(Exception),
     /// The code lies outside RAM.
     NotRam(Gpa),
-}
-
-impl From<Refusal> for Stop {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::Fault(exception) => Self::Fault(exception),
-            Refusal::NotRam(gpa) => Self::CodeNotRam(gpa),
-        }
-    }
 }
 
 /// What has been read so far: first up to the end of RIP's page, more only when asked, because the next page may

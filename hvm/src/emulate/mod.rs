@@ -20,7 +20,7 @@ mod atomic;
 mod bus;
 mod cache;
 pub mod code;
-mod flow;
+mod dispatch;
 mod integer;
 pub mod length;
 mod memory;
@@ -34,7 +34,7 @@ mod tests;
 mod vector;
 
 pub use atomic::compare_exchange;
-pub use bus::{Bus, Invalidation, XsaveImage};
+pub use bus::{Bus, Invalidation, XSAVE_HEAD_BYTES, XsaveImage};
 pub use cache::{DecodeCache, warm_up};
 
 use crate::event::{Exception, Shadow};

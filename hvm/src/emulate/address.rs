@@ -1,0 +1,173 @@
+//! From an operand to a linear address: effective addresses and segmentation.
+
+use super::code::CodeMode;
+use super::operand::general;
+use super::{Bus, Execution, Stop};
+use crate::Width;
+use crate::regs::{Attributes, Cr0, Registers, Rflags, Segment, SegmentName};
+use crate::walk::AccessKind;
+use guest_mem::Gva;
+use iced_x86::Register;
+
+/// Type bit 3: code.
+const CODE: u32 = 1 << 3;
+/// Type bit 2 of data: the limit is the lower end.
+const EXPAND_DOWN: u32 = 1 << 2;
+/// Type bit 1: writable data, readable code.
+const ACCESSIBLE: u32 = 1 << 1;
+
+/// A segment and an offset in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Logical {
+    pub segment: SegmentName,
+    pub offset: u64,
+    /// The address size, at which the offset wraps.
+    pub width: Width,
+}
+
+impl Logical {
+    /// The address `bytes` further on, or back where that is the two's complement.
+    pub(super) const fn moved(self, bytes: u64) -> Self {
+        Self {
+            offset: self.width.cut(self.offset.wrapping_add(bytes)),
+            ..self
+        }
+    }
+}
+
+/// The segment register that the decoder names.
+pub(super) fn segment_name(register: Register) -> SegmentName {
+    match register {
+        Register::ES => SegmentName::Es,
+        Register::CS => SegmentName::Cs,
+        Register::SS => SegmentName::Ss,
+        Register::FS => SegmentName::Fs,
+        Register::GS => SegmentName::Gs,
+        _ => SegmentName::Ds,
+    }
+}
+
+impl<C: Registers, B: Bus> Execution<'_, C, B> {
+    /// The address of the operand with a ModRM byte or an absolute offset.
+    #[inline]
+    pub(super) fn effective_address(&self) -> Logical {
+        let instruction = self.instruction;
+        let mut offset = instruction.memory_displacement64();
+        let mut width = None;
+        match instruction.memory_base() {
+            Register::None => {}
+            // Decoded at address 0: the displacement counts from the instruction's first byte.
+            Register::RIP => {
+                offset = offset.wrapping_add(self.cpu.rip());
+                width = Some(Width::Qword);
+            }
+            Register::EIP => {
+                offset = offset.wrapping_add(self.cpu.rip());
+                width = Some(Width::Dword);
+            }
+            base => {
+                if let Some(part) = general(base) {
+                    offset = offset.wrapping_add(self.read_part(part));
+                    width = Some(part.width);
+                }
+            }
+        }
+        if let Some(part) = general(instruction.memory_index()) {
+            let scale = u64::from(instruction.memory_index_scale());
+            offset = offset.wrapping_add(self.read_part(part).wrapping_mul(scale));
+            width = Some(part.width);
+        }
+        let width = width.unwrap_or(match instruction.memory_displ_size() {
+            2 => Width::Word,
+            4 => Width::Dword,
+            _ => Width::Qword,
+        });
+        Logical {
+            segment: segment_name(instruction.memory_segment()),
+            offset: width.cut(offset),
+            width,
+        }
+    }
+
+    /// Checks `bytes` bytes at `at` against the segment and makes the address linear.
+    #[inline]
+    pub(super) fn linear(
+        &self,
+        at: Logical,
+        bytes: u64,
+        kind: AccessKind,
+    ) -> Result<Gva, Stop> {
+        let last = at.offset.wrapping_add(bytes.saturating_sub(1));
+        if self.mode == CodeMode::Bits64 {
+            let base = match at.segment {
+                SegmentName::Fs | SegmentName::Gs => self.cpu.segment(at.segment).base,
+                _ => 0,
+            };
+            let first = base.wrapping_add(at.offset);
+            if !self.paging.is_canonical(first)
+                || !self.paging.is_canonical(base.wrapping_add(last))
+            {
+                return Err(self.segment_fault(at.segment));
+            }
+            return Ok(Gva(first));
+        }
+        let segment = self.cpu.segment(at.segment);
+        let typed = !self.is_real_mode() && !self.is_virtual_8086();
+        if typed && !permits(&segment, kind) || !holds(&segment, at.offset, last) {
+            return Err(self.segment_fault(at.segment));
+        }
+        Ok(Gva(segment.base.wrapping_add(at.offset) & 0xffff_ffff))
+    }
+
+    /// #SS(0) for the stack segment, else #GP(0).
+    #[cold]
+    fn segment_fault(&self, segment: SegmentName) -> Stop {
+        self.fault(if segment == SegmentName::Ss { 12 } else { 13 })
+    }
+
+    /// #AC(0), where the guest asked for it.
+    #[inline]
+    pub(super) fn check_alignment(&self, gva: Gva, bytes: u64) -> Result<(), Stop> {
+        if self.cpl == 3
+            && gva.0 & bytes.wrapping_sub(1) != 0
+            && self.cpu.cr0() & Cr0::AM.bits() != 0
+            && self.cpu.rflags() & Rflags::AC.bits() != 0
+        {
+            return Err(self.fault(17));
+        }
+        Ok(())
+    }
+}
+
+/// Whether the descriptor's type allows the access (SDM vol. 3A, 5.5).
+fn permits(segment: &Segment, kind: AccessKind) -> bool {
+    let attributes = segment.attributes;
+    if attributes.contains(Attributes::UNUSABLE) || !attributes.contains(Attributes::S) {
+        return false;
+    }
+    let is_code = attributes.bits() & CODE != 0;
+    let is_accessible = attributes.bits() & ACCESSIBLE != 0;
+    match kind {
+        AccessKind::Read => !is_code || is_accessible,
+        AccessKind::Write => !is_code && is_accessible,
+        AccessKind::Execute => is_code,
+    }
+}
+
+/// Whether the offsets from `first` to `last` lie within the limit (SDM vol. 3A, 5.3).
+fn holds(segment: &Segment, first: u64, last: u64) -> bool {
+    let limit = u64::from(segment.limit);
+    if first > last {
+        return false;
+    }
+    if segment.attributes.bits() & (CODE | EXPAND_DOWN) == EXPAND_DOWN {
+        let top = if segment.attributes.contains(Attributes::DB) {
+            0xffff_ffff
+        } else {
+            0xffff
+        };
+        first > limit && last <= top
+    } else {
+        last <= limit
+    }
+}

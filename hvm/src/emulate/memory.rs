@@ -1,0 +1,204 @@
+//! Memory operands: translated whole before any byte moves, so that an access cannot fault half-way.
+
+use super::address::Logical;
+use super::{Bus, Execution, Hint, Stop};
+use crate::Width;
+use crate::regs::Registers;
+use crate::walk::{self, Access, AccessKind, Privilege};
+use guest_mem::{Gpa, Gva, PAGE_BYTES};
+
+/// An operand in guest-physical memory, in one page or across two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    first: Gpa,
+    /// Where the rest lies, and how many bytes precede it.
+    rest: Option<(Gpa, u64)>,
+}
+
+impl Span {
+    /// The address of the byte `index` bytes into the operand.
+    fn at(&self, index: u64) -> Gpa {
+        match self.rest {
+            Some((gpa, before)) if index >= before => gpa.wrapping_add(index - before),
+            _ => self.first.wrapping_add(index),
+        }
+    }
+
+    /// The operand `bytes` further on in the same page, of one that lies in one page.
+    pub(super) fn moved(&self, bytes: u64) -> Self {
+        Self {
+            first: self.first.wrapping_add(bytes),
+            rest: self.rest,
+        }
+    }
+
+    /// The address, of an operand that lies in one page.
+    #[inline]
+    pub(super) fn whole(&self) -> Option<Gpa> {
+        match self.rest {
+            None => Some(self.first),
+            Some(_) => None,
+        }
+    }
+}
+
+/// Whether a 16-byte operand must be aligned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Alignment {
+    /// #GP(0) if it is not.
+    Needed,
+    /// Anywhere.
+    Free,
+}
+
+/// In whose name an operand is accessed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mandate {
+    /// The instruction's own.
+    Explicit,
+    /// The instruction's only one, which the exit's hint is about.
+    Hinted,
+}
+
+impl<C: Registers, B: Bus> Execution<'_, C, B> {
+    /// Checks and translates an operand.
+    #[inline]
+    pub(super) fn span(
+        &self,
+        at: Logical,
+        bytes: u64,
+        kind: AccessKind,
+        mandate: Mandate,
+    ) -> Result<Span, Stop> {
+        let gva = self.linear(at, bytes, kind)?;
+        self.check_alignment(gva, bytes)?;
+        let in_page = PAGE_BYTES - gva.page_offset();
+        if bytes <= in_page {
+            let hinted = match mandate {
+                Mandate::Hinted => self.hinted(gva, kind),
+                Mandate::Explicit => None,
+            };
+            let first = match hinted {
+                Some(gpa) => gpa,
+                None => self.translate(gva, kind)?,
+            };
+            return Ok(Span { first, rest: None });
+        }
+        let first = self.translate(gva, kind)?;
+        let rest = self.translate(self.paging.wrap(gva.wrapping_add(in_page)), kind)?;
+        Ok(Span {
+            first,
+            rest: Some((rest, in_page)),
+        })
+    }
+
+    /// The CPU has translated this very access already, and found it allowed, if the hint is for the same place in a
+    /// page and for no lesser right.
+    #[inline]
+    fn hinted(&self, gva: Gva, kind: AccessKind) -> Option<Gpa> {
+        let gpa = match (self.hint, kind) {
+            (Hint::Write(gpa), AccessKind::Read | AccessKind::Write) => gpa,
+            (Hint::Read(gpa), AccessKind::Read) => gpa,
+            _ => return None,
+        };
+        (gpa.page_offset() == gva.page_offset()).then_some(gpa)
+    }
+
+    /// Translates an access of the instruction itself.
+    #[inline]
+    pub(super) fn translate(&self, gva: Gva, kind: AccessKind) -> Result<Gpa, Stop> {
+        let access = Access {
+            kind,
+            privilege: Privilege::of_cpl(self.cpl),
+        };
+        match walk::translate(&self.paging, self.bus.memory(), gva, access) {
+            Ok(found) => Ok(found.gpa),
+            Err(fault) => Err(Stop::Fault(fault.into())),
+        }
+    }
+
+    /// Reads a system structure in the CPU's own name.
+    pub(super) fn read_system(&mut self, gva: Gva, width: Width) -> Result<u64, Stop> {
+        let mut value = 0;
+        for index in 0..width.bytes() as u64 {
+            let access = Access::read(Privilege::Implicit);
+            let at = self.paging.wrap(gva.wrapping_add(index));
+            let found = walk::translate(&self.paging, self.bus.memory(), at, access)
+                .map_err(|fault| Stop::Fault(fault.into()))?;
+            value |= self.bus.read(found.gpa, Width::Byte) << (8 * index);
+        }
+        Ok(value)
+    }
+
+    /// Reads an operand of up to eight bytes.
+    #[inline]
+    pub(super) fn load(&mut self, span: &Span, width: Width) -> u64 {
+        match span.whole() {
+            Some(gpa) => width.cut(self.bus.read(gpa, width)),
+            None => self.load_split(span, width),
+        }
+    }
+
+    /// Writes an operand of up to eight bytes.
+    #[inline]
+    pub(super) fn store(&mut self, span: &Span, width: Width, value: u64) {
+        match span.whole() {
+            Some(gpa) => self.bus.write(gpa, width, width.cut(value)),
+            None => self.store_split(span, width, value),
+        }
+    }
+
+    #[cold]
+    fn load_split(&mut self, span: &Span, width: Width) -> u64 {
+        (0..width.bytes() as u64).fold(0, |value, index| {
+            let byte = self.bus.read(span.at(index), Width::Byte) & 0xff;
+            value | byte << (8 * index)
+        })
+    }
+
+    #[cold]
+    fn store_split(&mut self, span: &Span, width: Width, value: u64) {
+        for index in 0..width.bytes() as u64 {
+            let byte = value >> (8 * index) & 0xff;
+            self.bus.write(span.at(index), Width::Byte, byte);
+        }
+    }
+
+    /// Checks and translates the 16-byte memory operand.
+    pub(super) fn wide_span(&self, kind: AccessKind, alignment: Alignment) -> Result<Span, Stop> {
+        let at = self.effective_address();
+        let gva = self.linear(at, 16, kind)?;
+        if alignment == Alignment::Needed && gva.0 % 16 != 0 {
+            return Err(self.protection());
+        }
+        self.span(at, 16, kind, Mandate::Hinted)
+    }
+
+    /// Reads a 16-byte operand, as two accesses.
+    pub(super) fn load_wide(&mut self, span: &Span) -> u128 {
+        let (low, high) = halves(span);
+        let low = self.load(&low, Width::Qword);
+        u128::from(self.load(&high, Width::Qword)) << 64 | u128::from(low)
+    }
+
+    /// Writes a 16-byte operand, as two accesses.
+    pub(super) fn store_wide(&mut self, span: &Span, value: u128) {
+        let (low, high) = halves(span);
+        self.store(&low, Width::Qword, value as u64);
+        self.store(&high, Width::Qword, (value >> 64) as u64);
+    }
+}
+
+fn halves(span: &Span) -> (Span, Span) {
+    let part = |from: u64| match span.rest {
+        Some((gpa, before)) if before > from && before < from + 8 => Span {
+            first: span.at(from),
+            rest: Some((gpa, before - from)),
+        },
+        _ => Span {
+            first: span.at(from),
+            rest: None,
+        },
+    };
+    (part(0), part(8))
+}
