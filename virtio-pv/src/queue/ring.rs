@@ -1,0 +1,208 @@
+//! A running ring: who owns which entry, and who is told when.
+
+use super::chain::{Chain, Head, Table};
+use super::layout::{UsedElement, available, used};
+use super::{Placement, RingFault};
+use crate::features::Features;
+use core::sync::atomic::{Ordering, fence};
+use guest_mem::{Gpa, GuestMemory};
+
+/// Whether the driver asked to be interrupted for what was published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// It did.
+    Interrupt,
+    /// Nothing new, or it did not.
+    Quiet,
+}
+
+/// The device's place in a ring. Indices run freely and wrap at 2^16.
+///
+/// Work comes in batches: [`Ring::open`] fixes how far the driver had got, and asks for a kick for whatever comes
+/// later; [`Ring::take`] gives out just that batch. So one kick causes at most one ring's worth of work, and nothing
+/// that the driver adds meanwhile is overlooked.
+#[derive(Debug)]
+pub(super) struct Ring {
+    place: Placement,
+    features: Features,
+    /// The next available entry to take.
+    next_available: u16,
+    /// One past the last entry of the open batch.
+    batch_end: u16,
+    /// The next used entry to write.
+    next_used: u16,
+    /// The used index that the driver was last shown.
+    published: u16,
+}
+
+impl Ring {
+    pub(super) fn new(place: Placement, features: Features) -> Self {
+        Self::resumed(place, features, 0, 0)
+    }
+
+    /// A ring that was saved with these indices.
+    pub(super) fn resumed(
+        place: Placement,
+        features: Features,
+        next_available: u16,
+        next_used: u16,
+    ) -> Self {
+        Self {
+            place,
+            features,
+            next_available,
+            batch_end: next_available,
+            next_used,
+            published: next_used,
+        }
+    }
+
+    pub(super) fn indices(&self) -> (u16, u16) {
+        (self.next_available, self.next_used)
+    }
+
+    /// Opens a batch with everything that the driver has made available.
+    pub(super) fn open(&mut self, memory: &GuestMemory) -> Result<(), RingFault> {
+        let mut end = self.available_index(memory)?;
+        if self.features.contains(Features::EVENT_INDEX) {
+            end = self.arm(memory, end)?;
+        }
+        self.batch_end = end;
+        // The index first, then the entries that it vouches for (2.7.13.1, seen from this side).
+        fence(Ordering::Acquire);
+        Ok(())
+    }
+
+    /// Asks for a kick for every entry past `end`. An entry that arrives before the driver can see the request would
+    /// come without a kick, so the index is read again until it stands still. The ring has room for few such entries
+    /// while we take none: one that moves longer is not a ring.
+    fn arm(&self, memory: &GuestMemory, mut end: u16) -> Result<u16, RingFault> {
+        let size = self.place.size.entries();
+        let event = self.place.used.wrapping_add(used::avail_event(size));
+        for _ in 0..=size {
+            memory.store(event, &end)?;
+            fence(Ordering::SeqCst);
+            let now = self.available_index(memory)?;
+            if now == end {
+                return Ok(end);
+            }
+            end = now;
+        }
+        Err(RingFault::Restless)
+    }
+
+    /// Takes the next chain of the open batch.
+    #[inline]
+    pub(super) fn take(
+        &mut self,
+        memory: &GuestMemory,
+        chain: &mut Chain,
+    ) -> Result<Option<Head>, RingFault> {
+        if self.next_available == self.batch_end {
+            return Ok(None);
+        }
+        if self.next_available.wrapping_sub(self.next_used) >= self.place.size.entries() {
+            return Err(RingFault::Overcommitted);
+        }
+        let slot = self.place.size.slot(self.next_available);
+        let head = memory.load(
+            self.place
+                .available
+                .wrapping_add(available::HEADS + available::HEAD_BYTES * slot),
+        )?;
+        self.walk(memory, head, chain)?;
+        self.next_available = self.next_available.wrapping_add(1);
+        Ok(Some(Head(head)))
+    }
+
+    /// Reads the chain at `head` once more, for a request that was outstanding when the ring was saved.
+    pub(super) fn walk(
+        &self,
+        memory: &GuestMemory,
+        head: u16,
+        chain: &mut Chain,
+    ) -> Result<(), RingFault> {
+        let table = Table::ring(self.place.descriptors, self.place.size.entries());
+        chain.walk(memory, table, head, self.features)
+    }
+
+    /// Undoes the last `take`.
+    pub(super) fn put_back(&mut self) {
+        self.next_available = self.next_available.wrapping_sub(1);
+    }
+
+    /// Gives a chain back, unseen by the driver until [`Ring::publish`].
+    #[inline]
+    pub(super) fn complete(
+        &mut self,
+        memory: &GuestMemory,
+        head: Head,
+        bytes: u32,
+    ) -> Result<(), RingFault> {
+        let slot = self.place.size.slot(self.next_used);
+        let element = UsedElement {
+            head: u32::from(head.0),
+            bytes,
+        };
+        memory.store(
+            self.place
+                .used
+                .wrapping_add(used::ELEMENTS + used::ELEMENT_BYTES * slot),
+            &element,
+        )?;
+        self.next_used = self.next_used.wrapping_add(1);
+        Ok(())
+    }
+
+    /// Shows the driver what was completed, and says whether it asked for an interrupt (2.7.7, 2.7.10).
+    #[inline]
+    pub(super) fn publish(&mut self, memory: &GuestMemory) -> Result<Notice, RingFault> {
+        if self.published == self.next_used {
+            return Ok(Notice::Quiet);
+        }
+        let old = self.published;
+        // Data and elements before the index.
+        fence(Ordering::Release);
+        memory.store(self.place.used.wrapping_add(used::INDEX), &self.next_used)?;
+        self.published = self.next_used;
+        // The index before the question: the driver asks and looks in the opposite order, so one of us sees the other.
+        fence(Ordering::SeqCst);
+        let wanted = if self.features.contains(Features::EVENT_INDEX) {
+            let event: u16 =
+                memory.load(self.available(available::used_event(self.place.size.entries())))?;
+            passed(event, old, self.next_used)
+        } else {
+            let flags: u16 = memory.load(self.available(available::FLAGS))?;
+            flags & available::NO_INTERRUPT == 0
+        };
+        Ok(if wanted {
+            Notice::Interrupt
+        } else {
+            Notice::Quiet
+        })
+    }
+
+    /// How far the driver has got; at most one ring's length ahead.
+    #[inline]
+    fn available_index(&self, memory: &GuestMemory) -> Result<u16, RingFault> {
+        let found: u16 = memory.load(self.available(available::INDEX))?;
+        if found.wrapping_sub(self.next_available) > self.place.size.entries() {
+            return Err(RingFault::AvailableIndex {
+                found,
+                next: self.next_available,
+            });
+        }
+        Ok(found)
+    }
+
+    #[inline]
+    fn available(&self, offset: u64) -> Gpa {
+        self.place.available.wrapping_add(offset)
+    }
+}
+
+/// True if an index that moved from `old` to `new` passed `event` (2.7.10).
+#[inline]
+pub(super) fn passed(event: u16, old: u16, new: u16) -> bool {
+    new.wrapping_sub(event).wrapping_sub(1) < new.wrapping_sub(old)
+}
