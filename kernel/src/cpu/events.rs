@@ -40,6 +40,12 @@ pub fn take() -> Events {
     }
 }
 
+/// Forgets events of these kinds; the others go on waiting.
+#[inline]
+pub fn forget(kinds: Events) {
+    current().pending.0.fetch_and(!kinds.bits(), Ordering::Acquire);
+}
+
 /// The events that wait.
 #[inline]
 pub fn peek() -> Events {

@@ -7,6 +7,7 @@ use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 const NMI: u64 = 2;
+const DOUBLE_FAULT: u64 = 8;
 const PAGE_FAULT: u64 = 14;
 
 static NMIS: AtomicU64 = AtomicU64::new(0);
@@ -38,7 +39,7 @@ impl fmt::Display for Report<'_> {
             Some(cpu) => writeln!(out, "{}", cpu.index())?,
             None => writeln!(out, "?")?,
         }
-        if f.vector == PAGE_FAULT {
+        if matches!(f.vector, PAGE_FAULT | DOUBLE_FAULT) {
             // SAFETY: reading CR2 has no effect.
             writeln!(out, "  address {:016x}", unsafe { x86::controlregs::cr2() })?;
         }
@@ -60,7 +61,7 @@ fn name(vector: u64) -> &'static str {
         5 => "bound range",
         6 => "invalid opcode",
         7 => "no FPU",
-        8 => "double fault",
+        DOUBLE_FAULT => "double fault",
         10 => "invalid TSS",
         11 => "segment not present",
         12 => "stack fault",

@@ -13,7 +13,7 @@ pub mod timer;
 pub(crate) use clock::{init_this_cpu, start};
 pub use clock::{lapic_timer_hz, now_ns, ns_to_tsc, tsc_hz, tsc_to_ns};
 
-use crate::cpu::interrupts;
+use crate::cpu::{Events, events, interrupts};
 
 /// The time-stamp counter.
 #[inline]
@@ -37,16 +37,18 @@ pub fn poll_for(limit_ns: u64, mut done: impl FnMut() -> bool) -> bool {
     }
 }
 
-/// Idles for at least `duration_ns`, with interrupts on meanwhile. Uses this CPU's timer.
+/// Idles for at least `duration_ns`, with interrupts on meanwhile. Uses this CPU's timer, and forgets its event; other
+/// events go on waiting (and keep the CPU from idling).
 pub fn sleep(duration_ns: u64) {
     let were_enabled = interrupts::enabled();
     let deadline = tsc().saturating_add(ns_to_tsc(duration_ns));
     while tsc() < deadline {
-        crate::cpu::events::take();
+        events::forget(Events::TIMER);
         timer::arm(deadline);
         interrupts::wait();
     }
     timer::disarm();
+    events::forget(Events::TIMER);
     if !were_enabled {
         interrupts::disable();
     }
