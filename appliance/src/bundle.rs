@@ -104,15 +104,30 @@ impl<'a> Bundle<'a> {
     }
 }
 
-fn find<'a>(files: &[Entry<'a>], name: &str) -> Option<&'a [u8]> {
-    let same = |entry: &&Entry<'_>| steps(entry.name).eq(steps(name));
+/// The name under which a bundle holds the file that a configuration calls `path`: the configuration is packed as it is,
+/// host paths included, so that its lines keep their numbers. Empty if the path has no components.
+pub fn entry_name(path: &str) -> String {
+    let mut name = String::new();
+    for step in steps(path) {
+        if !name.is_empty() {
+            name.push('/');
+        }
+        name.push_str(step);
+    }
+    name
+}
+
+fn find<'a>(files: &[Entry<'a>], path: &str) -> Option<&'a [u8]> {
+    let same = |entry: &&Entry<'_>| steps(entry.name).eq(steps(path));
     Some(files.iter().rev().find(same)?.data)
 }
 
-/// A path's components: `/boot//vmlinuz`, `./boot/vmlinuz` and `boot/vmlinuz` name one file. `..` is a component like
-/// any other, so it matches only itself.
+/// A path's components: `/boot//vmlinuz`, `./boot/vmlinuz` and `boot/vmlinuz` name one file. `..` becomes a name, so that
+/// no unpacked archive leaves its folder.
 fn steps(path: &str) -> impl Iterator<Item = &str> {
-    path.split('/').filter(|step| !matches!(*step, "" | "."))
+    path.split('/')
+        .filter(|step| !matches!(*step, "" | "."))
+        .map(|step| if step == ".." { "up" } else { step })
 }
 
 /// The first files' names, for messages.
@@ -159,6 +174,7 @@ mod tests {
         };
         assert_eq!(bundle.blob(&kernel), Ok(&b"new"[..]));
         assert_eq!(bundle.file("../boot/vmlinuz"), None);
+        assert_eq!(entry_name("/../a//./b"), "up/a/b");
     }
 
     #[test]

@@ -17,5 +17,5 @@ mod bundle;
 pub mod config;
 pub mod newc;
 
-pub use bundle::{Bundle, BundleError, CONFIG_NAME};
+pub use bundle::{Bundle, BundleError, CONFIG_NAME, entry_name};
 pub use config::{Config, Loaded};

@@ -61,7 +61,8 @@ pub fn header(number: u32, name: &str, bytes: u64) -> Option<Vec<u8>> {
     Some(raw_header(number, TYPE_FILE | 0o644, bytes, name))
 }
 
-pub(super) fn trailer() -> Vec<u8> {
+/// What ends an archive.
+pub fn trailer() -> Vec<u8> {
     raw_header(0, 0, 0, TRAILER)
 }
 

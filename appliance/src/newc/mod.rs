@@ -8,6 +8,6 @@ mod header;
 mod read;
 mod write;
 
-pub use header::{Kind, MAX_FILE_BYTES, header, padding};
+pub use header::{Kind, MAX_FILE_BYTES, header, padding, trailer};
 pub use read::{ArchiveError, Entries, Entry, Foreign, Problem};
 pub use write::Writer;
