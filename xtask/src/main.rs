@@ -9,6 +9,7 @@ mod run;
 mod test;
 
 use clap::{Parser, Subcommand};
+use std::process::ExitCode;
 
 /// Builds, runs and checks Monovisor.
 #[derive(Parser)]
@@ -28,10 +29,20 @@ enum Task {
     Test(test::Options),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Cli::parse().task {
-        Task::Run(options) => run::run(&options),
-        Task::Test(options) => test::test(&options),
+fn main() -> ExitCode {
+    match perform(&Cli::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(task: &Task) -> anyhow::Result<()> {
+    match task {
+        Task::Run(options) => run::run(options),
+        Task::Test(options) => test::test(options),
         Task::Build => {
             host::prepare(host::Need::Toolchain)?;
             compile::image().map(drop)

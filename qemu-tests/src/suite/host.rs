@@ -11,7 +11,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         name: "host-without-svm",
         tier: Tier::Always,
-        scope: Scope::Hypervisor,
+        scope: Scope::EmulatedHypervisor,
         body: without_svm,
     },
     Case {
@@ -41,13 +41,13 @@ pub(super) const CASES: &[Case] = &[
     Case {
         name: "host-opteron",
         tier: Tier::Full,
-        scope: Scope::Hypervisor,
+        scope: Scope::EmulatedHypervisor,
         body: opteron,
     },
     Case {
         name: "host-max",
         tier: Tier::Full,
-        scope: Scope::Hypervisor,
+        scope: Scope::EmulatedHypervisor,
         body: max,
     },
 ];

@@ -135,15 +135,14 @@ pub fn run(jobs: &[Job], parallel: usize, report: &(dyn Fn(&Outcome) + Sync)) ->
 
 fn run_job(job: &Job, guest: &Guest, report: &dyn Fn(&Outcome)) {
     let start = Instant::now();
-    let attempt = directory(job).and_then(|directory| {
-        let mut lab = Lab::new(job.engine, guest.clone(), directory, job.name(), report);
-        (job.case.body)(&mut lab).map_err(|error| match lab.transcript() {
-            Some(tail) => error.context(format!("{tail}\n")),
-            None => error,
-        })
-    });
-    if let Err(error) = attempt {
-        let verdict = Verdict::Failed(format!("{error:#}"));
+    let attempt = directory(job)
+        .map_err(|error| format!("{error:#}"))
+        .and_then(|directory| {
+            let mut lab = Lab::new(job.engine, guest.clone(), directory, job.name(), report);
+            (job.case.body)(&mut lab).map_err(|error| format!("{error:#}\n{}", lab.transcript()))
+        });
+    if let Err(reason) = attempt {
+        let verdict = Verdict::Failed(reason);
         report(&Outcome {
             name: job.name(),
             verdict,

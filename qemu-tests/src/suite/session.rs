@@ -140,16 +140,16 @@ impl<'a> Lab<'a> {
     }
 
     /// The end of the last machine's console, for a failure's report.
-    pub fn transcript(&self) -> Option<String> {
+    pub fn transcript(&self) -> String {
         const LINES: usize = 25;
-        let bytes = fs::read(self.directory.join("serial.log")).ok()?;
+        let bytes = fs::read(self.directory.join("serial.log")).unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
         let lines: Vec<_> = text.lines().map(str::trim_end).collect();
         let tail = lines[lines.len().saturating_sub(LINES)..].join("\n    ");
-        Some(format!(
-            "the console's end (all of it is in {}):\n    {tail}",
+        format!(
+            "  the console's end (all of it is in {}):\n    {tail}",
             self.directory.display()
-        ))
+        )
     }
 }
 
@@ -164,6 +164,8 @@ impl Session {
     pub fn shell(&mut self) -> Result<String> {
         let said = self.console.expect(SHELL_READY, BOOT)?;
         self.console.expect(SHELL_PROMPT, SOON)?;
+        // From here on the kernel's messages would only garble what commands print.
+        self.run("dmesg -n 1")?;
         Ok(said)
     }
 
