@@ -12,9 +12,14 @@ const SHORTEST_MEASUREMENT_NS: u64 = 1_000_000;
 
 /// Measurement under way.
 struct Start {
-    reference: Option<Reference>,
-    sample: Sample,
-    known_tsc_hz: Option<u64>,
+    source: Source,
+    timer: Sample,
+}
+
+/// Where the TSC's rate comes from.
+enum Source {
+    Known { tsc_hz: u64 },
+    Measured { by: Reference, from: Sample },
 }
 
 struct Rates {
@@ -30,15 +35,15 @@ static NS_TO_TSC: AtomicU64 = AtomicU64::new(0);
 
 /// Takes the first samples. On the boot CPU, early, the local APIC being on.
 pub(crate) fn start(platform: &Platform) {
+    let source = match cpuid_rates::tsc_hz() {
+        Some(tsc_hz) => Source::Known { tsc_hz },
+        None => {
+            let by = Reference::find(platform);
+            Source::Measured { by, from: by.sample() }
+        }
+    };
     timer::count_freely();
-    let known_tsc_hz = cpuid_rates::tsc_hz();
-    let reference = known_tsc_hz.is_none().then(|| Reference::find(platform));
-    *START.lock() = Some(begin(reference, known_tsc_hz));
-}
-
-fn begin(reference: Option<Reference>, known_tsc_hz: Option<u64>) -> Start {
-    let sample = reference.map_or_else(|| Sample { tsc: tsc(), count: 0 }, |clock| clock.sample());
-    Start { reference, sample, known_tsc_hz }
+    *START.lock() = Some(Start { source, timer: timer::free_run() });
 }
 
 /// Ends the measurement, and waits only if it began less than a millisecond ago.
@@ -47,24 +52,23 @@ fn begin(reference: Option<Reference>, known_tsc_hz: Option<u64>) -> Start {
 /// If time was asked for before [`start`]; an error in the order of `init`, seen at every boot.
 fn finish() -> Rates {
     let mut start = START.lock().take().expect("the clocks were started before time is asked for");
-    let waited_too_long = start
-        .reference
-        .is_some_and(|clock| may_have_wrapped(tsc().wrapping_sub(start.sample.tsc), clock.mask, clock.hz));
-    if waited_too_long || timer::ran_out() {
+    if timer::ran_out() {
         timer::count_freely();
-        start = begin(start.reference, start.known_tsc_hz);
+        start.timer = timer::free_run();
     }
-    let tsc_hz = match (start.known_tsc_hz, start.reference) {
-        (Some(hz), _) => {
-            while tsc().wrapping_sub(start.sample.tsc) < Scale::new(NS_PER_S, hz).apply(SHORTEST_MEASUREMENT_NS) {
-                core::hint::spin_loop();
-            }
-            hz
+    let tsc_hz = match start.source {
+        Source::Known { tsc_hz } => tsc_hz,
+        Source::Measured { by, from } => {
+            let stale = may_have_wrapped(tsc().wrapping_sub(from.tsc), by.mask, by.hz);
+            measure(by, if stale { by.sample() } else { from })
         }
-        (None, Some(clock)) => measure(clock, start.sample),
-        (None, None) => NS_PER_S,
     };
-    let (timer_ticks, tsc_ticks) = timer::counted();
+    let enough = Scale::new(NS_PER_S, tsc_hz).apply(SHORTEST_MEASUREMENT_NS);
+    while tsc().wrapping_sub(start.timer.tsc) < enough {
+        core::hint::spin_loop();
+    }
+    let now = timer::free_run();
+    let (timer_ticks, tsc_ticks) = (now.count.wrapping_sub(start.timer.count), now.tsc.wrapping_sub(start.timer.tsc));
     let lapic_hz = rate(timer_ticks, tsc_ticks, tsc_hz).unwrap_or(NS_PER_S);
     Rates { tsc_hz, lapic_hz }
 }

@@ -37,13 +37,42 @@ enum Source {
     Pit,
 }
 
-/// Both clocks at one moment.
+/// The TSC and another clock at one moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
     /// The TSC.
     pub tsc: u64,
-    /// The reference.
+    /// The other clock.
     pub count: u64,
+}
+
+/// How often two clocks are read to find one moment. A firmware's SMI, or a hypervisor under us that runs someone else, can
+/// fall between two reads, but hardly every time.
+const ATTEMPTS: usize = 4;
+/// A clock that has not counted after so many reads is taken as it is.
+const MAX_READS: usize = 10_000;
+
+impl Sample {
+    /// Of some attempts, the one in which the TSC passed the least while the other clock was read.
+    pub fn narrowest(mut read: impl FnMut() -> u64) -> Self {
+        let attempt = |_| Self::just_counted(&mut read);
+        let (_, best) = (0..ATTEMPTS).map(attempt).min_by_key(|&(width, _)| width).expect("there are attempts");
+        best
+    }
+
+    /// Just after the other clock has counted, so that a slow one costs no precision; and how wide the moment was.
+    fn just_counted(mut read: impl FnMut() -> u64) -> (u64, Self) {
+        let first = read();
+        for _ in 0..MAX_READS {
+            let before = tsc();
+            let count = read();
+            let width = tsc().wrapping_sub(before);
+            if count != first {
+                return (width, Self { tsc: before + width / 2, count });
+            }
+        }
+        (u64::MAX, Self { tsc: tsc(), count: first })
+    }
 }
 
 impl Reference {
@@ -125,19 +154,9 @@ impl Reference {
         (0..10_000).any(|_| self.read() != first)
     }
 
-    /// Both clocks just after the reference has counted, so that a slow reference costs no precision.
+    /// Both clocks at one moment, as exactly as can be had.
     pub fn sample(&self) -> Sample {
-        let first = self.read();
-        let mut sample = Sample { tsc: tsc(), count: first };
-        for _ in 0..10_000 {
-            let before = tsc();
-            let count = self.read();
-            sample = Sample { tsc: before + tsc().wrapping_sub(before) / 2, count };
-            if count != first {
-                break;
-            }
-        }
-        sample
+        Sample::narrowest(|| self.read())
     }
 
     /// Counts from one sample to a later one.

@@ -4,6 +4,7 @@
 //! that far, so whoever armed it looks at the clock and arms it again.
 
 use super::calibration::Scale;
+use super::reference::Sample;
 use super::tsc;
 use crate::apic::bits::{DIVIDE_BY_1, LVT_MASKED, LVT_TSC_DEADLINE, Register};
 use crate::apic::{local, vector};
@@ -13,7 +14,6 @@ use x86::msr::{IA32_TSC_DEADLINE, wrmsr};
 
 /// TSC counts to timer counts, as bits of a [`Scale`].
 static TSC_TO_TIMER: AtomicU64 = AtomicU64::new(0);
-static FREE_RUN_START: AtomicU64 = AtomicU64::new(0);
 
 /// Fires when the TSC reaches `deadline_tsc`, or at once if it has. Replaces what was armed before. Cheap: one register
 /// or MSR is written.
@@ -73,16 +73,14 @@ pub(super) fn count_freely() {
     local::write(Register::LvtTimer, LVT_MASKED | u32::from(vector::TIMER));
     local::write(Register::DivideConfiguration, DIVIDE_BY_1);
     local::write(Register::InitialCount, u32::MAX);
-    FREE_RUN_START.store(tsc(), Ordering::Relaxed);
+}
+
+/// The free run's count, which starts at 0, and the TSC. The count stays at its end once it is there.
+pub(super) fn free_run() -> Sample {
+    Sample::narrowest(|| u64::from(u32::MAX - local::read(Register::CurrentCount)))
 }
 
 /// True if the free run has come to its end.
 pub(super) fn ran_out() -> bool {
     local::read(Register::CurrentCount) == 0
-}
-
-/// Timer and TSC counts of the free run until now.
-pub(super) fn counted() -> (u64, u64) {
-    let left = local::read(Register::CurrentCount);
-    (u64::from(u32::MAX - left), tsc().wrapping_sub(FREE_RUN_START.load(Ordering::Relaxed)))
 }
