@@ -16,7 +16,15 @@ pub enum MsrAccess {
 
 /// A virtual CPU on the physical CPU that calls it. All methods but [`Vcpu::run`] only read and write its control block.
 pub trait Vcpu: Registers {
-    /// Runs guest code until something has to be done.
+    /// Keeps host interrupts and NMIs out of hypervisor code. To be called once before a series of [`Vcpu::run`];
+    /// what arrives meanwhile ends guest code with an exit.
+    fn hold_host_interrupts(&mut self);
+
+    /// Lets host interrupts and NMIs in again: pending ones are handled before this returns. The host's interrupt flag
+    /// is set afterwards.
+    fn admit_host_interrupts(&mut self);
+
+    /// Runs guest code until something has to be done. Host interrupts are held.
     fn run(&mut self) -> Exit;
 
     /// Where the next instruction starts, where the CPU tells (next-RIP save, VM-exit instruction length). Otherwise
@@ -46,6 +54,12 @@ pub trait Vcpu: Registers {
 
     /// Sets it.
     fn set_cr8(&mut self, priority: u8);
+
+    /// A debug register: 0 to 3, 6 or 7.
+    fn debug(&self, index: u8) -> u64;
+
+    /// Sets it.
+    fn set_debug(&mut self, index: u8, value: u64);
 
     /// What is added to the host's TSC for the guest's.
     fn set_tsc_offset(&mut self, ticks: u64);

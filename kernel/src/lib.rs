@@ -25,6 +25,7 @@ pub mod power;
 pub mod service;
 pub mod smp;
 pub mod time;
+pub mod vm;
 
 mod init;
 mod panic;

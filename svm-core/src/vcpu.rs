@@ -5,7 +5,7 @@ use crate::bits::{EFER_SVME, clean, intercept1, intercept2, tlb, vintr};
 use crate::enter::{self, Gprs};
 use crate::maps::{self, IOPM_BYTES, MSRPM_BYTES};
 use crate::vmcb::{self, Vmcb};
-use crate::{exit, inject};
+use crate::{exit, host, inject};
 use core::arch::asm;
 use core::ptr::NonNull;
 use hvm::Hpa;
@@ -235,6 +235,20 @@ impl Svm {
 }
 
 impl Vcpu for Svm {
+    fn hold_host_interrupts(&mut self) {
+        // SAFETY: SVM is on wherever a vCPU runs. IF is set behind the closed gate, so that the guest can be
+        // interrupted: V_INTR_MASKING lets the host's IF decide (APM vol. 2, 15.21.1).
+        unsafe {
+            host::clear_gif();
+            asm!("sti", options(nomem, nostack));
+        }
+    }
+
+    fn admit_host_interrupts(&mut self) {
+        // SAFETY: `enter` has loaded the host's TR and GS base again.
+        unsafe { host::set_gif() };
+    }
+
     #[inline]
     fn run(&mut self) -> Exit {
         loop {
@@ -331,6 +345,36 @@ impl Vcpu for Svm {
     fn set_cr8(&mut self, priority: u8) {
         let word = self.vmcb().control.vintr & !vintr::V_TPR | u64::from(priority & 15);
         self.touch(clean::TPR).control.vintr = word;
+    }
+
+    fn debug(&self, index: u8) -> u64 {
+        let live: u64;
+        // SAFETY: DR0-DR3 hold the guest's values; reading them has no effect.
+        unsafe {
+            match index {
+                0 => asm!("mov {}, dr0", out(reg) live, options(nomem, nostack)),
+                1 => asm!("mov {}, dr1", out(reg) live, options(nomem, nostack)),
+                2 => asm!("mov {}, dr2", out(reg) live, options(nomem, nostack)),
+                3 => asm!("mov {}, dr3", out(reg) live, options(nomem, nostack)),
+                6 => live = self.vmcb().save.dr6,
+                _ => live = self.vmcb().save.dr7,
+            }
+        }
+        live
+    }
+
+    fn set_debug(&mut self, index: u8, value: u64) {
+        // SAFETY: DR0-DR3 are the guest's, and do nothing here because the host's DR7 enables none.
+        unsafe {
+            match index {
+                0 => asm!("mov dr0, {}", in(reg) value, options(nomem, nostack)),
+                1 => asm!("mov dr1, {}", in(reg) value, options(nomem, nostack)),
+                2 => asm!("mov dr2, {}", in(reg) value, options(nomem, nostack)),
+                3 => asm!("mov dr3, {}", in(reg) value, options(nomem, nostack)),
+                6 => self.touch(clean::DRX).save.dr6 = value & 0xffff_ffff,
+                _ => self.touch(clean::DRX).save.dr7 = value & 0xffff_ffff,
+            }
+        }
     }
 
     fn set_tsc_offset(&mut self, ticks: u64) {

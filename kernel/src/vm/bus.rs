@@ -1,0 +1,101 @@
+//! The machine as the emulator reaches it.
+
+use super::local::Local;
+use guest_mem::{Gpa, GuestMemory};
+use hvm::Width;
+use hvm::emulate::{self, Bus, Invalidation, XsaveImage};
+use hvm::event::Exception;
+
+/// The surroundings of the vCPU that executes.
+///
+/// Registers that only the control block holds are not here: EFER, the time-stamp counter's offset and the debug registers. Instructions
+/// that reach them exit by name, or not at all, and never come to the emulator.
+pub struct LocalBus<'a> {
+    pub local: &'a mut Local,
+}
+
+impl Bus for LocalBus<'_> {
+    #[inline]
+    fn memory(&self) -> &GuestMemory {
+        &self.local.machine.memory
+    }
+
+    #[inline]
+    fn physical_bits(&self) -> u8 {
+        self.local.physical_bits
+    }
+
+    #[inline]
+    fn read(&mut self, gpa: Gpa, width: Width) -> u64 {
+        let mut bytes = [0; 8];
+        match self.memory().read(gpa, &mut bytes[..width.bytes()]) {
+            Ok(()) => u64::from_le_bytes(bytes),
+            Err(_) => self.local.mmio_read(gpa, width),
+        }
+    }
+
+    #[inline]
+    fn write(&mut self, gpa: Gpa, width: Width, value: u64) {
+        if self.memory().write(gpa, &value.to_le_bytes()[..width.bytes()]).is_err() {
+            self.local.mmio_write(gpa, width, value);
+        }
+    }
+
+    fn exchange(&mut self, gpa: Gpa, width: Width, current: u64, new: u64) -> bool {
+        emulate::compare_exchange(self.memory(), gpa, width, current, new).unwrap_or_else(|| {
+            self.local.mmio_write(gpa, width, new);
+            true
+        })
+    }
+
+    fn port_in(&mut self, port: u16, width: Width) -> u32 {
+        self.local.port_read(port, width)
+    }
+
+    fn port_out(&mut self, port: u16, width: Width, value: u32) {
+        self.local.port_write(port, width, value);
+    }
+
+    fn read_msr(&mut self, msr: u32) -> Result<u64, Exception> {
+        self.local.read_msr(msr).map_err(|_| Exception::GENERAL_PROTECTION)
+    }
+
+    fn write_msr(&mut self, msr: u32, value: u64) -> Result<(), Exception> {
+        self.local.write_msr(msr, value).map_err(|_| Exception::GENERAL_PROTECTION)
+    }
+
+    fn cpuid(&mut self, leaf: u32, subleaf: u32) -> [u32; 4] {
+        self.local.cpuid(leaf, subleaf, 0)
+    }
+
+    fn read_tsc(&mut self) -> u64 {
+        self.local.clock.guest_tsc()
+    }
+
+    /// All that our CPUID can offer; the CPU checks the rest at the next entry.
+    fn cr4_allowed(&self) -> u64 {
+        0x0077_0fff
+    }
+
+    fn read_cr8(&mut self) -> u64 {
+        u64::from(self.local.lapic.tpr() >> 4)
+    }
+
+    fn write_cr8(&mut self, value: u64) {
+        self.local.lapic.set_tpr((value as u8) << 4);
+    }
+
+    fn read_debug(&mut self, _index: u8) -> u64 {
+        0
+    }
+
+    fn write_debug(&mut self, _index: u8, _value: u64) {}
+
+    /// The register setters of the vCPU flush where the architecture asks for it.
+    fn invalidate(&mut self, _what: Invalidation) {}
+
+    /// The guest's vector registers are live in the CPU and not shown yet: see `docs/limits.md`.
+    fn xsave_image(&mut self) -> Option<XsaveImage<'_>> {
+        None
+    }
+}

@@ -1,0 +1,246 @@
+//! What each exit asks for.
+
+use super::processor::{Next, Processor};
+use crate::service::control::{CONTROL, count};
+use alloc::format;
+use guest_mem::Gpa;
+use hvm::Width;
+use hvm::emulate::length::{self, Lost};
+use hvm::emulate::{self, Completion, Hint, Step, Trap};
+use hvm::event::Exception;
+use hvm::exit::{Access, Exit, Instruction, IoDirection, IoExit, IoKind};
+use hvm::msr::{self, GeneralProtection};
+use hvm::regs::Gpr;
+use hvm::vcpu::Vcpu;
+
+/// For the report of a guest whose CPU shut down.
+pub const TRIPLE_FAULT: &str = "triple fault: an exception while its double fault was delivered";
+
+/// What KVM's hypercall interface answers to a number that it does not have (-KVM_ENOSYS).
+const UNKNOWN_HYPERCALL: u64 = -1000_i64 as u64;
+/// What it answers to a caller outside ring 0 (-EPERM).
+const NOT_PERMITTED: u64 = -1_i64 as u64;
+
+impl<V: Vcpu> Processor<V> {
+    /// Completes an exit.
+    #[inline]
+    pub(super) fn handle(&mut self, exit: Exit) -> Next {
+        match exit {
+            Exit::Instruction(instruction) => self.instruction(instruction),
+            Exit::Io(io) => self.io(io),
+            Exit::NestedFault { gpa, access, table_walk } => self.nested_fault(gpa, access, table_walk),
+            Exit::HostInterrupt | Exit::HostNmi => {
+                count(&CONTROL.counters.interrupts);
+                self.admit();
+                Next::Enter
+            }
+            // `deliver` looks again before the next entry.
+            Exit::InterruptWindow => {
+                self.forget_window();
+                Next::Enter
+            }
+            Exit::Init => Next::Enter,
+            Exit::NmiWindow => {
+                self.local.events.nmi_done();
+                self.forget_window();
+                Next::Enter
+            }
+            Exit::ControlRegister => self.emulate(Hint::None),
+            Exit::Exception { vector, error_code } => self.exception(vector, error_code),
+            Exit::TripleFault => Next::Stop(TRIPLE_FAULT.into()),
+            Exit::EntryFailed { code, reason } => {
+                Next::Stop(format!("the CPU refused its state (code {code:#x}): {reason}"))
+            }
+            Exit::Unexpected { code, info } => {
+                Next::Stop(format!("exit {code:#x} ({:#x}, {:#x}), which was not asked for", info[0], info[1]))
+            }
+        }
+    }
+
+    #[inline]
+    fn instruction(&mut self, instruction: Instruction) -> Next {
+        if instruction == Instruction::Virtualization
+            || matches!(instruction, Instruction::Monitor | Instruction::Mwait)
+        {
+            // Not offered by our CPUID.
+            return self.raise(Exception::INVALID_OPCODE);
+        }
+        let next_rip = match self.cpu.next_rip() {
+            Some(rip) => rip,
+            None => match length::next_rip(&self.cpu, &self.paging(), &self.local.machine.memory, instruction) {
+                Ok(rip) => rip,
+                Err(lost) => return self.lost(lost),
+            },
+        };
+        match instruction {
+            Instruction::Cpuid => self.cpuid_exit(next_rip),
+            Instruction::Rdmsr => self.rdmsr(next_rip),
+            Instruction::Wrmsr => self.wrmsr(next_rip),
+            Instruction::Hypercall => {
+                count(&CONTROL.counters.other);
+                let answer = if self.cpu.cpl() == 0 { UNKNOWN_HYPERCALL } else { NOT_PERMITTED };
+                self.cpu.set_gpr(Gpr::Rax, answer);
+                self.complete(next_rip)
+            }
+            Instruction::Hlt => match self.complete(next_rip) {
+                Next::Enter => Next::Halt,
+                other => other,
+            },
+            // Caches are the host's: the guest's devices see memory through them. INVD would lose other people's data.
+            Instruction::Invd | Instruction::Wbinvd | Instruction::Pause => self.complete(next_rip),
+            Instruction::Rdpmc => self.raise(Exception::GENERAL_PROTECTION),
+            // Never asked for.
+            Instruction::Rdtsc | Instruction::Rdtscp | Instruction::Xsetbv => self.emulate(Hint::None),
+            Instruction::Virtualization | Instruction::Monitor | Instruction::Mwait => Next::Enter,
+        }
+    }
+
+    #[cold]
+    fn lost(&mut self, lost: Lost) -> Next {
+        match lost {
+            Lost::Fault(exception) => self.raise(exception),
+            Lost::Changed => Next::Enter,
+            Lost::NotRam(gpa) => Next::Stop(format!("it executes at guest-physical {:#x}, where no memory is", gpa.0)),
+        }
+    }
+
+    #[inline]
+    fn cpuid_exit(&mut self, next_rip: u64) -> Next {
+        count(&CONTROL.counters.cpuid);
+        let leaf = self.cpu.gpr(Gpr::Rax) as u32;
+        let subleaf = self.cpu.gpr(Gpr::Rcx) as u32;
+        let [eax, ebx, ecx, edx] = self.local.cpuid(leaf, subleaf, self.cpu.cr4());
+        self.cpu.set_gpr(Gpr::Rax, eax.into());
+        self.cpu.set_gpr(Gpr::Rbx, ebx.into());
+        self.cpu.set_gpr(Gpr::Rcx, ecx.into());
+        self.cpu.set_gpr(Gpr::Rdx, edx.into());
+        self.complete(next_rip)
+    }
+
+    fn rdmsr(&mut self, next_rip: u64) -> Next {
+        count(&CONTROL.counters.msr);
+        let register = self.cpu.gpr(Gpr::Rcx) as u32;
+        match self.read_msr(register) {
+            Ok(value) => {
+                self.cpu.set_gpr(Gpr::Rax, value & 0xffff_ffff);
+                self.cpu.set_gpr(Gpr::Rdx, value >> 32);
+                self.complete(next_rip)
+            }
+            Err(GeneralProtection) => self.raise(Exception::GENERAL_PROTECTION),
+        }
+    }
+
+    fn wrmsr(&mut self, next_rip: u64) -> Next {
+        count(&CONTROL.counters.msr);
+        let register = self.cpu.gpr(Gpr::Rcx) as u32;
+        let value = self.cpu.gpr(Gpr::Rax) & 0xffff_ffff | self.cpu.gpr(Gpr::Rdx) << 32;
+        match self.write_msr(register, value) {
+            Ok(()) => self.complete(next_rip),
+            Err(GeneralProtection) => self.raise(Exception::GENERAL_PROTECTION),
+        }
+    }
+
+    #[inline]
+    fn read_msr(&mut self, register: u32) -> Result<u64, GeneralProtection> {
+        if register == msr::EFER { Ok(self.cpu.efer()) } else { self.local.read_msr(register) }
+    }
+
+    fn write_msr(&mut self, register: u32, value: u64) -> Result<(), GeneralProtection> {
+        if register == msr::EFER {
+            let checked = msr::checked_efer(self.cpu.efer(), value, self.cpu.cr0())?;
+            self.cpu.set_efer(checked);
+            return Ok(());
+        }
+        self.local.write_msr(register, value)?;
+        if register == msr::IA32_TSC {
+            self.cpu.set_tsc_offset(self.local.clock.offset());
+        }
+        self.take_priority();
+        Ok(())
+    }
+
+    /// Shows the CPU the task priority that was written through the local APIC.
+    #[inline]
+    fn take_priority(&mut self) {
+        let priority = self.local.lapic.tpr() >> 4;
+        if priority != self.cpu.cr8() {
+            self.cpu.set_cr8(priority);
+        }
+    }
+
+    #[inline]
+    fn io(&mut self, io: IoExit) -> Next {
+        count(&CONTROL.counters.io);
+        let IoKind::Register { next_rip } = io.kind else {
+            return self.emulate(Hint::None);
+        };
+        let rax = self.cpu.gpr(Gpr::Rax);
+        match io.direction {
+            IoDirection::In => {
+                let value = u64::from(self.local.port_read(io.port, io.width));
+                // A byte or a word leaves the rest of RAX; a dword clears the upper half.
+                let kept = if io.width == Width::Dword { 0 } else { rax & !io.width.mask() };
+                self.cpu.set_gpr(Gpr::Rax, kept | io.width.cut(value));
+            }
+            IoDirection::Out => self.local.port_write(io.port, io.width, io.width.cut(rax) as u32),
+        }
+        self.complete(next_rip)
+    }
+
+    #[inline]
+    fn nested_fault(&mut self, gpa: Gpa, access: Access, table_walk: bool) -> Next {
+        count(&CONTROL.counters.mmio);
+        if table_walk {
+            return Next::Stop(format!("its page tables lie at guest-physical {:#x}, where no memory is", gpa.0));
+        }
+        if self.local.machine.memory.contains(gpa, 1) {
+            return Next::Stop(format!("its memory at guest-physical {:#x} is not mapped: an error of ours", gpa.0));
+        }
+        match access {
+            Access::Read => self.emulate(Hint::Read(gpa)),
+            Access::Write => self.emulate(Hint::Write(gpa)),
+            Access::Fetch => {
+                Next::Stop(format!("it executes at guest-physical {:#x}, where no memory is", gpa.0))
+            }
+        }
+    }
+
+    /// Has the emulator execute the instruction at RIP.
+    #[inline]
+    pub(super) fn emulate(&mut self, hint: Hint) -> Next {
+        let mut bus = super::bus::LocalBus { local: &mut self.local };
+        let step = emulate::step(&mut self.cpu, &mut bus, &mut self.cache, hint);
+        self.take_priority();
+        match step {
+            Ok(Step::Done(completion)) => self.completed(completion),
+            Ok(Step::Halt(completion)) => match self.completed(completion) {
+                Next::Enter => Next::Halt,
+                other => other,
+            },
+            Ok(Step::Again) => Next::Enter,
+            Ok(Step::Fault(exception)) => self.raise(exception),
+            Err(unsupported) => Next::Stop(format!("{unsupported}")),
+        }
+    }
+
+    #[inline]
+    fn completed(&mut self, completion: Completion) -> Next {
+        self.cpu.set_shadow(completion.shadow);
+        match completion.trap {
+            Trap::None => Next::Enter,
+            Trap::SingleStep => self.single_step(),
+        }
+    }
+
+    /// Exceptions that are intercepted for the host's sake go on to the guest, except for its machine checks.
+    #[cold]
+    fn exception(&mut self, vector: u8, error_code: u32) -> Next {
+        const ALIGNMENT: u8 = 17;
+        const MACHINE_CHECK: u8 = 18;
+        match vector {
+            MACHINE_CHECK => Next::Stop("a machine check interrupted it: the host's hardware is failing".into()),
+            ALIGNMENT => self.raise(Exception::with_code(vector, error_code)),
+            _ => self.raise(Exception::plain(vector)),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The way of interrupts: from devices to the local APIC, from there into the guest.
+
+use hvm::apic::ApicMessage;
+use hvm::device::{PowerEvent, Signals};
+use hvm::event::{Events, InterruptSource};
+use pc::board::Board;
+use pc::lapic::{Accepted, Lapic};
+
+/// What devices signal while the board works: messages go into the local APIC at once.
+pub struct BoardSignals<'a> {
+    pub lapic: &'a mut Lapic,
+    pub events: &'a mut Events,
+    pub power: &'a mut Option<PowerEvent>,
+}
+
+/// Whether this vCPU's own APIC sent a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sender {
+    /// It did.
+    Myself,
+    /// A device did.
+    Device,
+}
+
+/// Gives a message to the one vCPU's APIC. INIT, start-up and ExtINT messages mean nothing to the only, running CPU:
+/// the 8259s are wired to its LINT0.
+pub fn route(lapic: &mut Lapic, events: &mut Events, message: &ApicMessage, sender: Sender) {
+    if lapic.matches(&message.destination, sender == Sender::Myself) && lapic.accept(message) == Accepted::Nmi {
+        events.raise_nmi();
+    }
+}
+
+impl Signals for BoardSignals<'_> {
+    fn interrupt(&mut self, message: ApicMessage) {
+        route(self.lapic, self.events, &message, Sender::Device);
+    }
+
+    /// Devices end no interrupts.
+    fn end_of_interrupt(&mut self, _vector: u8) {}
+
+    fn power(&mut self, event: PowerEvent) {
+        *self.power = Some(event);
+    }
+}
+
+/// What the local APIC signals during one access: at most one message or one end of interrupt.
+#[derive(Default)]
+pub struct LapicSignals {
+    pub message: Option<ApicMessage>,
+    pub ended: Option<u8>,
+}
+
+impl Signals for LapicSignals {
+    #[inline]
+    fn interrupt(&mut self, message: ApicMessage) {
+        self.message = Some(message);
+    }
+
+    #[inline]
+    fn end_of_interrupt(&mut self, vector: u8) {
+        self.ended = Some(vector);
+    }
+
+    fn power(&mut self, _event: PowerEvent) {}
+}
+
+/// The local APIC with the 8259s behind it.
+pub struct Sources<'a> {
+    pub lapic: &'a mut Lapic,
+    pub board: &'a spin::Mutex<Board>,
+    /// The 8259s' output, as last seen.
+    pub pic_output: &'a mut bool,
+}
+
+impl InterruptSource for Sources<'_> {
+    #[inline]
+    fn pending(&mut self) -> bool {
+        self.lapic.pending().is_some() || *self.pic_output && self.lapic.accepts_pic()
+    }
+
+    fn acknowledge(&mut self) -> Option<u8> {
+        if let Some(vector) = self.lapic.pending() {
+            self.lapic.acknowledge(vector);
+            return Some(vector);
+        }
+        let mut board = self.board.lock();
+        let vector = board.pic_acknowledge();
+        *self.pic_output = board.pic_interrupt();
+        Some(vector)
+    }
+
+    fn held_by_priority(&mut self) -> Option<u8> {
+        let priority = self.lapic.tpr();
+        if priority & 0xf0 == 0 {
+            return None;
+        }
+        self.lapic.set_tpr(0);
+        let held = self.lapic.pending().map(|vector| vector >> 4);
+        self.lapic.set_tpr(priority);
+        held
+    }
+}

@@ -1,0 +1,126 @@
+//! The life of the one guest: power-on, stops, and what the owner wants done about them.
+
+use super::processor::Outcome;
+use super::setup::Guest;
+use crate::cpu::interrupts;
+use crate::service::control::{CONTROL, GuestState, HostAction, Request};
+use crate::time;
+use crate::{error, info, warn};
+use appliance::config::Action;
+use hvm::device::PowerEvent;
+use hvm::vcpu::Vcpu;
+
+/// What happens next.
+enum Turn {
+    /// Power on, from the bundle.
+    Start,
+    /// Enter the guest.
+    Run,
+    /// Leave it as it is until the owner says something.
+    Wait,
+}
+
+/// Lives it. `idle` is what this CPU does while the guest is stopped, before it sleeps.
+pub fn live<V: Vcpu>(mut guest: Guest<V>, entry_tsc: u64, idle: fn()) -> ! {
+    let mut turn = Turn::Start;
+    loop {
+        turn = match turn {
+            Turn::Start => start(&mut guest, entry_tsc),
+            Turn::Run => run(&mut guest),
+            Turn::Wait => wait(&mut guest, idle),
+        };
+    }
+}
+
+fn start<V: Vcpu>(guest: &mut Guest<V>, entry_tsc: u64) -> Turn {
+    if let Err(reason) = guest.power_on() {
+        error!("guest `{}` cannot start: {reason}", guest.name);
+        CONTROL.set_state(GuestState::Crashed);
+        return Turn::Wait;
+    }
+    info!("monovisor: guest starts at TSC {}, entered at TSC {entry_tsc}", time::tsc());
+    CONTROL.set_state(GuestState::Running);
+    Turn::Run
+}
+
+fn run<V: Vcpu>(guest: &mut Guest<V>) -> Turn {
+    match guest.processor.run() {
+        Outcome::Power(PowerEvent::Reset) => {
+            info!("guest `{}` reboots", guest.name);
+            act(guest.actions.reboot, GuestState::Stopped)
+        }
+        Outcome::Power(PowerEvent::PowerOff) => {
+            info!("guest `{}` powered off", guest.name);
+            act(guest.actions.poweroff, GuestState::Stopped)
+        }
+        Outcome::Power(PowerEvent::Sleep(kind)) => {
+            warn!("guest `{}` asks for ACPI sleep type {kind}, which its tables do not offer; it goes on", guest.name);
+            Turn::Run
+        }
+        Outcome::Crash(crash) => {
+            crash.report();
+            act(guest.actions.crash, GuestState::Crashed)
+        }
+        Outcome::Request(request) => obey(request, guest),
+    }
+}
+
+/// Does what the configuration says of a stop.
+fn act(action: Action, state: GuestState) -> Turn {
+    match action {
+        Action::Restart => Turn::Start,
+        Action::Destroy => {
+            CONTROL.set_state(state);
+            CONTROL.ask_host(HostAction::PowerOff);
+            Turn::Wait
+        }
+        Action::Preserve => {
+            info!("the guest is kept as it stopped; press Ctrl-A twice for the prompt, `start` starts it anew");
+            CONTROL.set_state(state);
+            Turn::Wait
+        }
+    }
+}
+
+/// Does what the owner asks of a guest that runs.
+fn obey<V: Vcpu>(request: Request, guest: &mut Guest<V>) -> Turn {
+    match request {
+        Request::Reset => {
+            info!("guest `{}` is reset", guest.name);
+            Turn::Start
+        }
+        Request::Stop => {
+            CONTROL.set_state(GuestState::Stopped);
+            Turn::Wait
+        }
+        Request::Pause => {
+            CONTROL.set_state(GuestState::Paused);
+            Turn::Wait
+        }
+        Request::Start | Request::Resume => Turn::Run,
+    }
+}
+
+/// Sleeps until the owner asks for something that ends the wait.
+fn wait<V: Vcpu>(guest: &mut Guest<V>, idle: fn()) -> Turn {
+    let since = time::tsc();
+    loop {
+        idle();
+        match CONTROL.take() {
+            Some(Request::Reset | Request::Start) => return Turn::Start,
+            Some(Request::Resume) if CONTROL.state() == GuestState::Paused => {
+                guest.processor.skip_pause(since);
+                CONTROL.set_state(GuestState::Running);
+                return Turn::Run;
+            }
+            Some(Request::Stop) => CONTROL.set_state(GuestState::Stopped),
+            Some(Request::Pause | Request::Resume) => {}
+            None => {
+                crate::cpu::events::take();
+                if !CONTROL.requested() {
+                    interrupts::wait();
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! What belongs to one virtual CPU beside its registers: its local APIC, its pending events, its view of time.
+
+use super::clock::Clock;
+use super::interrupts::{BoardSignals, LapicSignals, Sender, route};
+use super::processor::Machine;
+use alloc::boxed::Box;
+use hvm::cpuid::{Leaf, Live, Map, Policy};
+use hvm::device::{Context, Lifecycle, PowerEvent};
+use hvm::event::Events;
+use hvm::msr::{Bank, GeneralProtection};
+use hvm::{Gpa, Instant, Width};
+use pc::board::Board;
+use pc::lapic::Lapic;
+
+/// The surroundings of a virtual CPU.
+pub struct Local {
+    pub(super) lapic: Lapic,
+    pub(super) events: Events,
+    pub(super) msrs: Bank,
+    pub(super) cpuid: Map,
+    pub(super) clock: Clock,
+    pub(super) physical_bits: u8,
+    pub(super) machine: &'static Machine,
+    pub(super) power: Option<PowerEvent>,
+    /// The 8259s' output, as last seen.
+    pub(super) pic_output: bool,
+    /// When the board next wants a turn.
+    pub(super) board_deadline: Option<Instant>,
+}
+
+impl Local {
+    /// As after power-on.
+    pub fn new(machine: &'static Machine) -> Box<Self> {
+        let physical_bits = super::host::physical_bits();
+        Box::new(Self {
+            lapic: Lapic::new(0, true),
+            events: Events::new(),
+            msrs: msrs(physical_bits),
+            cpuid: Map::new(&super::host::cpuid, Policy { vcpus: 1 }),
+            clock: Clock::start(),
+            physical_bits,
+            machine,
+            power: None,
+            pic_output: false,
+            board_deadline: None,
+        })
+    }
+
+    /// Everything but the clock starts anew, and the board with it.
+    pub fn reset(&mut self) {
+        self.lapic.reset();
+        self.lapic.set_virtual_wire();
+        self.events = Events::new();
+        self.msrs = msrs(self.physical_bits);
+        self.power = None;
+        self.machine.board.lock().reset();
+        self.with_board(|_, _| ());
+    }
+
+    /// True if an interrupt waits that priorities let through.
+    #[inline]
+    pub fn interrupt_pending(&self) -> bool {
+        self.lapic.pending().is_some() || self.pic_output && self.lapic.accepts_pic()
+    }
+
+    /// When the next timer of the guest is due.
+    #[inline]
+    pub fn deadline(&self) -> Option<Instant> {
+        match (self.lapic.deadline(), self.board_deadline) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        }
+    }
+
+    /// Works on the board, and takes over what came of it.
+    #[inline]
+    pub fn with_board<R>(&mut self, work: impl FnOnce(&mut Board, &mut Context<'_>) -> R) -> R {
+        let machine = self.machine;
+        let mut board = machine.board.lock();
+        let mut signals =
+            BoardSignals { lapic: &mut self.lapic, events: &mut self.events, power: &mut self.power };
+        let mut context =
+            Context { memory: &machine.memory, now: self.clock.now(), signals: &mut signals };
+        let result = work(&mut board, &mut context);
+        self.pic_output = board.pic_interrupt();
+        self.board_deadline = board.deadline();
+        result
+    }
+
+    /// Works on the local APIC, and sends on what it sent.
+    #[inline]
+    pub fn with_lapic<R>(&mut self, work: impl FnOnce(&mut Lapic, &mut LapicSignals, &Clock) -> R) -> R {
+        let mut signals = LapicSignals::default();
+        let result = work(&mut self.lapic, &mut signals, &self.clock);
+        if let Some(message) = signals.message {
+            route(&mut self.lapic, &mut self.events, &message, Sender::Myself);
+        }
+        if let Some(vector) = signals.ended {
+            self.with_board(|board, context| board.end_of_interrupt(vector, context));
+        }
+        result
+    }
+
+    /// IN.
+    #[inline]
+    pub fn port_read(&mut self, port: u16, width: Width) -> u32 {
+        self.with_board(|board, context| board.port_read(port, width, context))
+    }
+
+    /// OUT.
+    #[inline]
+    pub fn port_write(&mut self, port: u16, width: Width, value: u32) {
+        self.with_board(|board, context| board.port_write(port, width, value, context));
+    }
+
+    /// A read outside RAM.
+    #[inline]
+    pub fn mmio_read(&mut self, gpa: Gpa, width: Width) -> u64 {
+        if self.lapic.mmio_base() == Some(gpa.page_base()) {
+            return self.lapic_read(gpa.page_offset() as u16, width);
+        }
+        self.with_board(|board, context| board.mmio_read(gpa, width, context)).unwrap_or(width.mask())
+    }
+
+    /// A write outside RAM.
+    #[inline]
+    pub fn mmio_write(&mut self, gpa: Gpa, width: Width, value: u64) {
+        if self.lapic.mmio_base() == Some(gpa.page_base()) {
+            let offset = gpa.page_offset() as u16;
+            // Registers take aligned dwords; the manual leaves anything else undefined (SDM vol. 3A, 11.4.1).
+            if offset % 4 == 0 && width >= Width::Dword {
+                self.with_lapic(|lapic, signals, clock| lapic.mmio_write(offset, value as u32, clock.now(), signals));
+            }
+            return;
+        }
+        self.with_board(|board, context| board.mmio_write(gpa, width, value, context));
+    }
+
+    fn lapic_read(&mut self, offset: u16, width: Width) -> u64 {
+        let register = self.lapic.mmio_read(offset & !3, self.clock.now());
+        width.cut(u64::from(register) >> (u32::from(offset & 3) * 8))
+    }
+
+    /// RDMSR of all but the registers that the CPU's control block holds.
+    #[inline]
+    pub fn read_msr(&mut self, register: u32) -> Result<u64, GeneralProtection> {
+        match register {
+            hvm::msr::IA32_TSC => Ok(self.clock.guest_tsc()),
+            _ if Lapic::owns_msr(register) => {
+                self.lapic.read_msr(register, self.clock.now()).map_err(|_| GeneralProtection)
+            }
+            _ => self.msrs.read(register),
+        }
+    }
+
+    /// WRMSR of the same.
+    #[inline]
+    pub fn write_msr(&mut self, register: u32, value: u64) -> Result<(), GeneralProtection> {
+        match register {
+            hvm::msr::IA32_TSC => {
+                self.clock.set_guest_tsc(value);
+                Ok(())
+            }
+            _ if Lapic::owns_msr(register) => self
+                .with_lapic(|lapic, signals, clock| {
+                    lapic.write_msr(register, value, clock.now(), clock.tsc(), signals)
+                })
+                .map_err(|_| GeneralProtection),
+            _ => self.msrs.write(register, value),
+        }
+    }
+
+    /// CPUID.
+    #[inline]
+    pub fn cpuid(&self, leaf: u32, subleaf: u32, cr4: u64) -> Leaf {
+        self.cpuid.query(&super::host::cpuid, leaf, subleaf, Live { cr4, apic_id: self.lapic.id() })
+    }
+}
+
+/// The emulated MSRs as firmware leaves them.
+fn msrs(physical_bits: u8) -> Bank {
+    Bank::new(super::host::microcode_level(), guest_bios::platform::DEVICE_HOLE.0, physical_bits.into())
+}

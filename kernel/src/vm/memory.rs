@@ -1,0 +1,145 @@
+//! Guest RAM out of host RAM, and the nested page tables that say so.
+
+use crate::mem::{frames, phys_to_virt};
+use alloc::vec::Vec;
+use boot::PhysRange;
+use core::fmt;
+use ept_npt::npt::Npt;
+use ept_npt::{Level, MapError, Rights, TableMemory, Tables};
+use guest_mem::{Gpa, GuestMemory, Hpa, Region};
+
+const MIB: u64 = 1 << 20;
+const LARGE: u64 = 2 * MIB;
+const HUGE: u64 = 1 << 30;
+/// Host memory that stays free beside a guest that asked for no amount: page tables, growth of the heap.
+const RESERVE: u64 = 6 * MIB;
+
+/// Host RAM does not suffice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooLittle {
+    /// What the guest is to have.
+    pub wanted_mib: u64,
+    /// What it could have.
+    pub available_mib: u64,
+}
+
+impl fmt::Display for TooLittle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the guest is to have {} MiB, this host can give it {} MiB",
+            self.wanted_mib, self.available_mib
+        )
+    }
+}
+
+/// How much RAM a guest can have at most, in MiB.
+pub fn available_mib() -> u64 {
+    let mut taken = Vec::new();
+    let mut bytes = 0;
+    while let Some(range) = frames::largest_free(LARGE) {
+        match frames::alloc_contiguous(range.bytes, LARGE) {
+            Some(range) => taken.push(range),
+            None => break,
+        }
+        bytes += range.bytes;
+    }
+    taken.into_iter().for_each(frames::free);
+    bytes.saturating_sub(RESERVE) / LARGE * (LARGE / MIB)
+}
+
+/// Takes host RAM for the layout's pieces. The RAM is not cleared: a PC's is not either, and what an earlier owner of the
+/// machine left in it is no secret to the one who has the machine now.
+pub fn allocate(memory_mib: u64) -> Result<GuestMemory, TooLittle> {
+    let layout = guest_bios::memory::memory_layout(memory_mib);
+    let mut chunks = Vec::new();
+    for span in spans(&layout) {
+        if !back(span, &mut chunks) {
+            for (_, range) in chunks {
+                frames::free(range);
+            }
+            return Err(TooLittle { wanted_mib: memory_mib, available_mib: available_mib() });
+        }
+    }
+    let mut regions = Vec::new();
+    for (gpa, bytes) in layout {
+        for (base, range) in &chunks {
+            let start = gpa.0.max(base.0);
+            let end = (gpa.0 + bytes).min(base.0 + range.bytes);
+            if start < end {
+                let hpa = Hpa(range.base + (start - base.0));
+                regions.push(Region { gpa: Gpa(start), bytes: end - start, hpa, host: phys_to_virt(hpa) });
+            }
+        }
+    }
+    // SAFETY: the chunks were just taken from the frame allocator for good; all RAM is mapped writable at `phys_to_virt`
+    // for as long as the kernel runs, and nothing else refers to these frames.
+    let memory = unsafe { GuestMemory::from_regions(regions) };
+    Ok(memory.expect("layout pieces are sorted, disjoint and page-aligned"))
+}
+
+/// The layout's pieces widened to large pages, those that touch joined: what one stretch of host RAM should back.
+fn spans(layout: &[(Gpa, u64)]) -> Vec<(Gpa, u64)> {
+    let mut spans: Vec<(Gpa, u64)> = Vec::new();
+    for &(gpa, bytes) in layout {
+        let start = gpa.0 / LARGE * LARGE;
+        let end = (gpa.0 + bytes).next_multiple_of(LARGE);
+        match spans.last_mut() {
+            Some((base, length)) if base.0 + *length >= start => *length = end - base.0,
+            _ => spans.push((Gpa(start), end - start)),
+        }
+    }
+    spans
+}
+
+/// Finds host RAM for a span, in as few pieces as there can be; huge-page-aligned where that is possible.
+fn back((gpa, bytes): (Gpa, u64), chunks: &mut Vec<(Gpa, PhysRange)>) -> bool {
+    let mut done = 0;
+    while done < bytes {
+        let left = bytes - done;
+        let huge = (gpa.0 + done) % HUGE == 0 && left >= HUGE;
+        let whole = if huge { frames::alloc_contiguous(left, HUGE) } else { None };
+        let range = whole.or_else(|| frames::alloc_contiguous(left, LARGE)).or_else(|| {
+            let largest = frames::largest_free(LARGE).filter(|range| range.bytes >= LARGE)?;
+            frames::alloc_contiguous(largest.bytes.min(left), LARGE)
+        });
+        let Some(range) = range else { return false };
+        chunks.push((Gpa(gpa.0 + done), range));
+        done += range.bytes;
+    }
+    true
+}
+
+/// Table pages from the frame allocator.
+pub struct TablePages;
+
+impl TableMemory for TablePages {
+    fn allocate(&mut self) -> Option<Hpa> {
+        frames::alloc_zeroed_page()
+    }
+
+    fn release(&mut self, table: Hpa) {
+        frames::free_page(table);
+    }
+
+    fn read(&self, table: Hpa, index: usize) -> u64 {
+        // SAFETY: `table` came from `allocate`, `index` is masked to the page; the CPU only reads these entries or sets
+        // bits in them, which a volatile access tolerates.
+        unsafe { phys_to_virt(table).cast::<u64>().add(index & 511).read_volatile() }
+    }
+
+    fn write(&mut self, table: Hpa, index: usize, entry: u64) {
+        // SAFETY: as in `read`; the entry is stored whole.
+        unsafe { phys_to_virt(table).cast::<u64>().add(index & 511).write_volatile(entry) }
+    }
+}
+
+/// Maps all of guest RAM.
+pub fn map(memory: &GuestMemory) -> Result<Tables<TablePages, Npt>, MapError> {
+    let largest = if crate::cpu::features::huge_pages() { Level::Huge } else { Level::Large };
+    let mut tables = Tables::new(TablePages, largest)?;
+    for region in memory.regions() {
+        tables.map(region.gpa, region.hpa, region.bytes, Rights::ReadWriteExecute)?;
+    }
+    Ok(tables)
+}

@@ -1,0 +1,80 @@
+//! The virtual machine: one guest from its bundle to its end.
+//!
+//! On a machine with one CPU the guest's vCPU and the services share it: services run between guest slices. With two or
+//! more, CPU 0 belongs to the services and CPU 1 to the vCPU, which then sees no host interrupt but its own timer and kicks.
+//!
+//! Nothing here knows the vendor but [`amd`], which makes the vCPU.
+
+mod amd;
+mod bus;
+mod clock;
+mod crash;
+mod devices;
+mod exits;
+mod host;
+mod interrupts;
+mod lifecycle;
+mod line;
+mod local;
+mod memory;
+mod processor;
+mod setup;
+mod wall;
+
+use crate::console::bytes::GuestEnd;
+use crate::cpu::{events, percpu};
+use crate::service::control::{CONTROL, GuestFacts};
+use crate::{error, info, smp};
+use alloc::string::String;
+use boot::BootInfo;
+use svm_core::{Hlt, Svm};
+
+/// The CPU of the vCPU where there are several.
+const GUEST_CPU: usize = 1;
+
+/// Brings the vCPU out of the guest to look for requests and input: what the services call.
+pub fn kick() {
+    if percpu::count() > 1 { smp::kick(GUEST_CPU) } else { events::raise(events::Events::KICK) }
+}
+
+/// Runs the guest of the bundle, and the services beside it. `service` runs the services' ready tasks once; `serve` runs them
+/// for ever. Call it on the boot CPU, interrupts on, if [`svm_core::capability`] finds AMD-V with nested paging usable.
+pub fn run(boot: &'static BootInfo, end: GuestEnd, service: fn(), serve: fn() -> !) -> ! {
+    CONTROL.on_request(kick);
+    if percpu::count() == 1 {
+        host(boot, end, service, Hlt::Intercepted);
+        serve()
+    }
+    let role = move || host(boot, end, nothing, Hlt::Native);
+    if let Err(refusal) = smp::run_on(GUEST_CPU, role) {
+        error!("no guest: {refusal}");
+    }
+    serve()
+}
+
+fn nothing() {}
+
+/// Builds the guest and lives its life on this CPU; comes back only if there is no guest to run.
+fn host(boot: &'static BootInfo, end: GuestEnd, service: fn(), hlt: Hlt) {
+    hvm::emulate::warm_up();
+    // SAFETY: the caller of `run` found AMD-V usable; this CPU runs the vCPU from here on.
+    let vcpu = || -> Result<Svm, String> {
+        unsafe { amd::vcpu(hlt) }.ok_or_else(|| "no host memory left for the vCPU's control block".into())
+    };
+    match setup::build(boot, end, service, vcpu) {
+        Ok(guest) => {
+            CONTROL.describe(GuestFacts {
+                name: guest.name.clone(),
+                vcpus: 1,
+                memory_mib: guest.memory_mib,
+                paging: "nested paging (NPT)",
+            });
+            info!("guest `{}`: {} MiB, 1 vCPU, nested paging", guest.name, guest.memory_mib);
+            lifecycle::live(guest, boot.entry_tsc, service)
+        }
+        Err(reason) => {
+            error!("no guest: {reason}");
+            info!("press Ctrl-A twice for the prompt");
+        }
+    }
+}

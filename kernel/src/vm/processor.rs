@@ -1,0 +1,270 @@
+//! One virtual CPU, and the loop that runs it.
+
+use super::crash::Crash;
+use super::interrupts::Sources;
+use super::local::Local;
+use crate::cpu::events::{self, Events as HostEvents};
+use crate::cpu::interrupts;
+use crate::service::control::{CONTROL, Request, count};
+use crate::time::timer;
+use alloc::boxed::Box;
+use alloc::string::String;
+use guest_mem::GuestMemory;
+use hvm::Instant;
+use hvm::device::PowerEvent;
+use hvm::emulate::DecodeCache;
+use hvm::event::{Exception, Interruptible, Shadow, TripleFault, Window};
+use hvm::regs::{Rflags, State};
+use hvm::vcpu::Vcpu;
+use hvm::walk::Paging;
+use pc::board::Board;
+use spin::Mutex;
+
+/// What all vCPUs of the guest share.
+pub struct Machine {
+    /// Guest RAM.
+    pub memory: GuestMemory,
+    /// The chipset and all devices. Only vCPUs take this lock; services talk to devices through queues.
+    pub board: Mutex<Board>,
+}
+
+/// Why the loop ended.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// The guest used its power hardware.
+    Power(PowerEvent),
+    /// The guest cannot go on.
+    Crash(Box<Crash>),
+    /// The services ask for something.
+    Request(Request),
+}
+
+/// What to do after an exit.
+pub(super) enum Next {
+    /// Enter the guest again.
+    Enter,
+    /// Wait for an interrupt first.
+    Halt,
+    /// Stop with this reason.
+    Stop(String),
+}
+
+/// A virtual CPU.
+pub struct Processor<V> {
+    pub(super) cpu: V,
+    pub(super) local: Box<Local>,
+    pub(super) cache: Box<DecodeCache>,
+    /// What host work this CPU does beside the guest.
+    service: fn(),
+    window: Option<Window>,
+    armed: Option<Instant>,
+}
+
+impl<V: Vcpu> Processor<V> {
+    /// A vCPU on `machine`. `service` is called wherever host interrupts were let in: on a machine with one CPU it runs
+    /// the services' tasks.
+    pub fn new(cpu: V, machine: &'static Machine, service: fn()) -> Self {
+        Self {
+            cpu,
+            local: Local::new(machine),
+            cache: Box::new(DecodeCache::new()),
+            service,
+            window: None,
+            armed: None,
+        }
+    }
+
+    /// What it shares with the other vCPUs.
+    pub fn machine(&self) -> &'static Machine {
+        self.local.machine
+    }
+
+    /// Power-on or reset, with the registers that firmware hands over.
+    pub fn reset(&mut self, start: &State) {
+        self.local.reset();
+        self.cpu.set_window(None);
+        self.window = None;
+        self.cpu.set_shadow(Shadow::None);
+        self.cpu.set_cr8(0);
+        self.cpu.reset_live_state();
+        self.cpu.set_tsc_offset(self.local.clock.offset());
+        start.apply(&mut self.cpu);
+    }
+
+    /// The guest stood still since host TSC `since`.
+    pub fn skip_pause(&mut self, since: u64) {
+        self.local.clock.skip_pause(since);
+        self.cpu.set_tsc_offset(self.local.clock.offset());
+        self.armed = None;
+    }
+
+    /// Runs the guest until something other than an exit has to be done.
+    pub fn run(&mut self) -> Outcome {
+        self.cpu.hold_host_interrupts();
+        let outcome = self.turn();
+        timer::disarm();
+        self.armed = None;
+        self.cpu.admit_host_interrupts();
+        outcome
+    }
+
+    fn turn(&mut self) -> Outcome {
+        self.attend();
+        loop {
+            if let Some(power) = self.local.power.take() {
+                return Outcome::Power(power);
+            }
+            if CONTROL.requested()
+                && let Some(request) = CONTROL.take()
+            {
+                return Outcome::Request(request);
+            }
+            self.rearm();
+            self.deliver();
+            count(&CONTROL.counters.entries);
+            let exit = self.cpu.run();
+            if let Some(event) = self.cpu.interrupted_event() {
+                self.local.events.interrupted(event);
+            }
+            match self.handle(exit) {
+                Next::Enter => {}
+                Next::Halt => self.halt(),
+                Next::Stop(reason) => return Outcome::Crash(Box::new(self.crash(reason))),
+            }
+        }
+    }
+
+    /// Decides what enters the guest, and where it stops next.
+    #[inline]
+    fn deliver(&mut self) {
+        let local = &mut *self.local;
+        let priority = self.cpu.cr8() << 4;
+        if priority != local.lapic.tpr() & 0xf0 {
+            local.lapic.set_tpr(priority);
+        }
+        let nothing = local.events.is_idle() && !local.interrupt_pending() && priority == 0;
+        if nothing && self.window.is_none() {
+            return;
+        }
+        let mut sources = Sources {
+            lapic: &mut local.lapic,
+            board: &local.machine.board,
+            pic_output: &mut local.pic_output,
+        };
+        let enabled = Interruptible::from(self.cpu.rflags());
+        let plan = local.events.plan(enabled, self.cpu.shadow(), &mut sources);
+        if let Some(event) = plan.inject {
+            self.cpu.inject(event);
+        }
+        if plan.window != self.window {
+            self.cpu.set_window(plan.window);
+            self.window = plan.window;
+        }
+    }
+
+    /// The window that was asked for has opened, or is no longer what it was.
+    pub(super) fn forget_window(&mut self) {
+        self.cpu.set_window(None);
+        self.window = None;
+    }
+
+    /// Lets host interrupts in and does what they ask.
+    pub(super) fn admit(&mut self) {
+        self.cpu.admit_host_interrupts();
+        (self.service)();
+        self.cpu.hold_host_interrupts();
+        self.attend();
+    }
+
+    /// Timers that are due, input for devices.
+    fn attend(&mut self) {
+        let pending = events::take();
+        if pending.contains(HostEvents::TIMER) {
+            self.armed = None;
+        }
+        let now = self.local.clock.now();
+        if self.local.lapic.deadline().is_some_and(|deadline| deadline <= now) {
+            self.local.lapic.expire(now);
+        }
+        let due = self.local.board_deadline.is_some_and(|deadline| deadline <= now);
+        if due || pending.contains(HostEvents::KICK) {
+            self.local.with_board(|board, context| board.poll(context));
+        }
+    }
+
+    /// HLT: waits, without burning the CPU, until an event can enter the guest.
+    #[cold]
+    fn halt(&mut self) {
+        count(&CONTROL.counters.halts);
+        while !self.wakes() {
+            self.rearm();
+            self.cpu.admit_host_interrupts();
+            (self.service)();
+            if !CONTROL.requested() {
+                interrupts::wait();
+            }
+            self.cpu.hold_host_interrupts();
+            self.attend();
+        }
+    }
+
+    fn wakes(&self) -> bool {
+        let enabled = Interruptible::from(self.cpu.rflags()) == Interruptible::Yes;
+        enabled && self.local.interrupt_pending()
+            || !self.local.events.is_idle()
+            || self.local.power.is_some()
+            || CONTROL.requested()
+    }
+
+    /// Has the host's timer fire when the next timer of the guest is due.
+    #[inline]
+    fn rearm(&mut self) {
+        let wanted = self.local.deadline();
+        if wanted != self.armed {
+            match wanted {
+                Some(deadline) => timer::arm(self.local.clock.host_tsc(deadline)),
+                None => timer::disarm(),
+            }
+            self.armed = wanted;
+        }
+    }
+
+    /// The guest's paging registers.
+    #[inline]
+    pub(super) fn paging(&self) -> Paging {
+        Paging::of(&self.cpu, self.local.physical_bits)
+    }
+
+    /// An instruction was completed: RIP moves on, its shadow ends, and a single step traps (SDM vol. 3B, 18.3.1.4).
+    #[inline]
+    pub(super) fn complete(&mut self, next_rip: u64) -> Next {
+        self.cpu.set_rip(next_rip);
+        self.cpu.set_shadow(Shadow::None);
+        if self.cpu.rflags() & Rflags::TF.bits() != 0 {
+            return self.single_step();
+        }
+        Next::Enter
+    }
+
+    #[cold]
+    pub(super) fn single_step(&mut self) -> Next {
+        const DR6_BS: u64 = 1 << 14;
+        self.cpu.set_debug(6, self.cpu.debug(6) | DR6_BS);
+        self.raise(Exception::plain(1))
+    }
+
+    /// Raises an exception at RIP.
+    #[cold]
+    pub(super) fn raise(&mut self, exception: Exception) -> Next {
+        match self.local.events.raise(exception) {
+            Ok(()) => Next::Enter,
+            Err(TripleFault) => Next::Stop(super::exits::TRIPLE_FAULT.into()),
+        }
+    }
+
+    #[cold]
+    fn crash(&self, reason: String) -> Crash {
+        let memory = &self.local.machine.memory;
+        Crash { reason, state: State::capture(&self.cpu), bytes: super::crash::code(&self.cpu, &self.paging(), memory) }
+    }
+}

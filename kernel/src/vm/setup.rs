@@ -1,0 +1,160 @@
+//! From a bundle to a guest that can be powered on.
+
+use super::devices;
+use super::memory::{self, TablePages};
+use super::processor::{Machine, Processor};
+use crate::console::bytes::GuestEnd;
+use crate::mem::{frames, phys_to_virt};
+use crate::{info, warn};
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::{String, ToString};
+use appliance::Bundle;
+use appliance::config::{Actions, Boot, Config, Paging};
+use boot::BootInfo;
+use ept_npt::Tables;
+use ept_npt::npt::Npt;
+use guest_bios::linux::{self, EntryState, Image};
+use guest_bios::platform::Platform;
+use guest_mem::Hpa;
+use hvm::regs::{Gpr, Segment, SegmentName, State, TableRegister};
+use hvm::vcpu::Vcpu;
+use spin::Mutex;
+
+/// Everything that a guest is made of, and stays made of across its resets.
+pub struct Guest<V> {
+    /// Its vCPU.
+    pub processor: Processor<V>,
+    /// What to do when it stops.
+    pub actions: Actions,
+    /// Its name.
+    pub name: String,
+    /// Its memory.
+    pub memory_mib: u64,
+    kernel: Image<'static>,
+    initrd: Option<&'static [u8]>,
+    command_line: String,
+    /// Kept for as long as the CPU may walk them.
+    _tables: Tables<TablePages, Npt>,
+}
+
+/// Reads the bundle and builds the guest that it describes; the error is for people. `vcpu` makes the virtual CPU.
+pub fn build<V: Vcpu>(
+    boot: &BootInfo,
+    end: GuestEnd,
+    service: fn(),
+    vcpu: impl FnOnce() -> Result<V, String>,
+) -> Result<Guest<V>, String> {
+    let bundle = open(boot)?;
+    let loaded = bundle.load(boot.command_line.as_str()).map_err(|error| error.to_string())?;
+    for note in &loaded.notes {
+        info!("monovisor.toml, {note}");
+    }
+    let config = loaded.config;
+    check(&config)?;
+    let Boot::Linux { kernel, initrd, command_line } = &config.boot else {
+        return Err(no_firmware(&config.boot));
+    };
+    let image = Image::parse(bundle.blob(kernel).map_err(|error| error.to_string())?)
+        .map_err(|error| format!("monovisor.toml, {}: `{} = {}`: {error}", kernel.place, kernel.key, kernel.name))?;
+    let initrd = match initrd {
+        Some(blob) => Some(bundle.blob(blob).map_err(|error| error.to_string())?),
+        None => None,
+    };
+    let board = devices::build(&config, &bundle, end)?;
+    let available_mib = memory::available_mib();
+    let usable_mib = frames::usable_bytes() >> 20;
+    info!("monovisor: memory: {usable_mib} MiB usable, {} MiB kept", usable_mib.saturating_sub(available_mib));
+    let memory_mib = config.memory.map_or(available_mib, |memory| memory.mib);
+    let guest_memory = memory::allocate(memory_mib).map_err(|error| match config.memory {
+        Some(memory) => format!("monovisor.toml, {}: `memory = {}`: {error}", memory.place, memory.mib),
+        None => error.to_string(),
+    })?;
+    let tables = memory::map(&guest_memory).map_err(|error| error.to_string())?;
+    let mut cpu = vcpu()?;
+    cpu.set_nested_root(tables.root());
+    let machine = Box::leak(Box::new(Machine { memory: guest_memory, board: Mutex::new(board) }));
+    Ok(Guest {
+        processor: Processor::new(cpu, machine, service),
+        actions: config.actions,
+        memory_mib,
+        kernel: image,
+        initrd,
+        command_line: command_line.clone(),
+        name: config.name,
+        _tables: tables,
+    })
+}
+
+impl<V: Vcpu> Guest<V> {
+    /// Puts kernel, initrd and firmware tables into guest memory, and the machine in its reset state.
+    pub fn power_on(&mut self) -> Result<(), String> {
+        let memory = &self.processor.machine().memory;
+        let rsdp = guest_bios::acpi::install(&Platform { vcpus: 1, hpet: None }, memory)
+            .map_err(|error| error.to_string())?;
+        let entry = linux::load(&self.kernel, self.initrd, &self.command_line, memory, rsdp)
+            .map_err(|error| error.to_string())?;
+        self.processor.reset(&state(&entry));
+        Ok(())
+    }
+}
+
+/// Opens the bundle where the loader put it. Its memory stays reserved: guests are started from it again and again.
+fn open(boot: &BootInfo) -> Result<Bundle<'static>, String> {
+    if boot.bundle.bytes == 0 {
+        return Err("no bundle: the loader gave no initrd. Pack one with `monovisor build guest.toml -o bundle.cpio` \
+                    and load it as the initrd of `monovisor`"
+            .into());
+    }
+    // SAFETY: the loader put the bundle into usable RAM, which is mapped; the frame allocator never gives the range away, and
+    // nobody writes to it.
+    let bytes = unsafe {
+        core::slice::from_raw_parts(phys_to_virt(Hpa(boot.bundle.base)).cast_const(), boot.bundle.bytes as usize)
+    };
+    Bundle::open(bytes).map_err(|error| error.to_string())
+}
+
+/// What the configuration may ask for and this version cannot do.
+fn check(config: &Config) -> Result<(), String> {
+    if config.vcpus > 1 {
+        return Err(format!(
+            "monovisor.toml: `vcpus = {}`: this version runs guests with one vCPU; write `vcpus = 1`",
+            config.vcpus
+        ));
+    }
+    if config.paging == Paging::Shadow {
+        return Err("monovisor.toml: `paging = \"shadow\"`: this version has nested paging only; leave the key out".into());
+    }
+    if config.viridian {
+        warn!("monovisor.toml: `viridian`: Hyper-V's interfaces are not offered yet");
+    }
+    if !config.vifs.is_empty() {
+        warn!("monovisor.toml: `vif`: there is no network yet, so the guest gets no interface");
+    }
+    Ok(())
+}
+
+fn no_firmware(boot: &Boot) -> String {
+    let why = match boot {
+        Boot::Firmware { named_by: Some((key, place)), .. } => format!("{place}: `{key}` asks for a BIOS"),
+        _ => String::from("no `kernel` is named, which means a BIOS"),
+    };
+    format!("monovisor.toml, {why}: this version starts Linux kernels directly; name a bzImage with `kernel = \"vmlinuz\"`")
+}
+
+/// Firmware's entry state as the vCPU's registers.
+fn state(entry: &EntryState) -> State {
+    let segment = |from: guest_bios::linux::Segment| {
+        Segment::new(from.selector, from.attributes.into(), from.limit, from.base)
+    };
+    let mut state = State::reset();
+    state.gprs[Gpr::Rsi as usize] = entry.rsi;
+    state.rip = entry.rip;
+    (state.cr0, state.cr3, state.cr4, state.efer) = (entry.cr0, entry.cr3, entry.cr4, entry.efer);
+    state.gdtr = TableRegister { base: entry.gdt_base, limit: entry.gdt_limit };
+    state.segments[SegmentName::Cs as usize] = segment(entry.cs);
+    for name in [SegmentName::Ds, SegmentName::Es, SegmentName::Ss, SegmentName::Fs, SegmentName::Gs] {
+        state.segments[name as usize] = segment(entry.ds);
+    }
+    state
+}
