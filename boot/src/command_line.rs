@@ -42,10 +42,8 @@ impl CommandLine {
 
     /// The value of the last `key=value` word with this key.
     pub fn value(&self, key: &str) -> Option<&str> {
-        let words = self.as_str().split_ascii_whitespace();
-        words
-            .filter_map(|word| word.strip_prefix(key)?.strip_prefix('='))
-            .last()
+        let mut words = self.as_str().split_ascii_whitespace().rev();
+        words.find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
     }
 }
 

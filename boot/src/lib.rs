@@ -13,6 +13,7 @@ extern crate std;
 mod boot_params;
 mod command_line;
 mod efi_memory;
+mod efi_tables;
 mod elf;
 mod info;
 mod memory;
@@ -23,6 +24,7 @@ mod ucs2;
 
 pub use boot_params::{BOOT_PARAMS_BYTES, BootParams, EfiInfo, SETUP_DATA_HEADER_BYTES, SetupData};
 pub use efi_memory::{EfiRegion, efi_kind, efi_regions};
+pub use efi_tables::{SYSTEM_TABLE_BYTES, configuration_tables, rsdp_in};
 pub use elf::{ElfError, Kernel, Segment};
 pub use info::{
     BootInfo, CommandLine, Framebuffer, LoaderKind, MAX_COMMAND_LINE_BYTES, MAX_MEMORY_REGIONS,

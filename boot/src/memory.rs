@@ -314,6 +314,10 @@ mod tests {
                 prop_assert_eq!(kind_at(&map, address), expected);
             }
         }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
 
         #[test]
         fn an_overfull_map_never_offers_what_is_not_usable(

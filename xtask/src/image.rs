@@ -302,3 +302,118 @@ fn put(file: &mut [u8], offset: usize, bytes: &[u8]) -> Result<()> {
         .copy_from_slice(bytes);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use object::read::pe::PeFile64;
+    use object::{Object, ObjectSection};
+
+    const READ: u32 = 4;
+    const ENTRY: u64 = 0x1010;
+
+    /// A boot binary with these segments: address, bytes, size in memory, flags.
+    fn elf(segments: &[(u64, &[u8], u64, u32)]) -> Vec<u8> {
+        let mut file = vec![0; 64 + 56 * segments.len()];
+        file[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+        file[24..32].copy_from_slice(&ENTRY.to_le_bytes());
+        file[32] = 64;
+        file[52] = 64;
+        file[54] = 56;
+        file[56] = segments.len() as u8;
+        for (index, (address, bytes, memory_bytes, flags)) in segments.iter().enumerate() {
+            let offset = file.len() as u64;
+            let header = &mut file[64 + 56 * index..][..56];
+            header[0] = 1;
+            header[4..8].copy_from_slice(&flags.to_le_bytes());
+            for (at, value) in [
+                (8, offset),
+                (16, *address),
+                (32, bytes.len() as u64),
+                (40, *memory_bytes),
+            ] {
+                header[at..at + 8].copy_from_slice(&value.to_le_bytes());
+            }
+            file.extend_from_slice(bytes);
+        }
+        file
+    }
+
+    fn setup_page() -> Vec<u8> {
+        let mut page = vec![0; 0x1000];
+        page[..2].copy_from_slice(b"MZ");
+        page[0x3c] = 0x40;
+        page[0x202..0x206].copy_from_slice(b"HdrS");
+        page
+    }
+
+    #[test]
+    fn the_file_is_a_linux_image_with_its_sizes() {
+        let elf = elf(&[
+            (0, &setup_page(), 0x1000, READ),
+            (0x1000, b"code", 4, READ | 1),
+            (0x2000, b"data", 0x4321, READ | 2),
+        ]);
+        let file = assemble(&elf).unwrap();
+        assert_eq!(file.len(), 0x2200);
+        assert_eq!(
+            (&file[0x1000..0x1004], &file[0x2000..0x2004]),
+            (&b"code"[..], &b"data"[..])
+        );
+        assert_eq!(file[SYSSIZE..SYSSIZE + 4], (0x1200_u32 / 16).to_le_bytes());
+        assert_eq!(file[INIT_SIZE..INIT_SIZE + 4], 0x6000_u32.to_le_bytes());
+    }
+
+    #[test]
+    fn the_file_is_an_efi_application() {
+        let elf = elf(&[
+            (0, &setup_page(), 0x1000, READ),
+            (0x1000, b"code", 4, READ | 1),
+            (0x2000, b"const", 5, READ),
+            (0x3000, b"data", 0x2000, READ | 2),
+        ]);
+        let file = assemble(&elf).unwrap();
+        let pe = PeFile64::parse(&*file).unwrap();
+        let optional = &pe.nt_headers().optional_header;
+        assert_eq!(pe.entry(), ENTRY);
+        assert_eq!(
+            optional.subsystem.get(LE),
+            pe::IMAGE_SUBSYSTEM_EFI_APPLICATION
+        );
+        assert_eq!(optional.size_of_image.get(LE), 0x5000);
+        let sections: Vec<_> = pe
+            .sections()
+            .map(|section| (section.name().unwrap().to_owned(), section.address()))
+            .collect();
+        let expected = [(".text", 0x1000), (".rodata", 0x2000), (".data", 0x3000)];
+        assert_eq!(
+            sections,
+            expected.map(|(name, address)| (name.to_owned(), address))
+        );
+        assert!(file[0x1f1 - 16..0x1f1].iter().all(|&byte| byte == 0));
+    }
+
+    #[test]
+    fn what_cannot_be_laid_out_is_refused() {
+        let setup = setup_page();
+        let error = |elf: &[u8]| assemble(elf).unwrap_err().to_string();
+        assert!(error(b"MZ").contains("not a 64-bit ELF file"));
+        let overlapping = elf(&[(0, &setup, 0x1000, READ), (0xf00, b"x", 1, READ)]);
+        assert!(error(&overlapping).contains("0xf00"));
+        let no_header = elf(&[(0, &[0; 0x1000], 0x1000, READ), (0x1000, b"x", 1, READ)]);
+        assert!(error(&no_header).contains("setup header"));
+        assert!(error(&elf(&[(0, &setup, 0x1000, READ)])).contains("empty"));
+    }
+
+    #[test]
+    fn a_stripped_kernel_ends_with_its_last_segment() {
+        let mut kernel = elf(&[(0, b"first", 5, READ), (8, b"last", 4, READ)]);
+        let loaded = kernel.clone();
+        kernel.extend_from_slice(&[0xee; 200]);
+        kernel[40] = 200;
+        kernel[60] = 2;
+        kernel[62] = 1;
+        assert_eq!(strip(&kernel).unwrap(), loaded);
+        assert!(strip(&loaded[..100]).is_err());
+    }
+}

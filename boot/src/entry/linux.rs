@@ -4,16 +4,12 @@ use crate::physical::Physical;
 use crate::{console, fail, handover, image};
 use boot::{
     BOOT_PARAMS_BYTES, BootInfo, BootParams, Framebuffer, LoaderKind, MAX_COMMAND_LINE_BYTES,
-    PhysRange, SETUP_DATA_HEADER_BYTES, SetupData, efi_kind, efi_regions, place,
+    PhysRange, SETUP_DATA_HEADER_BYTES, SYSTEM_TABLE_BYTES, SetupData, configuration_tables,
+    efi_kind, efi_regions, place, rsdp_in,
 };
-use core::mem::MaybeUninit;
 
 /// A `setup_data` list longer than this is a loop.
 const MAX_SETUP_DATA: usize = 64;
-
-/// Where the record is written until it has its final place.
-#[unsafe(link_section = ".bss.noinit")]
-static mut INFO: MaybeUninit<BootInfo> = MaybeUninit::uninit();
 
 /// From `start.s`, with our own stack and segments, interrupts off.
 #[unsafe(no_mangle)]
@@ -37,8 +33,8 @@ extern "C" fn linux_main(loader: LoaderKind, boot_params: u64, tsc: u64) -> ! {
         ));
     };
     let params = BootParams::new(record);
-    // SAFETY: the only reference, in a function that runs once.
-    let info = unsafe { (*(&raw mut INFO)).write(BootInfo::EMPTY) };
+    // SAFETY: this function runs once, and no other entry does.
+    let info = unsafe { handover::record() };
     info.entry_tsc = tsc;
     info.loader = loader;
     if let Some(tsc) = params
@@ -90,6 +86,9 @@ fn learn(info: &mut BootInfo, params: &BootParams, memory: &mut Physical) {
     learn_setup_data(info, params.setup_data(), memory);
     if let Some(efi) = params.efi() {
         info.efi_system_table = efi.system_table;
+        if info.rsdp == 0 {
+            info.rsdp = learn_rsdp(efi.system_table, memory).unwrap_or(0);
+        }
         // A loader's E820 map was made from EFI's; only without one is EFI's own map to be read.
         if info.memory.len == 0 {
             // SAFETY: the map is the loader's copy.
@@ -105,6 +104,18 @@ fn learn(info: &mut BootInfo, params: &BootParams, memory: &mut Physical) {
             "the loader gave no memory map, neither E820 nor EFI; use a loader that follows the Linux/x86 boot protocol"
         ));
     }
+}
+
+/// Looks for the RSDP in what EFI left: older loaders do not say where it is, and with EFI it is in no BIOS area.
+fn learn_rsdp(system_table: u64, memory: &mut Physical) -> Option<u64> {
+    let table = PhysRange {
+        base: system_table,
+        bytes: SYSTEM_TABLE_BYTES as u64,
+    };
+    // SAFETY: the table is in memory that outlives the boot services.
+    let tables = configuration_tables(unsafe { memory.bytes(table) }?.first_chunk()?)?;
+    // SAFETY: as above.
+    rsdp_in(unsafe { memory.bytes(tables) }?)
 }
 
 /// Follows the `setup_data` list for further memory regions.

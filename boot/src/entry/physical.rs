@@ -16,6 +16,16 @@ unsafe extern "C" {
     static mut early_tables: [Table; EARLY_TABLES];
 }
 
+/// The tables' memory, and where it is.
+///
+/// # Safety
+/// Once.
+unsafe fn pool() -> (&'static mut [Table], u64) {
+    let pool: *mut [Table; EARLY_TABLES] = &raw mut early_tables;
+    // SAFETY: any bytes are valid tables; by the caller's promise there is no other reference.
+    (unsafe { &mut *pool }, pool as u64)
+}
+
 /// Physical memory, all of it mapped one to one as far as it was asked for.
 pub struct Physical {
     tables: PageTables<'static>,
@@ -27,9 +37,8 @@ impl Physical {
     /// # Safety
     /// Once, by that entry's CPU.
     pub unsafe fn resume() -> Self {
-        // SAFETY: nobody else has a reference to the tables.
-        let pool = unsafe { &mut *(&raw mut early_tables) };
-        let base = pool.as_ptr() as u64;
+        // SAFETY: once, says the caller.
+        let (pool, base) = unsafe { pool() };
         Self {
             tables: PageTables::resume(pool, base, IDENTITY_TABLES),
         }
@@ -40,9 +49,8 @@ impl Physical {
     /// # Safety
     /// Once; we run, mapped one to one, in four-level tables.
     pub unsafe fn take_over() -> Self {
-        // SAFETY: nobody else has a reference to the tables.
-        let pool = unsafe { &mut *(&raw mut early_tables) };
-        let base = pool.as_ptr() as u64;
+        // SAFETY: once, says the caller.
+        let (pool, base) = unsafe { pool() };
         let image = image::range();
         let made = PageTables::new(pool, base).and_then(|mut tables| {
             tables.map(0, 0, MAPPED_BELOW)?;

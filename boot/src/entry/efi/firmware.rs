@@ -4,9 +4,11 @@ use crate::{console, fail};
 use core::ffi::c_void;
 use core::mem::size_of;
 use core::ptr::{null, null_mut};
+use core::slice;
 use uefi_raw::protocol::device_path::DevicePathProtocol;
 use uefi_raw::protocol::loaded_image::LoadedImageProtocol;
 use uefi_raw::table::boot::{AllocateType, BootServices, MemoryType, PAGE_SIZE};
+use uefi_raw::table::configuration::ConfigurationTable;
 use uefi_raw::table::runtime::VariableVendor;
 use uefi_raw::table::system::SystemTable;
 use uefi_raw::{Guid, Handle, Status};
@@ -79,14 +81,12 @@ impl Firmware {
         (status == Status::SUCCESS).then_some((handle, rest))
     }
 
-    /// The table of the system that has `guid`; physical.
-    pub fn configuration_table(&self, guid: &Guid) -> Option<u64> {
-        let tables = self.table.configuration_table;
-        (0..self.table.number_of_configuration_table_entries)
-            // SAFETY: the firmware says that so many entries are there.
-            .map(|index| unsafe { &*tables.add(index) })
-            .find(|entry| entry.vendor_guid == *guid)
-            .map(|entry| entry.vendor_table as u64)
+    /// The list of configuration tables.
+    pub fn configuration_tables(&self) -> &[u8] {
+        let bytes =
+            self.table.number_of_configuration_table_entries * size_of::<ConfigurationTable>();
+        // SAFETY: the firmware says that so many entries are there.
+        unsafe { slice::from_raw_parts(self.table.configuration_table.cast(), bytes) }
     }
 
     /// Whether the firmware verifies what it starts (UEFI 2.10, 3.3: SecureBoot is 1).

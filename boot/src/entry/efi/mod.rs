@@ -7,22 +7,11 @@ mod memory;
 mod screen;
 
 use crate::{fail, handover, image};
-use boot::{BOOT_PARAMS_BYTES, BootInfo, BootParams, LoaderKind, utf8_from_ucs2};
-use core::mem::MaybeUninit;
+use boot::{BOOT_PARAMS_BYTES, BootInfo, BootParams, LoaderKind, rsdp_in, utf8_from_ucs2};
 use core::slice;
 use firmware::Firmware;
+use uefi_raw::Handle;
 use uefi_raw::table::system::SystemTable;
-use uefi_raw::{Guid, Handle, guid};
-
-/// UEFI 2.10, 4.6.1: the newer table first, for firmware keeps the older for systems that know no better.
-const ACPI_TABLES: [Guid; 2] = [
-    guid!("8868e871-e4f1-11d3-bc22-0080c73c8881"),
-    guid!("eb9d2d30-2d88-11d3-9a16-0090273fc14d"),
-];
-
-/// The record, until it has its final place.
-#[unsafe(link_section = ".bss.noinit")]
-static mut INFO: MaybeUninit<BootInfo> = MaybeUninit::uninit();
 
 /// From `start.s`, on the firmware's stack. `boot_params` is null for an EFI application.
 #[unsafe(no_mangle)]
@@ -36,14 +25,11 @@ extern "C" fn efi_main(
     let firmware = unsafe { Firmware::new(image, system_table) };
     // SAFETY: null, or the loader's record, which stays until the kernel runs.
     let params = unsafe { boot_params.as_ref() }.map(BootParams::new);
-    // SAFETY: the only reference, in a function that runs once.
-    let info = unsafe { (*(&raw mut INFO)).write(BootInfo::EMPTY) };
+    // SAFETY: this function runs once, and no other entry does.
+    let info = unsafe { handover::record() };
     info.entry_tsc = tsc;
     info.efi_system_table = system_table as u64;
-    info.rsdp = ACPI_TABLES
-        .iter()
-        .find_map(|guid| firmware.configuration_table(guid))
-        .unwrap_or(0);
+    info.rsdp = rsdp_in(firmware.configuration_tables()).unwrap_or(0);
     info.framebuffer = screen::framebuffer(&firmware);
     info.secure_boot = u32::from(firmware.secure_boot());
     match &params {
