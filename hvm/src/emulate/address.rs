@@ -4,6 +4,7 @@ use super::code::CodeMode;
 use super::operand::general;
 use super::{Bus, Execution, Stop};
 use crate::Width;
+use crate::event::Exception;
 use crate::regs::{Attributes, Cr0, Registers, Rflags, Segment, SegmentName};
 use crate::walk::AccessKind;
 use guest_mem::Gva;
@@ -91,12 +92,7 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
 
     /// Checks `bytes` bytes at `at` against the segment and makes the address linear.
     #[inline]
-    pub(super) fn linear(
-        &self,
-        at: Logical,
-        bytes: u64,
-        kind: AccessKind,
-    ) -> Result<Gva, Stop> {
+    pub(super) fn linear(&self, at: Logical, bytes: u64, kind: AccessKind) -> Result<Gva, Stop> {
         let last = at.offset.wrapping_add(bytes.saturating_sub(1));
         if self.mode == CodeMode::Bits64 {
             let base = match at.segment {
@@ -107,22 +103,16 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
             if !self.paging.is_canonical(first)
                 || !self.paging.is_canonical(base.wrapping_add(last))
             {
-                return Err(self.segment_fault(at.segment));
+                return Err(segment_fault(at.segment));
             }
             return Ok(Gva(first));
         }
         let segment = self.cpu.segment(at.segment);
         let typed = !self.is_real_mode() && !self.is_virtual_8086();
         if typed && !permits(&segment, kind) || !holds(&segment, at.offset, last) {
-            return Err(self.segment_fault(at.segment));
+            return Err(segment_fault(at.segment));
         }
         Ok(Gva(segment.base.wrapping_add(at.offset) & 0xffff_ffff))
-    }
-
-    /// #SS(0) for the stack segment, else #GP(0).
-    #[cold]
-    fn segment_fault(&self, segment: SegmentName) -> Stop {
-        self.fault(if segment == SegmentName::Ss { 12 } else { 13 })
     }
 
     /// #AC(0), where the guest asked for it.
@@ -133,10 +123,17 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
             && self.cpu.cr0() & Cr0::AM.bits() != 0
             && self.cpu.rflags() & Rflags::AC.bits() != 0
         {
-            return Err(self.fault(17));
+            return Err(Exception::with_code(17, 0).into());
         }
         Ok(())
     }
+}
+
+/// #SS(0) for the stack segment, else #GP(0).
+#[cold]
+fn segment_fault(segment: SegmentName) -> Stop {
+    let vector = if segment == SegmentName::Ss { 12 } else { 13 };
+    Stop::Fault(Exception::with_code(vector, 0))
 }
 
 /// Whether the descriptor's type allows the access (SDM vol. 3A, 5.5).

@@ -28,13 +28,7 @@ pub fn compare_exchange(
     Some(result.is_ok())
 }
 
-fn split(
-    memory: &GuestMemory,
-    gpa: Gpa,
-    width: Width,
-    current: u64,
-    new: u64,
-) -> Option<bool> {
+fn split(memory: &GuestMemory, gpa: Gpa, width: Width, current: u64, new: u64) -> Option<bool> {
     let mut found = [0; 8];
     memory.read(gpa, found.get_mut(..width.bytes())?).ok()?;
     if u64::from_le_bytes(found) != width.cut(current) {
@@ -74,7 +68,13 @@ mod tests {
     #[test]
     fn devices_are_left_to_the_bus() {
         let memory = GuestMemory::anonymous(&[(Gpa(0), 0x1000)]);
-        assert_eq!(compare_exchange(&memory, Gpa(0x1000), Width::Dword, 0, 0), None);
-        assert_eq!(compare_exchange(&memory, Gpa(0xffd), Width::Dword, 0, 0), None);
+        assert_eq!(
+            compare_exchange(&memory, Gpa(0x1000), Width::Dword, 0, 0),
+            None
+        );
+        assert_eq!(
+            compare_exchange(&memory, Gpa(0xffd), Width::Dword, 0, 0),
+            None
+        );
     }
 }

@@ -1,7 +1,8 @@
 //! Decoded instructions, so that code that exits again and again is decoded once.
 
 use super::code::{Code, CodeMode, Refusal};
-use super::{Reason, Stop};
+use super::{Reason, Stop, length};
+use crate::event::Exception;
 use iced_x86::{Decoder, DecoderError, DecoderOptions, Instruction};
 
 /// A power of two: enough for the device accesses of a guest's busy drivers.
@@ -84,8 +85,21 @@ fn decode(
             }
             // Each turn adds bytes, up to 15, or fails.
             DecoderError::NoMoreBytes => extend(code)?,
-            _ => return Err(Stop::Unsupported(Reason::Undecodable)),
+            _ => return Err(undecodable(code.bytes(), mode)),
         }
+    }
+}
+
+/// What bytes that the decoder refuses mean: #UD, unless they start like one of the sets that it leaves out; #GP where
+/// prefixes fill the longest instruction.
+fn undecodable(bytes: &[u8], mode: CodeMode) -> Stop {
+    match length::split(bytes, mode).1 {
+        [] => Stop::Fault(Exception::GENERAL_PROTECTION),
+        // VEX, EVEX, XOP and 3DNow!.
+        [0xc4 | 0xc5 | 0x62 | 0x8f, ..] | [0x0f, 0x0f, ..] => {
+            Stop::Unsupported(Reason::Undecodable)
+        }
+        _ => Stop::Fault(Exception::INVALID_OPCODE),
     }
 }
 

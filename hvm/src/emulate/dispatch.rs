@@ -2,6 +2,7 @@
 
 use super::alu::{self, Shift};
 use super::{Bus, Execution, Flow, Reason, Stop};
+use crate::event::Exception;
 use crate::regs::Registers;
 use iced_x86::{Code, Mnemonic};
 
@@ -57,6 +58,7 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
             Mnemonic::In => self.port_in(),
             Mnemonic::Out => self.port_out(),
             Mnemonic::Nop | Mnemonic::Pause => Ok(Flow::Next),
+            Mnemonic::Ud0 | Mnemonic::Ud1 | Mnemonic::Ud2 => Err(Exception::INVALID_OPCODE.into()),
             _ => self.execute_by_code(),
         }
     }
@@ -84,7 +86,5 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
 /// How far `code` is from `first`, if it is not beyond `last`.
 fn distance(code: Code, first: Code, last: Code) -> Option<u8> {
     let (code, first, last) = (code as usize, first as usize, last as usize);
-    (first..=last)
-        .contains(&code)
-        .then(|| (code - first) as u8)
+    (first..=last).contains(&code).then(|| (code - first) as u8)
 }

@@ -318,7 +318,10 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
         let source = pair(Gpr::Rcx, Gpr::Rbx, self);
         let place = self.place(0, Width::Qword, AccessKind::Write)?;
         let before = self.modify(&place, Width::Qword, &|value| {
-            equality(if value == expected { source } else { value }, value == expected)
+            equality(
+                if value == expected { source } else { value },
+                value == expected,
+            )
         })?;
         if before != expected {
             self.write_part(Part::low(Gpr::Rax, Width::Dword), before);

@@ -52,7 +52,6 @@ const fn forms(instruction: Instruction) -> &'static [Form] {
     }
 }
 
-
 /// Why the next instruction could not be found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lost {
@@ -130,15 +129,12 @@ pub enum Match {
     TooShort,
 }
 
-/// Compares up to 15 bytes, with any legal prefixes, with the encodings of `instruction`.
+/// Compares up to 15 bytes, with any prefixes but LOCK, which is never legal here, with the encodings of `instruction`.
 pub fn expect(bytes: &[u8], mode: CodeMode, instruction: Instruction) -> Match {
-    let is_prefix = |byte: &u8| match byte {
-        0x26 | 0x2e | 0x36 | 0x3e | 0x64..=0x67 | 0xf2 | 0xf3 => true,
-        0x40..=0x4f => mode == CodeMode::Bits64,
-        _ => false,
-    };
-    let prefixes = bytes.iter().take_while(|byte| is_prefix(byte)).count();
-    let (prefix, opcode) = bytes.split_at(prefixes);
+    let (prefix, opcode) = split(bytes, mode);
+    if prefix.contains(&0xf0) {
+        return Match::Other;
+    }
     let mut forms = forms(instruction);
     if instruction == Instruction::Pause {
         // The prefix is part of the instruction, and need not stand next to the opcode.
@@ -149,12 +145,22 @@ pub fn expect(bytes: &[u8], mode: CodeMode, instruction: Instruction) -> Match {
         };
     }
     if let Some(form) = forms.iter().find(|form| opcode.starts_with(form.0)) {
-        return Match::Length((prefixes + form.0.len()) as u64);
+        return Match::Length((prefix.len() + form.0.len()) as u64);
     }
     if bytes.len() < code::MAX_BYTES && forms.iter().any(|form| form.0.starts_with(opcode)) {
         return Match::TooShort;
     }
     Match::Other
+}
+
+/// Prefixes, and what follows them.
+pub(super) fn split(bytes: &[u8], mode: CodeMode) -> (&[u8], &[u8]) {
+    let is_prefix = |byte: &u8| match byte {
+        0x26 | 0x2e | 0x36 | 0x3e | 0x64..=0x67 | 0xf0 | 0xf2 | 0xf3 => true,
+        0x40..=0x4f => mode == CodeMode::Bits64,
+        _ => false,
+    };
+    bytes.split_at(bytes.iter().take_while(|byte| is_prefix(byte)).count())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Memory operands: translated whole before any byte moves, so that an access cannot fault half-way.
 
 use super::address::Logical;
-use super::{Bus, Execution, Hint, Stop};
+use super::{Bus, Execution, Hint, PROTECTION, Stop};
 use crate::Width;
 use crate::regs::Registers;
 use crate::walk::{self, Access, AccessKind, Privilege};
@@ -169,7 +169,7 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
         let at = self.effective_address();
         let gva = self.linear(at, 16, kind)?;
         if alignment == Alignment::Needed && gva.0 % 16 != 0 {
-            return Err(self.protection());
+            return Err(PROTECTION);
         }
         self.span(at, 16, kind, Mandate::Hinted)
     }

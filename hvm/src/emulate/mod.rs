@@ -103,7 +103,7 @@ pub struct Unsupported {
 /// Why an instruction cannot be emulated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// The bytes are no instruction, or one of the AVX, XOP and 3DNow! sets, which the decoder leaves out.
+    /// The instruction is of the AVX, XOP or 3DNow! sets, which the decoder leaves out.
     Undecodable,
     /// The instruction is not covered.
     Instruction,
@@ -126,7 +126,7 @@ impl fmt::Display for Unsupported {
             f.write_str(")")?;
         }
         match self.reason {
-            Reason::Undecodable => f.write_str(": no instruction that the decoder knows"),
+            Reason::Undecodable => f.write_str(": AVX, XOP and 3DNow! are not covered"),
             Reason::Instruction => f.write_str(": this instruction is not covered"),
             Reason::SegmentLoad => f.write_str(": a segment load in protected mode"),
             Reason::Vectors => f.write_str(": it needs vector registers, which are not at hand"),
@@ -142,6 +142,9 @@ enum Stop {
     Again,
     Unsupported(Reason),
 }
+
+/// #GP(0).
+const PROTECTION: Stop = Stop::Fault(Exception::GENERAL_PROTECTION);
 
 impl From<Exception> for Stop {
     fn from(exception: Exception) -> Self {
@@ -226,6 +229,10 @@ pub fn step(
 #[cold]
 fn end(cpu: &impl Registers, stop: Stop, found: &[u8]) -> Result<Step, Unsupported> {
     match stop {
+        // Real mode pushes no error codes (SDM vol. 3B, 21.1.4).
+        Stop::Fault(exception) if cpu.cr0() & Cr0::PE.bits() == 0 => {
+            Ok(Step::Fault(Exception::plain(exception.vector)))
+        }
         Stop::Fault(exception) => Ok(Step::Fault(exception)),
         Stop::Again => Ok(Step::Again),
         Stop::Unsupported(reason) => {
@@ -276,28 +283,12 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
         self.cpu.rflags() & Rflags::VM.bits() != 0 && !self.is_real_mode()
     }
 
-    /// A fault that pushes error code 0 where the mode pushes error codes at all.
-    #[cold]
-    fn fault(&self, vector: u8) -> Stop {
-        Stop::Fault(if self.is_real_mode() {
-            Exception::plain(vector)
-        } else {
-            Exception::with_code(vector, 0)
-        })
-    }
-
-    /// #GP(0).
-    #[cold]
-    fn protection(&self) -> Stop {
-        self.fault(13)
-    }
-
     /// #GP(0) unless at CPL 0.
     fn privileged(&self) -> Result<(), Stop> {
         if self.cpl == 0 {
             Ok(())
         } else {
-            Err(self.protection())
+            Err(PROTECTION)
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Port instructions and who may use which port.
 
 use super::operand::Part;
-use super::{Bus, Execution, Flow, Stop};
+use super::{Bus, Execution, Flow, PROTECTION, Stop};
 use crate::Width;
 use crate::regs::{Attributes, Gpr, Registers, Rflags, SegmentName};
 use guest_mem::Gva;
@@ -43,19 +43,19 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
             && !task.attributes.contains(Attributes::UNUSABLE)
             && task.attributes.bits() & WIDE_TSS != 0;
         if !usable || u64::from(task.limit) < MAP_BASE + 1 {
-            return Err(self.protection());
+            return Err(PROTECTION);
         }
         let base = Gva(task.base);
         let map = self.read_system(base.wrapping_add(MAP_BASE), Width::Word)?;
         // Always two bytes: the ports of one access may lie in both (SDM vol. 1, 19.5.2).
         let offset = map + u64::from(port / 8);
         if offset + 1 > u64::from(task.limit) {
-            return Err(self.protection());
+            return Err(PROTECTION);
         }
         let bits = self.read_system(base.wrapping_add(offset), Width::Word)?;
         let wanted = (1 << width.bytes()) - 1;
         if bits >> (port % 8) & wanted != 0 {
-            return Err(self.protection());
+            return Err(PROTECTION);
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use super::address::segment_name;
 use super::alu::{self, Outcome};
 use super::code::CodeMode;
 use super::operand::Part;
-use super::{Bus, Execution, Flow, Invalidation, Reason, Stop};
+use super::{Bus, Execution, Flow, Invalidation, PROTECTION, Reason, Stop};
 use crate::Width;
 use crate::event::Exception;
 use crate::regs::{Attributes, Cr0, Cr4, Efer, Gpr, Registers, Rflags, SegmentName};
@@ -94,7 +94,7 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
             return Err(if is_virtualized {
                 Stop::Unsupported(Reason::Instruction)
             } else {
-                self.protection()
+                PROTECTION
             });
         }
         self.set_flag(Rflags::IF, wanted)?;
@@ -114,7 +114,10 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
         let leaf = self.cpu.gpr(Gpr::Rax) as u32;
         let subleaf = self.cpu.gpr(Gpr::Rcx) as u32;
         let values = self.bus.cpuid(leaf, subleaf);
-        for (register, value) in [Gpr::Rax, Gpr::Rbx, Gpr::Rcx, Gpr::Rdx].into_iter().zip(values) {
+        for (register, value) in [Gpr::Rax, Gpr::Rbx, Gpr::Rcx, Gpr::Rdx]
+            .into_iter()
+            .zip(values)
+        {
             self.set_dword(register, u64::from(value));
         }
         Ok(Flow::Next)
@@ -131,14 +134,13 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
     fn write_msr(&mut self) -> Result<Flow, Stop> {
         self.privileged()?;
         let value = self.cpu.gpr(Gpr::Rdx) << 32 | self.cpu.gpr(Gpr::Rax) & 0xffff_ffff;
-        self.bus
-            .write_msr(self.cpu.gpr(Gpr::Rcx) as u32, value)?;
+        self.bus.write_msr(self.cpu.gpr(Gpr::Rcx) as u32, value)?;
         Ok(Flow::Next)
     }
 
     fn read_tsc(&mut self) -> Result<Flow, Stop> {
         if self.cpl != 0 && self.cpu.cr4() & Cr4::TSD.bits() != 0 {
-            return Err(self.protection());
+            return Err(PROTECTION);
         }
         let ticks = self.bus.read_tsc();
         self.set_dword(Gpr::Rax, ticks);
@@ -158,7 +160,9 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
         self.privileged()?;
         let at = self.effective_address();
         let base = match (self.mode, at.segment) {
-            (CodeMode::Bits64, SegmentName::Fs | SegmentName::Gs) => self.cpu.segment(at.segment).base,
+            (CodeMode::Bits64, SegmentName::Fs | SegmentName::Gs) => {
+                self.cpu.segment(at.segment).base
+            }
             (CodeMode::Bits64, _) => 0,
             _ => self.cpu.segment(at.segment).base,
         };
@@ -200,7 +204,7 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
             2 => self.cpu.set_cr2(value),
             3 => self.set_cr3(value)?,
             4 => self.set_cr4(value)?,
-            8 if value > 15 => return Err(self.protection()),
+            8 if value > 15 => return Err(PROTECTION),
             8 => self.bus.write_cr8(value),
             _ => return Err(Exception::INVALID_OPCODE.into()),
         }
@@ -227,7 +231,7 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
             starts && efer.contains(Efer::LME) && (!cr4.contains(Cr4::PAE) || is_long_code);
         let bad_end = ends && (self.mode == CodeMode::Bits64 || cr4.contains(Cr4::PCIDE));
         if contradicts || bad_start || bad_end {
-            return Err(self.protection());
+            return Err(PROTECTION);
         }
         if starts && efer.contains(Efer::LME) {
             self.cpu.set_efer((efer | Efer::LMA).bits());
@@ -246,7 +250,7 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
         let kept = if has_contexts { value & KEEP_TLB } else { 0 };
         let base = value & !kept;
         if base >> (self.bus.physical_bits() & 63) != 0 {
-            return Err(self.protection());
+            return Err(PROTECTION);
         }
         self.cpu.set_cr3(base);
         if kept == 0 {
@@ -263,7 +267,7 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
         let starts_contexts = new.contains(Cr4::PCIDE) && !old.contains(Cr4::PCIDE);
         let bad_contexts = starts_contexts && (!is_long || self.cpu.cr3() & 0xfff != 0);
         if value & !self.bus.cr4_allowed() != 0 || bad_long || bad_contexts {
-            return Err(self.protection());
+            return Err(PROTECTION);
         }
         self.cpu.set_cr4(value);
         if (old ^ new).intersects(CR4_FLUSHING) {
@@ -290,7 +294,7 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
 
     fn store_status_word(&mut self) -> Result<Flow, Stop> {
         if self.cpl != 0 && self.cpu.cr4() & Cr4::UMIP.bits() != 0 {
-            return Err(self.protection());
+            return Err(PROTECTION);
         }
         let width = self.width(0)?;
         let place = self.place(0, width, AccessKind::Write)?;
@@ -332,7 +336,7 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
         let from = self.register(1)?;
         let value = self.read_part(from);
         if index >= 6 && value >> 32 != 0 {
-            return Err(self.protection());
+            return Err(PROTECTION);
         }
         let value = match index {
             6 => DR6_FIXED | value & DR6_WRITABLE,

@@ -98,9 +98,9 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
 
     fn load_vector(&mut self, extent: Extent) -> Result<u128, Stop> {
         match extent {
-            Extent::Low(width) => self.low_place(width, AccessKind::Read).map(|place| {
-                u128::from(self.get(&place, width))
-            }),
+            Extent::Low(width) => self
+                .low_place(width, AccessKind::Read)
+                .map(|place| u128::from(self.get(&place, width))),
             Extent::Whole(alignment) => {
                 let span = self.wide_span(AccessKind::Read, alignment)?;
                 Ok(self.load_wide(&span))

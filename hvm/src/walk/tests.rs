@@ -239,13 +239,7 @@ fn pae_checks_its_directory_pointers() {
 }
 
 /// The same rules, written the slow way: bit by bit from the tables of SDM vol. 3A, 4.4 to 4.6.
-fn model(
-    state: &State,
-    table: &[u64],
-    gva: u64,
-    access: Access,
-    levels: u32,
-) -> Result<u64, u32> {
+fn model(state: &State, table: &[u64], gva: u64, access: Access, levels: u32) -> Result<u64, u32> {
     let bit = |value: u64, index: u32| value >> index & 1 == 1;
     let nxe = bit(state.efer, 11);
     let (mut writable, mut user, mut executable) = (true, true, true);

@@ -53,10 +53,7 @@ fn every_plain_form_has_its_length() {
 
 #[test]
 fn prefixes_count() {
-    assert_eq!(
-        next(&[0x66, 0x0f, 0xa2], 0, Instruction::Cpuid),
-        Ok(3)
-    );
+    assert_eq!(next(&[0x66, 0x0f, 0xa2], 0, Instruction::Cpuid), Ok(3));
     let long = [0x2e, 0xf2, 0xf3, 0x67, 0x0f, 0x01, 0xd9];
     assert_eq!(next(&long, 0, Instruction::Hypercall), Ok(7));
     assert_eq!(next(&[0xf3, 0x66, 0x90], 0, Instruction::Pause), Ok(3));
@@ -85,7 +82,10 @@ fn changed_bytes_and_locked_ones_are_not_skipped() {
         next(&[0xf0, 0x0f, 0xa2, 0], 0, Instruction::Cpuid),
         Err(Lost::Changed)
     );
-    assert_eq!(next(&[0x66, 0x90], 0, Instruction::Pause), Err(Lost::Changed));
+    assert_eq!(
+        next(&[0x66, 0x90], 0, Instruction::Pause),
+        Err(Lost::Changed)
+    );
     assert_eq!(next(&[0x66; 20], 0, Instruction::Cpuid), Err(Lost::Changed));
 }
 
@@ -100,10 +100,7 @@ fn a_form_across_pages_is_read_in_both() {
 #[test]
 fn the_next_page_matters_only_when_the_instruction_reaches_it() {
     assert_eq!(next(&[0x0f, 0xa2], 0x1ffe, Instruction::Cpuid), Ok(0x2000));
-    assert_eq!(
-        next(&[0xf4], 0x1fff, Instruction::Hlt),
-        Ok(0x2000)
-    );
+    assert_eq!(next(&[0xf4], 0x1fff, Instruction::Hlt), Ok(0x2000));
     assert_eq!(
         next(&[0x0f], 0x1fff, Instruction::Cpuid),
         Err(Lost::Fault(Exception::page_fault(0, 0x2000)))
