@@ -13,6 +13,7 @@ extern crate std;
 
 pub mod apic;
 pub mod backend;
+pub mod capability;
 pub mod cpuid;
 pub mod device;
 pub mod emulate;
