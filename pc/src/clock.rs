@@ -49,7 +49,13 @@ mod tests {
 
     #[test]
     fn a_second_has_the_advertised_ticks() {
-        assert_eq!(Crystal::PIT.ticks(Instant::from_ns(1_000_000_000)), 1_193_181);
-        assert_eq!(Crystal::PM_TIMER.ticks(Instant::from_ns(1_000_000_000)), 3_579_545);
+        assert_eq!(
+            Crystal::PIT.ticks(Instant::from_ns(1_000_000_000)),
+            1_193_181
+        );
+        assert_eq!(
+            Crystal::PM_TIMER.ticks(Instant::from_ns(1_000_000_000)),
+            3_579_545
+        );
     }
 }

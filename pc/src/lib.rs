@@ -10,11 +10,18 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod acpi_pm;
+pub mod board;
 mod clock;
 pub mod ioapic;
 pub mod lapic;
+pub mod pci;
 pub mod pic;
 pub mod pit;
+pub mod reset;
+pub mod rtc;
 mod saved;
+pub mod uart;
 
+pub use board::{Board, BoardConfig};
 pub use lapic::Lapic;

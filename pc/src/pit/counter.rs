@@ -243,12 +243,16 @@ impl Counter {
         self.gate = high;
         let reloads = Run::Since(now + 1);
         self.run = match (self.mode(), self.run, gate) {
-            (Mode::InterruptOnTerminalCount | Mode::SoftwareStrobe, Run::Since(start), Gate::Low) => {
-                Run::Held((now - start).max(0))
-            }
-            (Mode::InterruptOnTerminalCount | Mode::SoftwareStrobe, Run::Held(elapsed), Gate::High) => {
-                Run::Since(now - elapsed)
-            }
+            (
+                Mode::InterruptOnTerminalCount | Mode::SoftwareStrobe,
+                Run::Since(start),
+                Gate::Low,
+            ) => Run::Held((now - start).max(0)),
+            (
+                Mode::InterruptOnTerminalCount | Mode::SoftwareStrobe,
+                Run::Held(elapsed),
+                Gate::High,
+            ) => Run::Since(now - elapsed),
             (Mode::RateGenerator | Mode::SquareWave, Run::Since(_), Gate::Low) => Run::Held(0),
             (Mode::RateGenerator | Mode::SquareWave, Run::Held(_), Gate::High) => {
                 self.take_next();
@@ -303,7 +307,10 @@ impl Counter {
         if let Some(status) = self.status_latch.take() {
             return status;
         }
-        let [low, high] = self.count_latch.unwrap_or_else(|| self.element(now)).to_le_bytes();
+        let [low, high] = self
+            .count_latch
+            .unwrap_or_else(|| self.element(now))
+            .to_le_bytes();
         let value = match (self.access(), self.high_next) {
             (Access::Low, _) => low,
             (Access::High, _) => high,
@@ -376,7 +383,9 @@ impl Counter {
             Run::Since(start) => Run::Since(start.clamp(-LIMIT, LIMIT)),
             Run::Held(elapsed) => Run::Held(elapsed.clamp(0, LIMIT)),
         };
-        self.next = self.next.filter(|next| next.at == i64::MAX || next.at.abs() < LIMIT);
+        self.next = self
+            .next
+            .filter(|next| next.at == i64::MAX || next.at.abs() < LIMIT);
         self
     }
 }

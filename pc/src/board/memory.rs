@@ -1,0 +1,54 @@
+//! Who answers at a guest-physical address.
+
+use super::Board;
+use crate::ioapic::WINDOW_BYTES;
+use hvm::device::Context;
+use hvm::{Gpa, Width};
+
+/// Where the I/O APIC is (82093AA data sheet, 3.0).
+pub const IOAPIC_BASE: Gpa = Gpa(0xfec0_0000);
+
+impl Board {
+    /// Reads device memory; `None` if nothing on the board decodes the address.
+    #[inline]
+    pub fn mmio_read(&mut self, gpa: Gpa, width: Width, context: &mut Context<'_>) -> Option<u64> {
+        if let Some(offset) = ioapic_offset(gpa) {
+            self.settle(context);
+            return Some(self.interrupts.ioapic.read(offset, width));
+        }
+        let target = self.bus.find_memory(gpa.0)?;
+        let value = self.bus.bar_read(target, width, context);
+        self.drive_pirqs(context);
+        Some(value)
+    }
+
+    /// Writes it; false if nothing decodes the address.
+    #[inline]
+    pub fn mmio_write(
+        &mut self,
+        gpa: Gpa,
+        width: Width,
+        value: u64,
+        context: &mut Context<'_>,
+    ) -> bool {
+        if let Some(offset) = ioapic_offset(gpa) {
+            self.settle(context);
+            self.interrupts
+                .ioapic
+                .write(offset, width, value, context.signals);
+            return true;
+        }
+        let Some(target) = self.bus.find_memory(gpa.0) else {
+            return false;
+        };
+        self.bus.bar_write(target, width, width.cut(value), context);
+        self.drive_pirqs(context);
+        true
+    }
+}
+
+#[inline]
+fn ioapic_offset(gpa: Gpa) -> Option<u64> {
+    let offset = gpa.0.wrapping_sub(IOAPIC_BASE.0);
+    (offset < WINDOW_BYTES).then_some(offset)
+}

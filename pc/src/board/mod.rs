@@ -1,0 +1,213 @@
+//! The board: chips wired as in a 440FX PC, plus slots for PCI functions.
+//!
+//! [`Board`] guarantees: an access that nobody decodes is told as such, or reads all ones; interrupt lines are right after
+//! every call; [`Board::deadline`] names a time only if something can then reach a CPU, so an idle guest is left alone.
+//! A new or reset board is set up as PC firmware leaves the chipset before it starts an operating system: PIRQ A to D on
+//! IRQ 10, 10, 11, 11; IRQ 9 to 11 level-triggered; power management block at 600h.
+
+mod interrupts;
+mod memory;
+mod ports;
+mod saved;
+#[cfg(test)]
+mod tests;
+
+pub use memory::IOAPIC_BASE;
+pub use saved::SavedPart;
+
+use crate::acpi_pm::Power;
+use crate::pci::{AttachError, Bus, PIRQS};
+use crate::pit::Pit;
+use crate::reset::Reset;
+use crate::rtc::Rtc;
+use crate::uart::Uart;
+use alloc::boxed::Box;
+use hvm::Instant;
+use hvm::backend::BoxedBytes;
+use hvm::device::Context;
+use hvm::pci::Function;
+use interrupts::{COM1_IRQ, COM2_IRQ, Interrupts, RTC_IRQ, SCI_IRQ, Source, TIMER_IRQ};
+
+/// What a board is built from.
+pub struct BoardConfig {
+    /// Wall-clock time at [`Instant::ZERO`], seconds since 1970-01-01 UTC.
+    pub epoch_seconds: u64,
+    /// Behind the port at 3F8h, IRQ 4; `None` leaves the port out.
+    pub com1: Option<BoxedBytes>,
+    /// Behind the port at 2F8h, IRQ 3.
+    pub com2: Option<BoxedBytes>,
+}
+
+/// A serial port and its interrupt.
+struct Serial {
+    uart: Uart,
+    irq: u8,
+}
+
+/// The board.
+pub struct Board {
+    interrupts: Interrupts,
+    pit: Pit,
+    rtc: Rtc,
+    power: Power,
+    reset: Reset,
+    com1: Option<Serial>,
+    com2: Option<Serial>,
+    bus: Bus,
+    /// Where each PIRQ's level was last driven to.
+    routed: [Option<u8>; PIRQS as usize],
+    /// When a timer output next moves, masked or not.
+    next_event: Option<Instant>,
+}
+
+impl Board {
+    /// A board as after power-on and chipset set-up.
+    pub fn new(config: BoardConfig) -> Self {
+        let serial = |backend: Option<BoxedBytes>, irq| {
+            backend.map(|backend| Serial {
+                uart: Uart::new(backend),
+                irq,
+            })
+        };
+        Self {
+            interrupts: Interrupts::new(),
+            pit: Pit::new(),
+            rtc: Rtc::new(config.epoch_seconds),
+            power: Power::new(),
+            reset: Reset::new(),
+            com1: serial(config.com1, COM1_IRQ),
+            com2: serial(config.com2, COM2_IRQ),
+            bus: Bus::new(),
+            routed: [None; PIRQS as usize],
+            next_event: None,
+        }
+    }
+
+    /// Puts a function into slot 2…31 of PCI bus 0.
+    pub fn attach(&mut self, slot: u8, function: Box<dyn Function>) -> Result<(), AttachError> {
+        self.bus.attach(slot, function)
+    }
+
+    /// Sets a byte of CMOS RAM (0Eh…7Fh) on behalf of firmware.
+    pub fn set_cmos(&mut self, index: u8, value: u8) {
+        self.rtc.set_ram(index, value);
+    }
+
+    /// Lets time reach `context.now` and moves what back ends have ready. Called when [`Board::deadline`] is over and after a
+    /// kick from a service.
+    pub fn poll(&mut self, context: &mut Context<'_>) {
+        self.advance_timers(context);
+        for serial in [&mut self.com1, &mut self.com2].into_iter().flatten() {
+            serial.uart.poll();
+        }
+        self.drive_serial(context);
+        self.bus.poll(context);
+        self.drive_pirqs(context);
+    }
+
+    /// When to call [`Board::poll`] for time's sake; `None` if no timer can interrupt a CPU as things stand.
+    pub fn deadline(&self) -> Option<Instant> {
+        let timer =
+            |irq, deadline: Option<Instant>| deadline.filter(|_| self.interrupts.passes(irq));
+        [
+            timer(TIMER_IRQ, self.pit.deadline()),
+            timer(RTC_IRQ, self.rtc.deadline()),
+            timer(SCI_IRQ, self.power.deadline()),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// The level of the 8259 pair's INTR output.
+    #[inline]
+    pub fn pic_interrupt(&self) -> bool {
+        self.interrupts.pic.output()
+    }
+
+    /// The CPU's acknowledge cycle: the vector, a spurious one if the request went away.
+    #[inline]
+    pub fn pic_acknowledge(&mut self) -> u8 {
+        self.interrupts.pic.acknowledge()
+    }
+
+    /// A local APIC ended a level-triggered interrupt.
+    pub fn end_of_interrupt(&mut self, vector: u8, context: &mut Context<'_>) {
+        self.interrupts
+            .ioapic
+            .end_of_interrupt(vector, context.signals);
+    }
+
+    /// Someone pressed the power button.
+    pub fn power_button(&mut self, context: &mut Context<'_>) {
+        self.power.press_button();
+        self.advance_timers(context);
+    }
+
+    /// True while bit 7 of port 70h masks NMI.
+    pub fn nmi_masked(&self) -> bool {
+        self.rtc.nmi_masked()
+    }
+
+    /// Catches up with timers whose outputs moved. Cheap when none did.
+    #[inline]
+    fn settle(&mut self, context: &mut Context<'_>) {
+        if self.next_event.is_some_and(|event| context.now >= event) {
+            self.advance_timers(context);
+        }
+    }
+
+    /// Brings all timers to now and their outputs onto the lines.
+    fn advance_timers(&mut self, context: &mut Context<'_>) {
+        let output = self.pit.advance(context.now);
+        let signals = &mut *context.signals;
+        if output.rose {
+            self.interrupts
+                .drive(TIMER_IRQ, Source::Isa, false, signals);
+            self.interrupts.drive(TIMER_IRQ, Source::Isa, true, signals);
+        }
+        self.interrupts
+            .drive(TIMER_IRQ, Source::Isa, output.level, signals);
+        self.rtc.advance(context.now);
+        self.interrupts
+            .drive(RTC_IRQ, Source::Isa, self.rtc.interrupt(), signals);
+        self.power.advance(context.now);
+        self.interrupts
+            .drive(SCI_IRQ, Source::Isa, self.power.interrupt(), signals);
+        self.next_event = [
+            self.pit.deadline(),
+            self.rtc.deadline(),
+            self.power.deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min();
+    }
+
+    /// Brings the serial ports' outputs onto their lines.
+    #[inline]
+    fn drive_serial(&mut self, context: &mut Context<'_>) {
+        for serial in [&self.com1, &self.com2].into_iter().flatten() {
+            let level = serial.uart.interrupt();
+            self.interrupts
+                .drive(serial.irq, Source::Isa, level, context.signals);
+        }
+    }
+
+    /// Brings PIRQ A to D onto the lines that they are routed to.
+    #[inline]
+    fn drive_pirqs(&mut self, context: &mut Context<'_>) {
+        for pirq in 0..PIRQS {
+            let (level, route) = self.bus.pirq(pirq);
+            let routed = &mut self.routed[usize::from(pirq)];
+            let source = Source::Pirq(pirq);
+            if let Some(old) = routed.filter(|_| *routed != route) {
+                self.interrupts.drive(old, source, false, context.signals);
+            }
+            *routed = route;
+            if let Some(irq) = route {
+                self.interrupts.drive(irq, source, level, context.signals);
+            }
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! PCI bus 0 behind the host bridge: configuration mechanism 1, the chipset's functions, and the slots.
+//!
+//! [`Bus`] guarantees that its map of BARs is that of the functions after every call, and that an INTx pin moves the PIRQ
+//! that the board's wiring gives its slot: `(slot + pin) mod 4`.
+
+mod bits;
+mod chipset;
+#[cfg(test)]
+mod tests;
+mod windows;
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use bits::{ADDRESS_ENABLE, ADDRESS_WRITABLE};
+use chipset::Chipset;
+use hvm::Width;
+use hvm::device::{Context, Lifecycle};
+use hvm::pci::Function;
+use hvm::pci_config::offset;
+pub(crate) use windows::Target;
+use windows::{BARS, Windows};
+
+/// Slots on the bus.
+pub const SLOTS: u8 = 32;
+/// The slots that the chipset takes: 0 and 1.
+pub const FIRST_FREE_SLOT: u8 = 2;
+/// PIRQ lines, A to D.
+pub(crate) const PIRQS: u8 = 4;
+
+/// Why a function cannot be attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttachError {
+    /// The slot is the chipset's, taken already, or above 31.
+    Slot(u8),
+}
+
+/// A function in a slot.
+struct Card {
+    slot: u8,
+    function: Box<dyn Function>,
+}
+
+/// The bus.
+pub(crate) struct Bus {
+    address: u32,
+    host_bridge: Chipset,
+    isa_bridge: Chipset,
+    power_management: Chipset,
+    cards: Vec<Card>,
+    windows: Windows,
+    /// For each PIRQ, the slots that assert it.
+    asserted: [u32; PIRQS as usize],
+}
+
+/// What a configuration address names.
+enum Named {
+    Chipset,
+    Card(usize),
+}
+
+impl Bus {
+    pub(crate) fn new() -> Self {
+        Self {
+            address: 0,
+            host_bridge: Chipset::host_bridge(),
+            isa_bridge: Chipset::isa_bridge(),
+            power_management: Chipset::power_management(),
+            cards: Vec::new(),
+            windows: Windows::default(),
+            asserted: [0; PIRQS as usize],
+        }
+    }
+
+    pub(crate) fn attach(
+        &mut self,
+        slot: u8,
+        function: Box<dyn Function>,
+    ) -> Result<(), AttachError> {
+        let taken = self.cards.iter().any(|card| card.slot == slot);
+        if !(FIRST_FREE_SLOT..SLOTS).contains(&slot) || taken {
+            return Err(AttachError::Slot(slot));
+        }
+        let at = self.cards.partition_point(|card| card.slot < slot);
+        self.cards.insert(at, Card { slot, function });
+        self.windows.reserve(self.cards.len());
+        self.map_windows();
+        Ok(())
+    }
+
+    /// Reads CF8h.
+    pub(crate) fn address(&self) -> u32 {
+        self.address
+    }
+
+    /// Writes CF8h; only dwords reach it (PCI Local Bus 3.0, 3.2.2.3.2).
+    pub(crate) fn set_address(&mut self, value: u32) {
+        self.address = value & ADDRESS_WRITABLE;
+    }
+
+    /// Reads CFCh + `byte`.
+    pub(crate) fn config_read(&self, byte: u8, width: Width) -> u32 {
+        let absent = width.mask() as u32;
+        let Some(offset) = self.offset(byte, width) else {
+            return absent;
+        };
+        match self.named() {
+            Some(Named::Card(index)) => self.cards[index].function.config_read(offset, width),
+            Some(Named::Chipset) => self
+                .chipset()
+                .map_or(absent, |function| function.config_read(offset, width)),
+            None => absent,
+        }
+    }
+
+    /// Writes CFCh + `byte`.
+    pub(crate) fn config_write(
+        &mut self,
+        byte: u8,
+        width: Width,
+        value: u32,
+        context: &mut Context<'_>,
+    ) {
+        let Some(offset) = self.offset(byte, width) else {
+            return;
+        };
+        match self.named() {
+            Some(Named::Card(index)) => {
+                let function = &mut self.cards[index].function;
+                function.config_write(offset, width, value, context);
+                self.refresh(index);
+                // Command register and BARs are what moves windows.
+                if (offset::COMMAND..offset::BAR0 + 4 * BARS as u8).contains(&offset) {
+                    self.map_windows();
+                }
+            }
+            Some(Named::Chipset) => {
+                if let Some(function) = self.chipset_mut() {
+                    function.config_write(offset, width, value, context);
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// The register that CF8h and the byte in CFCh name, if the access stays in one dword.
+    fn offset(&self, byte: u8, width: Width) -> Option<u8> {
+        let fits = usize::from(byte) + width.bytes() <= 4;
+        fits.then_some(self.address as u8 & 0xfc | byte)
+    }
+
+    /// The function that CF8h names; there is only bus 0, and cards have one function.
+    fn named(&self) -> Option<Named> {
+        if self.address & ADDRESS_ENABLE == 0 || self.address >> 16 & 0xff != 0 {
+            return None;
+        }
+        let (slot, function) = self.slot_and_function();
+        if slot < FIRST_FREE_SLOT {
+            return Some(Named::Chipset);
+        }
+        let index = self.cards.iter().position(|card| card.slot == slot)?;
+        (function == 0).then_some(Named::Card(index))
+    }
+
+    fn slot_and_function(&self) -> (u8, u8) {
+        (
+            (self.address >> 11 & 0x1f) as u8,
+            (self.address >> 8 & 7) as u8,
+        )
+    }
+
+    fn chipset(&self) -> Option<&Chipset> {
+        match self.slot_and_function() {
+            (0, 0) => Some(&self.host_bridge),
+            (1, 0) => Some(&self.isa_bridge),
+            (1, 3) => Some(&self.power_management),
+            _ => None,
+        }
+    }
+
+    fn chipset_mut(&mut self) -> Option<&mut Chipset> {
+        match self.slot_and_function() {
+            (0, 0) => Some(&mut self.host_bridge),
+            (1, 0) => Some(&mut self.isa_bridge),
+            (1, 3) => Some(&mut self.power_management),
+            _ => None,
+        }
+    }
+
+    /// Who decodes the port.
+    #[inline]
+    pub(crate) fn find_port(&self, port: u16) -> Option<Target> {
+        self.windows.ports.find(u64::from(port))
+    }
+
+    /// Who decodes the address.
+    #[inline]
+    pub(crate) fn find_memory(&self, gpa: u64) -> Option<Target> {
+        self.windows.memory.find(gpa)
+    }
+
+    /// Reads in a BAR.
+    #[inline]
+    pub(crate) fn bar_read(
+        &mut self,
+        target: Target,
+        width: Width,
+        context: &mut Context<'_>,
+    ) -> u64 {
+        let Some(card) = self.cards.get_mut(target.function) else {
+            return width.mask();
+        };
+        let value = card
+            .function
+            .bar_read(target.bar, target.offset, width, context);
+        self.refresh(target.function);
+        width.cut(value)
+    }
+
+    /// Writes in a BAR.
+    #[inline]
+    pub(crate) fn bar_write(
+        &mut self,
+        target: Target,
+        width: Width,
+        value: u64,
+        context: &mut Context<'_>,
+    ) {
+        if let Some(card) = self.cards.get_mut(target.function) {
+            card.function
+                .bar_write(target.bar, target.offset, width, value, context);
+            self.refresh(target.function);
+        }
+    }
+
+    /// Gives every card a turn.
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) {
+        for index in 0..self.cards.len() {
+            self.cards[index].function.poll(context);
+            self.refresh(index);
+        }
+    }
+
+    /// For PIRQ 0…3: is it asserted, and which IRQ does it go to.
+    #[inline]
+    pub(crate) fn pirq(&self, pirq: u8) -> (bool, Option<u8>) {
+        (
+            self.asserted[usize::from(pirq & 3)] != 0,
+            self.isa_bridge.route(pirq),
+        )
+    }
+
+    /// Takes over the level of a card's pin.
+    #[inline]
+    fn refresh(&mut self, index: usize) {
+        let Some(card) = self.cards.get(index) else {
+            return;
+        };
+        let pirq = (card.slot + card.function.interrupt_pin()) & (PIRQS - 1);
+        let slots = &mut self.asserted[usize::from(pirq)];
+        let bit = 1 << card.slot;
+        if card.function.interrupt_line() {
+            *slots |= bit;
+        } else {
+            *slots &= !bit;
+        }
+    }
+
+    fn map_windows(&mut self) {
+        self.windows.clear();
+        for (index, card) in self.cards.iter().enumerate() {
+            for bar in 0..BARS {
+                if let Some(window) = card.function.window(bar) {
+                    self.windows.add(index, bar, window);
+                }
+            }
+        }
+    }
+
+    /// After a reset or restore of its functions: all that follows from them.
+    pub(crate) fn rebuild(&mut self) {
+        self.map_windows();
+        self.asserted = [0; PIRQS as usize];
+        for index in 0..self.cards.len() {
+            self.refresh(index);
+        }
+    }
+
+    /// All functions, in the order of their addresses.
+    pub(crate) fn functions(&self) -> impl Iterator<Item = &dyn Lifecycle> {
+        let chipset: [&dyn Lifecycle; 3] =
+            [&self.host_bridge, &self.isa_bridge, &self.power_management];
+        let cards = self.cards.iter().map(|card| {
+            let function: &dyn Lifecycle = &*card.function;
+            function
+        });
+        chipset.into_iter().chain(cards)
+    }
+
+    /// The same, to change them; call [`Bus::rebuild`] afterwards.
+    pub(crate) fn functions_mut(&mut self) -> impl Iterator<Item = &mut dyn Lifecycle> {
+        let chipset: [&mut dyn Lifecycle; 3] = [
+            &mut self.host_bridge,
+            &mut self.isa_bridge,
+            &mut self.power_management,
+        ];
+        let cards = self.cards.iter_mut().map(|card| {
+            let function: &mut dyn Lifecycle = &mut *card.function;
+            function
+        });
+        chipset.into_iter().chain(cards)
+    }
+}
