@@ -10,9 +10,10 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::time::Duration;
 
-/// What GRUB is told: no menu, no waiting.
+/// What GRUB is told: no menu, no waiting; on UEFI the video drivers find the framebuffer that the hypervisor then uses.
 const GRUB_CONFIG: &str = "\
 set timeout=0
+insmod all_video
 menuentry 'Monovisor' {
     linux /boot/monovisor
     initrd /boot/bundle.cpio
