@@ -9,5 +9,6 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod pci;
 pub mod ports;
 pub mod uart;
