@@ -1,5 +1,6 @@
 //! Requests that a back end has not finished.
 
+use super::bits::Status;
 use crate::queue::{Head, MAX_SIZE};
 use alloc::boxed::Box;
 use alloc::vec;
@@ -20,9 +21,28 @@ pub(super) struct Flight {
     pub(super) head: Head,
     /// Where the status byte goes.
     pub(super) status: Gpa,
-    /// Bytes written to the chain's buffers if it succeeds, status included.
-    pub(super) bytes: u32,
+    /// Writable bytes before the status byte.
+    pub(super) room: u32,
+    /// How many of them are written if it succeeds.
+    pub(super) written: u32,
     pub(super) then: Then,
+}
+
+impl Flight {
+    /// The used length: how many bytes are written without a gap from the first on (2.7.8.2). The status byte comes last,
+    /// so it counts only where all before it was written; a failed request's data was not, as far as we promise.
+    #[inline]
+    pub(super) fn used_bytes(&self, status: Status) -> u32 {
+        let written = match status {
+            Status::Ok => self.written,
+            Status::IoError | Status::Unsupported => 0,
+        };
+        if written == self.room {
+            written.saturating_add(1)
+        } else {
+            written
+        }
+    }
 }
 
 /// All of them, by head. A token names the head and the era: a reset starts a new era, so answers to requests that

@@ -76,7 +76,8 @@ impl Disk {
         let mut flight = Flight {
             head,
             status: request.status,
-            bytes: 1,
+            room: u32::try_from(self.chain.writable_bytes()).unwrap_or(u32::MAX),
+            written: 0,
             then: Then::Answer,
         };
         let submitted = match request.operation {
@@ -85,7 +86,7 @@ impl Disk {
             Operation::Flush => self.medium.flush(self.flights.token(&flight.head)),
             Operation::Identify => match self.chain.write(memory, 0, &self.id) {
                 Ok(bytes) => {
-                    flight.bytes += bytes as u32;
+                    flight.written = bytes as u32;
                     Submitted::Done(Ok(()))
                 }
                 Err(_) => Submitted::Done(Err(BlockError::BadMemory)),
@@ -111,7 +112,7 @@ impl Disk {
             return Submitted::Done(Err(BlockError::OutOfRange));
         };
         match direction {
-            Transfer::Read => flight.bytes += bytes,
+            Transfer::Read => flight.written = bytes,
             Transfer::Write if self.medium.read_only() => {
                 return Submitted::Done(Err(BlockError::ReadOnly));
             }
@@ -166,18 +167,13 @@ impl Disk {
     }
 }
 
-/// Writes the status byte and gives the chain back. The used length of a failed read is 0: its data, which comes
-/// before the status, was not written as promised (2.7.8.2).
+/// Writes the status byte and gives the chain back.
 #[inline]
 fn answer(flight: Flight, status: Status, queues: &mut Queues, memory: &GuestMemory) {
     if let Err(unmapped) = memory.store(flight.status, &(status as u8)) {
         return queues.fail(unmapped.into());
     }
-    let bytes = match status {
-        Status::Ok => flight.bytes,
-        _ if flight.bytes == 1 => 1,
-        _ => 0,
-    };
+    let bytes = flight.used_bytes(status);
     queues.complete(REQUESTS, memory, flight.head, bytes);
 }
 

@@ -1,0 +1,11 @@
+//! A guest's drivers, in miniature, against the devices: what real drivers do, and what hostile ones might.
+
+mod block;
+mod console;
+mod driver;
+mod entropy;
+mod machine;
+mod malice;
+mod medium;
+mod probe;
+mod saved;
