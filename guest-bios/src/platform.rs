@@ -47,22 +47,17 @@ pub const SCI_IRQ: u8 = 9;
 pub const COM1_PORT: u16 = 0x3f8;
 /// COM1's ISA interrupt.
 pub const COM1_IRQ: u8 = 4;
-/// First port of COM2, on [`COM2_IRQ`].
-pub const COM2_PORT: u16 = 0x2f8;
-/// COM2's ISA interrupt.
-pub const COM2_IRQ: u8 = 3;
-
-/// Slots on PCI bus 0 that can hold devices, from 0 on. Half of what PCI allows: a guest walks the routing table often.
-pub const PCI_SLOTS: u8 = 16;
+/// Slots on PCI bus 0.
+pub const PCI_SLOTS: u8 = 32;
 
 /// ISA interrupts that PCI's PIRQ A to D are routed to, on the PICs and on the I/O APIC alike: level-triggered, active
 /// high at the I/O APIC. The values are SeaBIOS's for QEMU's `pc`.
 pub const PIRQ_IRQ: [u8; 4] = [10, 10, 11, 11];
 
-/// Which of [`PIRQ_IRQ`] the interrupt pin of a device in a slot of bus 0 drives; pin 0 is INTA. Slot 1 is the south
-/// bridge, whose INTA is PIRQ A (PIIX3's convention of rotating by slot, as in QEMU).
+/// Which of [`PIRQ_IRQ`] the interrupt pin of a device in a slot of bus 0 drives; pin 0 is INTA. Slots rotate the pins, so
+/// that neighbours, which mostly use INTA alone, do not all share one line.
 pub const fn pirq(slot: u8, pin: u8) -> usize {
-    (slot as usize + pin as usize + 3) % 4
+    (slot as usize + pin as usize) % 4
 }
 
 /// The ISA interrupt, equally the GSI, of a pin of a device in a slot of bus 0.

@@ -3,8 +3,7 @@
 
 use super::{Encoded, bytes_of, table as sdt};
 use crate::platform::{
-    COM1_IRQ, COM1_PORT, COM2_IRQ, COM2_PORT, PCI_MMIO, PCI_MMIO_END, PCI_SLOTS, PIRQ_IRQ, PM_PORT,
-    Platform, pirq,
+    COM1_IRQ, COM1_PORT, PCI_MMIO, PCI_MMIO_END, PCI_SLOTS, PIRQ_IRQ, PM_PORT, Platform, pirq,
 };
 use acpi_tables::Aml;
 use acpi_tables::aml::{
@@ -112,8 +111,8 @@ fn routing() -> PackageBuilder {
 
 /// The south bridge in slot 1, and what hangs on it.
 fn isa_bridge() -> Encoded {
-    let com1 = serial("COM1", 1, COM1_PORT, COM1_IRQ);
-    let com2 = serial("COM2", 2, COM2_PORT, COM2_IRQ);
+    let port = IO::new(COM1_PORT, COM1_PORT, 8, 8);
+    let com1 = device("COM1", "PNP0501", &[&port, &edge(COM1_IRQ)]);
     let clock = device("RTC_", "PNP0B00", &[&IO::new(0x70, 0x70, 1, 2), &edge(8)]);
     let timer = device("TIMR", "PNP0100", &[&IO::new(0x40, 0x40, 1, 4), &edge(0)]);
     let pic = device(
@@ -132,27 +131,11 @@ fn isa_bridge() -> Encoded {
         vec![
             &Name::new("_ADR".into(), &0x1_0000_u32),
             &com1,
-            &com2,
             &clock,
             &timer,
             &pic,
             &speaker,
             &board,
-        ],
-    ))
-}
-
-fn serial(name: &str, uid: u8, port: u16, irq: u8) -> Encoded {
-    let port = IO::new(port, port, 8, 8);
-    Encoded::of(&Device::new(
-        name.into(),
-        vec![
-            &hid("PNP0501"),
-            &Name::new("_UID".into(), &uid),
-            &Name::new(
-                "_CRS".into(),
-                &ResourceTemplate::new(vec![&port, &edge(irq)]),
-            ),
         ],
     ))
 }
