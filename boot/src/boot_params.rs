@@ -3,6 +3,7 @@
 //! Offsets by the protocol's description and `struct boot_params`; everything in it is the loader's word, so every
 //! number is only reported, never followed.
 
+use crate::bytes::{u16_at, u32_at};
 use crate::{Framebuffer, MemoryKind, MemoryRegion, PhysRange, PixelFormat};
 
 /// Size of the record.
@@ -206,19 +207,6 @@ fn e820_region(entry: &[u8]) -> MemoryRegion {
         kind: MemoryKind::from_e820(u32_at(entry, 16)),
         reserved: 0,
     }
-}
-
-/// 0 beyond the end; our offsets are constants inside the record.
-fn u16_at(bytes: &[u8], offset: usize) -> u16 {
-    bytes[offset..]
-        .first_chunk()
-        .map_or(0, |bytes| u16::from_le_bytes(*bytes))
-}
-
-fn u32_at(bytes: &[u8], offset: usize) -> u32 {
-    bytes[offset..]
-        .first_chunk()
-        .map_or(0, |bytes| u32::from_le_bytes(*bytes))
 }
 
 #[cfg(test)]

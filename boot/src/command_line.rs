@@ -26,18 +26,21 @@ impl CommandLine {
         }
     }
 
-    /// Drops the first word if it is the name of an EFI program: the EFI shell puts it before what the user wrote.
+    /// Drops the first word if it is a program's name: the EFI shell and some Multiboot loaders put it before what the
+    /// user wrote.
     pub fn drop_program_name(&mut self) {
         let line = self.as_str();
         let name = line.split_ascii_whitespace().next().unwrap_or("");
-        let is_program =
-            name.len() >= 4 && name.as_bytes()[name.len() - 4..].eq_ignore_ascii_case(b".efi");
-        if is_program {
-            let start = line.find(name).unwrap_or(0) + name.len();
-            let end = self.len as usize;
-            self.bytes.copy_within(start..end, 0);
-            self.len -= start as u32;
+        let suffix = name.as_bytes().last_chunk::<4>();
+        let is_efi = suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case(b".efi"));
+        let is_path = is_efi || name.contains(['/', '\\']);
+        if !is_path || name.contains('=') {
+            return;
         }
+        let start = line.find(name).unwrap_or(0) + name.len();
+        let end = self.len as usize;
+        self.bytes.copy_within(start..end, 0);
+        self.len -= start as u32;
     }
 
     /// The value of the last `key=value` word with this key.
@@ -66,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_of_an_efi_program_is_not_an_option() {
+    fn a_program_name_is_not_an_option() {
         let without = |text| {
             let mut line = line(text);
             line.drop_program_name();
@@ -74,6 +77,9 @@ mod tests {
         };
         assert_eq!(without("FS0:\\monovisor.EFI memory=64"), " memory=64");
         assert_eq!(without("memory=64 x.efi"), "memory=64 x.efi");
+        assert_eq!(without("monovisor.efi"), "");
+        assert_eq!(without("/boot/monovisor a=b"), " a=b");
+        assert_eq!(without("disk=/dev/x.efi"), "disk=/dev/x.efi");
         assert_eq!(without("é"), "é");
         assert_eq!(without(""), "");
     }

@@ -1,6 +1,7 @@
 //! The EFI memory map (UEFI 2.10, 7.2.3), as bytes from the firmware or from a loader that kept them.
 
 use crate::MemoryKind;
+use crate::bytes::{u32_at, u64_at};
 
 /// One descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,18 +53,11 @@ pub fn efi_regions(map: &[u8], descriptor_bytes: usize) -> impl Iterator<Item = 
         map
     };
     map.chunks_exact(descriptor_bytes.max(DESCRIPTOR_BYTES))
-        .map(|descriptor| {
-            let field = |offset: usize| {
-                descriptor[offset..]
-                    .first_chunk()
-                    .map_or(0, |bytes| u64::from_le_bytes(*bytes))
-            };
-            EfiRegion {
-                kind: field(0) as u32,
-                base: field(8),
-                bytes: field(24).saturating_mul(PAGE_BYTES),
-                attributes: field(32),
-            }
+        .map(|descriptor| EfiRegion {
+            kind: u32_at(descriptor, 0),
+            base: u64_at(descriptor, 8),
+            bytes: u64_at(descriptor, 24).saturating_mul(PAGE_BYTES),
+            attributes: u64_at(descriptor, 32),
         })
 }
 

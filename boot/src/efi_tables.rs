@@ -2,6 +2,7 @@
 //! of them after a loader ended the boot services.
 
 use crate::PhysRange;
+use crate::bytes::u64_at;
 
 /// How much of the system table is read.
 pub const SYSTEM_TABLE_BYTES: usize = 120;
@@ -45,12 +46,6 @@ pub fn rsdp_in(tables: &[u8]) -> Option<u64> {
             .find(|entry| entry.starts_with(guid))
     };
     ACPI.iter().find_map(of).map(|entry| u64_at(entry, 16))
-}
-
-fn u64_at(bytes: &[u8], offset: usize) -> u64 {
-    bytes[offset..]
-        .first_chunk()
-        .map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The kernel's ELF file, as far as a loader reads it: the header and the program headers (System V ABI, chapters 4, 5).
 
 use crate::BootInfo;
+use crate::bytes::{u16_at, u32_at, u64_at};
 
 /// Why a file is no kernel that we can start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,14 +67,14 @@ impl<'a> Kernel<'a> {
         if !header.starts_with(&IDENT[..4]) {
             return Err(ElfError::NotElf);
         }
-        let entry_bytes = usize::from(u16::from_le_bytes([header[54], header[55]]));
+        let entry_bytes = usize::from(u16_at(header, 54));
         if !header.starts_with(&IDENT)
             || u32_at(header, 16) != TYPE_AND_MACHINE
             || entry_bytes != PROGRAM_HEADER_BYTES
         {
             return Err(ElfError::WrongTarget);
         }
-        let count = usize::from(u16::from_le_bytes([header[56], header[57]]));
+        let count = usize::from(u16_at(header, 56));
         let headers = range(
             file,
             u64_at(header, 32),
@@ -143,19 +144,6 @@ impl<'a> Kernel<'a> {
 fn range(file: &[u8], offset: u64, bytes: u64) -> Option<&[u8]> {
     let start = usize::try_from(offset).ok()?;
     file.get(start..start.checked_add(usize::try_from(bytes).ok()?)?)
-}
-
-/// The caller checked that the header is complete.
-fn u32_at(header: &[u8], offset: usize) -> u32 {
-    header[offset..]
-        .first_chunk()
-        .map_or(0, |bytes| u32::from_le_bytes(*bytes))
-}
-
-fn u64_at(header: &[u8], offset: usize) -> u64 {
-    header[offset..]
-        .first_chunk()
-        .map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
 #[cfg(test)]

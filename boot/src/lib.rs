@@ -11,14 +11,17 @@
 extern crate std;
 
 mod boot_params;
+mod bytes;
 mod command_line;
 mod efi_memory;
 mod efi_tables;
 mod elf;
 mod info;
 mod memory;
+mod multiboot;
 mod pixels;
 mod place;
+mod pvh;
 mod tables;
 mod ucs2;
 
@@ -30,6 +33,8 @@ pub use info::{
     BootInfo, CommandLine, Framebuffer, LoaderKind, MAX_COMMAND_LINE_BYTES, MAX_MEMORY_REGIONS,
     MemoryKind, MemoryMap, MemoryRegion, PhysRange, PixelFormat,
 };
+pub use multiboot::{MULTIBOOT_INFO_BYTES, MultibootInfo};
 pub use place::{Placement, place};
+pub use pvh::{PVH_START_INFO_BYTES, PvhStartInfo};
 pub use tables::{LARGE_PAGE_BYTES, PageTables, Table, TablesExhausted};
 pub use ucs2::{directory_of, path_from_utf8, utf8_from_ucs2};

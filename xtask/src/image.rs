@@ -16,10 +16,13 @@
 //! protocol, and the PE32+ headers that make the same bytes an EFI application.
 
 use anyhow::{Context, Result, bail, ensure};
-use object::elf::{FileHeader64, PF_W, PF_X, PT_LOAD, ProgramFlags, R_X86_64_RELATIVE, SHN_UNDEF};
+use object::elf::{
+    ET_EXEC, FileHeader64, PF_W, PF_X, PT_LOAD, ProgramFlags, ProgramHeader64, R_X86_64_RELATIVE,
+    SHN_UNDEF,
+};
 use object::endian::{LittleEndian, U16, U32};
 use object::pe;
-use object::pod::{Pod, bytes_of, from_bytes, from_bytes_mut};
+use object::pod::{Pod, bytes_of, from_bytes, from_bytes_mut, slice_from_bytes_mut};
 use object::read::elf::{FileHeader, ProgramHeader, Rela, SectionHeader};
 use std::fs;
 use std::path::Path;
@@ -36,6 +39,13 @@ const PAGE_BYTES: u64 = 0x1000;
 const SETUP_MAGIC: (usize, &[u8]) = (0x202, b"HdrS");
 const SYSSIZE: usize = 0x1f4;
 const INIT_SIZE: usize = 0x260;
+/// In the Multiboot header (specification 0.6.96, 3.1): magic, and the address up to which memory is the program's.
+const MULTIBOOT_MAGIC: (usize, [u8; 4]) = (0xf80, 0x1bad_b002_u32.to_le_bytes());
+const MULTIBOOT_BSS_END: usize = 0xf98;
+/// Where loaders that want fixed addresses put the file's first byte; `boot/src/entry` knows it, too.
+const LINKED_BASE: u64 = 0x20_0000;
+/// The 64-bit entry of the Linux/x86 boot protocol, from the file's first byte.
+const STARTUP_64: u64 = SETUP_BYTES + 0x200;
 /// Where the PE headers may be: the DOS header points at the first, the setup header starts at the second.
 const PE_HEADERS: std::ops::Range<usize> = 0x40..0x1f1;
 /// An empty block of base relocations at the first page's end: there is nothing for the firmware to relocate, but some
@@ -51,11 +61,20 @@ struct Segment<'a> {
     flags: ProgramFlags,
 }
 
-/// Writes the bootable file `image` from the ELF of the boot binary.
+/// Writes the bootable file `image` from the ELF of the boot binary, and beside it `image`.elf.
 pub fn write(boot_elf: &Path, image: &Path) -> Result<()> {
     let elf = fs::read(boot_elf).with_context(|| format!("cannot read {}", boot_elf.display()))?;
-    let file = assemble(&elf).with_context(|| format!("cannot use {}", boot_elf.display()))?;
-    fs::write(image, file).with_context(|| format!("cannot write {}", image.display()))
+    let name = || format!("cannot use {}", boot_elf.display());
+    for (path, file) in [
+        (image.to_path_buf(), assemble(&elf).with_context(name)?),
+        (
+            image.with_extension("elf"),
+            assemble_elf(&elf).with_context(name)?,
+        ),
+    ] {
+        fs::write(&path, file).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
 }
 
 /// The kernel's ELF file without what only debuggers read: section headers, symbols, debug information.
@@ -91,11 +110,7 @@ pub fn assemble(boot_elf: &[u8]) -> Result<Vec<u8>> {
     check_relocations(header, boot_elf)?;
     let segments = segments(header, boot_elf)?;
     let mut file = flatten(&segments)?;
-    let memory_end = segments
-        .iter()
-        .map(|segment| segment.address + segment.memory_bytes)
-        .max();
-    let memory_end = memory_end.unwrap_or(0).next_multiple_of(PAGE_BYTES);
+    let memory_end = memory_end(&segments);
     let (magic, text) = SETUP_MAGIC;
     ensure!(
         file[magic..].starts_with(text),
@@ -112,6 +127,7 @@ pub fn assemble(boot_elf: &[u8]) -> Result<Vec<u8>> {
         INIT_SIZE,
         &u32::try_from(memory_end - SETUP_BYTES)?.to_le_bytes(),
     )?;
+    put_bss_end(&mut file, 0, memory_end)?;
     put(&mut file, PE_RELOCATIONS as usize + 4, &8_u32.to_le_bytes())?;
     let headers = pe_headers(&segments, header.e_entry(LE), memory_end)?;
     ensure!(
@@ -120,6 +136,58 @@ pub fn assemble(boot_elf: &[u8]) -> Result<Vec<u8>> {
     );
     put(&mut file, PE_HEADERS.start, &headers)?;
     Ok(file)
+}
+
+/// The same program as an ELF file at fixed addresses, for loaders of Multiboot or PVH kernels and for those that enter a
+/// Linux `vmlinux` in 64-bit mode.
+pub fn assemble_elf(boot_elf: &[u8]) -> Result<Vec<u8>> {
+    let header = Elf::parse(boot_elf).context("the boot binary is not a 64-bit ELF file")?;
+    let memory_end = memory_end(&segments(header, boot_elf)?);
+    let headers = header.program_headers(LE, boot_elf)?;
+    let first = headers.iter().find(|segment| segment.p_type(LE) == PT_LOAD);
+    let first_offset = first
+        .context("the boot binary has nothing to load")?
+        .p_offset(LE);
+    let (table, count) = (header.e_phoff(LE) as usize, headers.len());
+    let mut file = strip(boot_elf)?;
+    put_bss_end(&mut file, usize::try_from(first_offset)?, memory_end)?;
+    let (header, _) = from_bytes_mut::<Elf>(&mut file)
+        .ok()
+        .context("the boot binary is cut off")?;
+    header.e_type.set(LE, ET_EXEC);
+    header.e_entry.set(LE, LINKED_BASE + STARTUP_64);
+    let segments = slice_from_bytes_mut::<ProgramHeader64<LittleEndian>>(&mut file[table..], count);
+    let (segments, _) = segments
+        .ok()
+        .context("the boot binary's program headers are cut off")?;
+    for segment in segments {
+        let address = LINKED_BASE + segment.p_vaddr.get(LE);
+        segment.p_vaddr.set(LE, address);
+        segment.p_paddr.set(LE, address);
+    }
+    Ok(file)
+}
+
+/// The first address that no segment needs, in whole pages.
+fn memory_end(segments: &[Segment]) -> u64 {
+    let ends = segments
+        .iter()
+        .map(|segment| segment.address + segment.memory_bytes);
+    ends.max().unwrap_or(0).next_multiple_of(PAGE_BYTES)
+}
+
+/// Completes the Multiboot header of a file in which the setup page is at `setup`.
+fn put_bss_end(file: &mut [u8], setup: usize, memory_end: u64) -> Result<()> {
+    let (at, magic) = MULTIBOOT_MAGIC;
+    let found = file
+        .get(setup + at..)
+        .is_some_and(|rest| rest.starts_with(&magic));
+    ensure!(
+        found,
+        "the boot binary has no Multiboot header at {at:#x} of its first page"
+    );
+    let end = u32::try_from(LINKED_BASE + memory_end)?;
+    put(file, setup + MULTIBOOT_BSS_END, &end.to_le_bytes())
 }
 
 /// The entry code applies one kind of relocation only.
@@ -344,6 +412,7 @@ mod tests {
         page[..2].copy_from_slice(b"MZ");
         page[0x3c] = 0x40;
         page[0x202..0x206].copy_from_slice(b"HdrS");
+        page[0xf80..0xf84].copy_from_slice(&MULTIBOOT_MAGIC.1);
         page
     }
 
@@ -391,6 +460,23 @@ mod tests {
             expected.map(|(name, address)| (name.to_owned(), address))
         );
         assert!(file[0x1f1 - 16..0x1f1].iter().all(|&byte| byte == 0));
+    }
+
+    #[test]
+    fn the_elf_file_has_fixed_addresses() {
+        let boot = elf(&[
+            (0, &setup_page(), 0x1000, READ),
+            (0x1000, b"code", 0x2345, READ | 1),
+        ]);
+        let file = assemble_elf(&boot).unwrap();
+        let header = Elf::parse(&*file).unwrap();
+        assert_eq!(header.e_type(LE), ET_EXEC);
+        assert_eq!(header.e_entry(LE), 0x20_1200);
+        let segments = header.program_headers(LE, &*file).unwrap();
+        let addresses: Vec<_> = segments.iter().map(|segment| segment.p_paddr(LE)).collect();
+        assert_eq!(addresses, [0x20_0000, 0x20_1000]);
+        let bss_end = 64 + 2 * 56 + MULTIBOOT_BSS_END;
+        assert_eq!(file[bss_end..bss_end + 4], 0x20_4000_u32.to_le_bytes());
     }
 
     #[test]

@@ -82,12 +82,6 @@ pub unsafe fn enter(info: &mut BootInfo, kernel: &Kernel, placement: Placement) 
     let record = unsafe { &raw mut (*handover).info };
     // SAFETY: as above.
     unsafe { record.copy_from_nonoverlapping(info, 1) };
-    if read_cr4() & CR4_LA57 != 0 {
-        fail(format_args!(
-            "the loader left five-level paging on, and the kernel is entered with four levels. \
-             Turn five-level paging (LA57) off in the firmware's setup"
-        ));
-    }
     // SAFETY: the new tables map us and the kernel where the contract in `BootInfo` says; nothing here needs the stack.
     unsafe {
         enable_nx();
@@ -104,6 +98,16 @@ pub unsafe fn enter(info: &mut BootInfo, kernel: &Kernel, placement: Placement) 
             in("rdi") record,
             options(noreturn, nostack),
         )
+    }
+}
+
+/// Stops if the CPU walks five levels of page tables: ours have four, and the number cannot change in long mode.
+pub fn require_four_level_paging() {
+    if read_cr4() & CR4_LA57 != 0 {
+        fail(format_args!(
+            "five-level paging (CR4.LA57) is on, and Monovisor starts with four levels; \
+             turn it off in the firmware's setup, or start the system that loads us with `no5lvl`"
+        ));
     }
 }
 

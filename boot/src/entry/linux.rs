@@ -1,85 +1,38 @@
 //! Started as a Linux kernel: everything is in `boot_params` and what it points at.
 
+use crate::fail;
 use crate::physical::Physical;
-use crate::{console, fail, handover, image};
 use boot::{
-    BOOT_PARAMS_BYTES, BootInfo, BootParams, Framebuffer, LoaderKind, MAX_COMMAND_LINE_BYTES,
-    PhysRange, SETUP_DATA_HEADER_BYTES, SYSTEM_TABLE_BYTES, SetupData, configuration_tables,
-    efi_kind, efi_regions, place, rsdp_in,
+    BOOT_PARAMS_BYTES, BootInfo, BootParams, LoaderKind, PhysRange, SETUP_DATA_HEADER_BYTES,
+    SYSTEM_TABLE_BYTES, SetupData, configuration_tables, efi_kind, efi_regions, rsdp_in,
 };
 
 /// A `setup_data` list longer than this is a loop.
 const MAX_SETUP_DATA: usize = 64;
 
-/// From `start.s`, with our own stack and segments, interrupts off.
-#[unsafe(no_mangle)]
-extern "C" fn linux_main(loader: LoaderKind, boot_params: u64, tsc: u64) -> ! {
-    // SAFETY: the entry runs once; the 32-bit one has just loaded these tables, the 64-bit one comes in long mode.
-    let mut memory = unsafe {
-        match loader {
-            LoaderKind::Linux64 => Physical::take_over(),
-            _ => Physical::resume(),
-        }
-    };
-    let range = PhysRange {
-        base: boot_params,
+/// Fills `info` from the record at `address` and those that it names.
+pub fn learn(info: &mut BootInfo, address: u64, memory: &mut Physical) {
+    let record = PhysRange {
+        base: address,
         bytes: BOOT_PARAMS_BYTES as u64,
     };
     // SAFETY: the record is the loader's, and the loader is done.
-    let record = unsafe { memory.bytes(range) };
+    let record = unsafe { memory.bytes(record) };
     let Some(record) = record.and_then(|bytes| bytes.first_chunk()) else {
         fail(format_args!(
-            "the loader's boot_params are at {boot_params:#x}, where no memory can be"
+            "the loader's boot_params are at {address:#x}, where no memory can be"
         ));
     };
-    let params = BootParams::new(record);
-    // SAFETY: this function runs once, and no other entry does.
-    let info = unsafe { handover::record() };
-    info.entry_tsc = tsc;
-    info.loader = loader;
-    if let Some(tsc) = params
-        .real_mode_tsc()
-        .filter(|_| loader == LoaderKind::Linux32)
-    {
+    let params = &BootParams::new(record);
+    if let (LoaderKind::Linux32, Some(tsc)) = (info.loader, params.real_mode_tsc()) {
         info.entry_tsc = tsc;
         info.loader = LoaderKind::Linux16;
     }
-    learn(info, &params, &mut memory);
-
-    let kernel = image::kernel();
-    let busy = [image::range(), info.bundle];
-    let Some(placement) = place(&info.memory, kernel.bytes(), handover::BYTES, &busy) else {
-        fail(format_args!(
-            "found no {} KiB of free memory in one piece from 1 MiB to 4 GiB for the kernel; \
-             give the machine more memory, or load a smaller bundle",
-            (kernel.bytes() + handover::BYTES) >> 10
-        ));
-    };
-    // SAFETY: `place` gave memory that the loader calls usable and that holds neither us nor the bundle; the rest that
-    // the loader left is read, and our tables map all below 4 GiB.
-    unsafe {
-        handover::load(&kernel, placement.kernel);
-        handover::enter(info, &kernel, placement)
-    }
-}
-
-/// Fills `info` from the loader's records.
-fn learn(info: &mut BootInfo, params: &BootParams, memory: &mut Physical) {
     info.secure_boot = u32::from(params.secure_boot());
     info.rsdp = params.rsdp();
     info.framebuffer = params.framebuffer();
-    if let Framebuffer::Text { .. } = info.framebuffer {
-        console::use_text_screen();
-    }
     info.bundle = params.ramdisk();
-    let line = PhysRange {
-        base: params.command_line(),
-        bytes: MAX_COMMAND_LINE_BYTES as u64,
-    };
-    // SAFETY: the loader is done with its command line.
-    if let Some(bytes) = unsafe { memory.bytes(line) } {
-        info.command_line.set(bytes.iter().copied());
-    }
+    memory.read_command_line(params.command_line(), &mut info.command_line);
     for region in params.memory() {
         info.memory.insert(region.base, region.bytes, region.kind);
     }
@@ -98,11 +51,6 @@ fn learn(info: &mut BootInfo, params: &BootParams, memory: &mut Physical) {
                 info.memory.insert(region.base, region.bytes, kind);
             }
         }
-    }
-    if info.memory.len == 0 {
-        fail(format_args!(
-            "the loader gave no memory map, neither E820 nor EFI; use a loader that follows the Linux/x86 boot protocol"
-        ));
     }
 }
 

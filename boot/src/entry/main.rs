@@ -2,7 +2,8 @@
 //!
 //! Three steps, whoever started us: learn (fill a [`boot::BootInfo`]), place (find memory for kernel, page tables and
 //! record, and write them), jump. `setup.s` is the file's first page with the 16-bit entry, `start.s` the entries of the
-//! rest; `linux` and `efi` are the two ways to learn; `handover` places and jumps.
+//! rest. `loaded` begins where a loader is done (`linux`, `multiboot` and `pvh` read its records), `efi` where firmware
+//! still serves; `handover` writes and jumps.
 #![no_std]
 #![no_main]
 
@@ -11,7 +12,10 @@ mod efi;
 mod handover;
 mod image;
 mod linux;
+mod loaded;
+mod multiboot;
 mod physical;
+mod pvh;
 
 use core::arch::{asm, global_asm};
 

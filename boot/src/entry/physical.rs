@@ -1,7 +1,7 @@
 //! Reading physical memory that a loader points at, in page tables of our own.
 
-use crate::{fail, image};
-use boot::{PageTables, PhysRange, Table};
+use crate::{fail, handover, image};
+use boot::{CommandLine, MAX_COMMAND_LINE_BYTES, PageTables, PhysRange, Table};
 use core::arch::asm;
 use core::slice;
 
@@ -49,6 +49,7 @@ impl Physical {
     /// # Safety
     /// Once; we run, mapped one to one, in four-level tables.
     pub unsafe fn take_over() -> Self {
+        handover::require_four_level_paging();
         // SAFETY: once, says the caller.
         let (pool, base) = unsafe { pool() };
         let image = image::range();
@@ -79,5 +80,17 @@ impl Physical {
         }
         // SAFETY: mapped, not null, and the caller says that it does not change.
         Some(unsafe { slice::from_raw_parts(range.base as *const u8, range.bytes as usize) })
+    }
+
+    /// Keeps the loader's NUL-terminated command line at `address`; none if that is 0.
+    pub fn read_command_line(&mut self, address: u64, line: &mut CommandLine) {
+        let range = PhysRange {
+            base: address,
+            bytes: MAX_COMMAND_LINE_BYTES as u64 + 1,
+        };
+        // SAFETY: the loader is done with its command line.
+        if let Some(bytes) = unsafe { self.bytes(range) } {
+            line.set(bytes.iter().copied());
+        }
     }
 }

@@ -338,5 +338,17 @@ version_text:
     .asciz "0.1 (Monovisor)"
 a20_text:
     .asciz "Monovisor: address line A20 stays off after the BIOS, the keyboard controller and port 92h were tried.\r\nEnable A20 in the firmware's setup. Halted.\r\n"
+
+# Multiboot 1 with explicit addresses (specification 0.6.96, 3.1): the whole file to 200000h.
+    .org 0xf80
+multiboot_header:
+    .long 0x1badb002
+    .long 0x00010003                    # modules on pages, memory map, address fields
+    .long -(0x1badb002 + 0x00010003)
+    .long 0x200f80                      # header
+    .long 0x200000                      # file's start
+    .long 0                             # up to its end
+    .long 0                             # .bss' end: by xtask
+    .long 0x201420                      # multiboot_start
     .org 0x1000
 .code64

@@ -1,11 +1,15 @@
 # The entries of the loaded image, at the offsets that the Linux/x86 boot protocol fixes, and the EFI ones.
 #
 # Nothing here depends on where the image lies: addresses come from the instruction pointer. Every entry ends in one of
-# two Rust functions: linux_main (kind, boot_params, tsc) or efi_main (handle, system table, boot_params or 0, tsc).
+# two Rust functions: loaded_main (kind, the loader's record, tsc) or efi_main (handle, system table, boot_params or 0,
+# tsc).
 
 .set CODE_64, 0x08
 .set CODE_32, 0x10
 .set DATA, 0x18
+
+# Where loaders put us that want fixed addresses (image.rs and setup.s know it, too).
+.set LINKED_BASE, 0x200000
 
 .section .head, "ax", @progbits
 .code32
@@ -15,10 +19,14 @@ startup_32:
     cld
     cli
     leal 0x1e8(%esi), %esp              # boot_params.scratch: four bytes of stack, to learn where we are
+    movl $2, %eax                       # LoaderKind::Linux32
+# EAX = kind, ESI = the loader's record, ESP = four bytes of stack.
+in_protected_mode:
     call 1f
 1:  popl %ebp
     subl $(1b - startup_32), %ebp
     leal (stack_top - startup_32)(%ebp), %esp
+    pushl %eax
 
     # The loader's GDT may lie where the kernel goes.
     leal (gdt - startup_32)(%ebp), %eax
@@ -88,6 +96,7 @@ startup_32:
     wrmsr
     popl %eax                           # tsc
     popl %edx
+    popl %edi                           # kind
     pushl $CODE_64
     leal (from_32 - startup_32)(%ebp), %ecx
     pushl %ecx
@@ -127,8 +136,8 @@ from_32:
     shlq $32, %rdx
     orq %rax, %rdx
     movl %esi, %esi                     # the upper half is undefined after the switch
-    movl $2, %edi                       # LoaderKind::Linux32
-    jmp linux
+    movl %edi, %edi
+    jmp loaded
 
 # Linux, 64-bit: some identity mapping of image, boot_params and command line; RSI = boot_params.
     .org startup_32 + 0x200
@@ -138,7 +147,7 @@ startup_64:
     shlq $32, %rdx
     orq %rax, %rdx
     movl $3, %edi                       # LoaderKind::Linux64
-linux:
+loaded:
     cld
     cli
     leaq stack_top(%rip), %rsp
@@ -151,7 +160,7 @@ linux:
     popq %rsi
     popq %rdi
     subq $8, %rsp                       # the frame before a call is 16-byte aligned
-    call linux_main
+    call loaded_main
     ud2
 
 # EFI handover: RDI = image handle, RSI = system table, RDX = boot_params; boot services are alive, the stack is theirs.
@@ -233,6 +242,34 @@ kernel_info:
     .long 16
     .long 16
     .long 1                             # the highest setup_data type that we read: SETUP_E820_EXT
+
+# Multiboot and PVH: EBX = the loader's record, paging off, flat segments, no stack, and the file where their headers
+# say, at LINKED_BASE; there the file's first page has served its purpose.
+.code32
+    .org startup_32 + 0x420
+multiboot_start:
+    cld
+    cli
+    movl $7, %eax                       # LoaderKind::Multiboot
+1:  movl %ebx, %esi
+    movl $(LINKED_BASE + 0x1000), %esp
+    jmp in_protected_mode
+    .org startup_32 + 0x440
+pvh_start:
+    cld
+    cli
+    movl $6, %eax                       # LoaderKind::Pvh
+    jmp 1b
+.code64
+
+# Xen's PVH: note 18, the physical address of the 32-bit entry (Xen public/elfnote.h, docs/misc/pvh).
+.section .note.Xen, "a", @note
+    .balign 4
+    .long 4
+    .long 4
+    .long 18
+    .asciz "Xen"
+    .long LINKED_BASE + 0x1440          # pvh_start
 
 .section .data, "aw", @progbits
     .balign 8

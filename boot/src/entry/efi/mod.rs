@@ -23,6 +23,7 @@ extern "C" fn efi_main(
 ) -> ! {
     // SAFETY: the firmware's contract for an EFI entry (UEFI 2.10, 4.1), and the handover entry's.
     let firmware = unsafe { Firmware::new(image, system_table) };
+    handover::require_four_level_paging();
     // SAFETY: null, or the loader's record, which stays until the kernel runs.
     let params = unsafe { boot_params.as_ref() }.map(BootParams::new);
     // SAFETY: this function runs once, and no other entry does.
