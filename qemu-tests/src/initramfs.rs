@@ -47,6 +47,19 @@ echo "disk: $(($(cat /sys/block/vda/size) / 2048)) MiB, wrote 1 MiB and read it 
 
 /// Builds the archive for `kernel`.
 pub fn build(kernel: &Kernel) -> Result<Vec<u8>> {
+    let mut archive = user_space(kernel)?;
+    archive.symlink("init", "bin/busybox");
+    Ok(archive.finish())
+}
+
+/// The same with a program of ours as init.
+pub fn build_with_init(kernel: &Kernel, init: &[u8]) -> Result<Vec<u8>> {
+    let mut archive = user_space(kernel)?;
+    archive.file("init", 0o755, init);
+    Ok(archive.finish())
+}
+
+fn user_space(kernel: &Kernel) -> Result<Archive> {
     let mut archive = Archive::default();
     for name in [
         "bin",
@@ -70,11 +83,12 @@ pub fn build(kernel: &Kernel) -> Result<Vec<u8>> {
     archive.file("etc/profile", 0o644, PROFILE.as_bytes());
     archive.file("bin/disk-check", 0o755, DISK_CHECK.as_bytes());
     busybox(&mut archive)?;
-    modules(&mut archive, kernel)?;
-    Ok(archive.finish())
+    load_at_start(&mut archive, kernel, &MODULES)?;
+    Ok(archive)
 }
 
-fn busybox(archive: &mut Archive) -> Result<()> {
+/// Adds busybox and a link for each of its commands.
+pub fn busybox(archive: &mut Archive) -> Result<()> {
     let binary = fs::read(BUSYBOX)
         .with_context(|| format!("cannot read {BUSYBOX} (package busybox-static)"))?;
     archive.file("bin/busybox", 0o755, &binary);
@@ -82,13 +96,13 @@ fn busybox(archive: &mut Archive) -> Result<()> {
     for applet in applets.lines().filter(|&applet| applet != "busybox") {
         archive.symlink(&format!("bin/{applet}"), "busybox");
     }
-    archive.symlink("init", "bin/busybox");
     Ok(())
 }
 
-fn modules(archive: &mut Archive, kernel: &Kernel) -> Result<()> {
+/// Adds these modules and what they need, and their order as `lib/modules/order`.
+pub fn load_at_start(archive: &mut Archive, kernel: &Kernel, names: &[&str]) -> Result<()> {
     let mut order = String::new();
-    for path in kernel.modules(&MODULES)? {
+    for path in kernel.modules(names)? {
         let name = file_name(&path);
         let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         archive.file(&format!("lib/modules/{name}"), 0o644, &bytes);

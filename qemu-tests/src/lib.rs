@@ -4,6 +4,7 @@
 //! lies beneath. The crate runs on the developer's machine and calls Debian's own tools; it needs no root.
 #![forbid(unsafe_code)]
 
+pub mod bench;
 pub mod bundle;
 pub mod command;
 pub mod console;

@@ -1,6 +1,7 @@
 //! `cargo xtask …`: the project's commands. `run` and `test` are the two to know.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod checks;
 mod compile;
 mod host;
@@ -27,6 +28,8 @@ enum Task {
     Build,
     /// Run the checks, the unit tests and the end-to-end suite
     Test(test::Options),
+    /// Count instructions: single exits, and a boot
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
 fn perform(task: &Task) -> anyhow::Result<()> {
     match task {
         Task::Run(options) => run::run(options),
+        Task::Bench(options) => bench::bench(options),
         Task::Test(options) => test::test(options),
         Task::Build => {
             host::prepare(host::Need::Toolchain)?;

@@ -164,8 +164,8 @@ impl Session {
     pub fn shell(&mut self) -> Result<String> {
         let said = self.console.expect(SHELL_READY, BOOT)?;
         self.console.expect(SHELL_PROMPT, SOON)?;
-        // From here on the kernel's messages would only garble what commands print.
-        self.run("dmesg -n 1")?;
+        // From here on the kernel's messages, or an echo wrapped at 80 columns, would only garble what commands print.
+        self.run("dmesg -n 1; stty cols 1000")?;
         Ok(said)
     }
 

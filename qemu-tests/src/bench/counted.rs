@@ -1,0 +1,82 @@
+//! The machine on which time is instructions.
+
+use crate::console::Console;
+use crate::engine::{Engine, QEMU, SvmNptQemu};
+use crate::loader::{Firmware, Loader, Payload};
+use anyhow::{Context, Result};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+/// The longest run, the peer's, on a slow computer.
+const LIMIT: Duration = Duration::from_secs(900);
+
+/// One instruction takes 1 ns of virtual time, waiting is skipped (`sleep=off`), and what would differ from run to run is
+/// fixed: the seed of random numbers and the date.
+const ARGUMENTS: [&str; 17] = [
+    "-icount",
+    "shift=0,sleep=off",
+    "-seed",
+    "42",
+    "-rtc",
+    "base=2026-01-01T00:00:00,clock=vm",
+    "-nodefaults",
+    "-display",
+    "none",
+    "-no-reboot",
+    "-M",
+    "pc",
+    "-smp",
+    "1",
+    "-serial",
+    "stdio",
+    "-m",
+];
+
+/// Boots `payload` on a counted machine of `memory_mib`.
+pub fn start(payload: &Payload, memory_mib: u32, directory: &Path) -> Result<Console> {
+    let mut qemu = Command::new(QEMU);
+    qemu.args(SvmNptQemu.arguments())
+        .args(ARGUMENTS)
+        .arg(memory_mib.to_string());
+    qemu.args(Loader::Direct(Firmware::Bios).arguments(payload, directory)?);
+    std::fs::write(
+        directory.join("command"),
+        crate::command::shown(&qemu) + "\n",
+    )?;
+    Console::start(&mut qemu, directory)
+}
+
+/// Boots `payload` and returns all that it says up to and with `last`, and that line's rest.
+pub fn transcript(
+    payload: &Payload,
+    memory_mib: u32,
+    directory: &Path,
+    last: &str,
+) -> Result<String> {
+    let mut console = start(payload, memory_mib, directory)?;
+    let said = console.expect(last, LIMIT)?;
+    Ok(said + &console.expect("\n", LIMIT)?)
+}
+
+/// The number behind `prefix` on the first line that has it.
+pub fn number_after(text: &str, prefix: &str) -> Result<u64> {
+    let rest = text.split_once(prefix).map(|(_, rest)| rest);
+    let digits = rest.and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next());
+    digits
+        .and_then(|digits| digits.parse().ok())
+        .with_context(|| format!("no number behind `{prefix}`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::number_after;
+
+    #[test]
+    fn numbers_are_found_behind_their_words() {
+        let text = "x: memory: 255 MiB usable, 12 MiB kept\nTSC 00000000001575000000\n";
+        assert_eq!(number_after(text, "TSC ").unwrap(), 1_575_000_000);
+        assert_eq!(number_after(text, "usable, ").unwrap(), 12);
+        assert!(number_after(text, "memory").is_err());
+    }
+}

@@ -1,0 +1,133 @@
+//! The bench: instructions counted by an emulated CPU, because counts repeat to the digit where seconds do not.
+//!
+//! On the [`counted`] machine one instruction advances the TSC by one, whatever layer executes it, so a guest that reads
+//! its TSC reads what it costs to run there. The same programs run bare, under Monovisor and under the peer.
+
+mod boot;
+mod counted;
+pub mod figures;
+mod micro;
+mod peer;
+
+use crate::bundle::Guest;
+use crate::debian::Kernel;
+use crate::loader::Payload;
+use crate::program::{Form, build};
+use crate::{initramfs, tree};
+use anyhow::{Context, Result};
+use figures::Figures;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The guest's size in the boot comparison, and the bare machine's.
+const GUEST_MIB: u32 = 128;
+/// The machine under a hypervisor.
+const HOST_MIB: u32 = 256;
+/// Console output would dominate the count of exits.
+const COMMAND_LINE: &str = "quiet console=ttyS0 panic=-1";
+
+/// The programs that every column runs.
+pub struct Bench {
+    directory: PathBuf,
+    kernel: Kernel,
+    /// The micro-benchmark guest.
+    micro: PathBuf,
+    /// The boot comparison's initramfs.
+    ramdisk: PathBuf,
+}
+
+impl Bench {
+    /// Builds the guests.
+    pub fn prepare() -> Result<Self> {
+        let directory = tree::root().join("target/bench");
+        fs::create_dir_all(&directory)
+            .with_context(|| format!("cannot create {}", directory.display()))?;
+        let kernel = Kernel::fetch()?;
+        let micro = build("ub", Form::Kernel)?;
+        let init = fs::read(build("tsc", Form::Executable)?)?;
+        let ramdisk = directory.join("initrd.cpio");
+        fs::write(&ramdisk, initramfs::build_with_init(&kernel, &init)?)?;
+        Ok(Self {
+            directory,
+            kernel,
+            micro,
+            ramdisk,
+        })
+    }
+
+    /// The machine alone.
+    pub fn bare(&self) -> Result<Figures> {
+        let mut figures = micro::measure(
+            &self.payload(&self.micro, None),
+            GUEST_MIB,
+            &self.place("bare-micro")?,
+        )?;
+        let boot = boot::bare(
+            &self.payload(&self.kernel.image(), Some(&self.ramdisk)),
+            &self.place("bare-boot")?,
+        )?;
+        figures.extend([("boot_ratio_to_bare", 1.0), ("boot_insns", boot as f64)]);
+        Ok(figures)
+    }
+
+    /// Monovisor, from its built image; `bare` is what [`Bench::bare`] found.
+    pub fn monovisor(&self, bare: &Figures) -> Result<Figures> {
+        let mut guest = Guest::new(self.micro.clone());
+        guest.memory_mib = GUEST_MIB;
+        let directory = self.place("monovisor-micro")?;
+        let mut figures = micro::measure(&monovisor(&guest, &directory)?, HOST_MIB, &directory)?;
+
+        let mut guest = Guest::new(self.kernel.image());
+        guest.ramdisk = Some(self.ramdisk.clone());
+        guest.memory_mib = GUEST_MIB;
+        guest.cmdline = COMMAND_LINE.to_owned();
+        let directory = self.place("monovisor-boot")?;
+        let boot = boot::monovisor(&monovisor(&guest, &directory)?, &directory)?;
+        let bare = bare
+            .get("boot_insns")
+            .context("the bare boot was not measured")?;
+        let image = fs::metadata(tree::image())
+            .context("the image is not built")?
+            .len();
+        figures.extend([
+            ("boot_ratio_to_bare", boot.init as f64 / bare),
+            ("boot_insns", boot.init as f64),
+            ("boot_monovisor_insns", boot.own as f64),
+            ("reserved_mib", boot.kept_mib as f64),
+            ("image_bytes", image as f64),
+        ]);
+        Ok(figures)
+    }
+
+    /// KVM and QEMU on the same machine.
+    pub fn peer(&self, bare: &Figures) -> Result<Figures> {
+        peer::measure(self, bare)
+    }
+
+    fn payload(&self, kernel: &Path, initrd: Option<&Path>) -> Payload {
+        let append = COMMAND_LINE.to_owned();
+        Payload {
+            kernel: kernel.to_owned(),
+            initrd: initrd.map(Path::to_owned),
+            append,
+        }
+    }
+
+    /// A directory for one run's files.
+    fn place(&self, name: &str) -> Result<PathBuf> {
+        let directory = self.directory.join(name);
+        fs::create_dir_all(&directory)
+            .with_context(|| format!("cannot create {}", directory.display()))?;
+        Ok(directory)
+    }
+}
+
+fn monovisor(guest: &Guest, directory: &Path) -> Result<Payload> {
+    let bundle = directory.join("bundle.cpio");
+    guest.pack(&bundle)?;
+    Ok(Payload {
+        kernel: tree::image(),
+        initrd: Some(bundle),
+        append: String::new(),
+    })
+}

@@ -1,0 +1,156 @@
+//! The peer: Debian's cloud kernel with KVM, and QEMU in its initramfs, on the same counted machine.
+
+use super::counted::{self, number_after};
+use super::figures::Figures;
+use super::{Bench, COMMAND_LINE, GUEST_MIB, micro};
+use crate::cpio::Archive;
+use crate::engine::QEMU;
+use crate::program::{Form, build};
+use crate::{command, initramfs};
+use anyhow::{Context, Result, bail};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// Its machine must hold QEMU, too.
+const PEER_MIB: u32 = 1024;
+/// What QEMU reads beside its libraries for a machine that boots a kernel directly.
+const FIRMWARE: [&str; 3] = [
+    "/usr/share/seabios/bios-256k.bin",
+    "/usr/share/qemu/linuxboot_dma.bin",
+    "/usr/share/qemu/kvmvapic.bin",
+];
+
+/// A line of the inner machine is followed by the outer machine's TSC, which counts from power-on.
+const INIT: &str = r#"#!/bin/sh
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+mount -t tmpfs tmpfs /tmp
+for module in $(cat /lib/modules/order); do insmod /lib/modules/$module; done
+cd /inner
+sh ./start | while read -r line; do
+    echo "$line"
+    case "$line" in TSC*|"UB done"*) /bin/tsc; break;; esac
+done
+echo PEER done
+poweroff -f
+"#;
+
+/// Runs both programs under the peer.
+pub fn measure(bench: &Bench, bare: &Figures) -> Result<Figures> {
+    let said = run(bench, "peer-micro", &bench.micro, None)?;
+    let mut figures = micro::read(&said)?;
+    let said = run(
+        bench,
+        "peer-boot",
+        &bench.kernel.image(),
+        Some(&bench.ramdisk),
+    )?;
+    // The inner machine's TSC starts with it; the outer one's is read as soon as the line arrives.
+    let inner = said
+        .split_once("\nTSC ")
+        .map(|(_, rest)| rest)
+        .context("the inner machine did not reach init")?;
+    let init = number_after(inner, "\nTSC ")?;
+    let bare = bare
+        .get("boot_insns")
+        .context("the bare boot was not measured")?;
+    figures.extend([
+        ("boot_ratio_to_bare", init as f64 / bare),
+        ("boot_insns", init as f64),
+    ]);
+    Ok(figures)
+}
+
+fn run(bench: &Bench, name: &str, kernel: &Path, initrd: Option<&Path>) -> Result<String> {
+    let directory = bench.place(name)?;
+    let outer = directory.join("outer.cpio");
+    fs::write(&outer, user_space(bench, kernel, initrd)?)?;
+    let payload = bench.payload(&bench.kernel.image(), Some(&outer));
+    counted::transcript(&payload, PEER_MIB, &directory, "PEER done")
+}
+
+fn user_space(bench: &Bench, kernel: &Path, initrd: Option<&Path>) -> Result<Vec<u8>> {
+    let mut tree = Tree::default();
+    for name in ["dev", "inner", "proc", "sys", "tmp", "lib/modules"] {
+        tree.directory(name);
+    }
+    tree.archive
+        .device("dev/console", (5, 1))
+        .device("dev/null", (1, 3));
+    tree.archive.file("init", 0o755, INIT.as_bytes());
+    tree.directory("bin");
+    initramfs::busybox(&mut tree.archive)?;
+    initramfs::load_at_start(&mut tree.archive, &bench.kernel, &["kvm_amd"])?;
+    tree.copy(&build("tsc", Form::Executable)?, "bin/tsc")?;
+    let qemu = command::output(Command::new("which").arg(QEMU))?;
+    tree.copy(Path::new(qemu.trim()), "bin/qemu")?;
+    for library in libraries(qemu.trim())? {
+        tree.copy(Path::new(&library), library.trim_start_matches('/'))?;
+    }
+    for file in FIRMWARE {
+        let name = Path::new(file)
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        tree.copy(Path::new(file), &format!("firmware/{name}"))?;
+    }
+    tree.copy(kernel, "inner/kernel")?;
+    let mut start = format!(
+        "exec /bin/qemu -L /firmware -accel kvm -cpu host -M pc -m {GUEST_MIB} -nodefaults -display none -no-reboot \
+         -serial stdio -kernel kernel"
+    );
+    if let Some(initrd) = initrd {
+        tree.copy(initrd, "inner/initrd")?;
+        start.push_str(&format!(" -initrd initrd -append '{COMMAND_LINE}'"));
+    }
+    tree.archive.file(
+        "inner/start",
+        0o644,
+        format!("{start} </dev/null 2>&1\n").as_bytes(),
+    );
+    Ok(tree.archive.finish())
+}
+
+/// The files that the dynamic linker maps for `program`.
+fn libraries(program: &str) -> Result<Vec<String>> {
+    let listing = command::output(Command::new("ldd").arg(program))?;
+    let paths = listing
+        .split_whitespace()
+        .filter(|word| word.starts_with('/'));
+    let paths: Vec<_> = paths.map(str::to_owned).collect();
+    match paths.is_empty() {
+        true => bail!("ldd finds no libraries of {program}"),
+        false => Ok(paths),
+    }
+}
+
+/// An archive that adds each directory once.
+#[derive(Default)]
+struct Tree {
+    archive: Archive,
+    directories: BTreeSet<String>,
+}
+
+impl Tree {
+    fn directory(&mut self, name: &str) {
+        if let Some((parent, _)) = name.rsplit_once('/') {
+            self.directory(parent);
+        }
+        if self.directories.insert(name.to_owned()) {
+            self.archive.directory(name);
+        }
+    }
+
+    fn copy(&mut self, from: &Path, to: &str) -> Result<()> {
+        if let Some((parent, _)) = to.rsplit_once('/') {
+            self.directory(parent);
+        }
+        let content = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
+        self.archive.file(to, 0o755, &content);
+        Ok(())
+    }
+}
