@@ -52,6 +52,8 @@ pub struct Pinned {
 /// All RAM of one guest.
 pub struct GuestMemory {
     regions: Vec<Region>,
+    /// The largest of them again, where most accesses go.
+    main: Region,
     dirty: Option<DirtyLog>,
 }
 
@@ -78,8 +80,15 @@ impl GuestMemory {
             }
             free = region.gpa.0.checked_add(region.bytes)?;
         }
+        let main = regions.iter().copied().max_by_key(|region| region.bytes);
         Some(Self {
             regions,
+            main: main.unwrap_or(Region {
+                gpa: Gpa(0),
+                bytes: 0,
+                hpa: Hpa(0),
+                host: core::ptr::null_mut(),
+            }),
             dirty: None,
         })
     }
@@ -144,11 +153,17 @@ impl GuestMemory {
     /// Copies `into.len()` bytes out.
     #[inline]
     pub fn read(&self, gpa: Gpa, into: &mut [u8]) -> Result<(), Unmapped> {
-        if let Some(host) = self.host(gpa, into.len() as u64) {
+        match self.host(gpa, into.len() as u64) {
             // SAFETY: `host` found the whole range inside one region.
-            unsafe { raw::copy_out(host, into) };
-            return Ok(());
+            Some(host) => unsafe { raw::copy_out(host, into) },
+            None => self.read_pieces(gpa, into)?,
         }
+        Ok(())
+    }
+
+    /// Across regions that adjoin; out of the way of the fast path, which is inlined everywhere.
+    #[cold]
+    fn read_pieces(&self, gpa: Gpa, into: &mut [u8]) -> Result<(), Unmapped> {
         self.check(gpa, into.len() as u64)?;
         let mut rest = into;
         let mut at = gpa;
@@ -166,23 +181,28 @@ impl GuestMemory {
     /// Copies `from` in, and marks the pages dirty.
     #[inline]
     pub fn write(&self, gpa: Gpa, from: &[u8]) -> Result<(), Unmapped> {
-        if let Some(host) = self.host(gpa, from.len() as u64) {
+        match self.host(gpa, from.len() as u64) {
             // SAFETY: `host` found the whole range inside one region.
-            unsafe { raw::copy_in(host, from) };
-        } else {
-            self.check(gpa, from.len() as u64)?;
-            let mut rest = from;
-            let mut at = gpa;
-            while !rest.is_empty() {
-                let (host, room) = self.piece(at)?;
-                let (now, later) = rest.split_at(room.min(rest.len() as u64) as usize);
-                // SAFETY: `piece` gave `room` bytes in one region, and `now` is no longer than that.
-                unsafe { raw::copy_in(host, now) };
-                at = at.wrapping_add(now.len() as u64);
-                rest = later;
-            }
+            Some(host) => unsafe { raw::copy_in(host, from) },
+            None => self.write_pieces(gpa, from)?,
         }
         self.mark(gpa, from.len() as u64);
+        Ok(())
+    }
+
+    #[cold]
+    fn write_pieces(&self, gpa: Gpa, from: &[u8]) -> Result<(), Unmapped> {
+        self.check(gpa, from.len() as u64)?;
+        let mut rest = from;
+        let mut at = gpa;
+        while !rest.is_empty() {
+            let (host, room) = self.piece(at)?;
+            let (now, later) = rest.split_at(room.min(rest.len() as u64) as usize);
+            // SAFETY: `piece` gave `room` bytes in one region, and `now` is no longer than that.
+            unsafe { raw::copy_in(host, now) };
+            at = at.wrapping_add(now.len() as u64);
+            rest = later;
+        }
         Ok(())
     }
 
@@ -282,6 +302,15 @@ impl GuestMemory {
 
     #[inline]
     fn region(&self, gpa: Gpa) -> Option<&Region> {
+        if gpa.0.wrapping_sub(self.main.gpa.0) < self.main.bytes {
+            Some(&self.main)
+        } else {
+            self.other_region(gpa)
+        }
+    }
+
+    #[inline(never)]
+    fn other_region(&self, gpa: Gpa) -> Option<&Region> {
         self.regions
             .iter()
             .find(|region| gpa.0.wrapping_sub(region.gpa.0) < region.bytes)
