@@ -10,6 +10,8 @@
 //! - Host-physical memory is reached at [`mem::phys_to_virt`]; there is one virtual address for each physical one, so
 //!   no page is ever mapped with two memory types.
 #![cfg_attr(not(test), no_std)]
+// The hosted build serves the unit tests of what is pure logic; the way from the entry to the rest is not in it.
+#![cfg_attr(not(target_os = "none"), allow(dead_code))]
 
 extern crate alloc;
 
@@ -22,6 +24,7 @@ pub mod halt;
 pub mod log;
 pub mod mem;
 pub mod power;
+pub mod report;
 pub mod service;
 pub mod smp;
 pub mod time;

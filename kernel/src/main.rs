@@ -4,12 +4,15 @@
 #[cfg(target_os = "none")]
 mod bare {
     use boot::BootInfo;
-    use kernel::{cpu, info, mem, power, time};
+    use kernel::{console, cpu, info, mem, power, time};
 
     kernel::entry!(main);
 
     fn main(boot: &'static BootInfo) -> ! {
+        // SAFETY: nothing drives COM1 yet.
+        unsafe { console::start_serial() };
         let parts = kernel::init(boot);
+        console::start_screen(boot);
         cpu::interrupts::enable();
         info!(
             "{} CPUs ({} silent), {} MiB of RAM, {} MiB free, TSC {} kHz, local APIC timer {} kHz",

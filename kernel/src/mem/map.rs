@@ -5,7 +5,7 @@
 
 use super::layout::DIRECT_MAP_LIMIT;
 use super::paging::{Bits, with_kernel_tables};
-use super::{PAGE_BYTES, outward, phys_to_virt};
+use super::{LARGE_PAGE_BYTES, PAGE_BYTES, outward, phys_to_virt};
 use boot::PhysRange;
 use guest_mem::Hpa;
 
@@ -31,12 +31,18 @@ fn map(hpa: Hpa, bytes: u64, bits: Bits) -> Option<*mut u8> {
     if pages.base.checked_add(pages.bytes)? > DIRECT_MAP_LIMIT {
         return None;
     }
+    let end = pages.base + pages.bytes;
     with_kernel_tables(|tables| {
-        for base in (pages.base..pages.base + pages.bytes).step_by(PAGE_BYTES as usize) {
+        let mut base = pages.base;
+        while base < end {
             let virt = phys_to_virt(Hpa(base)).addr() as u64;
-            if tables.bits_of(virt).is_none() {
-                tables.map(virt, PhysRange { base, bytes: PAGE_BYTES }, bits).ok()?;
+            let absent = tables.absent_bytes(virt);
+            let large = absent >= LARGE_PAGE_BYTES && base % LARGE_PAGE_BYTES == 0 && end - base >= LARGE_PAGE_BYTES;
+            let step = if large { LARGE_PAGE_BYTES } else { PAGE_BYTES };
+            if absent != 0 {
+                tables.map(virt, PhysRange { base, bytes: step }, bits).ok()?;
             }
+            base += step;
         }
         Some(phys_to_virt(hpa))
     })

@@ -85,21 +85,22 @@ impl Tables {
         self.write(virt, 1, 0)
     }
 
-    /// The bits with which an address is mapped, if it is.
-    pub fn bits_of(&self, virt: u64) -> Option<Bits> {
+    /// How much around an address is not mapped, as far as the tables tell without a closer look: the size of the absent
+    /// entry, from a page to 512 GiB. 0 if the address is mapped.
+    pub fn absent_bytes(&self, virt: u64) -> u64 {
         let mut table = self.root;
         for level in (1..=4).rev() {
             // SAFETY: `table` is a table of ours and the index is below 512.
             let entry = unsafe { entry_pointer(table, virt, level).read_volatile() };
             if entry & Bits::PRESENT.bits() == 0 {
-                return None;
+                return level_bytes(level);
             }
             if level == 1 || entry & Bits::LARGE.bits() != 0 {
-                return Some(Bits::from_bits_truncate(entry));
+                break;
             }
             table = Hpa(entry & ADDRESS_MASK);
         }
-        None
+        0
     }
 
     fn write(&mut self, virt: u64, level: u32, entry: u64) -> Result<(), OutOfFrames> {
