@@ -119,6 +119,10 @@ impl<V: Vcpu> Processor<V> {
             {
                 return Outcome::Request(request);
             }
+            // Services that the last exit gave work to share this CPU, where there is only one.
+            if !events::peek().is_empty() {
+                self.admit();
+            }
             self.rearm();
             self.deliver();
             count(&CONTROL.counters.entries);
