@@ -22,7 +22,8 @@ const FIRMWARE: [&str; 3] = [
     "/usr/share/qemu/kvmvapic.bin",
 ];
 
-/// A line of the inner machine is followed by the outer machine's TSC, which counts from power-on.
+/// The inner machine's last line is followed by the outer machine's TSC, which counts from power-on. Should the inner
+/// machine end before, the run ends, too.
 const INIT: &str = r#"#!/bin/sh
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
@@ -32,10 +33,9 @@ for module in $(cat /lib/modules/order); do insmod /lib/modules/$module; done
 cd /inner
 sh ./start | while read -r line; do
     echo "$line"
-    case "$line" in TSC*|"UB done"*) /bin/tsc; break;; esac
+    case "$line" in TSC*|"UB done"*) /bin/tsc; echo PEER done;; esac
 done
 echo PEER done
-poweroff -f
 "#;
 
 /// Runs both programs under the peer.
