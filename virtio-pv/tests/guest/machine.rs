@@ -44,8 +44,13 @@ macro_rules! context {
 impl Machine {
     /// A machine whose firmware has assigned the BARs and turned decoding and bus mastering on.
     pub fn new(device: Box<dyn Device>, mode: TransportMode) -> Self {
+        Self::with_memory(device, mode, GuestMemory::anonymous(&[(Gpa(0), RAM_BYTES)]))
+    }
+
+    /// The same with RAM from elsewhere.
+    pub fn with_memory(device: Box<dyn Device>, mode: TransportMode, memory: GuestMemory) -> Self {
         let mut machine = Self {
-            memory: GuestMemory::anonymous(&[(Gpa(0), RAM_BYTES)]),
+            memory,
             function: Transport::new(device, mode),
             sent: Sent::default(),
         };

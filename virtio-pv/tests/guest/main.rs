@@ -9,3 +9,4 @@ mod malice;
 mod medium;
 mod probe;
 mod saved;
+mod terminal;

@@ -1,9 +1,9 @@
 //! Drivers that break the rules: the device asks for a reset, and nothing else happens.
 
-use crate::console::{Port, console};
 use crate::driver::{EVENT_INDEX, INDIRECT, Modern, Ring, VERSION_1};
 use crate::machine::{Machine, RAM_BYTES};
 use crate::medium::disk;
+use crate::terminal::{Port, console};
 use guest_mem::Gpa;
 use hvm::Width;
 use hvm::device::Lifecycle;
@@ -244,6 +244,7 @@ proptest! {
         // Whatever came before, a driver that resets the function gets a working one.
         machine.function.resume();
         machine.config_write(4, Width::Word, 7);
+        machine.memory.fill(Gpa(0), RAM_BYTES, 0).unwrap();
         let queues = if terminal { 2 } else { 1 };
         let (driver, _) = Modern::start(&mut machine, VERSION_1, queues);
         prop_assert_eq!(driver.status(&mut machine), 15);

@@ -1,10 +1,10 @@
 //! Pause, save, restore.
 
-use crate::console::{Port, console};
 use crate::driver::{Buffer, EVENT_INDEX, Modern, VERSION_1};
 use crate::machine::Machine;
 use crate::medium::{Slow, disk};
 use crate::probe::READ;
+use crate::terminal::{Port, console};
 use guest_mem::Gpa;
 use hvm::device::Lifecycle;
 use virtio_pv::block::Disk;
