@@ -21,6 +21,8 @@ pub mod pit;
 pub mod reset;
 pub mod rtc;
 mod saved;
+#[cfg(test)]
+mod testing;
 pub mod uart;
 
 pub use board::{Board, BoardConfig};

@@ -49,11 +49,11 @@ impl Power {
 
     /// Reads at `offset` from [`PM_BASE`], any width that lies within the block.
     pub fn read(&mut self, offset: u16, width: Width, now: Instant) -> u32 {
-        self.advance(now);
         let timer = Crystal::PM_TIMER.ticks(now) as u32 & ((1 << TIMER_BITS) - 1);
         if offset == TIMER && width == Width::Dword {
             return timer;
         }
+        self.advance(now);
         let mut block = [0; PM_PORTS as usize];
         block[usize::from(STATUS)..][..2].copy_from_slice(&self.status.to_le_bytes());
         block[usize::from(ENABLE)..][..2].copy_from_slice(&self.enable.to_le_bytes());

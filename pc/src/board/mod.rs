@@ -16,7 +16,7 @@ pub use memory::IOAPIC_BASE;
 pub use saved::SavedPart;
 
 use crate::acpi_pm::Power;
-use crate::pci::{AttachError, Bus, PIRQS};
+use crate::pci::{AttachError, Bus, PIRQS, Pirqs};
 use crate::pit::Pit;
 use crate::reset::Reset;
 use crate::rtc::Rtc;
@@ -54,8 +54,8 @@ pub struct Board {
     com1: Option<Serial>,
     com2: Option<Serial>,
     bus: Bus,
-    /// Where each PIRQ's level was last driven to.
-    routed: [Option<u8>; PIRQS as usize],
+    /// The PIRQ lines as last brought onto the interrupt lines.
+    driven: Pirqs,
     /// When a timer output next moves, masked or not.
     next_event: Option<Instant>,
 }
@@ -78,7 +78,7 @@ impl Board {
             com1: serial(config.com1, COM1_IRQ),
             com2: serial(config.com2, COM2_IRQ),
             bus: Bus::new(),
-            routed: [None; PIRQS as usize],
+            driven: Pirqs::default(),
             next_event: None,
         }
     }
@@ -197,17 +197,23 @@ impl Board {
     /// Brings PIRQ A to D onto the lines that they are routed to.
     #[inline]
     fn drive_pirqs(&mut self, context: &mut Context<'_>) {
-        for pirq in 0..PIRQS {
-            let (level, route) = self.bus.pirq(pirq);
-            let routed = &mut self.routed[usize::from(pirq)];
+        let pirqs = self.bus.pirqs();
+        if pirqs != self.driven {
+            self.redrive_pirqs(pirqs, context);
+        }
+    }
+
+    fn redrive_pirqs(&mut self, pirqs: Pirqs, context: &mut Context<'_>) {
+        for (pirq, (old, new)) in (0..PIRQS).zip(self.driven.routes.into_iter().zip(pirqs.routes)) {
             let source = Source::Pirq(pirq);
-            if let Some(old) = routed.filter(|_| *routed != route) {
-                self.interrupts.drive(old, source, false, context.signals);
+            if let Some(irq) = old.filter(|_| old != new) {
+                self.interrupts.drive(irq, source, false, context.signals);
             }
-            *routed = route;
-            if let Some(irq) = route {
+            if let Some(irq) = new {
+                let level = pirqs.levels & 1 << pirq != 0;
                 self.interrupts.drive(irq, source, level, context.signals);
             }
         }
+        self.driven = pirqs;
     }
 }

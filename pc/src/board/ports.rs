@@ -17,9 +17,8 @@ impl Board {
             0xcf8 if width == Width::Dword => self.bus.address(),
             0xcfc..=0xcff => self.bus.config_read(port as u8 & 3, width),
             PM_BASE..=PM_LAST => {
-                let value = self.power.read(port - PM_BASE, width, context.now);
-                self.advance_timers(context);
-                value
+                self.settle(context);
+                self.power.read(port - PM_BASE, width, context.now)
             }
             GPE0_BASE..=GPE0_LAST => self.power.read_gpe(port - GPE0_BASE, width),
             _ => match self.read_byte(port, context) {

@@ -1,7 +1,7 @@
 //! The life of the whole board: reset, pause, resume, save, restore.
 
 use super::{Board, Interrupts};
-use crate::pci::PIRQS;
+use crate::pci::Pirqs;
 use crate::saved;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -28,7 +28,7 @@ pub struct SavedPart {
 #[derive(Serialize, Deserialize)]
 struct Wires {
     sources: [u8; super::interrupts::IRQS as usize],
-    routed: [Option<u8>; PIRQS as usize],
+    driven: Pirqs,
     next_event: Option<Instant>,
     config_address: u32,
 }
@@ -40,7 +40,7 @@ impl Board {
         self.interrupts.reset();
         self.bus.set_address(0);
         self.bus.rebuild();
-        self.routed = [None; PIRQS as usize];
+        self.driven = Pirqs::default();
         // Whatever the timers have to say then comes with the next poll or access.
         self.next_event = Some(Instant::ZERO);
     }
@@ -59,7 +59,7 @@ impl Board {
     pub fn save(&self) -> Vec<SavedPart> {
         let wires = Wires {
             sources: self.interrupts.sources(),
-            routed: self.routed,
+            driven: self.driven,
             next_event: self.next_event,
             config_address: self.bus.address(),
         };
@@ -101,7 +101,7 @@ impl Board {
             part.restore(&saved.state)?;
         }
         self.interrupts.set_sources(wires.sources);
-        self.routed = wires.routed;
+        self.driven = wires.driven;
         self.next_event = wires.next_event;
         self.bus.set_address(wires.config_address);
         self.bus.rebuild();

@@ -1,1 +1,422 @@
+//! The board as a whole: who answers where, and which wire goes to which pin.
 
+use super::*;
+use crate::pci::tests::Card;
+use crate::testing::{Peer, Sent, at};
+use alloc::vec::Vec;
+use hvm::device::PowerEvent;
+use hvm::{Gpa, Width};
+use proptest::prelude::*;
+
+const SECOND: u64 = 1_000_000_000;
+
+/// A board with time and signals at hand.
+struct Machine {
+    board: Board,
+    now_ns: u64,
+    sent: Sent,
+    peer: Peer,
+}
+
+impl Machine {
+    fn new() -> Self {
+        let peer = Peer::with_room(usize::MAX);
+        let mut board = Board::new(BoardConfig {
+            epoch_seconds: 1_795_368_600,
+            com1: Some(peer.backend()),
+            com2: None,
+        });
+        board.attach(2, Card::boxed()).unwrap();
+        board.attach(3, Card::boxed()).unwrap();
+        Self {
+            board,
+            now_ns: 0,
+            sent: Sent::default(),
+            peer,
+        }
+    }
+
+    fn with<R>(&mut self, body: impl FnOnce(&mut Board, &mut Context<'_>) -> R) -> R {
+        let board = &mut self.board;
+        at(self.now_ns, &mut self.sent, |context| body(board, context))
+    }
+
+    fn inb(&mut self, port: u16) -> u8 {
+        self.with(|board, context| board.port_read(port, Width::Byte, context)) as u8
+    }
+
+    fn inl(&mut self, port: u16) -> u32 {
+        self.with(|board, context| board.port_read(port, Width::Dword, context))
+    }
+
+    fn outb(&mut self, port: u16, value: u8) {
+        self.with(|board, context| board.port_write(port, Width::Byte, u32::from(value), context));
+    }
+
+    fn outl(&mut self, port: u16, value: u32) {
+        self.with(|board, context| board.port_write(port, Width::Dword, value, context));
+    }
+
+    fn poll(&mut self) {
+        self.with(Board::poll);
+    }
+
+    /// Initializes the 8259s at 20h and 28h with the given masks.
+    fn init_pics(&mut self, master_mask: u8, slave_mask: u8) {
+        for (port, base, wiring, mask) in
+            [(0x20, 0x20, 4, master_mask), (0xa0, 0x28, 2, slave_mask)]
+        {
+            self.outb(port, 0x11);
+            for value in [base, wiring, 1, mask] {
+                self.outb(port + 1, value);
+            }
+        }
+    }
+
+    /// Unmasks an I/O APIC pin to vector 40h + pin.
+    fn unmask_pin(&mut self, pin: u32, flags: u64) {
+        for (offset, value) in [
+            (0, u64::from(0x10 + 2 * pin)),
+            (0x10, flags | u64::from(0x40 + pin)),
+        ] {
+            assert!(self.with(|board, context| {
+                board.mmio_write(Gpa(IOAPIC_BASE.0 + offset), Width::Dword, value, context)
+            }));
+        }
+    }
+
+    /// Places a card's ports and switches them on.
+    fn place_card(&mut self, slot: u32, ports: u32) {
+        for (register, value) in [(0x10, ports), (4, 3)] {
+            self.outl(0xcf8, 0x8000_0000 | slot << 11 | register);
+            self.outl(0xcfc, value);
+        }
+    }
+}
+
+#[test]
+fn the_timer_reaches_both_controllers() {
+    let mut machine = Machine::new();
+    machine.init_pics(0xff, 0xff);
+    machine.outb(0x43, 0x34);
+    machine.outb(0x40, 0xa9);
+    machine.outb(0x40, 0x04);
+    assert_eq!(
+        machine.board.deadline(),
+        None,
+        "masked everywhere: nobody is woken"
+    );
+    machine.now_ns = SECOND;
+    machine.outb(0x21, 0xfe);
+    assert!(
+        machine.board.pic_interrupt(),
+        "requests are latched while masked"
+    );
+    assert_eq!(machine.board.pic_acknowledge(), 0x20);
+    machine.outb(0x20, 0x20);
+    assert!(!machine.board.pic_interrupt());
+    machine.now_ns = machine.board.deadline().unwrap().ns;
+    assert!(machine.now_ns < SECOND + 1_100_000);
+    machine.poll();
+    assert!(machine.board.pic_interrupt());
+    machine.unmask_pin(2, 0);
+    machine.sent.messages.clear();
+    machine.outb(0x21, 0xff);
+    machine.now_ns = machine.board.deadline().unwrap().ns;
+    machine.poll();
+    assert_eq!(machine.sent.take_vectors(), [0x42]);
+}
+
+#[test]
+fn an_idle_board_asks_for_nothing() {
+    let mut machine = Machine::new();
+    assert_eq!(machine.board.deadline(), None);
+    machine.init_pics(0, 0);
+    assert_eq!(machine.board.deadline(), None);
+}
+
+#[test]
+fn the_clock_interrupts_through_the_slave() {
+    let mut machine = Machine::new();
+    machine.init_pics(0xfb, 0xfe);
+    machine.outb(0x70, 0x0b);
+    machine.outb(0x71, 0x12);
+    assert_eq!(machine.board.deadline(), Some(Instant::from_ns(SECOND / 2)));
+    machine.now_ns = SECOND / 2;
+    machine.poll();
+    assert_eq!(machine.board.pic_acknowledge(), 0x28);
+    machine.outb(0x70, 0x8c);
+    assert!(machine.board.nmi_masked());
+    assert_eq!(machine.inb(0x71) & 0x90, 0x90);
+    assert_eq!(machine.inb(0x70), 0xff);
+}
+
+#[test]
+fn serial_bytes_and_their_interrupt() {
+    let mut machine = Machine::new();
+    machine.init_pics(0xef, 0xff);
+    machine.outb(0x3f8, b'!');
+    assert_eq!(machine.peer.received(), b"!");
+    machine.outb(0x3fc, 8);
+    machine.outb(0x3f9, 1);
+    machine.peer.send(b"k");
+    machine.poll();
+    assert_eq!(machine.board.pic_acknowledge(), 0x24);
+    assert_eq!(machine.inb(0x3f8), b'k');
+    assert_eq!(machine.inb(0x2fd), 0xff, "no second port");
+}
+
+#[test]
+fn cards_share_a_level() {
+    let mut machine = Machine::new();
+    // Slot 2 is on PIRQ C, slot 3 on PIRQ D: both IRQ 11.
+    machine.place_card(2, 0xc000);
+    machine.place_card(3, 0xc100);
+    machine.init_pics(0xfb, 0xf7);
+    machine.unmask_pin(11, 1 << 15);
+    machine.outb(0xc000, 1);
+    machine.outb(0xc100, 1);
+    assert_eq!(machine.sent.take_vectors(), [0x4b]);
+    assert_eq!(machine.board.pic_acknowledge(), 0x2b);
+    machine.outb(0xc000, 0);
+    machine.with(|board, context| board.end_of_interrupt(0x4b, context));
+    assert_eq!(
+        machine.sent.take_vectors(),
+        [0x4b],
+        "the other card still asserts"
+    );
+    machine.outb(0xc100, 0);
+    machine.with(|board, context| board.end_of_interrupt(0x4b, context));
+    assert!(machine.sent.take_vectors().is_empty());
+}
+
+#[test]
+fn rerouting_moves_an_asserted_line() {
+    let mut machine = Machine::new();
+    machine.place_card(2, 0xc000);
+    machine.init_pics(0, 0);
+    machine.outb(0x4d0, 0x20);
+    machine.outb(0xc000, 1);
+    assert_eq!(machine.board.pic_acknowledge(), 0x2b);
+    machine.outb(0xa0, 0x20);
+    machine.outb(0x20, 0x20);
+    machine.outl(0xcf8, 0x8000_0860);
+    machine.outb(0xcfe, 5);
+    assert_eq!(machine.board.pic_acknowledge(), 0x25);
+    machine.outb(0xcfe, 0x85);
+    machine.outb(0x20, 0x20);
+    assert!(!machine.board.pic_interrupt());
+}
+
+#[test]
+fn memory_of_cards_and_of_nobody() {
+    let mut machine = Machine::new();
+    machine.outl(0xcf8, 0x8000_1014);
+    machine.outl(0xcfc, 0xe000_0000);
+    machine.outl(0xcf8, 0x8000_1004);
+    machine.outl(0xcfc, 2);
+    let mut read =
+        |gpa| machine.with(|board, context| board.mmio_read(Gpa(gpa), Width::Dword, context));
+    assert_eq!(read(0xe000_0008), Some(8));
+    assert_eq!(read(0xe000_1000), None);
+    assert_eq!(read(0xfec0_0000), Some(0));
+    assert_eq!(read(u64::MAX), None);
+    assert!(!machine.with(|board, context| board.mmio_write(Gpa(0), Width::Byte, 0, context)));
+}
+
+#[test]
+fn power_and_reset_ports() {
+    let mut machine = Machine::new();
+    machine.outb(0x64, 0xff);
+    machine.outb(0x92, 2);
+    machine.outb(0xcf9, 2);
+    assert!(machine.sent.power.is_empty());
+    machine.outb(0x64, 0xfe);
+    machine.outb(0x92, 3);
+    machine.outb(0xcf9, 6);
+    assert_eq!(machine.sent.power, [PowerEvent::Reset; 3]);
+    assert_eq!(
+        (machine.inb(0x92), machine.inb(0xcf9), machine.inb(0x64)),
+        (3, 6, 0xff)
+    );
+    machine.sent.power.clear();
+    machine.with(|board, context| board.port_write(0x604, Width::Word, 0x2000, context));
+    assert_eq!(machine.sent.power, [PowerEvent::PowerOff]);
+}
+
+#[test]
+fn the_power_button_raises_sci() {
+    let mut machine = Machine::new();
+    machine.unmask_pin(9, 1 << 15);
+    machine.with(|board, context| board.port_write(0x602, Width::Word, 0x100, context));
+    machine.with(Board::power_button);
+    assert_eq!(machine.sent.take_vectors(), [0x49]);
+    machine.with(|board, context| board.port_write(0x600, Width::Word, 0x100, context));
+    machine.with(|board, context| board.end_of_interrupt(0x49, context));
+    assert!(machine.sent.take_vectors().is_empty());
+}
+
+#[test]
+fn wide_accesses_to_byte_chips_are_split() {
+    let mut machine = Machine::new();
+    machine.with(|board, context| board.port_write(0x4d0, Width::Word, 0x0ca0, context));
+    assert_eq!(
+        machine.with(|board, context| board.port_read(0x4d0, Width::Word, context)),
+        0x0ca0
+    );
+    assert_eq!(machine.inl(0x1234), u32::MAX);
+    assert_eq!(
+        machine.with(|board, context| board.port_read(0xffff, Width::Word, context)),
+        0xffff
+    );
+}
+
+#[test]
+fn reset_brings_firmwares_set_up_back() {
+    let mut machine = Machine::new();
+    machine.init_pics(0, 0);
+    machine.place_card(2, 0xc000);
+    machine.outb(0xc000, 1);
+    machine.outb(0x4d1, 0);
+    machine.board.reset();
+    assert!(!machine.board.pic_interrupt());
+    assert_eq!(machine.inb(0x4d1), 0x0e);
+    assert_eq!(machine.inb(0xc000), 0xff, "BARs are gone");
+    machine.init_pics(0, 0);
+    machine.poll();
+    assert!(!machine.board.pic_interrupt());
+}
+
+#[test]
+fn a_foreign_state_changes_nothing() {
+    let mut machine = Machine::new();
+    machine.init_pics(0xfe, 0xff);
+    let good = machine.board.save();
+    let mut fresh = Machine::new().board;
+    let before = fresh.save();
+    for index in 0..good.len() {
+        let mut bad = good.clone();
+        bad[index].state.push(1);
+        assert!(fresh.restore(&bad).is_err());
+        let mut bad = good.clone();
+        bad[index].kind.push('x');
+        assert!(fresh.restore(&bad).is_err());
+        assert!(fresh.restore(&good[..index]).is_err());
+        assert_eq!(fresh.save(), before);
+    }
+    fresh.restore(&good).unwrap();
+    assert_eq!(fresh.save(), good);
+}
+
+#[derive(Clone, Debug)]
+enum Operation {
+    In(u16, usize),
+    Out(u16, usize, u32),
+    Load(u64, usize),
+    Store(u64, usize, u64),
+    Poll,
+    Acknowledge,
+    End(u8),
+}
+
+const WIDTHS: [Width; 3] = [Width::Byte, Width::Word, Width::Dword];
+
+fn operation() -> impl Strategy<Value = (u64, Operation)> {
+    let port = prop_oneof![
+        prop::sample::select(
+            [
+                0x20_u16, 0x21, 0xa0, 0xa1, 0x40, 0x43, 0x61, 0x70, 0x71, 0x3f8, 0x3f9, 0x3fa,
+                0x3fc, 0x4d0, 0x4d1, 0x600, 0x602, 0x604, 0x608, 0xcf8, 0xcfc, 0xcfd, 0xcfe,
+                0xc000, 0xc100, 0xafe0,
+            ]
+            .as_slice()
+        ),
+        any::<u16>(),
+    ];
+    let value = prop_oneof![
+        any::<u32>(),
+        0_u32..0x40,
+        (0_u32..5, 0_u32..0x40).prop_map(|(slot, dword)| 0x8000_0000 | slot << 11 | dword << 2),
+    ];
+    let gpa = prop_oneof![
+        Just(IOAPIC_BASE.0),
+        Just(IOAPIC_BASE.0 + 0x10),
+        any::<u64>()
+    ];
+    let operation = prop_oneof![
+        (port.clone(), 0_usize..3).prop_map(|(port, width)| Operation::In(port, width)),
+        (port, 0_usize..3, value)
+            .prop_map(|(port, width, value)| Operation::Out(port, width, value)),
+        (gpa.clone(), 0_usize..3).prop_map(|(gpa, width)| Operation::Load(gpa, width)),
+        (gpa, 0_usize..3, any::<u64>())
+            .prop_map(|(gpa, width, value)| Operation::Store(gpa, width, value)),
+        Just(Operation::Poll),
+        Just(Operation::Acknowledge),
+        any::<u8>().prop_map(Operation::End),
+    ];
+    let wait = prop_oneof![0_u64..2_000_000, 0_u64..3 * SECOND];
+    (wait, operation)
+}
+
+/// All that a step can show.
+type Shown = (u64, bool, Option<Instant>, Sent);
+
+fn step(machine: &mut Machine, (wait, operation): &(u64, Operation)) -> Shown {
+    machine.now_ns += wait;
+    let value = match *operation {
+        Operation::In(port, width) => {
+            u64::from(machine.with(|board, context| board.port_read(port, WIDTHS[width], context)))
+        }
+        Operation::Out(port, width, value) => {
+            machine.with(|board, context| board.port_write(port, WIDTHS[width], value, context));
+            0
+        }
+        Operation::Load(gpa, width) => machine
+            .with(|board, context| board.mmio_read(Gpa(gpa), WIDTHS[width], context))
+            .unwrap_or(0),
+        Operation::Store(gpa, width, value) => u64::from(
+            machine
+                .with(|board, context| board.mmio_write(Gpa(gpa), WIDTHS[width], value, context)),
+        ),
+        Operation::Poll => {
+            machine.poll();
+            0
+        }
+        Operation::Acknowledge => u64::from(machine.board.pic_acknowledge()),
+        Operation::End(vector) => {
+            machine.with(|board, context| board.end_of_interrupt(vector, context));
+            0
+        }
+    };
+    let sent = core::mem::take(&mut machine.sent);
+    (
+        value,
+        machine.board.pic_interrupt(),
+        machine.board.deadline(),
+        sent,
+    )
+}
+
+proptest! {
+    #[test]
+    fn any_trace_is_harmless_and_a_saved_board_goes_on_alike(
+        operations in prop::collection::vec(operation(), 0..200),
+        cut in 0_usize..200,
+    ) {
+        let cut = cut.min(operations.len());
+        let mut machine = Machine::new();
+        for operation in &operations[..cut] {
+            step(&mut machine, operation);
+        }
+        let mut twin = Machine::new();
+        twin.board.pause();
+        twin.board.restore(&machine.board.save()).unwrap();
+        twin.board.resume();
+        twin.now_ns = machine.now_ns;
+        for operation in &operations[cut..] {
+            prop_assert_eq!(step(&mut twin, operation), step(&mut machine, operation));
+        }
+        let saved: Vec<SavedPart> = machine.board.save();
+        prop_assert_eq!(twin.board.save(), saved);
+    }
+}

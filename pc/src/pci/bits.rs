@@ -17,6 +17,8 @@ pub(super) const ISA_TIMING: u8 = 0x4c;
 pub(super) const PIRQ_ROUTE: u8 = 0x60;
 /// What firmware puts there; the ACPI tables of the machine say the same.
 pub(super) const PIRQ_ROUTE_FIRMWARE: [u8; 4] = [10, 10, 11, 11];
+/// Routing is off.
+pub(super) const PIRQ_OFF: u8 = 0x80;
 /// IRQs that a PIRQ can go to: 3 to 7, 9 to 12, 14 and 15.
 pub(super) const PIRQ_ROUTABLE: u16 = 0b1101_1110_1111_1000;
 

@@ -1,5 +1,6 @@
 //! The board's own functions: they have configuration space and nothing else.
 
+use super::Routes;
 use super::bits::*;
 use crate::acpi_pm::PM_BASE;
 use alloc::vec::Vec;
@@ -72,12 +73,16 @@ impl Chipset {
         }
     }
 
-    /// Which IRQ the PIRQ 0…3 goes to, if it is routed to one that exists for it (82371SB data sheet, 2.2.14).
-    pub(super) fn route(&self, pirq: u8) -> Option<u8> {
-        let route = self.config.read(PIRQ_ROUTE + (pirq & 3), Width::Byte) as u8;
-        let irq = route & 0xf;
-        let routed = route & 0x80 == 0 && PIRQ_ROUTABLE & 1 << irq != 0;
-        routed.then_some(irq)
+    /// Which IRQs PIRQ A to D go to, if they are routed to one that exists for them (82371SB data sheet, 2.2.14).
+    pub(super) fn routes(&self) -> Routes {
+        self.config
+            .read(PIRQ_ROUTE, Width::Dword)
+            .to_le_bytes()
+            .map(|route| {
+                let irq = route & 0xf;
+                let routed = route & PIRQ_OFF == 0 && PIRQ_ROUTABLE & 1 << irq != 0;
+                routed.then_some(irq)
+            })
     }
 }
 

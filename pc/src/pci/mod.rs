@@ -6,7 +6,7 @@
 mod bits;
 mod chipset;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod windows;
 
 use alloc::boxed::Box;
@@ -17,6 +17,7 @@ use hvm::Width;
 use hvm::device::{Context, Lifecycle};
 use hvm::pci::Function;
 use hvm::pci_config::offset;
+use serde::{Deserialize, Serialize};
 pub(crate) use windows::Target;
 use windows::{BARS, Windows};
 
@@ -50,6 +51,19 @@ pub(crate) struct Bus {
     windows: Windows,
     /// For each PIRQ, the slots that assert it.
     asserted: [u32; PIRQS as usize],
+    /// Follows from the ISA bridge.
+    routes: Routes,
+}
+
+/// Where PIRQ A to D go; `None`: nowhere.
+pub(crate) type Routes = [Option<u8>; PIRQS as usize];
+
+/// The state of the PIRQ lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Pirqs {
+    /// Which are asserted, A in bit 0.
+    pub(crate) levels: u8,
+    pub(crate) routes: Routes,
 }
 
 /// What a configuration address names.
@@ -60,10 +74,12 @@ enum Named {
 
 impl Bus {
     pub(crate) fn new() -> Self {
+        let isa_bridge = Chipset::isa_bridge();
         Self {
             address: 0,
             host_bridge: Chipset::host_bridge(),
-            isa_bridge: Chipset::isa_bridge(),
+            routes: isa_bridge.routes(),
+            isa_bridge,
             power_management: Chipset::power_management(),
             cards: Vec::new(),
             windows: Windows::default(),
@@ -137,6 +153,7 @@ impl Bus {
                 if let Some(function) = self.chipset_mut() {
                     function.config_write(offset, width, value, context);
                 }
+                self.routes = self.isa_bridge.routes();
             }
             None => {}
         }
@@ -240,13 +257,14 @@ impl Bus {
         }
     }
 
-    /// For PIRQ 0…3: is it asserted, and which IRQ does it go to.
+    /// The PIRQ lines.
     #[inline]
-    pub(crate) fn pirq(&self, pirq: u8) -> (bool, Option<u8>) {
-        (
-            self.asserted[usize::from(pirq & 3)] != 0,
-            self.isa_bridge.route(pirq),
-        )
+    pub(crate) fn pirqs(&self) -> Pirqs {
+        let level = |pirq: usize| u8::from(self.asserted[pirq] != 0) << pirq;
+        Pirqs {
+            levels: level(0) | level(1) | level(2) | level(3),
+            routes: self.routes,
+        }
     }
 
     /// Takes over the level of a card's pin.
@@ -279,6 +297,7 @@ impl Bus {
     /// After a reset or restore of its functions: all that follows from them.
     pub(crate) fn rebuild(&mut self) {
         self.map_windows();
+        self.routes = self.isa_bridge.routes();
         self.asserted = [0; PIRQS as usize];
         for index in 0..self.cards.len() {
             self.refresh(index);

@@ -147,11 +147,7 @@ impl Chip {
 
     /// Reads A0 = 0 or 1.
     #[inline]
-    pub(super) fn read(&mut self, a0: u8) -> u8 {
-        if self.poll {
-            self.poll = false;
-            return self.poll_word();
-        }
+    pub(super) fn read(&self, a0: u8) -> u8 {
         match (a0, self.read_service) {
             (0, false) => self.requests(),
             (0, true) => self.service,
@@ -159,12 +155,17 @@ impl Chip {
         }
     }
 
-    /// A poll is an acknowledge over the data bus.
-    fn poll_word(&mut self) -> u8 {
-        if self.winner().is_none() {
-            return 0;
+    /// The poll word, if a poll command makes the next read an acknowledge over the data bus.
+    #[inline]
+    pub(super) fn poll(&mut self) -> Option<u8> {
+        if !core::mem::take(&mut self.poll) {
+            return None;
         }
-        POLL_PENDING | self.acknowledge().request
+        let word = match self.winner() {
+            Some(_) => POLL_PENDING | self.acknowledge().request,
+            None => 0,
+        };
+        Some(word)
     }
 
     #[inline]

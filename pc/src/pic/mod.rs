@@ -103,17 +103,22 @@ impl Pair {
     /// Reads a register.
     #[inline]
     pub fn read(&mut self, register: Register) -> u8 {
-        let value = match register {
-            Register::MasterCommand => self.master.read(0),
-            Register::MasterData => self.master.read(1),
-            Register::SlaveCommand => self.slave.read(0),
-            Register::SlaveData => self.slave.read(1),
+        let (chip, a0) = match register {
+            Register::MasterCommand => (&mut self.master, 0),
+            Register::MasterData => (&mut self.master, 1),
+            Register::SlaveCommand => (&mut self.slave, 0),
+            Register::SlaveData => (&mut self.slave, 1),
             Register::MasterElcr => return self.master.level(),
             Register::SlaveElcr => return self.slave.level(),
         };
-        // A poll may have acknowledged.
-        self.update();
-        value
+        match chip.poll() {
+            Some(word) => {
+                self.pulse_cascade();
+                self.update();
+                word
+            }
+            None => chip.read(a0),
+        }
     }
 
     /// Writes a register.

@@ -66,7 +66,11 @@ impl Uart {
             IIR_FCR => self.chip.read_identification(),
             LCR => self.chip.line_control,
             MCR => self.chip.modem_control,
-            LSR => self.chip.read_line_status(),
+            LSR => {
+                // Software that waits for THRE by polling must see the back end become ready.
+                self.drain();
+                self.chip.read_line_status()
+            }
             MSR => self.chip.read_modem_status(),
             _ => self.chip.scratch,
         };
@@ -88,9 +92,15 @@ impl Uart {
                 chip.divisor = chip.divisor & 0xff | u16::from(value) << 8;
             }
             IER => chip.write_interrupt_enable(value & IER_WRITABLE),
-            IIR_FCR => chip.write_fifo_control(value),
+            IIR_FCR => {
+                chip.write_fifo_control(value);
+                self.take_input();
+            }
             LCR => chip.line_control = value,
-            MCR => chip.write_modem_control(value & MCR_WRITABLE),
+            MCR => {
+                chip.write_modem_control(value & MCR_WRITABLE);
+                self.take_input();
+            }
             // Line and modem status are read-only but for factory tests.
             LSR | MSR => {}
             _ => chip.scratch = value,
