@@ -28,6 +28,9 @@ const PDPTE_RESERVED: u64 = 0xfff0_0000_0000_01e6;
 /// Bits 62:52 mean something only in long mode.
 const PAE_RESERVED: u64 = 0x7ff0_0000_0000_0000;
 
+/// What [`Translation`] keeps of a 4-byte entry.
+const RIGHTS_32: u64 = WRITABLE | USER | ACCESSED | DIRTY | GLOBAL;
+
 /// How often a walk starts again because the guest changed an entry between the read and the mark.
 const ATTEMPTS: usize = 16;
 
@@ -141,9 +144,8 @@ pub struct Translation {
     pub gpa: Gpa,
     /// How much around it is mapped by the same entry.
     pub size: PageSize,
-    entry: u64,
-    all: u64,
-    any: u64,
+    /// W, U and A of all entries, D and G of the last, NX of any.
+    rights: u64,
 }
 
 impl Translation {
@@ -151,40 +153,42 @@ impl Translation {
         Self {
             gpa: Gpa(gva.0 & 0xffff_ffff),
             size: PageSize::Kib4,
-            entry: PRESENT | WRITABLE | USER | ACCESSED | DIRTY,
-            all: WRITABLE | USER | ACCESSED,
-            any: 0,
+            rights: WRITABLE | USER | ACCESSED | DIRTY,
         }
     }
 
     /// Every level allows writes.
     pub const fn is_writable(&self) -> bool {
-        self.all & WRITABLE != 0
+        self.rights & WRITABLE != 0
     }
 
     /// Every level allows CPL 3.
     pub const fn is_user(&self) -> bool {
-        self.all & USER != 0
+        self.rights & USER != 0
     }
 
     /// No level forbids fetches.
     pub const fn is_executable(&self) -> bool {
-        self.any & NO_EXECUTE == 0
+        self.rights & NO_EXECUTE == 0
     }
 
     /// The page is marked dirty.
     pub const fn is_dirty(&self) -> bool {
-        self.entry & DIRTY != 0
+        self.rights & DIRTY != 0
     }
 
     /// The page stays in the TLB across MOV CR3 where CR4.PGE is set.
     pub const fn is_global(&self) -> bool {
-        self.entry & GLOBAL != 0
+        self.rights & GLOBAL != 0
     }
 
     #[inline]
     fn lacks_marks(&self, kind: AccessKind) -> bool {
-        self.all & ACCESSED == 0 || kind == AccessKind::Write && self.entry & DIRTY == 0
+        let marks = match kind {
+            AccessKind::Write => ACCESSED | DIRTY,
+            _ => ACCESSED,
+        };
+        self.rights & marks != marks
     }
 }
 
@@ -207,6 +211,8 @@ pub struct Paging {
     rflags: Rflags,
     /// Bits that no entry may have set.
     reserved: u64,
+    /// How many high bits of a linear address only repeat the one below; 0 outside long mode.
+    unused_bits: u8,
 }
 
 impl Paging {
@@ -216,24 +222,23 @@ impl Paging {
         let cr0 = Cr0::from_bits_retain(cpu.cr0());
         let cr4 = Cr4::from_bits_retain(cpu.cr4());
         let efer = Efer::from_bits_retain(cpu.efer());
-        let mode = if !cr0.contains(Cr0::PG) {
-            Mode::Off
-        } else if efer.contains(Efer::LMA) {
-            Mode::Long {
-                levels: 4 + u8::from(cr4.contains(Cr4::LA57)),
-            }
-        } else if cr4.contains(Cr4::PAE) {
-            Mode::Pae
-        } else {
-            Mode::Bits32
-        };
         let mut reserved = ADDRESS & (u64::MAX << (physical_bits & 63));
         if !efer.contains(Efer::NXE) {
             reserved |= NO_EXECUTE;
         }
-        if mode == Mode::Pae {
+        let mut unused_bits = 0;
+        let mode = if !cr0.contains(Cr0::PG) {
+            Mode::Off
+        } else if efer.contains(Efer::LMA) {
+            let levels = if cr4.contains(Cr4::LA57) { 5 } else { 4 };
+            unused_bits = 52 - 9 * levels;
+            Mode::Long { levels }
+        } else if cr4.contains(Cr4::PAE) {
             reserved |= PAE_RESERVED;
-        }
+            Mode::Pae
+        } else {
+            Mode::Bits32
+        };
         Self {
             mode,
             cr0,
@@ -242,26 +247,14 @@ impl Paging {
             efer,
             rflags: Rflags::from_bits_retain(cpu.rflags()),
             reserved,
-        }
-    }
-
-    /// How many low bits of a linear address the tables translate; canonical addresses extend the highest of them.
-    #[inline]
-    pub const fn linear_bits(&self) -> u32 {
-        match self.mode {
-            Mode::Long { levels } => 12 + 9 * levels as u32,
-            _ => 32,
+            unused_bits,
         }
     }
 
     /// True if the tables can translate the address: always below long mode, where it has 32 bits.
     #[inline]
     pub const fn is_canonical(&self, linear: u64) -> bool {
-        let unused = 64 - self.linear_bits();
-        match self.mode {
-            Mode::Long { .. } => ((linear << unused) as i64 >> unused) as u64 == linear,
-            _ => true,
-        }
+        ((linear << self.unused_bits) as i64 >> self.unused_bits) as u64 == linear
     }
 
     /// The address as the CPU's adder leaves it: 32 bits outside long mode.
@@ -293,6 +286,14 @@ impl Paging {
         }
     }
 
+    #[cold]
+    fn broken(&self, gva: Gva, access: Access, broken: Broken) -> PageFault {
+        match broken {
+            Broken::NotPresent => self.fault(gva, access, 0),
+            Broken::Reserved => self.fault(gva, access, 1 | 1 << 3),
+        }
+    }
+
     /// SDM vol. 3A, 4.6.1.
     #[inline]
     fn permits(&self, found: &Translation, access: Access) -> bool {
@@ -317,7 +318,7 @@ impl Paging {
     }
 
     /// One walk without side effects; `visit` is told each entry that carries an accessed bit.
-    #[inline]
+    #[inline(always)]
     fn walk(
         &self,
         memory: &GuestMemory,
@@ -328,68 +329,70 @@ impl Paging {
         let found = match self.mode {
             Mode::Off => return Ok(Translation::unpaged(gva)),
             Mode::Long { levels } => self.descend(memory, gva, self.cr3 & ADDRESS, levels, visit),
-            Mode::Pae => self
-                .directory(memory, gva)
-                .and_then(|table| self.descend(memory, gva, table, 2, visit)),
-            Mode::Bits32 => self.descend_32(memory, gva, visit),
+            Mode::Pae | Mode::Bits32 => self.walk_legacy(memory, gva, visit),
         };
         match found {
             Ok(found) if self.permits(&found, access) => Ok(found),
             Ok(_) => Err(self.fault(gva, access, 1)),
-            Err(Broken::NotPresent) => Err(self.fault(gva, access, 0)),
-            Err(Broken::Reserved) => Err(self.fault(gva, access, 1 | 1 << 3)),
+            Err(broken) => Err(self.broken(gva, access, broken)),
         }
     }
 
-    /// Levels with 8-byte entries, `level` of them below `table`.
-    #[inline]
+    /// Outside long mode, out of line to keep the rest small.
+    #[inline(never)]
+    fn walk_legacy(
+        &self,
+        memory: &GuestMemory,
+        gva: Gva,
+        visit: impl FnMut(Gpa, u64),
+    ) -> Result<Translation, Broken> {
+        if self.mode == Mode::Pae {
+            let table = self.directory(memory, gva)?;
+            self.descend(memory, gva, table, 2, visit)
+        } else {
+            self.descend_32(memory, gva, visit)
+        }
+    }
+
+    /// Levels with 8-byte entries, `levels` of them, the first being `table`.
+    #[inline(always)]
     fn descend(
         &self,
         memory: &GuestMemory,
         gva: Gva,
         mut table: u64,
-        mut level: u8,
+        levels: u8,
         mut visit: impl FnMut(Gpa, u64),
     ) -> Result<Translation, Broken> {
+        let mut shift = 12 + 9 * u32::from(levels);
         let mut all = u64::MAX;
         let mut any = 0;
         loop {
-            level = level.saturating_sub(1);
-            let shift = 12 + 9 * u32::from(level);
-            let at = Gpa(table + ((gva.0 >> shift) & 511) * 8);
+            shift -= 9;
+            // The index, times eight.
+            let at = Gpa(table | gva.0 >> (shift - 3) & 0xff8);
             // A table outside RAM reads as an open bus.
             let entry = memory.load::<u64>(at).unwrap_or(u64::MAX);
-            if entry & PRESENT == 0 {
-                return Err(Broken::NotPresent);
-            }
-            if entry & self.reserved != 0 {
-                return Err(Broken::Reserved);
+            if entry & (self.reserved | PRESENT) != PRESENT {
+                return Err(Broken::of(entry));
             }
             all &= entry;
             any |= entry;
             visit(at, entry);
-            if level != 0 && entry & LARGE == 0 {
+            if shift > 12 && entry & LARGE == 0 {
                 table = entry & ADDRESS;
                 continue;
             }
-            let size = match level {
-                0 => PageSize::Kib4,
-                1 => PageSize::Mib2,
-                2 => PageSize::Gib1,
-                _ => return Err(Broken::Reserved),
-            };
-            let offset = size.bytes() - 1;
-            // Below the base of a large page only bit 12, PAT, may be set.
-            if entry & ADDRESS & offset & !0x1fff != 0 {
-                return Err(Broken::Reserved);
+            let rights =
+                all & (WRITABLE | USER | ACCESSED) | entry & (DIRTY | GLOBAL) | any & NO_EXECUTE;
+            if shift == 12 {
+                return Ok(Translation {
+                    gpa: Gpa(entry & ADDRESS | gva.page_offset()),
+                    size: PageSize::Kib4,
+                    rights,
+                });
             }
-            return Ok(Translation {
-                gpa: Gpa(entry & ADDRESS & !offset | gva.0 & offset),
-                size,
-                entry,
-                all,
-                any,
-            });
+            return large_page(entry, gva, shift, rights);
         }
     }
 
@@ -398,12 +401,10 @@ impl Paging {
     fn directory(&self, memory: &GuestMemory, gva: Gva) -> Result<u64, Broken> {
         let at = Gpa((self.cr3 & 0xffff_ffe0) + ((gva.0 >> 30) & 3) * 8);
         let entry = memory.load::<u64>(at).unwrap_or(u64::MAX);
-        if entry & PRESENT == 0 {
-            Err(Broken::NotPresent)
-        } else if entry & (self.reserved | PDPTE_RESERVED) != 0 {
-            Err(Broken::Reserved)
-        } else {
+        if entry & (self.reserved | PDPTE_RESERVED | PRESENT) == PRESENT {
             Ok(entry & ADDRESS)
+        } else {
+            Err(Broken::of(entry))
         }
     }
 
@@ -430,9 +431,7 @@ impl Paging {
             return Ok(Translation {
                 gpa: Gpa(base | gva.0 & 0x3f_ffff),
                 size: PageSize::Mib4,
-                entry: upper,
-                all: upper,
-                any: 0,
+                rights: upper & RIGHTS_32,
             });
         }
         let at = Gpa((upper & 0xffff_f000) + ((gva.0 >> 12) & 1023) * 4);
@@ -444,9 +443,7 @@ impl Paging {
         Ok(Translation {
             gpa: Gpa(entry & 0xffff_f000 | gva.0 & 0xfff),
             size: PageSize::Kib4,
-            entry,
-            all: upper & entry,
-            any: 0,
+            rights: (upper | DIRTY | GLOBAL) & entry & RIGHTS_32,
         })
     }
 
@@ -500,9 +497,42 @@ impl Paging {
 }
 
 /// Why the descent ended.
+#[derive(Clone, Copy)]
 enum Broken {
     NotPresent,
     Reserved,
+}
+
+impl Broken {
+    /// By an entry that is not as it should be.
+    #[cold]
+    fn of(entry: u64) -> Self {
+        if entry & PRESENT == 0 {
+            Self::NotPresent
+        } else {
+            Self::Reserved
+        }
+    }
+}
+
+/// The end of a descent above the last level.
+#[inline]
+fn large_page(entry: u64, gva: Gva, shift: u32, rights: u64) -> Result<Translation, Broken> {
+    let size = match shift {
+        21 => PageSize::Mib2,
+        30 => PageSize::Gib1,
+        _ => return Err(Broken::Reserved),
+    };
+    let offset = size.bytes() - 1;
+    // Below the base of a large page only bit 12, PAT, may be set.
+    if entry & ADDRESS & offset & !0x1fff != 0 {
+        return Err(Broken::Reserved);
+    }
+    Ok(Translation {
+        gpa: Gpa(entry & ADDRESS & !offset | gva.0 & offset),
+        size,
+        rights,
+    })
 }
 
 /// Translates one linear address and marks what it used, as the CPU would.
@@ -533,5 +563,8 @@ pub fn peek(
     paging.walk(memory, gva, access, |_, _| ())
 }
 
+mod fetch_cache;
 #[cfg(test)]
 mod tests;
+
+pub use fetch_cache::FetchCache;

@@ -3,6 +3,7 @@
 use super::code::{Code, CodeMode, Refusal};
 use super::{Reason, Stop, length};
 use crate::event::Exception;
+use crate::walk::FetchCache;
 use iced_x86::{Decoder, DecoderError, DecoderOptions, Instruction};
 
 /// A power of two: enough for the device accesses of a guest's busy drivers.
@@ -19,41 +20,21 @@ struct Entry {
     instruction: Instruction,
 }
 
-/// A direct-mapped cache, found by address and checked by bytes and mode, so it never has to be flushed. One per vCPU.
+/// What is remembered of the guest's code: where its pages are, and decoded instructions. Both are checked at each use,
+/// so nothing has to be flushed. One per vCPU.
 pub struct DecodeCache {
-    entries: [Option<Entry>; ENTRIES],
+    pub(super) pages: FetchCache,
+    pub(super) decoded: Decoded,
 }
 
 impl DecodeCache {
     /// An empty cache.
     pub const fn new() -> Self {
         Self {
-            entries: [None; ENTRIES],
-        }
-    }
-
-    /// Decodes what `code` holds; `extend` reads more of it where the instruction turns out to be longer.
-    #[inline]
-    pub(super) fn decode(
-        &mut self,
-        code: &mut Code,
-        rip: u64,
-        mode: CodeMode,
-        extend: impl FnMut(&mut Code) -> Result<(), Refusal>,
-    ) -> Result<&Instruction, Stop> {
-        let index = (rip ^ rip >> 6) as usize % ENTRIES;
-        let slot = &mut self.entries[index];
-        let hit = slot.as_ref().is_some_and(|entry| {
-            (entry.bytes ^ code.word()) & entry.mask == 0
-                && entry.mode == mode
-                && entry.instruction.len() <= code.bytes().len()
-        });
-        if !hit {
-            *slot = Some(decode(code, mode, extend)?);
-        }
-        match slot {
-            Some(entry) => Ok(&entry.instruction),
-            None => Err(Stop::Unsupported(Reason::Undecodable)),
+            pages: FetchCache::new(),
+            decoded: Decoded {
+                entries: [None; ENTRIES],
+            },
         }
     }
 }
@@ -61,6 +42,38 @@ impl DecodeCache {
 impl Default for DecodeCache {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// Decoded instructions, found by address and checked by bytes and mode.
+pub(super) struct Decoded {
+    entries: [Option<Entry>; ENTRIES],
+}
+
+impl Decoded {
+    /// Decodes what `code` holds; `extend` reads more of it where the instruction turns out to be longer.
+    #[inline]
+    pub fn decode(
+        &mut self,
+        code: &mut Code,
+        rip: u64,
+        mode: CodeMode,
+        extend: impl FnMut(&mut Code) -> Result<(), Refusal>,
+    ) -> Result<&Instruction, Stop> {
+        let slot = &mut self.entries[(rip ^ rip >> 6) as usize % ENTRIES];
+        let hit = slot.as_ref().is_some_and(|entry| {
+            (entry.bytes ^ code.word()) & entry.mask == 0
+                && entry.mode == mode
+                && entry.instruction.len() <= code.bytes().len()
+        });
+        let entry = if hit {
+            slot.as_ref()
+        } else {
+            Some(&*slot.insert(decode(code, mode, extend)?))
+        };
+        entry
+            .map(|entry| &entry.instruction)
+            .ok_or(Stop::Unsupported(Reason::Undecodable))
     }
 }
 

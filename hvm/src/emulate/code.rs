@@ -2,7 +2,7 @@
 
 use crate::event::Exception;
 use crate::regs::{Attributes, Cr0, Efer, Registers, SegmentName};
-use crate::walk::{self, Access, Paging, Privilege};
+use crate::walk::FetchCache;
 use guest_mem::{Gpa, GuestMemory, Gva, PAGE_BYTES};
 
 /// No instruction is longer (SDM vol. 2A, 2.3.11).
@@ -45,39 +45,37 @@ impl CodeMode {
 
 /// Why the bytes at RIP could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub(super) enum Refusal {
     /// The fetch faults: inject this.
     Fault(Exception),
     /// The code lies outside RAM.
     NotRam(Gpa),
 }
 
-/// What has been read so far: first up to the end of RIP's page, more only when asked, because the next page may
-/// fault and an instruction that ends before it must not.
-#[derive(Clone, Copy, Debug)]
-pub struct Code {
-    bytes: [u8; MAX_BYTES + 1],
-    /// Bytes read.
-    available: usize,
-    /// Bytes that the segment limit and the longest instruction leave.
-    room: usize,
-    linear: Gva,
+/// Where code is read from: RAM, by walks that are remembered.
+pub(super) struct Source<'a> {
+    pub memory: &'a GuestMemory,
+    /// MAXPHYADDR as the guest's CPUID tells it.
+    pub physical_bits: u8,
+    pub pages: &'a mut FetchCache,
+}
+
+impl Source<'_> {
+    /// Translates a fetch in the name of the current privilege level.
+    #[inline]
+    pub fn translate(&mut self, cpu: &impl Registers, gva: Gva) -> Result<Gpa, Refusal> {
+        self.pages
+            .translate(cpu, self.physical_bits, self.memory, gva)
+            .map_err(Refusal::Fault)
+    }
 }
 
 /// RIP's linear address, and how many bytes the code segment holds from there.
 #[inline]
-pub(super) fn linear_rip(
-    cpu: &impl Registers,
-    paging: &Paging,
-    mode: CodeMode,
-) -> Result<(Gva, u64), Exception> {
+pub(super) fn linear_rip(cpu: &impl Registers, mode: CodeMode) -> Result<(Gva, u64), Exception> {
     let rip = cpu.rip();
     if mode == CodeMode::Bits64 {
-        return if paging.is_canonical(rip) {
-            Ok((Gva(rip), MAX_BYTES as u64))
-        } else {
-            Err(Exception::GENERAL_PROTECTION)
-        };
+        return Ok((Gva(rip), MAX_BYTES as u64));
     }
     let segment = cpu.segment(SegmentName::Cs);
     match u64::from(segment.limit).checked_sub(rip) {
@@ -90,6 +88,7 @@ pub(super) fn linear_rip(
 }
 
 /// #GP for code beyond its limit; real mode pushes no error code.
+#[cold]
 fn limit_fault(cpu: &impl Registers) -> Exception {
     if cpu.cr0() & Cr0::PE.bits() == 0 {
         Exception::plain(13)
@@ -98,19 +97,17 @@ fn limit_fault(cpu: &impl Registers) -> Exception {
     }
 }
 
-/// Translates a fetch in the name of the current privilege level.
-#[inline]
-pub(super) fn fetch_address(
-    cpu: &impl Registers,
-    paging: &Paging,
-    memory: &GuestMemory,
-    gva: Gva,
-) -> Result<Gpa, Refusal> {
-    let access = Access::execute(Privilege::of_cpl(cpu.cpl()));
-    match walk::translate(paging, memory, gva, access) {
-        Ok(found) => Ok(found.gpa),
-        Err(fault) => Err(Refusal::Fault(fault.into())),
-    }
+/// What has been read so far: first up to the end of RIP's page, more only when asked, because the next page may
+/// fault and an instruction that ends before it must not.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Code {
+    bytes: [u8; MAX_BYTES + 1],
+    /// Bytes read.
+    available: usize,
+    /// Bytes that the segment limit and the longest instruction leave.
+    room: usize,
+    linear: Gva,
+    mode: CodeMode,
 }
 
 impl Code {
@@ -118,49 +115,50 @@ impl Code {
     #[inline]
     pub fn fetch(
         cpu: &impl Registers,
-        paging: &Paging,
-        memory: &GuestMemory,
+        source: &mut Source<'_>,
         mode: CodeMode,
     ) -> Result<Self, Refusal> {
-        let (linear, room) = linear_rip(cpu, paging, mode).map_err(Refusal::Fault)?;
+        let (linear, room) = linear_rip(cpu, mode).map_err(Refusal::Fault)?;
         let mut code = Self {
             bytes: [0; MAX_BYTES + 1],
             available: 0,
             room: room.min(MAX_BYTES as u64) as usize,
             linear,
+            mode,
         };
-        code.read_page(cpu, paging, memory)?;
+        if linear.page_offset() <= PAGE_BYTES - code.bytes.len() as u64 && code.room == MAX_BYTES {
+            // All of it and a byte more, in one piece.
+            let gpa = source.translate(cpu, linear)?;
+            code.bytes = source
+                .memory
+                .load(gpa)
+                .map_err(|unmapped| Refusal::NotRam(unmapped.gpa))?;
+            code.available = MAX_BYTES;
+        } else {
+            code.read_page(cpu, source)?;
+        }
         Ok(code)
     }
 
     /// Reads what the next page holds, for a decoder that wants more than there is. There is a next page to read, or
     /// this is the fault of an instruction that is too long or leaves its segment.
     #[cold]
-    pub fn extend(
-        &mut self,
-        cpu: &impl Registers,
-        paging: &Paging,
-        memory: &GuestMemory,
-    ) -> Result<(), Refusal> {
+    pub fn extend(&mut self, cpu: &impl Registers, source: &mut Source<'_>) -> Result<(), Refusal> {
         if self.available >= self.room {
             return Err(Refusal::Fault(limit_fault(cpu)));
         }
-        self.read_page(cpu, paging, memory)
+        self.read_page(cpu, source)
     }
 
-    #[inline]
-    fn read_page(
-        &mut self,
-        cpu: &impl Registers,
-        paging: &Paging,
-        memory: &GuestMemory,
-    ) -> Result<(), Refusal> {
-        let gva = paging.wrap(self.linear.wrapping_add(self.available as u64));
-        let gpa = fetch_address(cpu, paging, memory, gva)?;
+    #[cold]
+    fn read_page(&mut self, cpu: &impl Registers, source: &mut Source<'_>) -> Result<(), Refusal> {
+        let gva = Gva(self.mode.advance(self.linear.0, self.available as u64));
+        let gpa = source.translate(cpu, gva)?;
         let in_page = (PAGE_BYTES - gva.page_offset()) as usize;
         let end = self.room.min(self.available + in_page);
         if let Some(into) = self.bytes.get_mut(self.available..end) {
-            memory
+            source
+                .memory
                 .read(gpa, into)
                 .map_err(|unmapped| Refusal::NotRam(unmapped.gpa))?;
             self.available = end;
@@ -174,9 +172,9 @@ impl Code {
         self.bytes.get(..self.available).unwrap_or_default()
     }
 
-    /// The same as one number, first byte lowest, zeros where nothing was read.
+    /// The same as one number, first byte lowest; what was not read is undefined.
     #[inline]
-    pub(super) fn word(&self) -> u128 {
+    pub fn word(&self) -> u128 {
         u128::from_le_bytes(self.bytes)
     }
 }

@@ -5,11 +5,11 @@
 //! then nothing is skipped and the guest goes on at the same RIP. No operands are decoded here: instructions with a
 //! ModRM byte go through [`super::step`].
 
-use super::code::{self, Code, CodeMode, Refusal};
+use super::DecodeCache;
+use super::code::{self, Code, CodeMode, Refusal, Source};
 use crate::event::Exception;
 use crate::exit::Instruction;
 use crate::regs::Registers;
-use crate::walk::Paging;
 use guest_mem::{Gpa, GuestMemory, PAGE_BYTES};
 
 /// An opcode without prefixes and operands, one to three bytes.
@@ -73,19 +73,26 @@ impl From<Refusal> for Lost {
 }
 
 /// RIP after `instruction`, which is the one at RIP. Changes nothing but the accessed marks of the guest's page tables.
+/// `physical_bits` is MAXPHYADDR as the guest's CPUID tells it; `cache` belongs to this vCPU.
 ///
 /// An exit that stands for two instructions (RDTSC for RDTSCP on some CPUs) is asked for one, then for the other.
 #[inline]
 pub fn next_rip(
     cpu: &impl Registers,
-    paging: &Paging,
+    physical_bits: u8,
     memory: &GuestMemory,
+    cache: &mut DecodeCache,
     instruction: Instruction,
 ) -> Result<u64, Lost> {
     let mode = CodeMode::of(cpu);
-    let (linear, room) = code::linear_rip(cpu, paging, mode).map_err(Lost::Fault)?;
+    let mut source = Source {
+        memory,
+        physical_bits,
+        pages: &mut cache.pages,
+    };
+    let (linear, room) = code::linear_rip(cpu, mode).map_err(Lost::Fault)?;
     if linear.page_offset() <= PAGE_BYTES - 4 && room >= 4 {
-        let gpa = code::fetch_address(cpu, paging, memory, linear)?;
+        let gpa = source.translate(cpu, linear)?;
         let word = memory
             .load::<u32>(gpa)
             .map_err(|unmapped| Lost::NotRam(unmapped.gpa))?;
@@ -95,25 +102,24 @@ pub fn next_rip(
             }
         }
     }
-    unusual(cpu, paging, memory, instruction, mode)
+    unusual(cpu, &mut source, instruction, mode)
 }
 
 /// Prefixed and page-crossing forms.
 #[cold]
 fn unusual(
     cpu: &impl Registers,
-    paging: &Paging,
-    memory: &GuestMemory,
+    source: &mut Source<'_>,
     instruction: Instruction,
     mode: CodeMode,
 ) -> Result<u64, Lost> {
-    let mut code = Code::fetch(cpu, paging, memory, mode)?;
+    let mut code = Code::fetch(cpu, source, mode)?;
     loop {
         match expect(code.bytes(), mode, instruction) {
             Match::Length(length) => return Ok(mode.advance(cpu.rip(), length)),
             Match::Other => return Err(Lost::Changed),
             // Each turn reads one more page or fails, and 15 bytes lie in two.
-            Match::TooShort => code.extend(cpu, paging, memory)?,
+            Match::TooShort => code.extend(cpu, source)?,
         }
     }
 }

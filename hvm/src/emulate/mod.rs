@@ -40,7 +40,7 @@ pub use cache::{DecodeCache, warm_up};
 use crate::event::{Exception, Shadow};
 use crate::regs::{Cr0, Registers, Rflags};
 use crate::walk::Paging;
-use code::{Code, CodeMode, MAX_BYTES, Refusal};
+use code::{Code, CodeMode, MAX_BYTES, Refusal, Source};
 use core::fmt;
 use guest_mem::Gpa;
 use iced_x86::Instruction;
@@ -195,18 +195,22 @@ pub fn step(
     hint: Hint,
 ) -> Result<Step, Unsupported> {
     let mode = CodeMode::of(cpu);
-    let paging = Paging::of(cpu, bus.physical_bits());
-    let mut code = match Code::fetch(cpu, &paging, bus.memory(), mode) {
+    let mut source = Source {
+        memory: bus.memory(),
+        physical_bits: bus.physical_bits(),
+        pages: &mut cache.pages,
+    };
+    let mut code = match Code::fetch(cpu, &mut source, mode) {
         Ok(code) => code,
         Err(refusal) => return end(cpu, refusal.into(), &[]),
     };
     let rip = cpu.rip();
-    let instruction = match cache.decode(&mut code, rip, mode, |code| {
-        code.extend(cpu, &paging, bus.memory())
-    }) {
+    let extend = |code: &mut Code| code.extend(cpu, &mut source);
+    let instruction = match cache.decoded.decode(&mut code, rip, mode, extend) {
         Ok(instruction) => instruction,
         Err(stop) => return end(cpu, stop, code.bytes()),
     };
+    let paging = Paging::of(cpu, bus.physical_bits());
     let rflags = cpu.rflags();
     let cpl = cpu.cpl();
     let mut execution = Execution {

@@ -196,7 +196,9 @@ fn five_levels_start_one_table_higher() {
     let mut state = long(0x8000);
     state.cr4 |= Cr4::LA57.bits();
     assert_eq!(gpa(&state, &memory, 7, READ), 0x5007);
-    assert_eq!(Paging::of(&state, 40).linear_bits(), 57);
+    assert!(Paging::of(&state, 40).is_canonical(1 << 55));
+    assert!(!Paging::of(&state, 40).is_canonical(1 << 56));
+    assert!(!Paging::of(&long(0), 40).is_canonical(1 << 55));
 }
 
 #[test]

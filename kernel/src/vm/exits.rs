@@ -67,7 +67,13 @@ impl<V: Vcpu> Processor<V> {
         }
         let next_rip = match self.cpu.next_rip() {
             Some(rip) => rip,
-            None => match length::next_rip(&self.cpu, &self.paging(), &self.local.machine.memory, instruction) {
+            None => match length::next_rip(
+                &self.cpu,
+                self.local.physical_bits,
+                &self.local.machine.memory,
+                &mut self.cache,
+                instruction,
+            ) {
                 Ok(rip) => rip,
                 Err(lost) => return self.lost(lost),
             },

@@ -38,7 +38,7 @@ fn guest(bytes: &[u8], rip: u64) -> (State, GuestMemory) {
 
 fn next(bytes: &[u8], rip: u64, instruction: Instruction) -> Result<u64, Lost> {
     let (state, memory) = guest(bytes, rip);
-    next_rip(&state, &Paging::of(&state, 40), &memory, instruction)
+    next_rip(&state, 40, &memory, &mut DecodeCache::new(), instruction)
 }
 
 #[test]
@@ -120,18 +120,12 @@ fn real_mode_code_ends_at_its_limit() {
         ..State::reset()
     };
     state.segments[SegmentName::Cs as usize].base = 0;
-    let paging = Paging::of(&state, 40);
-    assert_eq!(
-        next_rip(&state, &paging, &memory, Instruction::Cpuid),
-        Ok(0x10000)
-    );
-    assert_eq!(
-        next_rip(&state, &paging, &memory, Instruction::Rdtscp),
-        Err(Lost::Changed)
-    );
+    let next = |instruction| next_rip(&state, 40, &memory, &mut DecodeCache::new(), instruction);
+    assert_eq!(next(Instruction::Cpuid), Ok(0x10000));
+    assert_eq!(next(Instruction::Rdtscp), Err(Lost::Changed));
     memory.write(Gpa(0xfffe), &[0x0f, 0x01, 0xf9]).unwrap();
     assert_eq!(
-        next_rip(&state, &paging, &memory, Instruction::Rdtscp),
+        next(Instruction::Rdtscp),
         Err(Lost::Fault(Exception::plain(13)))
     );
 }
@@ -142,7 +136,13 @@ fn code_outside_ram_is_told() {
     state.segments[SegmentName::Cs as usize].base = 0x8000_0000;
     let memory = GuestMemory::anonymous(&[(Gpa(0), 0x1000)]);
     assert_eq!(
-        next_rip(&state, &Paging::of(&state, 40), &memory, Instruction::Hlt),
+        next_rip(
+            &state,
+            40,
+            &memory,
+            &mut DecodeCache::new(),
+            Instruction::Hlt
+        ),
         Err(Lost::NotRam(Gpa(0x8000_fff0)))
     );
 }

@@ -1,0 +1,206 @@
+//! Walks for instruction fetches, remembered.
+//!
+//! A CPU without next-RIP needs the bytes at RIP on every exit. A remembered walk is as good as a new one: it is used
+//! only while the registers that decide walks, and every entry that it read, are still the same, which costs one
+//! comparison an entry. Nothing has to be flushed.
+
+use super::{Access, Mode, Paging, Privilege, translate};
+use crate::event::Exception;
+use crate::regs::Registers;
+use guest_mem::{Gpa, GuestMemory, Gva};
+
+/// A power of two.
+const PAGES: usize = 8;
+/// Entries of the longest walk.
+const LEVELS: usize = 5;
+
+/// What a walk depends on besides the entries; AC and WP do not matter to fetches.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Key {
+    page: Gva,
+    cr0: u64,
+    cr3: u64,
+    cr4: u64,
+    efer: u64,
+    cpl: u8,
+}
+
+impl Key {
+    #[inline]
+    fn of(cpu: &impl Registers, gva: Gva) -> Self {
+        Self {
+            page: gva.page_base(),
+            cr0: cpu.cr0(),
+            cr3: cpu.cr3(),
+            cr4: cpu.cr4(),
+            efer: cpu.efer(),
+            cpl: cpu.cpl(),
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Known {
+    key: Key,
+    frame: Gpa,
+    /// The entries as the walk read them, all with their accessed bits set.
+    entries: [(Gpa, u64); LEVELS],
+    depth: usize,
+}
+
+impl Known {
+    #[inline]
+    fn holds(&self, memory: &GuestMemory) -> bool {
+        self.entries
+            .iter()
+            .take(self.depth)
+            .all(|&(at, entry)| memory.load::<u64>(at) == Ok(entry))
+    }
+}
+
+/// The last walks for fetches, by page.
+pub struct FetchCache {
+    known: [Option<Known>; PAGES],
+}
+
+impl FetchCache {
+    /// Nothing remembered.
+    pub const fn new() -> Self {
+        Self {
+            known: [None; PAGES],
+        }
+    }
+
+    /// Translates a fetch at the current privilege level, as [`translate`] does; #GP(0) for an address that is not
+    /// canonical.
+    #[inline]
+    pub fn translate(
+        &mut self,
+        cpu: &impl Registers,
+        physical_bits: u8,
+        memory: &GuestMemory,
+        gva: Gva,
+    ) -> Result<Gpa, Exception> {
+        let slot = &mut self.known[(gva.0 >> 12) as usize % PAGES];
+        if let Some(known) = slot
+            && known.key == Key::of(cpu, gva)
+            && known.holds(memory)
+        {
+            return Ok(known.frame.wrapping_add(gva.page_offset()));
+        }
+        walk(slot, cpu, physical_bits, memory, gva)
+    }
+}
+
+impl Default for FetchCache {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Walks, and remembers how.
+#[cold]
+fn walk(
+    slot: &mut Option<Known>,
+    cpu: &impl Registers,
+    physical_bits: u8,
+    memory: &GuestMemory,
+    gva: Gva,
+) -> Result<Gpa, Exception> {
+    let paging = Paging::of(cpu, physical_bits);
+    if !paging.is_canonical(gva.0) {
+        return Err(Exception::GENERAL_PROTECTION);
+    }
+    let access = Access::execute(Privilege::of_cpl(cpu.cpl()));
+    let marked = translate(&paging, memory, gva, access)?;
+    let mut known = Known {
+        key: Key::of(cpu, gva),
+        frame: Gpa(0),
+        entries: [(Gpa(0), 0); LEVELS],
+        depth: 0,
+    };
+    // Once more, with the marks in place: what is remembered belongs together whatever the guest does meanwhile.
+    let found = paging.walk(memory, gva, access, |at, entry| {
+        if let Some(slot) = known.entries.get_mut(known.depth) {
+            *slot = (at, entry);
+            known.depth += 1;
+        }
+    })?;
+    known.frame = found.gpa.page_base();
+    // Legacy walks read other kinds of entries as well; they are not remembered.
+    let is_plain = matches!(paging.mode, Mode::Off | Mode::Long { .. });
+    if is_plain && !found.lacks_marks(access.kind) {
+        *slot = Some(known);
+    }
+    Ok(marked.gpa)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::regs::{Efer, State};
+
+    fn guest() -> (State, GuestMemory) {
+        let memory = GuestMemory::anonymous(&[(Gpa(0), 0x10000)]);
+        for (at, entry) in [
+            (0x1000, 0x2003_u64),
+            (0x2000, 0x3003),
+            (0x3000, 0x4003),
+            (0x4000, 0x5003),
+        ] {
+            memory.store(Gpa(at), &entry).unwrap();
+        }
+        let state = State {
+            cr0: 0x8001_0011,
+            cr3: 0x1000,
+            cr4: 0x20,
+            efer: (Efer::LME | Efer::LMA | Efer::NXE).bits(),
+            ..State::reset()
+        };
+        (state, memory)
+    }
+
+    #[test]
+    fn a_changed_entry_is_seen_at_every_level() {
+        for at in [0x1000_u64, 0x2000, 0x3000, 0x4000] {
+            let (state, memory) = guest();
+            let mut cache = FetchCache::new();
+            for _ in 0..2 {
+                let found = cache.translate(&state, 40, &memory, Gva(0x123));
+                assert_eq!(found, Ok(Gpa(0x5123)));
+            }
+            let entry: u64 = memory.load(Gpa(at)).unwrap();
+            assert_ne!(entry & 0x20, 0, "marked accessed");
+            memory.store(Gpa(at), &(entry & !1)).unwrap();
+            assert!(cache.translate(&state, 40, &memory, Gva(0x123)).is_err());
+            memory.store(Gpa(at), &entry).unwrap();
+            assert!(cache.translate(&state, 40, &memory, Gva(0x123)).is_ok());
+            memory.store(Gpa(at), &(entry & !0x20)).unwrap();
+            assert!(cache.translate(&state, 40, &memory, Gva(0x123)).is_ok());
+            assert_eq!(memory.load::<u64>(Gpa(at)), Ok(entry), "marked again");
+        }
+    }
+
+    #[test]
+    fn changed_registers_are_seen() {
+        let (mut state, memory) = guest();
+        let mut cache = FetchCache::new();
+        assert_eq!(
+            cache.translate(&state, 40, &memory, Gva(0)),
+            Ok(Gpa(0x5000))
+        );
+        state.segments[2] = crate::regs::Segment::new(0, 0xf3, 0, 0);
+        assert!(cache.translate(&state, 40, &memory, Gva(0)).is_err());
+        state.segments[2] = crate::regs::Segment::new(0, 0x93, 0, 0);
+        state.cr3 = 0x6000;
+        assert!(cache.translate(&state, 40, &memory, Gva(0)).is_err());
+        state.cr0 = 0x11;
+        state.efer = 0;
+        assert_eq!(cache.translate(&state, 40, &memory, Gva(0)), Ok(Gpa(0)));
+        assert_eq!(
+            cache.translate(&state, 40, &memory, Gva(0x8000)),
+            Ok(Gpa(0x8000))
+        );
+        assert_eq!(cache.translate(&state, 40, &memory, Gva(4)), Ok(Gpa(4)));
+    }
+}
