@@ -1,7 +1,8 @@
 //! Ways to get a kernel and its initrd into a machine: one for each loader that Monovisor promises to serve.
 
 use crate::command;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
+use monovisor::build;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -125,28 +126,14 @@ fn direct(payload: &Payload) -> Vec<OsString> {
     arguments
 }
 
-/// One image that boots under both firmwares, made by `grub-mkrescue`.
+/// The image that `monovisor build` makes: it boots under both firmwares.
 fn iso(payload: &Payload, directory: &Path) -> Result<Vec<OsString>> {
-    let tree = emptied(&directory.join("iso"))?;
-    fs::create_dir_all(tree.join("boot/grub"))?;
-    link(&payload.kernel, &tree.join("boot/kernel"))?;
-    let mut menu = format!(
-        "set timeout=0\nmenuentry boot {{\n  linux /boot/kernel {}\n",
-        payload.append
-    );
-    if let Some(initrd) = &payload.initrd {
-        link(initrd, &tree.join("boot/initrd"))?;
-        menu.push_str("  initrd /boot/initrd\n");
-    }
-    menu.push_str("}\n");
-    fs::write(tree.join("boot/grub/grub.cfg"), menu)?;
+    let bundle = payload
+        .initrd
+        .as_deref()
+        .context("an ISO image needs a bundle")?;
     let image = directory.join("boot.iso");
-    command::output(
-        Command::new("grub-mkrescue")
-            .arg("-o")
-            .arg(&image)
-            .arg(&tree),
-    )?;
+    build::make_iso(&payload.kernel, bundle, &image).map_err(|error| anyhow!("{error}"))?;
     Ok(vec![
         "-cdrom".into(),
         image.into(),

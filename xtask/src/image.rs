@@ -310,7 +310,7 @@ fn pe_headers(segments: &[Segment], entry: u64, memory_end: u64) -> Result<Vec<u
     append(&mut headers, &optional_header);
     append(&mut headers, &directories);
     for section in sections {
-        append(&mut headers, &pe_section(section)?);
+        append(&mut headers, &pe_section(section, file_bytes)?);
     }
     Ok(headers)
 }

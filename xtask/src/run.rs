@@ -1,7 +1,8 @@
 //! `cargo xtask run`: one boot of Monovisor, its console on this terminal.
 
 use crate::{compile, host};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
+use monovisor::{build, plan::Plan};
 use qemu_tests::bundle::Guest;
 use qemu_tests::engine::{self, Engine, Subject};
 use qemu_tests::loader::{Firmware, Loader, Payload};
@@ -13,7 +14,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// What the machine has beyond the guest's memory.
-const HYPERVISOR_MIB: u32 = 64;
+const HYPERVISOR_MIB: u64 = 64;
+/// The guest's memory where its configuration leaves it open.
+const DEFAULT_MIB: u64 = 256;
 
 /// The guest, and what it runs on.
 #[derive(clap::Args)]
@@ -80,23 +83,24 @@ pub fn run(options: &Options) -> Result<()> {
             let engine = engine::by_name(name)?;
             let reason = engine
                 .availability()
-                .map_err(|reason| anyhow::anyhow!("{name} does not work here: {reason}"))?;
+                .map_err(|reason| anyhow!("{name} does not work here: {reason}"))?;
             (engine, reason)
         }
         None => engine::choose()?,
     };
-    let guest = options.guest()?;
     let directory = tree::artifacts();
     std::fs::create_dir_all(&directory)?;
-    let payload = payload(engine, &guest, &directory)?;
+    let appliance = options.appliance()?;
+    let payload = appliance.payload(engine, &directory)?;
     let mut machine = Machine::new(engine, Loader::Direct(Firmware::Bios));
-    machine.memory_mib = options
-        .host_memory
-        .unwrap_or(guest.memory_mib.saturating_add(HYPERVISOR_MIB));
-    machine.cpus = options.host_cpus.unwrap_or(guest.vcpus.max(1));
+    machine.memory_mib = match options.host_memory {
+        Some(memory_mib) => memory_mib,
+        None => appliance.host_memory_mib(&payload)?,
+    };
+    machine.cpus = options.host_cpus.unwrap_or(appliance.vcpus().max(1));
     machine.serial = options.serial.clone();
     machine.extra = options.qemu_arg.clone();
-    if engine.subject() == Subject::Guest {
+    if let (Subject::Guest, Appliance::Guest(guest)) = (engine.subject(), &appliance) {
         machine.extra.splice(0..0, guest.devices());
     }
     let mut qemu = machine.command(&payload, &directory)?;
@@ -128,6 +132,15 @@ impl Options {
         Ok(())
     }
 
+    fn appliance(&self) -> Result<Appliance> {
+        match &self.config {
+            None => Ok(Appliance::Guest(self.guest()?)),
+            Some(config) => Plan::read(config)
+                .map(Appliance::Plan)
+                .map_err(|error| anyhow!("{error}")),
+        }
+    }
+
     fn guest(&self) -> Result<Guest> {
         let mut guest = match &self.kernel {
             None => Guest::debian()?,
@@ -148,19 +161,71 @@ impl Options {
     }
 }
 
-/// What the loader is to load: Monovisor with the guest as its bundle, or the guest itself.
-fn payload(engine: &dyn Engine, guest: &Guest, directory: &Path) -> Result<Payload> {
-    if engine.subject() == Subject::Guest {
-        return Ok(guest.payload());
+/// What is run: a guest put together from options, or an appliance read from a file.
+enum Appliance {
+    Guest(Guest),
+    Plan(Plan),
+}
+
+impl Appliance {
+    fn vcpus(&self) -> u32 {
+        match self {
+            Self::Guest(guest) => guest.vcpus,
+            Self::Plan(plan) => plan.loaded.config.vcpus,
+        }
     }
-    let kernel = compile::image()?;
-    let bundle = directory.join("bundle.cpio");
-    guest.pack(&bundle)?;
-    Ok(Payload {
-        kernel,
-        initrd: Some(bundle),
-        append: String::new(),
-    })
+
+    /// What the loader is to load: Monovisor with the guest as its bundle, or the guest itself.
+    fn payload(&self, engine: &dyn Engine, directory: &Path) -> Result<Payload> {
+        if engine.subject() == Subject::Guest {
+            return match self {
+                Self::Guest(guest) => Ok(guest.payload()),
+                Self::Plan(_) => bail!(
+                    "{} runs a guest without Monovisor, so --config has no meaning there",
+                    engine.name()
+                ),
+            };
+        }
+        let kernel = compile::image()?;
+        let bundle = directory.join("bundle.cpio");
+        match self {
+            Self::Guest(guest) => guest.pack(&bundle)?,
+            Self::Plan(plan) => {
+                plan.loaded
+                    .notes
+                    .iter()
+                    .for_each(|note| eprintln!("note: {note}"));
+                build::pack_cpio(plan, &bundle, &build::progress(plan))
+                    .map_err(|error| anyhow!("{error}"))?;
+            }
+        }
+        Ok(Payload {
+            kernel,
+            initrd: Some(bundle),
+            append: String::new(),
+        })
+    }
+
+    /// Enough for the guest, for the bundle as loaded, and for Monovisor.
+    fn host_memory_mib(&self, payload: &Payload) -> Result<u32> {
+        let guest_mib = match self {
+            Self::Guest(guest) => u64::from(guest.memory_mib),
+            Self::Plan(plan) => plan
+                .loaded
+                .config
+                .memory
+                .as_ref()
+                .map_or(DEFAULT_MIB, |memory| memory.mib),
+        };
+        let initrd = payload
+            .initrd
+            .as_ref()
+            .map_or(Ok(0), |path| path.metadata().map(|metadata| metadata.len()))?;
+        let sum_mib = guest_mib
+            .saturating_add(initrd >> 20)
+            .saturating_add(HYPERVISOR_MIB);
+        u32::try_from(sum_mib).map_err(|_| anyhow!("QEMU cannot have a machine with {sum_mib} MiB"))
+    }
 }
 
 /// Runs QEMU until it ends or its time is over, and leaves the terminal as it was.

@@ -21,13 +21,13 @@ pub(super) const CASES: &[Case] = &[
     Case {
         name: "boot-iso-bios",
         tier: Tier::Always,
-        scope: Scope::Everything,
+        scope: Scope::Hypervisor,
         body: |lab| boots(lab, ISO_BIOS),
     },
     Case {
         name: "boot-iso-uefi",
         tier: Tier::Always,
-        scope: Scope::Everything,
+        scope: Scope::Hypervisor,
         body: |lab| boots(lab, ISO_UEFI),
     },
     Case {
