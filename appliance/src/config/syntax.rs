@@ -18,20 +18,20 @@ use toml::de::{DeTable, DeValue};
 
 /// All settings of a file in the order of their keys.
 pub(super) fn settings(text: &str) -> Result<Vec<Setting>, ConfigError> {
-    let toml = split_statements(text);
+    let syntax_error = |offset, message: &str| ConfigError {
+        place: place(text, offset),
+        key: String::new(),
+        value: shorten(line_at(text, offset)),
+        expected: format!(
+            "not TOML: {message} (values are numbers, texts in quotes and lists of these; \
+             Python is not understood)"
+        ),
+    };
+    let toml = split_statements(text)
+        .map_err(|offset| syntax_error(offset, "lists are nested too deeply"))?;
     let table = DeTable::parse(&toml).map_err(|error| {
         let offset = error.span().map_or(0, |span| span.start);
-        let place = place(text, offset);
-        ConfigError {
-            place,
-            key: String::new(),
-            value: shorten(line_at(text, offset)),
-            expected: format!(
-                "not TOML: {} (values are numbers, texts in quotes and lists of these; \
-                 Python is not understood)",
-                error.message()
-            ),
-        }
+        syntax_error(offset, error.message())
     })?;
     Ok(from_table(table.get_ref(), text))
 }
@@ -76,8 +76,13 @@ fn line_at(text: &str, offset: usize) -> &str {
     text[start..].lines().next().unwrap_or("")
 }
 
-/// Replaces what separates statements on one line by line feeds.
-fn split_statements(text: &str) -> String {
+/// Deepest nesting of lists and tables. xl.cfg's lists have two levels; TOML's parser recurses, and the hypervisor's stack
+/// is small.
+const MAX_NESTING: usize = 8;
+
+/// Replaces what separates statements on one line by line feeds. The error is the offset of a bracket beyond
+/// [`MAX_NESTING`].
+fn split_statements(text: &str) -> Result<String, usize> {
     let bytes = text.as_bytes();
     let mut cuts = Vec::new();
     let mut depth = 0_usize;
@@ -88,6 +93,7 @@ fn split_statements(text: &str) -> String {
         match byte {
             b'#' => next = end_of_line(bytes, at),
             b'"' | b'\'' => next = end_of_string(bytes, at),
+            b'[' | b'{' if depth == MAX_NESTING => return Err(at),
             b'[' | b'{' => depth += 1,
             b']' | b'}' => depth = depth.saturating_sub(1),
             b'\n' if depth == 0 => has_value = false,
@@ -113,7 +119,7 @@ fn split_statements(text: &str) -> String {
         from = cut + 1;
     }
     pieces.push_str(text.get(from..).unwrap_or(""));
-    pieces
+    Ok(pieces)
 }
 
 /// True if `key =` is next.
@@ -164,7 +170,7 @@ mod tests {
     #[test]
     fn statements_on_one_line_are_split_without_moving_lines() {
         let text = "kernel = \"a b=c\" builder='hvm'; vcpus=2 # x = 1; y\ndisk = [ 'a b = c',\n 'd;e' ]\nname='n'";
-        let split = split_statements(text);
+        let split = split_statements(text).unwrap();
         assert_eq!(split.len(), text.len());
         let settings = settings(text).unwrap();
         let line = |key: &str| {
@@ -187,10 +193,21 @@ mod tests {
         assert_eq!(error.place, Place::Line(3));
     }
 
+    #[test]
+    fn deep_nesting_is_refused_before_it_costs_stack() {
+        let nested = |depth| format!("\ndisk = {}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(settings(&nested(8)).is_ok());
+        let error = settings(&nested(100_000)).unwrap_err();
+        assert_eq!(error.place, Place::Line(2));
+        assert!(error.expected.contains("nested too deeply"));
+    }
+
     proptest! {
         #[test]
         fn any_text_is_answered(text: String) {
-            prop_assert_eq!(split_statements(&text).len(), text.len());
+            if let Ok(split) = split_statements(&text) {
+                prop_assert_eq!(split.len(), text.len());
+            }
             let _ = settings(&text);
         }
 
