@@ -22,5 +22,8 @@ pub fn init(boot: &'static BootInfo) -> Parts {
     apic::init(platform);
     time::start(platform);
     let silent_cpus = smp::start_all(&platform.madt.processors);
-    Parts { platform, silent_cpus }
+    Parts {
+        platform,
+        silent_cpus,
+    }
 }

@@ -40,7 +40,6 @@ const S5_KNOWN: u64 = 1 << 16;
 /// says so and halts for good.
 pub fn power_off() -> ! {
     interrupts::disable();
-    halt::stop_others();
     if acpi::platform().is_some_and(|platform| platform.fadt.is_some()) {
         STEP.store(Step::Aml as u32, Ordering::Relaxed);
         if stack::run_on_new(aml::STACK_BYTES, ask_aml).is_err() {
@@ -59,15 +58,22 @@ pub(crate) fn resume_power_off() {
 }
 
 extern "C" fn ask_aml() {
-    let Some(fadt) = acpi::platform().and_then(|platform| platform.fadt.as_ref()) else { return };
+    let Some(fadt) = acpi::platform().and_then(|platform| platform.fadt.as_ref()) else {
+        return;
+    };
     match Aml::load(fadt) {
         Ok(aml) => {
             if let Some(s5) = aml.s5() {
-                S5.store(S5_KNOWN | u64::from(s5.a) << 8 | u64::from(s5.b), Ordering::Relaxed);
+                S5.store(
+                    S5_KNOWN | u64::from(s5.a) << 8 | u64::from(s5.b),
+                    Ordering::Relaxed,
+                );
             }
             aml.prepare_to_sleep();
         }
-        Err(error) => warn!("power-off: AML cannot be interpreted ({error:?}); looking for \\_S5_ by its bytes"),
+        Err(error) => warn!(
+            "power-off: AML cannot be interpreted ({error:?}); looking for \\_S5_ by its bytes"
+        ),
     }
 }
 
@@ -78,6 +84,8 @@ fn sleep_for_good() -> ! {
         Some((fadt, control, s5)) => {
             take_over(fadt, control);
             crate::log::flush();
+            // Only now: a CPU that is stopped may hold a lock that any of the steps before would wait for.
+            halt::stop_others();
             enter(control, s5);
             time::poll_for(PATIENCE_NS, || false);
             warn!("power-off: the machine did not go off after ACPI S5; switch it off by hand");
@@ -90,16 +98,23 @@ fn sleep_for_good() -> ! {
 fn s5_type(fadt: &Fadt) -> Option<SleepType> {
     let known = S5.load(Ordering::Relaxed);
     if known & S5_KNOWN != 0 {
-        return Some(SleepType { a: (known >> 8) as u8, b: known as u8 });
+        return Some(SleepType {
+            a: (known >> 8) as u8,
+            b: known as u8,
+        });
     }
-    tables::at(fadt.dsdt)
-        .and_then(find_s5)
-        .or_else(|| tables::all().filter(|table| table.starts_with(b"SSDT")).find_map(find_s5))
+    tables::at(fadt.dsdt).and_then(find_s5).or_else(|| {
+        tables::all()
+            .filter(|table| table.starts_with(b"SSDT"))
+            .find_map(find_s5)
+    })
 }
 
 /// Enables ACPI mode where the firmware still has the registers. (ACPI 6.5, 4.8.2.5.)
 fn take_over(fadt: &Fadt, control: SleepControl) {
-    let (Some(takeover), SleepControl::Pm1 { a, .. }) = (fadt.takeover, control) else { return };
+    let (Some(takeover), SleepControl::Pm1 { a, .. }) = (fadt.takeover, control) else {
+        return;
+    };
     let enabled = || a.read_u16() & PM1_SCI_ENABLE != 0;
     if !enabled() {
         // SAFETY: the FADT names this port and value for exactly this.
@@ -112,7 +127,8 @@ fn enter(control: SleepControl, s5: SleepType) {
     match control {
         SleepControl::Pm1 { a, b } => {
             let value = |register: acpi::fadt::Register, sleep_type: u8| {
-                register.read_u16() & !PM1_SLEEP_TYPE_MASK | u16::from(sleep_type) << PM1_SLEEP_TYPE_SHIFT
+                register.read_u16() & !PM1_SLEEP_TYPE_MASK
+                    | u16::from(sleep_type) << PM1_SLEEP_TYPE_SHIFT
             };
             let value_a = value(a, s5.a);
             let second = b.map(|b| (b, value(b, s5.b)));
@@ -133,7 +149,6 @@ fn enter(control: SleepControl, s5: SleepType) {
 /// Resets the machine: by the FADT's register, port CF9h, the keyboard controller, and at last a triple fault.
 pub fn reboot() -> ! {
     interrupts::disable();
-    halt::stop_others();
     info!("resetting the machine");
     crate::log::flush();
     let each_ns = PATIENCE_NS / 20;

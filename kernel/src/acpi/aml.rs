@@ -25,12 +25,18 @@ pub struct Aml(Interpreter<Machine>);
 
 impl Aml {
     /// Loads the DSDT and all SSDTs.
+    #[expect(
+        clippy::arc_with_non_send_sync,
+        reason = "the interpreter wants an Arc; it stays in one flow"
+    )]
     pub fn load(fadt: &Fadt) -> Result<Self, AcpiError> {
         let registers = Arc::new(FixedRegisters::new(fadt.raw(), Machine)?);
         let dsdt = tables::at(fadt.dsdt).ok_or(AcpiError::InvalidDsdtAddress)?;
         let revision = dsdt.get(8).copied().unwrap_or(0);
         let interpreter = Interpreter::new(Machine, revision, registers, None);
-        interpreter.load_table(&dsdt[HEADER_BYTES..]).map_err(AcpiError::Aml)?;
+        interpreter
+            .load_table(&dsdt[HEADER_BYTES..])
+            .map_err(AcpiError::Aml)?;
         for ssdt in tables::all().filter(|table| table.starts_with(b"SSDT")) {
             // A broken SSDT costs what it adds.
             if let Err(error) = interpreter.load_table(&ssdt[HEADER_BYTES..]) {
@@ -42,14 +48,22 @@ impl Aml {
 
     /// Evaluates `\_S5_`. (ACPI 6.5, 7.4.2.6.)
     pub fn s5(&self) -> Option<SleepType> {
-        let package = self.0.evaluate(AmlName::from_str("\\_S5_").ok()?, vec![]).ok()?;
-        let Object::Package(values) = &*package else { return None };
+        let package = self
+            .0
+            .evaluate(AmlName::from_str("\\_S5_").ok()?, vec![])
+            .ok()?;
+        let Object::Package(values) = &*package else {
+            return None;
+        };
         let value = |at: usize| match &**values.get(at)? {
             Object::Integer(value) => Some((*value & 7) as u8),
             _ => None,
         };
         let a = value(0)?;
-        Some(SleepType { a, b: value(1).unwrap_or(a) })
+        Some(SleepType {
+            a,
+            b: value(1).unwrap_or(a),
+        })
     }
 
     /// Tells the firmware that the machine goes to S5. (ACPI 6.5, 7.4.1.)

@@ -74,12 +74,17 @@ impl Fadt {
         let pm_timer = raw.pm_timer_block;
         let port = raw.smi_cmd_port;
         Self {
-            pm_timer: u16::try_from(pm_timer).ok().filter(|&port| port != 0 && raw.pm_timer_length >= 4),
+            pm_timer: u16::try_from(pm_timer)
+                .ok()
+                .filter(|&port| port != 0 && raw.pm_timer_length >= 4),
             sleep: sleep(&raw),
             takeover: u16::try_from(port)
                 .ok()
                 .filter(|&port| port != 0 && raw.acpi_enable != 0)
-                .map(|port| Takeover { port, enable: raw.acpi_enable }),
+                .map(|port| Takeover {
+                    port,
+                    enable: raw.acpi_enable,
+                }),
             reset: reset(&raw),
             dsdt: Hpa(raw.dsdt_address().map_or(0, |address| address as u64)),
             raw,
@@ -99,7 +104,11 @@ fn sleep(raw: &Raw) -> Option<SleepControl> {
         return from_raw(register).map(SleepControl::Reduced);
     }
     let a = raw.pm1a_control_block().ok().and_then(from_generic)?;
-    let b = raw.pm1b_control_block().ok().flatten().and_then(from_generic);
+    let b = raw
+        .pm1b_control_block()
+        .ok()
+        .flatten()
+        .and_then(from_generic);
     Some(SleepControl::Pm1 { a, b })
 }
 
@@ -153,8 +162,16 @@ impl Register {
         match self {
             Self::Port(port) => Machine.write_io_u8(port, value),
             Self::Memory(hpa) => Machine.write_u8(hpa.0 as usize, value),
-            Self::Pci { device, function, offset } => {
-                Machine.write_pci_u8(::acpi::PciAddress::new(0, 0, device, function), offset, value);
+            Self::Pci {
+                device,
+                function,
+                offset,
+            } => {
+                Machine.write_pci_u8(
+                    ::acpi::PciAddress::new(0, 0, device, function),
+                    offset,
+                    value,
+                );
             }
         }
     }
@@ -181,8 +198,20 @@ mod tests {
     fn an_acpi_1_table_is_understood() {
         let fadt = Fadt::parse(&table());
         assert_eq!(fadt.pm_timer, Some(0x608));
-        assert_eq!(fadt.sleep, Some(SleepControl::Pm1 { a: Register::Port(0x604), b: None }));
-        assert_eq!(fadt.takeover, Some(Takeover { port: 0xb2, enable: 0xf1 }));
+        assert_eq!(
+            fadt.sleep,
+            Some(SleepControl::Pm1 {
+                a: Register::Port(0x604),
+                b: None
+            })
+        );
+        assert_eq!(
+            fadt.takeover,
+            Some(Takeover {
+                port: 0xb2,
+                enable: 0xf1
+            })
+        );
         assert_eq!((fadt.reset, fadt.dsdt), (None, Hpa(0x7ff_0000)));
     }
 

@@ -22,7 +22,9 @@ static NOTHING: [u64; 512] = [0; 512];
 impl Machine {
     fn memory<T>(address: usize) -> Option<*mut T> {
         let aligned = address.is_multiple_of(align_of::<T>());
-        map_mmio(Hpa(address as u64), size_of::<T>() as u64).filter(|_| aligned).map(<*mut u8>::cast)
+        map_mmio(Hpa(address as u64), size_of::<T>() as u64)
+            .filter(|_| aligned)
+            .map(<*mut u8>::cast)
     }
 
     fn read<T: Copy + Default>(address: usize) -> T {
@@ -51,9 +53,16 @@ impl Machine {
 }
 
 impl Handler for Machine {
-    unsafe fn map_physical_region<T>(&self, physical_address: usize, size: usize) -> PhysicalMapping<Self, T> {
+    unsafe fn map_physical_region<T>(
+        &self,
+        physical_address: usize,
+        size: usize,
+    ) -> PhysicalMapping<Self, T> {
         let mapped = map_firmware(Hpa(physical_address as u64), size as u64);
-        let pointer = mapped.unwrap_or((&raw const NOTHING).cast()).cast_mut().cast();
+        let pointer = mapped
+            .unwrap_or((&raw const NOTHING).cast())
+            .cast_mut()
+            .cast();
         PhysicalMapping {
             physical_start: physical_address,
             virtual_start: NonNull::new(pointer).expect("the direct map does not reach address 0"),

@@ -67,11 +67,19 @@ pub struct Line {
 impl Line {
     /// A PCI interrupt line: shared, so level-triggered and active low.
     pub const fn pci(number: u32) -> Self {
-        Self { number, polarity: Polarity::ActiveLow, trigger: Trigger::Level }
+        Self {
+            number,
+            polarity: Polarity::ActiveLow,
+            trigger: Trigger::Level,
+        }
     }
 
     const fn isa(number: u32) -> Self {
-        Self { number, polarity: Polarity::ActiveHigh, trigger: Trigger::Edge }
+        Self {
+            number,
+            polarity: Polarity::ActiveHigh,
+            trigger: Trigger::Edge,
+        }
     }
 }
 
@@ -87,7 +95,11 @@ impl Overrides {
 
     /// The line of an ISA interrupt.
     pub fn of(&self, irq: u8) -> Line {
-        self.0.get(usize::from(irq)).copied().flatten().unwrap_or(Line::isa(u32::from(irq)))
+        self.0
+            .get(usize::from(irq))
+            .copied()
+            .flatten()
+            .unwrap_or(Line::isa(u32::from(irq)))
     }
 }
 
@@ -117,7 +129,10 @@ impl Madt {
             0 => self.add_processor(u32::from(*entry.get(3)?), u32_at(entry, 4)?),
             1 => {
                 let address = Hpa(u64::from(u32_at(entry, 4)?));
-                let _ = self.io_apics.push(IoApicEntry { address, first_line: u32_at(entry, 8)? });
+                let _ = self.io_apics.push(IoApicEntry {
+                    address,
+                    first_line: u32_at(entry, 8)?,
+                });
             }
             2 => {
                 let (bus, irq) = (*entry.get(2)?, *entry.get(3)?);
@@ -145,8 +160,16 @@ impl Madt {
 fn decode_line(number: u32, flags: u16) -> Line {
     Line {
         number,
-        polarity: if flags & 0b11 == 0b11 { Polarity::ActiveLow } else { Polarity::ActiveHigh },
-        trigger: if flags >> 2 & 0b11 == 0b11 { Trigger::Level } else { Trigger::Edge },
+        polarity: if flags & 0b11 == 0b11 {
+            Polarity::ActiveLow
+        } else {
+            Polarity::ActiveHigh
+        },
+        trigger: if flags >> 2 & 0b11 == 0b11 {
+            Trigger::Level
+        } else {
+            Trigger::Edge
+        },
     }
 }
 
@@ -189,10 +212,22 @@ mod tests {
         ]));
         assert_eq!(madt.local_apic, Some(Hpa(0xfee0_0000)));
         assert_eq!(madt.processors, [0, 1, 256]);
-        assert_eq!(madt.io_apics, [IoApicEntry { address: Hpa(0xfec0_0000), first_line: 0 }]);
+        assert_eq!(
+            madt.io_apics,
+            [IoApicEntry {
+                address: Hpa(0xfec0_0000),
+                first_line: 0
+            }]
+        );
         assert_eq!(madt.overrides.of(0), Line::isa(2));
         assert_eq!(madt.overrides.of(4), Line::isa(4));
-        assert_eq!(madt.overrides.of(9), Line { trigger: Trigger::Level, ..Line::isa(9) });
+        assert_eq!(
+            madt.overrides.of(9),
+            Line {
+                trigger: Trigger::Level,
+                ..Line::isa(9)
+            }
+        );
         assert_eq!(madt.overrides.of(10), Line::pci(20));
     }
 
@@ -207,14 +242,22 @@ mod tests {
 
     #[test]
     fn a_short_entry_says_nothing_and_the_next_is_read() {
-        let madt = Madt::parse(&table(&[&[0, 3, 0], &[1, 4, 0, 0], &[0, 8, 0, 5, 1, 0, 0, 0]]));
+        let madt = Madt::parse(&table(&[
+            &[0, 3, 0],
+            &[1, 4, 0, 0],
+            &[0, 8, 0, 5, 1, 0, 0, 0],
+        ]));
         assert_eq!(madt.processors, [5]);
         assert!(madt.io_apics.is_empty());
     }
 
     #[test]
     fn a_zero_length_ends_the_list() {
-        assert!(Madt::parse(&table(&[&[0, 0], &[0, 8, 0, 5, 1, 0, 0, 0]])).processors.is_empty());
+        assert!(
+            Madt::parse(&table(&[&[0, 0], &[0, 8, 0, 5, 1, 0, 0, 0]]))
+                .processors
+                .is_empty()
+        );
     }
 
     proptest! {

@@ -104,11 +104,16 @@ fn hpet(table: &[u8]) -> Option<Hpa> {
 
 fn ecams(table: &[u8]) -> Vec<Ecam, MAX_ECAMS> {
     const HEADER_BYTES: usize = 44;
-    let (entries, _) = table.get(HEADER_BYTES..).unwrap_or_default().as_chunks::<16>();
+    let (entries, _) = table
+        .get(HEADER_BYTES..)
+        .unwrap_or_default()
+        .as_chunks::<16>();
     entries
         .iter()
         .map(|entry| Ecam {
-            base: Hpa(u64::from_le_bytes(*entry.first_chunk().expect("16 bytes hold 8"))),
+            base: Hpa(u64::from_le_bytes(
+                *entry.first_chunk().expect("16 bytes hold 8"),
+            )),
             segment: u16::from_le_bytes([entry[8], entry[9]]),
             first_bus: entry[10],
             last_bus: entry[11],
@@ -136,7 +141,12 @@ mod tests {
         let mut table = [0; 44 + 16 + 15];
         table[44..52].copy_from_slice(&0xb000_0000_u64.to_le_bytes());
         table[55] = 0xff;
-        let expected = Ecam { base: Hpa(0xb000_0000), segment: 0, first_bus: 0, last_bus: 0xff };
+        let expected = Ecam {
+            base: Hpa(0xb000_0000),
+            segment: 0,
+            first_bus: 0,
+            last_bus: 0xff,
+        };
         assert_eq!(ecams(&table), [expected]);
         assert!(ecams(&table[..10]).is_empty());
     }

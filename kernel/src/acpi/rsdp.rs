@@ -24,7 +24,13 @@ fn ebda() -> Option<Hpa> {
     let segment = unsafe { word.cast::<u16>().read_volatile() };
     let base = u64::from(segment) << 4;
     // Below 80000h is nothing that a BIOS would call so, at A0000h begins the screen.
-    Some(Hpa(if (0x8_0000..0xa_0000 - EBDA_SEARCHED_BYTES as u64).contains(&base) { base } else { 0x9_fc00 }))
+    Some(Hpa(
+        if (0x8_0000..0xa_0000 - EBDA_SEARCHED_BYTES as u64).contains(&base) {
+            base
+        } else {
+            0x9_fc00
+        },
+    ))
 }
 
 fn search_area(base: Hpa, bytes: usize) -> Option<Hpa> {
@@ -39,7 +45,10 @@ fn find(area: &[u8]) -> Option<usize> {
     (0..area.len()).step_by(16).find(|&at| {
         area.get(at..at + BYTES).is_some_and(|candidate| {
             candidate.starts_with(SIGNATURE)
-                && candidate.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte)) == 0
+                && candidate
+                    .iter()
+                    .fold(0_u8, |sum, byte| sum.wrapping_add(*byte))
+                    == 0
         })
     })
 }
@@ -51,7 +60,11 @@ mod tests {
     fn area() -> [u8; 100] {
         let mut area = [0; 100];
         area[48..56].copy_from_slice(SIGNATURE);
-        area[56] = 0_u8.wrapping_sub(SIGNATURE.iter().fold(0, |sum, byte| sum.wrapping_add(*byte)));
+        area[56] = 0_u8.wrapping_sub(
+            SIGNATURE
+                .iter()
+                .fold(0, |sum, byte| sum.wrapping_add(*byte)),
+        );
         area
     }
 

@@ -34,7 +34,11 @@ fn s5_at(table: &[u8], at: usize) -> Option<SleepType> {
     let elements = rest.get(1 + more..)?;
     let (count, values) = elements.split_first()?;
     let (a, values) = small_integer(values)?;
-    let b = if *count >= 2 { small_integer(values)?.0 } else { a };
+    let b = if *count >= 2 {
+        small_integer(values)?.0
+    } else {
+        a
+    };
     Some(SleepType { a: a & 7, b: b & 7 })
 }
 

@@ -20,10 +20,14 @@ static TABLES: Once<Option<AcpiTables<Machine>>> = Once::new();
 /// Looks for the root table. `rsdp` is what the loader handed over, 0 if nothing.
 pub(super) fn init(rsdp: u64) {
     TABLES.call_once(|| {
-        let found = Some(Hpa(rsdp)).filter(|rsdp| rsdp.0 != 0).or_else(rsdp::search);
+        let found = Some(Hpa(rsdp))
+            .filter(|rsdp| rsdp.0 != 0)
+            .or_else(rsdp::search);
         let tables = found.and_then(open);
         if tables.is_none() {
-            warn!("no usable ACPI tables: one CPU, and no power-off, by what is known of this machine");
+            warn!(
+                "no usable ACPI tables: one CPU, and no power-off, by what is known of this machine"
+            );
         }
         tables
     });
@@ -33,7 +37,11 @@ fn open(rsdp: Hpa) -> Option<AcpiTables<Machine>> {
     let pointer = map_firmware(rsdp, size_of::<Rsdp>() as u64)?;
     // SAFETY: mapped, and any bytes make an `Rsdp`.
     let root_pointer = unsafe { pointer.cast::<Rsdp>().read_unaligned() };
-    let revision = if root_pointer.revision >= 2 && root_pointer.xsdt_address != 0 { 2 } else { 0 };
+    let revision = if root_pointer.revision >= 2 && root_pointer.xsdt_address != 0 {
+        2
+    } else {
+        0
+    };
     let root = if revision == 0 {
         Hpa(u64::from(root_pointer.rsdt_address))
     } else {
@@ -55,7 +63,9 @@ fn length(table: Hpa) -> Option<u32> {
     let header = map_firmware(table, u64::from(HEADER_BYTES))?;
     // SAFETY: mapped; the length is the dword at offset 4.
     let length = unsafe { header.byte_add(4).cast::<u32>().read_unaligned() };
-    (HEADER_BYTES..=MAX_TABLE_BYTES).contains(&length).then_some(length)
+    (HEADER_BYTES..=MAX_TABLE_BYTES)
+        .contains(&length)
+        .then_some(length)
 }
 
 /// The bytes of the table at an address, header included.

@@ -1,7 +1,8 @@
 //! The I/O APICs: which vector of which CPU each interrupt line reaches.
 
 use super::bits::{
-    IO_REDIRECTION, IO_SELECT, IO_VERSION, IO_WINDOW, REDIRECTION_ACTIVE_LOW, REDIRECTION_LEVEL, REDIRECTION_MASKED,
+    IO_REDIRECTION, IO_SELECT, IO_VERSION, IO_WINDOW, REDIRECTION_ACTIVE_LOW, REDIRECTION_LEVEL,
+    REDIRECTION_MASKED,
 };
 use crate::acpi::madt::{Line, MAX_IO_APICS, Madt, Overrides, Polarity, Trigger};
 use crate::cpu::interrupts;
@@ -10,9 +11,6 @@ use crate::warn;
 use core::fmt;
 use heapless::Vec;
 use spin::Mutex;
-
-
-
 
 struct IoApic {
     registers: *mut u32,
@@ -23,7 +21,8 @@ struct IoApic {
 // SAFETY: the registers belong to whoever holds the lock around the list.
 unsafe impl Send for IoApic {}
 
-static ALL: Mutex<(Vec<IoApic, MAX_IO_APICS>, Overrides)> = Mutex::new((Vec::new(), Overrides::new()));
+static ALL: Mutex<(Vec<IoApic, MAX_IO_APICS>, Overrides)> =
+    Mutex::new((Vec::new(), Overrides::new()));
 
 /// No I/O APIC has this line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +30,11 @@ pub struct NoSuchLine(pub u32);
 
 impl fmt::Display for NoSuchLine {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "no I/O APIC of this machine has interrupt line {} (ACPI MADT)", self.0)
+        write!(
+            out,
+            "no I/O APIC of this machine has interrupt line {} (ACPI MADT)",
+            self.0
+        )
     }
 }
 
@@ -67,10 +70,17 @@ pub(super) fn init(madt: &Madt) {
     all.1 = madt.overrides.clone();
     for found in &madt.io_apics {
         let Some(page) = map_mmio(found.address, 0x20) else {
-            warn!("I/O APIC at {:#x}: cannot be mapped; its interrupts are lost", found.address);
+            warn!(
+                "I/O APIC at {:#x}: cannot be mapped; its interrupts are lost",
+                found.address
+            );
             continue;
         };
-        let mut io_apic = IoApic { registers: page.cast(), first_line: found.first_line, lines: 0 };
+        let mut io_apic = IoApic {
+            registers: page.cast(),
+            first_line: found.first_line,
+            lines: 0,
+        };
         io_apic.lines = (io_apic.read(IO_VERSION) >> 16 & 0xff) + 1;
         for input in 0..io_apic.lines {
             io_apic.write(IO_REDIRECTION + 2 * input, REDIRECTION_MASKED);
@@ -89,8 +99,16 @@ pub fn route_isa(irq: u8, apic_id: u32, vector: u8) -> Result<(), NoSuchLine> {
 /// As [`route_isa`], for a line by its number in the whole system.
 pub fn route(line: Line, apic_id: u32, vector: u8) -> Result<(), NoSuchLine> {
     let mut low = u32::from(vector);
-    low |= if line.polarity == Polarity::ActiveLow { REDIRECTION_ACTIVE_LOW } else { 0 };
-    low |= if line.trigger == Trigger::Level { REDIRECTION_LEVEL } else { 0 };
+    low |= if line.polarity == Polarity::ActiveLow {
+        REDIRECTION_ACTIVE_LOW
+    } else {
+        0
+    };
+    low |= if line.trigger == Trigger::Level {
+        REDIRECTION_LEVEL
+    } else {
+        0
+    };
     set(line.number, apic_id, low)
 }
 
@@ -117,5 +135,3 @@ fn set(number: u32, apic_id: u32, low: u32) -> Result<(), NoSuchLine> {
         Ok(())
     })
 }
-
-

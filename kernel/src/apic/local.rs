@@ -43,7 +43,11 @@ pub(super) fn init(address: Option<Hpa>) {
     // SAFETY: every CPU with long mode has this MSR.
     let base = unsafe { rdmsr(IA32_APIC_BASE) };
     // A machine left in x2APIC mode (kexec) stays in it: going back needs a detour through "off".
-    let mode = if features().x2apic || base & BASE_X2APIC != 0 { Mode::X2Apic } else { Mode::XApic };
+    let mode = if features().x2apic || base & BASE_X2APIC != 0 {
+        Mode::X2Apic
+    } else {
+        Mode::XApic
+    };
     if mode == Mode::XApic {
         let in_msr = Some(Hpa(base & BASE_ADDRESS)).filter(|page| page.0 != 0);
         let page = in_msr.or(address).unwrap_or(Hpa(0xfee0_0000));
@@ -79,7 +83,10 @@ pub(crate) fn init_this_cpu() {
         write(Register::LvtThermal, LVT_MASKED);
     }
     write(Register::TaskPriority, 0);
-    write(Register::Spurious, SPURIOUS_ENABLE | u32::from(vector::SPURIOUS));
+    write(
+        Register::Spurious,
+        SPURIOUS_ENABLE | u32::from(vector::SPURIOUS),
+    );
     cpu::current().set_apic_id(id());
 }
 
@@ -120,7 +127,9 @@ fn msr(register: Register) -> u32 {
 }
 
 fn pointer(register: Register) -> *mut u32 {
-    PAGE.load(Ordering::Relaxed).wrapping_add(register as usize).cast()
+    PAGE.load(Ordering::Relaxed)
+        .wrapping_add(register as usize)
+        .cast()
 }
 
 /// Tells the local APIC that the handler of the interrupt in service is done.
@@ -154,7 +163,10 @@ fn command(apic_id: u32, low: u32) {
         // SAFETY: the mode is on. The fence orders what the other CPU is to see before the interrupt (SDM 11.12.3).
         Mode::X2Apic => unsafe {
             core::arch::asm!("mfence", "lfence", options(nostack, preserves_flags));
-            wrmsr(msr(Register::CommandLow), u64::from(apic_id) << 32 | u64::from(low));
+            wrmsr(
+                msr(Register::CommandLow),
+                u64::from(apic_id) << 32 | u64::from(low),
+            );
         },
         // Two writes: an interrupt handler that sends one in between would change the destination.
         Mode::XApic => interrupts::without(|| {

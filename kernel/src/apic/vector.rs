@@ -81,4 +81,3 @@ pub(crate) fn dispatch(vector: u8) {
         local::end_of_interrupt();
     }
 }
-

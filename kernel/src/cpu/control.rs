@@ -52,7 +52,8 @@ pub(super) fn init() {
     // SAFETY: only protections are tightened and features enabled that CPUID offers; nothing running relies on their
     // absence, and PAT entry 0, which all live mappings use, keeps its meaning.
     unsafe {
-        let clear = cr0::EMULATION | cr0::TASK_SWITCHED | cr0::NOT_WRITE_THROUGH | cr0::CACHE_DISABLE;
+        let clear =
+            cr0::EMULATION | cr0::TASK_SWITCHED | cr0::NOT_WRITE_THROUGH | cr0::CACHE_DISABLE;
         let set = cr0::MONITOR_COPROCESSOR | cr0::NUMERIC_ERROR | cr0::WRITE_PROTECT;
         write_cr0(read_cr0() & !clear | set);
         let mut wanted = cr4::OSFXSR | cr4::OSXMMEXCPT;

@@ -90,7 +90,10 @@ pub(super) fn load(tables: &'static Tables, tops: &StackTops) {
             | TASK_ACCESS
             | (base >> 24 & 0xff) << 56;
         (*gdt)[4] = base >> 32;
-        let pointer = Pointer { limit: size_of::<[u64; 5]>() as u16 - 1, base: gdt.addr() as u64 };
+        let pointer = Pointer {
+            limit: size_of::<[u64; 5]>() as u16 - 1,
+            base: gdt.addr() as u64,
+        };
         asm!(
             "lgdt [{pointer}]",
             "push {code}",

@@ -43,7 +43,10 @@ pub fn take() -> Events {
 /// Forgets events of these kinds; the others go on waiting.
 #[inline]
 pub fn forget(kinds: Events) {
-    current().pending.0.fetch_and(!kinds.bits(), Ordering::Acquire);
+    current()
+        .pending
+        .0
+        .fetch_and(!kinds.bits(), Ordering::Acquire);
 }
 
 /// The events that wait.
@@ -55,5 +58,8 @@ pub fn peek() -> Events {
 /// Adds events for this CPU; from its interrupt handlers.
 #[inline]
 pub(crate) fn raise(events: Events) {
-    current().pending.0.fetch_or(events.bits(), Ordering::Release);
+    current()
+        .pending
+        .0
+        .fetch_or(events.bits(), Ordering::Release);
 }

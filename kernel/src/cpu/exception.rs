@@ -34,7 +34,11 @@ impl fmt::Display for Report<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let f = self.0;
         let name = name(f.vector);
-        write!(out, "exception {} ({name}), error code {:x}h, on CPU ", f.vector, f.error_code)?;
+        write!(
+            out,
+            "exception {} ({name}), error code {:x}h, on CPU ",
+            f.vector, f.error_code
+        )?;
         match percpu::try_current() {
             Some(cpu) => writeln!(out, "{}", cpu.index())?,
             None => writeln!(out, "?")?,
@@ -43,11 +47,31 @@ impl fmt::Display for Report<'_> {
             // SAFETY: reading CR2 has no effect.
             writeln!(out, "  address {:016x}", unsafe { x86::controlregs::cr2() })?;
         }
-        writeln!(out, "  rip {:016x}  rflags {:08x}  cs {:04x}  ss {:04x}", f.rip, f.rflags, f.cs, f.ss)?;
-        writeln!(out, "  rax {:016x}  rbx {:016x}  rcx {:016x}  rdx {:016x}", f.rax, f.rbx, f.rcx, f.rdx)?;
-        writeln!(out, "  rsi {:016x}  rdi {:016x}  rbp {:016x}  rsp {:016x}", f.rsi, f.rdi, f.rbp, f.rsp)?;
-        writeln!(out, "  r8  {:016x}  r9  {:016x}  r10 {:016x}  r11 {:016x}", f.r8, f.r9, f.r10, f.r11)?;
-        write!(out, "  r12 {:016x}  r13 {:016x}  r14 {:016x}  r15 {:016x}", f.r12, f.r13, f.r14, f.r15)
+        writeln!(
+            out,
+            "  rip {:016x}  rflags {:08x}  cs {:04x}  ss {:04x}",
+            f.rip, f.rflags, f.cs, f.ss
+        )?;
+        writeln!(
+            out,
+            "  rax {:016x}  rbx {:016x}  rcx {:016x}  rdx {:016x}",
+            f.rax, f.rbx, f.rcx, f.rdx
+        )?;
+        writeln!(
+            out,
+            "  rsi {:016x}  rdi {:016x}  rbp {:016x}  rsp {:016x}",
+            f.rsi, f.rdi, f.rbp, f.rsp
+        )?;
+        writeln!(
+            out,
+            "  r8  {:016x}  r9  {:016x}  r10 {:016x}  r11 {:016x}",
+            f.r8, f.r9, f.r10, f.r11
+        )?;
+        write!(
+            out,
+            "  r12 {:016x}  r13 {:016x}  r14 {:016x}  r15 {:016x}",
+            f.r12, f.r13, f.r14, f.r15
+        )
     }
 }
 

@@ -79,13 +79,21 @@ pub(super) fn load() {
         limit: u16,
         base: u64,
     }
-    let pointer = Pointer { limit: size_of::<Table>() as u16 - 1, base: TABLE.0.get().addr() as u64 };
+    let pointer = Pointer {
+        limit: size_of::<Table>() as u16 - 1,
+        base: TABLE.0.get().addr() as u64,
+    };
     // SAFETY: every gate was filled with a stub that saves and restores all registers.
-    unsafe { asm!("lidt [{}]", in(reg) &raw const pointer, options(readonly, nostack, preserves_flags)) };
+    unsafe {
+        asm!("lidt [{}]", in(reg) &raw const pointer, options(readonly, nostack, preserves_flags))
+    };
 }
 
 /// Every stub ends here.
-#[cfg_attr(not(target_os = "none"), allow(dead_code, reason = "the stubs exist on the bare machine only"))]
+#[cfg_attr(
+    not(target_os = "none"),
+    allow(dead_code, reason = "the stubs exist on the bare machine only")
+)]
 extern "C" fn dispatch(frame: &mut Frame) {
     let number = frame.vector as u8;
     if number < FIRST_INTERRUPT {

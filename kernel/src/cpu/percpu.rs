@@ -62,7 +62,8 @@ impl PerCpu {
 
     pub(crate) fn count_interrupt(&self) {
         // Only this CPU writes it, so no locked addition is needed.
-        self.interrupts.store(self.interrupt_count() + 1, Ordering::Relaxed);
+        self.interrupts
+            .store(self.interrupt_count() + 1, Ordering::Relaxed);
     }
 
     pub(crate) fn set_apic_id(&self, id: u32) {
@@ -80,7 +81,12 @@ impl PerCpu {
     }
 }
 
-static BOOT_CPU: PerCpu = PerCpu::new(StackTops { main: 0, double_fault: 0, nmi: 0, machine_check: 0 });
+static BOOT_CPU: PerCpu = PerCpu::new(StackTops {
+    main: 0,
+    double_fault: 0,
+    nmi: 0,
+    machine_check: 0,
+});
 static CPUS: [AtomicPtr<PerCpu>; MAX_CPUS] = [const { AtomicPtr::new(ptr::null_mut()) }; MAX_CPUS];
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
@@ -152,7 +158,8 @@ pub(crate) fn publish(cpu: &'static PerCpu, index: usize) {
 /// Loads descriptor tables and the GS base of `cpu` on the CPU that runs this, interrupts being off.
 pub(super) fn install(cpu: &'static PerCpu) {
     debug_assert!(!interrupts::enabled());
-    cpu.this.store(ptr::from_ref(cpu).cast_mut(), Ordering::Relaxed);
+    cpu.this
+        .store(ptr::from_ref(cpu).cast_mut(), Ordering::Relaxed);
     super::load_tables(cpu, &cpu.stacks());
     // SAFETY: the record lives for ever; the kernel uses GS for nothing else.
     unsafe { wrmsr(IA32_GS_BASE, ptr::from_ref(cpu).addr() as u64) };

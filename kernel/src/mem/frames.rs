@@ -12,7 +12,12 @@ use spin::Mutex;
 
 /// What real-mode code can reach; kept apart, because best fit would spend it first.
 const LOW_LIMIT: u64 = 1 << 20;
-const FOUR_GIB: u64 = 1 << 32;
+/// What the boot code's identity map covers; a hosted test's memory lies anywhere.
+const EARLY_LIMIT: u64 = if cfg!(target_os = "none") {
+    1 << 32
+} else {
+    u64::MAX
+};
 
 static FREE: Mutex<FreeRanges> = Mutex::new(FreeRanges::new());
 static LOW: Mutex<FreeRanges> = Mutex::new(FreeRanges::new());
@@ -21,8 +26,14 @@ static USABLE_BYTES: AtomicU64 = AtomicU64::new(0);
 /// Fills the allocator with the map's usable regions, less `kept` ranges and page 0.
 pub(super) fn init(regions: &[MemoryRegion], kept: &[PhysRange]) {
     let mut all = FreeRanges::new();
-    for region in regions.iter().filter(|region| region.kind == MemoryKind::Usable) {
-        all.insert(inward(PhysRange { base: region.base, bytes: region.bytes }));
+    for region in regions
+        .iter()
+        .filter(|region| region.kind == MemoryKind::Usable)
+    {
+        all.insert(inward(PhysRange {
+            base: region.base,
+            bytes: region.bytes,
+        }));
     }
     USABLE_BYTES.store(all.bytes(), Ordering::Relaxed);
     for range in kept.iter().filter(|range| range.bytes != 0) {
@@ -33,9 +44,18 @@ pub(super) fn init(regions: &[MemoryRegion], kept: &[PhysRange]) {
         low.insert(*range);
         high.insert(*range);
     }
-    low.remove(PhysRange { base: LOW_LIMIT, bytes: u64::MAX });
-    low.remove(PhysRange { base: 0, bytes: PAGE_BYTES });
-    high.remove(PhysRange { base: 0, bytes: LOW_LIMIT });
+    low.remove(PhysRange {
+        base: LOW_LIMIT,
+        bytes: u64::MAX,
+    });
+    low.remove(PhysRange {
+        base: 0,
+        bytes: PAGE_BYTES,
+    });
+    high.remove(PhysRange {
+        base: 0,
+        bytes: LOW_LIMIT,
+    });
 }
 
 /// One range of `bytes` (rounded up to whole pages), aligned to `align` (a power of two; at least a page is used).
@@ -76,7 +96,10 @@ pub fn free(range: PhysRange) {
 
 /// Gives back one page.
 pub fn free_page(page: Hpa) {
-    free(PhysRange { base: page.0, bytes: PAGE_BYTES });
+    free(PhysRange {
+        base: page.0,
+        bytes: PAGE_BYTES,
+    });
 }
 
 /// Takes a range out of the allocator, whatever part of it is free: for memory that someone else turns out to own.
@@ -89,7 +112,10 @@ pub fn release(range: PhysRange) {
     let pages = inward(range);
     let end = pages.base + pages.bytes;
     let base = pages.base.max(LOW_LIMIT);
-    FREE.lock().insert(PhysRange { base, bytes: end.saturating_sub(base) });
+    FREE.lock().insert(PhysRange {
+        base,
+        bytes: end.saturating_sub(base),
+    });
 }
 
 /// The largest range that [`alloc_contiguous`] could give now, base and length being multiples of `align`.
@@ -109,7 +135,13 @@ pub fn usable_bytes() -> u64 {
 
 /// Consecutive pages below 1 MiB, for code that starts in real mode; give back with [`free_low`].
 pub fn alloc_low(bytes: u64) -> Option<PhysRange> {
-    LOW.lock().take(bytes, Placement { align: PAGE_BYTES, limit: LOW_LIMIT })
+    LOW.lock().take(
+        bytes,
+        Placement {
+            align: PAGE_BYTES,
+            limit: LOW_LIMIT,
+        },
+    )
 }
 
 /// Gives back what [`alloc_low`] returned.
@@ -119,5 +151,5 @@ pub fn free_low(range: PhysRange) {
 
 /// A page for the final tables while only the boot code's identity map of the first 4 GiB exists.
 pub(super) fn alloc_early_page() -> Option<Hpa> {
-    alloc_below(PAGE_BYTES, PAGE_BYTES, FOUR_GIB).map(|range| Hpa(range.base))
+    alloc_below(PAGE_BYTES, PAGE_BYTES, EARLY_LIMIT).map(|range| Hpa(range.base))
 }

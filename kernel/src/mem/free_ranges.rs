@@ -28,7 +28,10 @@ pub struct Placement {
 impl FreeRanges {
     /// The empty set.
     pub const fn new() -> Self {
-        Self { ranges: Vec::new(), lost_bytes: 0 }
+        Self {
+            ranges: Vec::new(),
+            lost_bytes: 0,
+        }
     }
 
     /// The ranges, sorted.
@@ -64,7 +67,12 @@ impl FreeRanges {
     pub fn remove(&mut self, range: PhysRange) {
         let (base, end) = (range.base, range.base.saturating_add(range.bytes));
         let first = self.ranges.partition_point(|old| end_of(old) <= base);
-        let Some(head) = self.ranges.get(first).copied().filter(|old| old.base < end && base < end) else {
+        let Some(head) = self
+            .ranges
+            .get(first)
+            .copied()
+            .filter(|old| old.base < end && base < end)
+        else {
             return;
         };
         let mut last = head;
@@ -106,7 +114,10 @@ impl FreeRanges {
     }
 
     fn put(&mut self, at: usize, base: u64, end: u64) {
-        let range = PhysRange { base, bytes: end - base };
+        let range = PhysRange {
+            base,
+            bytes: end - base,
+        };
         if self.ranges.insert(at, range).is_err() {
             self.lost_bytes += range.bytes;
         }
@@ -128,7 +139,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const ANYWHERE: Placement = Placement { align: 1, limit: u64::MAX };
+    const ANYWHERE: Placement = Placement {
+        align: 1,
+        limit: u64::MAX,
+    };
 
     fn set(ranges: &[(u64, u64)]) -> FreeRanges {
         let mut set = FreeRanges::new();
@@ -141,27 +155,75 @@ mod tests {
     #[test]
     fn the_smallest_range_that_fits_is_taken() {
         let mut free = set(&[(0x1000, 0x8000), (0x10000, 0x2000)]);
-        assert_eq!(free.take(0x1000, ANYWHERE), Some(PhysRange { base: 0x10000, bytes: 0x1000 }));
-        assert_eq!(free.take(0x4000, ANYWHERE), Some(PhysRange { base: 0x1000, bytes: 0x4000 }));
+        assert_eq!(
+            free.take(0x1000, ANYWHERE),
+            Some(PhysRange {
+                base: 0x10000,
+                bytes: 0x1000
+            })
+        );
+        assert_eq!(
+            free.take(0x4000, ANYWHERE),
+            Some(PhysRange {
+                base: 0x1000,
+                bytes: 0x4000
+            })
+        );
         assert_eq!(free.take(0x5000, ANYWHERE), None);
     }
 
     #[test]
     fn alignment_and_limit_are_kept() {
         let mut free = set(&[(0x1000, 0x10_0000_0000)]);
-        let aligned = Placement { align: 1 << 30, limit: u64::MAX };
-        assert_eq!(free.take(1 << 30, aligned), Some(PhysRange { base: 1 << 30, bytes: 1 << 30 }));
-        assert_eq!(free.largest(1 << 30), Some(PhysRange { base: 2 << 30, bytes: 62 << 30 }));
-        assert_eq!(free.take(0x1000, Placement { align: 0x1000, limit: 0x1800 }), None);
+        let aligned = Placement {
+            align: 1 << 30,
+            limit: u64::MAX,
+        };
+        assert_eq!(
+            free.take(1 << 30, aligned),
+            Some(PhysRange {
+                base: 1 << 30,
+                bytes: 1 << 30
+            })
+        );
+        assert_eq!(
+            free.largest(1 << 30),
+            Some(PhysRange {
+                base: 2 << 30,
+                bytes: 62 << 30
+            })
+        );
+        assert_eq!(
+            free.take(
+                0x1000,
+                Placement {
+                    align: 0x1000,
+                    limit: 0x1800
+                }
+            ),
+            None
+        );
     }
 
     #[test]
     fn a_hole_across_two_ranges_cuts_both() {
         let mut free = set(&[(0x1000, 0x3000), (0x8000, 0x3000)]);
-        free.remove(PhysRange { base: 0x3000, bytes: 0x6000 });
+        free.remove(PhysRange {
+            base: 0x3000,
+            bytes: 0x6000,
+        });
         assert_eq!(
             free.ranges(),
-            [PhysRange { base: 0x1000, bytes: 0x2000 }, PhysRange { base: 0x9000, bytes: 0x2000 }]
+            [
+                PhysRange {
+                    base: 0x1000,
+                    bytes: 0x2000
+                },
+                PhysRange {
+                    base: 0x9000,
+                    bytes: 0x2000
+                }
+            ]
         );
     }
 
@@ -169,8 +231,20 @@ mod tests {
     fn ranges_at_the_top_of_the_address_space_do_not_wrap() {
         let mut free = set(&[(u64::MAX - 0xfff, u64::MAX)]);
         assert_eq!(free.bytes(), 0xfff);
-        assert_eq!(free.take(0x1000, Placement { align: 0x1000, limit: u64::MAX }), None);
-        free.remove(PhysRange { base: 0, bytes: u64::MAX });
+        assert_eq!(
+            free.take(
+                0x1000,
+                Placement {
+                    align: 0x1000,
+                    limit: u64::MAX
+                }
+            ),
+            None
+        );
+        free.remove(PhysRange {
+            base: 0,
+            bytes: u64::MAX,
+        });
         assert_eq!(free.bytes(), 0);
     }
 
@@ -178,7 +252,10 @@ mod tests {
     fn what_does_not_fit_the_table_is_counted() {
         let mut free = FreeRanges::new();
         for slot in 0..MAX_RANGES as u64 + 3 {
-            free.insert(PhysRange { base: slot * 2, bytes: 1 });
+            free.insert(PhysRange {
+                base: slot * 2,
+                bytes: 1,
+            });
         }
         assert_eq!((free.bytes(), free.lost_bytes()), (MAX_RANGES as u64, 3));
     }

@@ -18,10 +18,14 @@ pub struct Frames;
 unsafe impl Source for Frames {
     fn acquire<B: Binning>(talc: &mut Talc<Self, B>, layout: Layout) -> Result<(), ()> {
         // Room for the allocator's own tags beside the allocation; one page is far more than they need.
-        let wanted = (layout.size() as u64).checked_add(layout.align() as u64 + PAGE_BYTES).ok_or(())?;
+        let wanted = (layout.size() as u64)
+            .checked_add(layout.align() as u64 + PAGE_BYTES)
+            .ok_or(())?;
         let range = frames::alloc_contiguous(wanted.max(GROWTH_BYTES), PAGE_BYTES).ok_or(())?;
         // SAFETY: the frames were just taken, are mapped writable, and are never given back.
-        unsafe { talc.claim(phys_to_virt(Hpa(range.base)), range.bytes as usize) }.map(drop).ok_or(())
+        unsafe { talc.claim(phys_to_virt(Hpa(range.base)), range.bytes as usize) }
+            .map(drop)
+            .ok_or(())
     }
 }
 

@@ -77,7 +77,18 @@ pub fn segments() -> [Segment; 3] {
     let segment = |at: usize, rights| {
         let virt = bounds[at];
         let base = base().0 + (virt - BootInfo::KERNEL_VIRTUAL_BASE);
-        Segment { virt, phys: PhysRange { base, bytes: bounds[at + 1] - virt }, rights }
+        Segment {
+            virt,
+            phys: PhysRange {
+                base,
+                bytes: bounds[at + 1] - virt,
+            },
+            rights,
+        }
     };
-    [segment(0, Rights::ReadExecute), segment(1, Rights::Read), segment(2, Rights::ReadWrite)]
+    [
+        segment(0, Rights::ReadExecute),
+        segment(1, Rights::Read),
+        segment(2, Rights::ReadWrite),
+    ]
 }

@@ -37,10 +37,14 @@ fn map(hpa: Hpa, bytes: u64, bits: Bits) -> Option<*mut u8> {
         while base < end {
             let virt = phys_to_virt(Hpa(base)).addr() as u64;
             let absent = tables.absent_bytes(virt);
-            let large = absent >= LARGE_PAGE_BYTES && base % LARGE_PAGE_BYTES == 0 && end - base >= LARGE_PAGE_BYTES;
+            let large = absent >= LARGE_PAGE_BYTES
+                && base.is_multiple_of(LARGE_PAGE_BYTES)
+                && end - base >= LARGE_PAGE_BYTES;
             let step = if large { LARGE_PAGE_BYTES } else { PAGE_BYTES };
             if absent != 0 {
-                tables.map(virt, PhysRange { base, bytes: step }, bits).ok()?;
+                tables
+                    .map(virt, PhysRange { base, bytes: step }, bits)
+                    .ok()?;
             }
             base += step;
         }

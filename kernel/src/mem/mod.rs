@@ -8,8 +8,8 @@
 //!
 //! Nothing is mapped below; a null or small pointer faults.
 
-pub mod free_ranges;
 pub mod frames;
+pub mod free_ranges;
 pub mod heap;
 pub mod image;
 pub mod layout;
@@ -44,13 +44,24 @@ pub const HUGE_PAGE_BYTES: u64 = 1 << 30;
 pub(crate) fn outward(range: PhysRange) -> PhysRange {
     let base = range.base & !(PAGE_BYTES - 1);
     let end = range.base.saturating_add(range.bytes);
-    let end = end.checked_next_multiple_of(PAGE_BYTES).unwrap_or(!(PAGE_BYTES - 1));
-    PhysRange { base, bytes: end - base }
+    let end = end
+        .checked_next_multiple_of(PAGE_BYTES)
+        .unwrap_or(!(PAGE_BYTES - 1));
+    PhysRange {
+        base,
+        bytes: end - base,
+    }
 }
 
 /// The whole pages inside `range`.
 pub(crate) fn inward(range: PhysRange) -> PhysRange {
     let end = range.base.saturating_add(range.bytes) & !(PAGE_BYTES - 1);
-    let base = range.base.checked_next_multiple_of(PAGE_BYTES).unwrap_or(end);
-    PhysRange { base, bytes: end.saturating_sub(base) }
+    let base = range
+        .base
+        .checked_next_multiple_of(PAGE_BYTES)
+        .unwrap_or(end);
+    PhysRange {
+        base,
+        bytes: end.saturating_sub(base),
+    }
 }

@@ -20,7 +20,10 @@ struct Guarded<const BYTES: usize> {
 
 impl<const BYTES: usize> Guarded<BYTES> {
     const fn new() -> Self {
-        Self { guard: [0; PAGE_BYTES as usize], stack: [0; BYTES] }
+        Self {
+            guard: [0; PAGE_BYTES as usize],
+            stack: [0; BYTES],
+        }
     }
 }
 
@@ -62,7 +65,8 @@ pub static mut BOOT_CPU: CpuStacks = CpuStacks {
 };
 
 /// Offset from [`boot_base`] to the top of the boot CPU's main stack.
-pub const BOOT_MAIN_TOP: usize = core::mem::offset_of!(CpuStacks, main) + size_of::<Guarded<MAIN_BYTES>>();
+pub const BOOT_MAIN_TOP: usize =
+    core::mem::offset_of!(CpuStacks, main) + size_of::<Guarded<MAIN_BYTES>>();
 
 /// The boot CPU's stacks, part of the image.
 pub const fn boot_base() -> *const CpuStacks {
@@ -102,7 +106,10 @@ fn alloc_slot(bytes: u64, guards: &[usize]) -> Result<u64, OutOfFrames> {
     let range = frames::alloc_contiguous(bytes, PAGE_BYTES).ok_or(OutOfFrames)?;
     with_kernel_tables(|tables| {
         for page in (0..bytes).step_by(PAGE_BYTES as usize) {
-            let phys = PhysRange { base: range.base + page, bytes: PAGE_BYTES };
+            let phys = PhysRange {
+                base: range.base + page,
+                bytes: PAGE_BYTES,
+            };
             if guards.contains(&(page as usize)) {
                 frames::free(phys);
             } else {

@@ -21,7 +21,12 @@ pub struct NotFree {
 
 impl fmt::Display for NotFree {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "CPU {} can take no role: {} CPUs run, and the first takes none", self.cpu_index, percpu::count())
+        write!(
+            out,
+            "CPU {} can take no role: {} CPUs run, and the first takes none",
+            self.cpu_index,
+            percpu::count()
+        )
     }
 }
 
@@ -33,7 +38,10 @@ pub fn run_on(cpu_index: usize, role: impl FnOnce() + Send + 'static) -> Result<
     }
     let new = Box::into_raw(Box::new(Box::new(role) as Role));
     let slot = &WAITING[cpu_index];
-    if slot.compare_exchange(ptr::null_mut(), new, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+    if slot
+        .compare_exchange(ptr::null_mut(), new, Ordering::AcqRel, Ordering::Relaxed)
+        .is_err()
+    {
         // SAFETY: `new` was made by `into_raw` above, and nobody else got it.
         drop(unsafe { Box::from_raw(new) });
         return Err(refusal);

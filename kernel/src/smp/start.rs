@@ -41,7 +41,11 @@ pub(crate) fn start_all(apic_ids: &[u32]) -> usize {
 
 fn start<I: Iterator<Item = u32>>(others: impl Fn() -> I) -> Result<usize, OutOfFrames> {
     let mut trampoline = Trampoline::new()?;
-    let usable = || others().filter(|&id| local::mode() == Mode::X2Apic || id < XAPIC_IDS).take(MAX_CPUS - 1);
+    let usable = || {
+        others()
+            .filter(|&id| local::mode() == Mode::X2Apic || id < XAPIC_IDS)
+            .take(MAX_CPUS - 1)
+    };
     usable().for_each(local::send_init);
     time::sleep(AFTER_INIT_NS);
     let mut started = 0;
@@ -49,7 +53,9 @@ fn start<I: Iterator<Item = u32>>(others: impl Fn() -> I) -> Result<usize, OutOf
         match start_one(&mut trampoline, apic_id) {
             Ok(true) => started += 1,
             Ok(false) => warn!("CPU with APIC id {apic_id} did not start; going on without it"),
-            Err(OutOfFrames) => warn!("CPU with APIC id {apic_id} stays off: no memory for its stacks"),
+            Err(OutOfFrames) => {
+                warn!("CPU with APIC id {apic_id} stays off: no memory for its stacks")
+            }
         }
     }
     trampoline.free();
@@ -60,7 +66,11 @@ fn start_one(trampoline: &mut Trampoline, apic_id: u32) -> Result<bool, OutOfFra
     let index = percpu::count();
     let stacks = stack::alloc_for_cpu()?;
     let record = percpu::prepare(index, apic_id, stacks);
-    trampoline.aim(arrive, core::ptr::from_ref(record).expose_provenance() as u64, stacks.main);
+    trampoline.aim(
+        arrive,
+        core::ptr::from_ref(record).expose_provenance() as u64,
+        stacks.main,
+    );
     let arrived = || ARRIVED.load(Ordering::Acquire) == index as u32;
     for patience_ns in [AFTER_SIPI_NS, PATIENCE_NS] {
         local::send_startup(apic_id, trampoline.page());

@@ -32,7 +32,12 @@ const CODE_32: u16 = 0x08;
 const DATA: u16 = 0x10;
 const CODE_64: u16 = 0x18;
 /// Null; flat 32-bit code; flat data; 64-bit code. All present, ring 0, accessed.
-const GDT: [u64; 4] = [0, 0x00cf_9b00_0000_ffff, 0x00cf_9300_0000_ffff, 0x00af_9b00_0000_ffff];
+const GDT: [u64; 4] = [
+    0,
+    0x00cf_9b00_0000_ffff,
+    0x00cf_9300_0000_ffff,
+    0x00af_9b00_0000_ffff,
+];
 
 /// EFER: long mode enable, and no-execute enable.
 const EFER_LONG_MODE: u32 = 1 << 8;
@@ -50,7 +55,8 @@ impl Trampoline {
     pub(super) fn new() -> Result<Self, OutOfFrames> {
         let pages = frames::alloc_low(PAGES * PAGE_BYTES).ok_or(OutOfFrames)?;
         let trampoline = Self { pages };
-        let [code, top, upper, middle] = [0, 1, 2, 3].map(|page| Hpa(pages.base + page * PAGE_BYTES));
+        let [code, top, upper, middle] =
+            [0, 1, 2, 3].map(|page| Hpa(pages.base + page * PAGE_BYTES));
         let present = paging::Bits::PRESENT.bits();
         let large = paging::Bits::LARGE.bits();
         // SAFETY: the pages were just taken, so nobody else has them; RAM is mapped writable. The kernel's top table is
@@ -61,7 +67,9 @@ impl Trampoline {
             phys_to_virt(code).copy_from_nonoverlapping(source.as_ptr(), source.len());
             let kernel = phys_to_virt(paging::root()).cast::<u64>();
             let table = phys_to_virt(top).cast::<u64>();
-            table.add(256).copy_from_nonoverlapping(kernel.add(256), 256);
+            table
+                .add(256)
+                .copy_from_nonoverlapping(kernel.add(256), 256);
             table.write(upper.0 | present);
             phys_to_virt(upper).cast::<u64>().write(middle.0 | present);
             phys_to_virt(middle).cast::<u64>().write(present | large);
@@ -77,7 +85,11 @@ impl Trampoline {
     /// Says where the next CPU goes: to `entry` with `argument` in RDI, on `stack`.
     pub(super) fn aim(&mut self, entry: extern "C" fn(u64) -> !, argument: u64, stack: u64) {
         let page = self.pages.base as u32;
-        let no_execute = if features::no_execute() { EFER_NO_EXECUTE } else { 0 };
+        let no_execute = if features::no_execute() {
+            EFER_NO_EXECUTE
+        } else {
+            0
+        };
         let parameters = Parameters {
             top_table: page + PAGE_BYTES as u32,
             efer: EFER_LONG_MODE | no_execute,
@@ -182,7 +194,12 @@ mod code {
 
     pub fn bytes() -> &'static [u8] {
         // SAFETY: the two symbols bound the code above, which is constant.
-        unsafe { core::slice::from_raw_parts(&raw const trampoline_start, offset(&raw const trampoline_end)) }
+        unsafe {
+            core::slice::from_raw_parts(
+                &raw const trampoline_start,
+                offset(&raw const trampoline_end),
+            )
+        }
     }
 
     pub fn protected_offset() -> u32 {

@@ -42,8 +42,12 @@ impl Scale {
     /// The converted count, rounded down, saturating.
     #[inline]
     pub fn apply(self, count: u64) -> u64 {
-        let product = u128::from(count) * u128::from(self.0) >> Self::SHIFT;
-        if product > u128::from(u64::MAX) { u64::MAX } else { product as u64 }
+        let product = (u128::from(count) * u128::from(self.0)) >> Self::SHIFT;
+        if product > u128::from(u64::MAX) {
+            u64::MAX
+        } else {
+            product as u64
+        }
     }
 }
 
@@ -67,7 +71,10 @@ mod tests {
 
     #[test]
     fn one_gigahertz_is_nanoseconds() {
-        assert_eq!(Scale::new(NS_PER_S, NS_PER_S).apply(123_456_789_012), 123_456_789_012);
+        assert_eq!(
+            Scale::new(NS_PER_S, NS_PER_S).apply(123_456_789_012),
+            123_456_789_012
+        );
     }
 
     #[test]

@@ -39,11 +39,17 @@ pub(crate) fn start(platform: &Platform) {
         Some(tsc_hz) => Source::Known { tsc_hz },
         None => {
             let by = Reference::find(platform);
-            Source::Measured { by, from: by.sample() }
+            Source::Measured {
+                by,
+                from: by.sample(),
+            }
         }
     };
     timer::count_freely();
-    *START.lock() = Some(Start { source, timer: timer::free_run() });
+    *START.lock() = Some(Start {
+        source,
+        timer: timer::free_run(),
+    });
 }
 
 /// Ends the measurement, and waits only if it began less than a millisecond ago.
@@ -51,7 +57,10 @@ pub(crate) fn start(platform: &Platform) {
 /// # Panics
 /// If time was asked for before [`start`]; an error in the order of `init`, seen at every boot.
 fn finish() -> Rates {
-    let mut start = START.lock().take().expect("the clocks were started before time is asked for");
+    let mut start = START
+        .lock()
+        .take()
+        .expect("the clocks were started before time is asked for");
     if timer::ran_out() {
         timer::count_freely();
         start.timer = timer::free_run();
@@ -68,7 +77,10 @@ fn finish() -> Rates {
         core::hint::spin_loop();
     }
     let now = timer::free_run();
-    let (timer_ticks, tsc_ticks) = (now.count.wrapping_sub(start.timer.count), now.tsc.wrapping_sub(start.timer.tsc));
+    let (timer_ticks, tsc_ticks) = (
+        now.count.wrapping_sub(start.timer.count),
+        now.tsc.wrapping_sub(start.timer.tsc),
+    );
     let lapic_hz = rate(timer_ticks, tsc_ticks, tsc_hz).unwrap_or(NS_PER_S);
     Rates { tsc_hz, lapic_hz }
 }
@@ -89,8 +101,14 @@ fn rates() -> &'static Rates {
         let rates = finish();
         timer::set_rates(rates.tsc_hz, rates.lapic_hz);
         timer::init_this_cpu();
-        TSC_TO_NS.store(Scale::new(rates.tsc_hz, NS_PER_S).to_bits(), Ordering::Relaxed);
-        NS_TO_TSC.store(Scale::new(NS_PER_S, rates.tsc_hz).to_bits(), Ordering::Relaxed);
+        TSC_TO_NS.store(
+            Scale::new(rates.tsc_hz, NS_PER_S).to_bits(),
+            Ordering::Relaxed,
+        );
+        NS_TO_TSC.store(
+            Scale::new(NS_PER_S, rates.tsc_hz).to_bits(),
+            Ordering::Relaxed,
+        );
         rates
     })
 }

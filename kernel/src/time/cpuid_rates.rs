@@ -11,7 +11,11 @@ const HYPERVISOR_BASE_LEAF: u32 = 0x4000_0000;
 /// and is not asked.
 pub fn tsc_hz() -> Option<u64> {
     let cpuid = cpuid();
-    if let Some(hz) = cpuid.get_tsc_info().and_then(|info| info.tsc_frequency()).filter(|&hz| hz != 0) {
+    if let Some(hz) = cpuid
+        .get_tsc_info()
+        .and_then(|info| info.tsc_frequency())
+        .filter(|&hz| hz != 0)
+    {
         return Some(hz);
     }
     let hypervisor = cpuid.get_hypervisor_info()?;

@@ -56,7 +56,10 @@ impl Sample {
     /// Of some attempts, the one in which the TSC passed the least while the other clock was read.
     pub fn narrowest(mut read: impl FnMut() -> u64) -> Self {
         let attempt = |_| Self::just_counted(&mut read);
-        let (_, best) = (0..ATTEMPTS).map(attempt).min_by_key(|&(width, _)| width).expect("there are attempts");
+        let (_, best) = (0..ATTEMPTS)
+            .map(attempt)
+            .min_by_key(|&(width, _)| width)
+            .expect("there are attempts");
         best
     }
 
@@ -68,17 +71,31 @@ impl Sample {
             let count = read();
             let width = tsc().wrapping_sub(before);
             if count != first {
-                return (width, Self { tsc: before + width / 2, count });
+                return (
+                    width,
+                    Self {
+                        tsc: before + width / 2,
+                        count,
+                    },
+                );
             }
         }
-        (u64::MAX, Self { tsc: tsc(), count: first })
+        (
+            u64::MAX,
+            Self {
+                tsc: tsc(),
+                count: first,
+            },
+        )
     }
 }
 
 impl Reference {
     /// The best clock of this machine. The PIT is taken on trust, and started.
     pub fn find(platform: &Platform) -> Self {
-        Self::hpet(platform).or_else(|| Self::pm_timer(platform)).unwrap_or_else(Self::pit)
+        Self::hpet(platform)
+            .or_else(|| Self::pm_timer(platform))
+            .unwrap_or_else(Self::pit)
     }
 
     fn hpet(platform: &Platform) -> Option<Self> {
@@ -89,20 +106,29 @@ impl Reference {
         let capabilities = unsafe {
             let enable = registers.byte_add(HPET_CONFIGURATION).cast::<u64>();
             enable.write_volatile(enable.read_volatile() | 1);
-            registers.byte_add(HPET_CAPABILITIES).cast::<u64>().read_volatile()
+            registers
+                .byte_add(HPET_CAPABILITIES)
+                .cast::<u64>()
+                .read_volatile()
         };
         let period_fs = capabilities >> 32;
         // Read as 32 bits even where it has 64: one read is then always whole.
         let mask = u64::from(u32::MAX);
-        (1..=HPET_MAX_PERIOD_FS)
-            .contains(&period_fs)
-            .then(|| Self { source: Source::Hpet(base), hz: FS_PER_S / period_fs, mask })
+        (1..=HPET_MAX_PERIOD_FS).contains(&period_fs).then(|| Self {
+            source: Source::Hpet(base),
+            hz: FS_PER_S / period_fs,
+            mask,
+        })
     }
 
     fn pm_timer(platform: &Platform) -> Option<Self> {
         let port = platform.fadt.as_ref()?.pm_timer?;
         // 24 bits always work, also on timers that say that they have 32.
-        let timer = Self { source: Source::PmTimer(port), hz: PM_TIMER_HZ, mask: 0xff_ffff };
+        let timer = Self {
+            source: Source::PmTimer(port),
+            hz: PM_TIMER_HZ,
+            mask: 0xff_ffff,
+        };
         // A timer that never moves is none.
         timer.moves().then_some(timer)
     }
@@ -116,7 +142,11 @@ impl Reference {
             outb(0x42, 0);
             outb(0x42, 0);
         }
-        Self { source: Source::Pit, hz: PIT_HZ, mask: 0xffff }
+        Self {
+            source: Source::Pit,
+            hz: PIT_HZ,
+            mask: 0xffff,
+        }
     }
 
     /// The name, for the log.

@@ -59,7 +59,11 @@ pub(super) fn set_rates(tsc_hz: u64, lapic_hz: u64) {
 
 /// Puts this CPU's timer in its mode, disarmed.
 pub(super) fn init_this_cpu() {
-    let mode = if features().tsc_deadline { LVT_TSC_DEADLINE } else { 0 };
+    let mode = if features().tsc_deadline {
+        LVT_TSC_DEADLINE
+    } else {
+        0
+    };
     local::write(Register::DivideConfiguration, DIVIDE_BY_1);
     local::write(Register::InitialCount, 0);
     local::write(Register::LvtTimer, mode | u32::from(vector::TIMER));
