@@ -32,7 +32,6 @@ const LE: LittleEndian = LittleEndian;
 
 /// The first page: boot sector, setup header, 16-bit code. A loader of Linux images keeps it apart from the rest.
 const SETUP_BYTES: u64 = 0x1000;
-const SECTOR_BYTES: u64 = 0x200;
 const PAGE_BYTES: u64 = 0x1000;
 
 /// Fields of the setup header that depend on sizes (Linux/x86 boot protocol 2.15).
@@ -230,7 +229,7 @@ fn segments<'a>(header: &Elf, elf: &'a [u8]) -> Result<Vec<Segment<'a>>> {
     Ok(segments)
 }
 
-/// The segments' bytes at their addresses, in whole sectors.
+/// The segments' bytes at their addresses, in whole pages: between sections there is nothing that a signature would miss.
 fn flatten(segments: &[Segment]) -> Result<Vec<u8>> {
     let mut file = Vec::new();
     for segment in segments {
@@ -244,7 +243,7 @@ fn flatten(segments: &[Segment]) -> Result<Vec<u8>> {
         file.extend_from_slice(segment.bytes);
     }
     ensure!(file.len() as u64 > SETUP_BYTES, "the boot binary is empty");
-    file.resize(file.len().next_multiple_of(SECTOR_BYTES as usize), 0);
+    file.resize(file.len().next_multiple_of(PAGE_BYTES as usize), 0);
     Ok(file)
 }
 
@@ -287,7 +286,7 @@ fn pe_headers(segments: &[Segment], entry: u64, memory_end: u64) -> Result<Vec<u
         address_of_entry_point: u32_field(entry)?,
         base_of_code: u32_field(code_base)?,
         section_alignment: u32_field(PAGE_BYTES)?,
-        file_alignment: u32_field(SECTOR_BYTES)?,
+        file_alignment: u32_field(PAGE_BYTES)?,
         major_subsystem_version: U16::new(LE, 1),
         size_of_image: u32_field(memory_end)?,
         size_of_headers: u32_field(SETUP_BYTES)?,
@@ -310,7 +309,7 @@ fn pe_headers(segments: &[Segment], entry: u64, memory_end: u64) -> Result<Vec<u
     append(&mut headers, &optional_header);
     append(&mut headers, &directories);
     for section in sections {
-        append(&mut headers, &pe_section(section, file_bytes)?);
+        append(&mut headers, &pe_section(section)?);
     }
     Ok(headers)
 }
@@ -333,7 +332,7 @@ fn pe_section(segment: &Segment) -> Result<pe::ImageSectionHeader> {
         name: *name,
         virtual_size: u32_field(segment.memory_bytes)?,
         virtual_address: u32_field(segment.address)?,
-        size_of_raw_data: u32_field((segment.bytes.len() as u64).next_multiple_of(SECTOR_BYTES))?,
+        size_of_raw_data: u32_field((segment.bytes.len() as u64).next_multiple_of(PAGE_BYTES))?,
         pointer_to_raw_data: u32_field(segment.address)?,
         pointer_to_relocations: U32::new(LE, 0),
         pointer_to_linenumbers: U32::new(LE, 0),
@@ -424,12 +423,12 @@ mod tests {
             (0x2000, b"data", 0x4321, READ | 2),
         ]);
         let file = assemble(&elf).unwrap();
-        assert_eq!(file.len(), 0x2200);
+        assert_eq!(file.len(), 0x3000);
         assert_eq!(
             (&file[0x1000..0x1004], &file[0x2000..0x2004]),
             (&b"code"[..], &b"data"[..])
         );
-        assert_eq!(file[SYSSIZE..SYSSIZE + 4], (0x1200_u32 / 16).to_le_bytes());
+        assert_eq!(file[SYSSIZE..SYSSIZE + 4], (0x2000_u32 / 16).to_le_bytes());
         assert_eq!(file[INIT_SIZE..INIT_SIZE + 4], 0x6000_u32.to_le_bytes());
     }
 

@@ -35,7 +35,7 @@ impl File {
         let mut root = null_mut();
         // SAFETY: a call by the specification on the firmware's own protocol.
         let status = unsafe { ((*system).open_volume)(system, &mut root) };
-        (status == Status::SUCCESS).then_some(Self(root))
+        (status == Status::SUCCESS).then(|| Self(root))
     }
 
     fn open(&self, path: &[u16]) -> Option<Self> {
@@ -50,7 +50,7 @@ impl File {
                 FileAttribute::empty(),
             )
         };
-        (status == Status::SUCCESS).then_some(Self(file))
+        (status == Status::SUCCESS).then(|| Self(file))
     }
 
     /// The size: where the end is (UEFI 2.10, 13.5: position FFFFFFFFFFFFFFFFh is the end). Directories have none.
