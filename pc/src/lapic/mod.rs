@@ -98,7 +98,7 @@ impl Lapic {
 
     /// Where the register page is; `None` while the APIC is off or in x2APIC mode.
     pub fn mmio_base(&self) -> Option<Gpa> {
-        (self.enabled() && !self.x2apic()).then(|| Gpa(self.base & BASE_ADDRESS))
+        (self.enabled() && !self.x2apic()).then_some(Gpa(self.base & BASE_ADDRESS))
     }
 
     /// What INIT does to the APIC (11.4.7.3): all but the id and IA32_APIC_BASE, so x2APIC mode stays (11.12.5.1).

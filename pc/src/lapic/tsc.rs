@@ -25,7 +25,7 @@ impl Ratio {
 
     #[inline]
     fn of(self, value: u64) -> u64 {
-        let product = u128::from(value) * u128::from(self.multiplier) >> self.shift;
+        let product = (u128::from(value) * u128::from(self.multiplier)) >> self.shift;
         u64::try_from(product).unwrap_or(u64::MAX)
     }
 }

@@ -133,7 +133,7 @@ impl Counter {
     fn encode(&self, value: i64) -> u16 {
         let value = value.rem_euclid(self.modulus()) as u16;
         if self.bcd() {
-            value / 1000 << 12 | value / 100 % 10 << 8 | value / 10 % 10 << 4 | value % 10
+            (value / 1000) << 12 | (value / 100 % 10) << 8 | (value / 10 % 10) << 4 | (value % 10)
         } else {
             value
         }

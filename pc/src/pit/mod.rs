@@ -122,7 +122,7 @@ impl Pit {
 
     /// Reads port 61h. The refresh bit toggles with time, not with reads.
     pub fn read_control(&mut self, now: Instant) -> u8 {
-        let refresh = if Crystal::PIT.ticks(now) / REFRESH_TICKS & 1 != 0 {
+        let refresh = if (Crystal::PIT.ticks(now) / REFRESH_TICKS) & 1 != 0 {
             NMI_SC_REFRESH
         } else {
             0
