@@ -29,6 +29,8 @@ pub enum Interrupts {
     Off,
     /// When bytes came in.
     Receive,
+    /// When the transmit FIFO is empty.
+    Transmit,
     /// When bytes came in, and when the transmit FIFO is empty.
     ReceiveAndTransmit,
 }
@@ -83,6 +85,7 @@ impl<P: Ports> Uart<P> {
         let enable = match interrupts {
             Interrupts::Off => InterruptEnable::empty(),
             Interrupts::Receive => InterruptEnable::RECEIVED,
+            Interrupts::Transmit => InterruptEnable::TRANSMITTER_EMPTY,
             Interrupts::ReceiveAndTransmit => {
                 InterruptEnable::RECEIVED | InterruptEnable::TRANSMITTER_EMPTY
             }

@@ -28,18 +28,19 @@ pub struct Wakers {
     pub guest: fn(),
 }
 
-/// What each end could not do for lack of room.
+/// What each end could not do for lack of room, and whether the service's end still exists.
 #[derive(Default)]
-struct Starved {
-    guest: AtomicBool,
-    service: AtomicBool,
+struct Shared {
+    guest_starved: AtomicBool,
+    service_starved: AtomicBool,
+    closed: AtomicBool,
 }
 
 /// The guest's end, a back end for an emulated serial port.
 pub struct GuestEnd {
     output: Producer<'static, u8>,
     input: Consumer<'static, u8>,
-    starved: Arc<Starved>,
+    shared: Arc<Shared>,
     wake: fn(),
 }
 
@@ -47,7 +48,7 @@ pub struct GuestEnd {
 pub struct HostEnd {
     output: Consumer<'static, u8>,
     input: Producer<'static, u8>,
-    starved: Arc<Starved>,
+    shared: Arc<Shared>,
     wake: fn(),
 }
 
@@ -55,10 +56,10 @@ pub struct HostEnd {
 pub fn line(wakers: Wakers) -> (GuestEnd, HostEnd) {
     let (output_in, output_out) = Box::leak(Box::new(Queue::<u8, OUTPUT_BYTES>::new())).split();
     let (input_in, input_out) = Box::leak(Box::new(Queue::<u8, INPUT_BYTES>::new())).split();
-    let starved = Arc::new(Starved::default());
+    let shared = Arc::new(Shared::default());
     (
-        GuestEnd { output: output_in, input: input_out, starved: starved.clone(), wake: wakers.service },
-        HostEnd { output: output_out, input: input_in, starved, wake: wakers.guest },
+        GuestEnd { output: output_in, input: input_out, shared: shared.clone(), wake: wakers.service },
+        HostEnd { output: output_out, input: input_in, shared, wake: wakers.guest },
     )
 }
 
@@ -76,19 +77,28 @@ fn relieve(flag: &AtomicBool) -> bool {
 }
 
 impl GuestEnd {
-    /// Whether the queue takes a byte of output now. If not, a kick will follow.
+    /// Whether a byte of output is taken now. If not, a kick will follow.
     #[inline]
     pub fn output_ready(&self) -> bool {
-        self.output.ready() || starve(&self.starved.guest, || self.output.ready())
+        self.output.ready() || self.output_ready_after_all()
+    }
+
+    #[cold]
+    fn output_ready_after_all(&self) -> bool {
+        starve(&self.shared.guest_starved, || {
+            self.output.ready() || self.shared.closed.load(Ordering::Relaxed)
+        })
     }
 
     /// Puts bytes into the queue, as many as fit; returns how many.
     fn send(&mut self, bytes: &[u8]) -> usize {
         let mut sent = 0;
         for &byte in bytes {
-            if !self.output_ready() || self.output.enqueue(byte).is_err() {
+            if !self.output_ready() {
                 break;
             }
+            // Fails only when nobody is there to read it.
+            let _ = self.output.enqueue(byte);
             sent += 1;
         }
         if sent > 0 {
@@ -106,7 +116,7 @@ impl GuestEnd {
             *place = byte;
             received += 1;
         }
-        if received > 0 && relieve(&self.starved.service) {
+        if received > 0 && relieve(&self.shared.service_starved) {
             (self.wake)();
         }
         received
@@ -117,24 +127,35 @@ impl HostEnd {
     /// The next byte of the guest's output.
     pub fn read_byte(&mut self) -> Option<u8> {
         let byte = self.output.dequeue();
-        if byte.is_some() && relieve(&self.starved.guest) {
+        if byte.is_some() && relieve(&self.shared.guest_starved) {
             (self.wake)();
         }
         byte
     }
 
-    /// Whether [`HostEnd::write_byte`] takes a byte now. If not, the service is woken when it does.
-    pub fn input_ready(&self) -> bool {
-        self.input.ready() || starve(&self.starved.service, || self.input.ready())
+    /// Whether there is room for `bytes` bytes of input. If not, the service is woken when the guest takes some.
+    pub fn input_ready(&self, bytes: usize) -> bool {
+        let ready = || self.input.capacity() - self.input.len() >= bytes;
+        ready() || starve(&self.shared.service_starved, ready)
     }
 
     /// Gives the guest a byte; `false` if there was no room.
     pub fn write_byte(&mut self, byte: u8) -> bool {
-        let taken = self.input_ready() && self.input.enqueue(byte).is_ok();
+        let taken = self.input.enqueue(byte).is_ok();
         if taken {
             (self.wake)();
         }
         taken
+    }
+}
+
+impl Drop for HostEnd {
+    /// Nobody reads any more: the guest's output is dropped from now on.
+    fn drop(&mut self) {
+        self.shared.closed.store(true, Ordering::Relaxed);
+        if relieve(&self.shared.guest_starved) {
+            (self.wake)();
+        }
     }
 }
 
@@ -215,6 +236,31 @@ mod tests {
         assert_eq!(guest.write_ready(), Ok(true));
         host.read_byte();
         assert_eq!(KICKS.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn without_a_reader_the_guest_is_never_held_up() {
+        let (mut guest, host) = line(QUIET);
+        drop(host);
+        let much = [b'x'; 2 * OUTPUT_BYTES];
+        assert_eq!(guest.write(&much), Ok(much.len()));
+        assert_eq!(guest.write_ready(), Ok(true));
+    }
+
+    #[test]
+    fn a_full_input_queue_is_told_and_room_wakes_the_service() {
+        static WAKES: AtomicUsize = AtomicUsize::new(0);
+        let service = || {
+            WAKES.fetch_add(1, Ordering::Relaxed);
+        };
+        let (mut guest, mut host) = line(Wakers { service, guest: nobody });
+        while host.input_ready(2) {
+            assert!(host.write_byte(b'i'));
+        }
+        assert_eq!(WAKES.load(Ordering::Relaxed), 0);
+        assert_eq!(guest.read(&mut [0; 8]), Ok(8));
+        assert_eq!(WAKES.load(Ordering::Relaxed), 1);
+        assert!(host.input_ready(2));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Consoles: COM1, the screen, and the multiplexer that lets the guest's serial line and Monovisor's prompt share COM1.
 
 pub mod bytes;
+pub mod mux;
 pub mod ports;
 pub mod screen;
 pub mod serial;
@@ -17,7 +18,7 @@ use crate::{log, mem, warn};
 pub unsafe fn start_serial() {
     // SAFETY: the caller's promise.
     if let Some(serial) = unsafe { serial::Serial::probe() } {
-        log::attach_serial(serial);
+        log::attach_serial(serial, log::Reader::from_oldest());
     }
 }
 

@@ -33,6 +33,11 @@ impl Serial {
         self.0.write_polled(b"\r\n");
     }
 
+    /// COM1, back from the service that drove it.
+    pub fn from_uart(uart: Uart<CpuPorts>) -> Self {
+        Self(uart)
+    }
+
     /// The UART, for the service that drives it by interrupts from now on.
     pub fn into_uart(self) -> Uart<CpuPorts> {
         self.0

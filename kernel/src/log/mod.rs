@@ -3,9 +3,11 @@
 //! - **Lines for people**: [`info!`](crate::info), [`warn!`](crate::warn), [`error!`](crate::error). They work from the first
 //!   instruction on, on any CPU and in any context, NMI and #MC included: writing one never waits for a lock. Lines are kept in a [`ring`]
 //!   and printed by whoever holds the [`outlets`]; a context that finds them taken leaves its line to the holder.
+//! - **Frames for developers**: `defmt`'s macros, into the rings of [`frames`], drained to COM2.
 //!
 //! [`level`] says which context a CPU is in; interrupt and exception handlers must enter theirs.
 
+pub mod frames;
 pub mod level;
 mod line;
 mod outlets;

@@ -68,9 +68,12 @@ pub fn flush() {
     }
 }
 
-/// Starts printing on COM1, with what was written so far.
-pub fn attach_serial(serial: Serial) {
-    OUTLETS.lock().serial = Some(serial);
+/// Starts printing on COM1, from the first line that `lines` has not read.
+pub fn attach_serial(serial: Serial, lines: Reader) {
+    let mut outlets = OUTLETS.lock();
+    outlets.serial = Some(serial);
+    outlets.serial_lines = lines;
+    drop(outlets);
     flush();
 }
 

@@ -133,11 +133,11 @@ impl<const SLOTS: usize> Ring<SLOTS> {
     /// Reads line `number`.
     pub fn read(&self, number: u64) -> Found {
         let slot = &self.slots[(number % SLOTS as u64) as usize];
-        let done = 2 * number + 2;
+        let done = number.saturating_mul(2).saturating_add(2);
         let state = slot.state.load(Ordering::SeqCst);
         if state < done {
             // A line whose writer was refused never comes; do not wait for it once the ring has gone past it.
-            return if self.next() > number + SLOTS as u64 { self.lost(number) } else { Found::NotYet };
+            return if self.next() > number.saturating_add(SLOTS as u64) { self.lost(number) } else { Found::NotYet };
         }
         if state > done {
             return self.lost(number);

@@ -1,3 +1,125 @@
 //! The services: async tasks on the service CPU, CPU 0.
+//!
+//! [`start`] makes them; then either [`poll`] is called between guest slices, or [`run_forever`] takes the CPU. They need no guest:
+//! without one the prompt is all there is.
 
+mod console;
 pub mod control;
+pub mod executor;
+mod frames;
+mod lifecycle;
+mod prompt;
+pub mod signal;
+
+pub use executor::{pending, poll, run_forever};
+
+use crate::{
+    apic::{io, vector},
+    console::{
+        bytes::{GuestEnd, HostEnd, Wakers, line},
+        ports::CpuPorts,
+    },
+    cpu::percpu,
+    log, warn,
+};
+use console::{Console, Turn, WORK};
+use control::CONTROL;
+use drivers::uart::{COM2, Uart};
+use executor::SERVICE_CPU;
+use frames::Frames;
+use spin::Mutex;
+
+/// ISA interrupt of COM1.
+const COM1_IRQ: u8 = 4;
+/// ISA interrupt of COM2.
+const COM2_IRQ: u8 = 3;
+
+/// The console service's state. Only tasks touch it, so it is never contended.
+static CONSOLE: Mutex<Option<Console<CpuPorts>>> = Mutex::new(None);
+
+/// Starts the services, on the service CPU, once everything that [`crate::init`] makes is there. COM1 passes from the log to the
+/// console service. Returns the guest's end of the console; `kick_guest` is called when input for it came.
+pub fn start(kick_guest: fn()) -> GuestEnd {
+    let (guest, host) = line(Wakers { service: wake_console, guest: kick_guest });
+    start_console(host);
+    let frames = start_frames();
+    CONTROL.on_change(|| lifecycle::CHANGED.raise());
+    executor::start(|spawner| {
+        spawn(spawner, console_task());
+        spawn(spawner, lifecycle_task());
+        if let Some(frames) = frames {
+            spawn(spawner, frames_task(frames));
+        }
+    });
+    guest
+}
+
+/// Starts one of the tasks above; each has one place in its pool, and is started once.
+fn spawn<S>(spawner: embassy_executor::Spawner, task: Result<embassy_executor::SpawnToken<S>, embassy_executor::SpawnError>) {
+    match task {
+        Ok(token) => spawner.spawn(token),
+        Err(_) => warn!("a service was to be started twice"),
+    }
+}
+
+fn wake_console() {
+    WORK.raise();
+}
+
+/// Gives COM1 to the console service. Without a COM1 there is no console, and the guest's output is dropped.
+fn start_console(host: HostEnd) {
+    let Some((serial, lines)) = log::detach_serial() else {
+        return warn!("no UART at COM1: there is no prompt, and the guest's console is not shown");
+    };
+    log::on_new_lines(wake_console);
+    *CONSOLE.lock() = Some(Console::new(serial.into_uart(), host, lines));
+    route(COM1_IRQ, |_| WORK.raise());
+    WORK.raise();
+}
+
+/// Readies COM2 for frames. Without a COM2 they stay in their rings.
+fn start_frames() -> Option<Frames<CpuPorts>> {
+    percpu::all().for_each(|cpu| log::frames::add_cpu(cpu.index()));
+    // SAFETY: a UART's ports reach no memory, and nothing else drives COM2.
+    let uart = Uart::probe(unsafe { CpuPorts::new() }, COM2)?;
+    log::frames::on_new_frames(|| frames::WORK.raise());
+    route(COM2_IRQ, |_| frames::WORK.raise());
+    Some(Frames::new(uart))
+}
+
+/// Sends an ISA interrupt to a handler on the service CPU.
+fn route(irq: u8, handler: vector::Handler) {
+    let target = percpu::get(SERVICE_CPU).map(|cpu| cpu.apic_id());
+    let routed = match (target, vector::register(handler)) {
+        (Some(apic_id), Some(vector)) => io::route_isa(irq, apic_id, vector).map_err(|error| error.0),
+        _ => Err(u32::from(irq)),
+    };
+    if let Err(line) = routed {
+        warn!("interrupt line {line} cannot be routed; COM{} is served only when something else wakes us", 5 - irq);
+    }
+}
+
+#[embassy_executor::task]
+async fn console_task() {
+    loop {
+        let turn = match CONSOLE.lock().as_mut() {
+            Some(console) => console.turn(),
+            None => return,
+        };
+        // A signal raised by ourselves lets the other tasks have their turn first.
+        if turn == Turn::Busy {
+            WORK.raise();
+        }
+        WORK.wait().await;
+    }
+}
+
+#[embassy_executor::task]
+async fn lifecycle_task() {
+    lifecycle::run().await;
+}
+
+#[embassy_executor::task]
+async fn frames_task(frames: Frames<CpuPorts>) {
+    frames.run().await;
+}

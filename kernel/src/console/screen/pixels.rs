@@ -103,7 +103,7 @@ mod tests {
     fn a_character_lands_in_its_cell_at_every_depth() {
         for (bits, pixel) in [
             (15u8, vec![0x39, 0x67]),
-            (16, vec![0x39, 0xce]),
+            (16, vec![0x59, 0xce]),
             (24, vec![0xc8; 3]),
             (32, vec![0xc8, 0xc8, 0xc8, 0]),
         ] {
