@@ -126,7 +126,8 @@ pub fn assemble(boot_elf: &[u8]) -> Result<Vec<u8>> {
         INIT_SIZE,
         &u32::try_from(memory_end - SETUP_BYTES)?.to_le_bytes(),
     )?;
-    put_bss_end(&mut file, 0, memory_end)?;
+    // iPXE looks for Multiboot first, and that protocol tells less: no RSDP, no command line of the Linux kind.
+    put(&mut file, MULTIBOOT_MAGIC.0, &[0; 4])?;
     put(&mut file, PE_RELOCATIONS as usize + 4, &8_u32.to_le_bytes())?;
     let headers = pe_headers(&segments, header.e_entry(LE), memory_end)?;
     ensure!(
@@ -474,6 +475,8 @@ mod tests {
         let segments = header.program_headers(LE, &*file).unwrap();
         let addresses: Vec<_> = segments.iter().map(|segment| segment.p_paddr(LE)).collect();
         assert_eq!(addresses, [0x20_0000, 0x20_1000]);
+        let image = assemble(&boot).unwrap();
+        assert_ne!(image[0xf80..0xf84], MULTIBOOT_MAGIC.1);
         let bss_end = 64 + 2 * 56 + MULTIBOOT_BSS_END;
         assert_eq!(file[bss_end..bss_end + 4], 0x20_4000_u32.to_le_bytes());
     }

@@ -4,7 +4,6 @@ use crate::{fail, image};
 use boot::{BootInfo, Kernel, PageTables, PhysRange, Placement, Table};
 use core::arch::asm;
 use core::arch::x86_64::__cpuid;
-use core::mem::MaybeUninit;
 use core::ptr;
 
 /// The `boot` range's content.
@@ -30,20 +29,16 @@ const CR4_MCE: u64 = 1 << 6;
 const CR4_LA57: u64 = 1 << 12;
 
 /// The record, until its final place is known.
-#[unsafe(link_section = ".bss.noinit")]
-static mut INFO: MaybeUninit<BootInfo> = MaybeUninit::uninit();
+static mut INFO: BootInfo = BootInfo::EMPTY;
 
 /// An empty record to fill.
 ///
 /// # Safety
 /// Once: there is one.
 pub unsafe fn record() -> &'static mut BootInfo {
-    let info: *mut BootInfo = (&raw mut INFO).cast();
-    // SAFETY: the memory is ours, and by the caller's promise there is no other reference to it.
-    unsafe {
-        info.write(BootInfo::EMPTY);
-        &mut *info
-    }
+    let info = &raw mut INFO;
+    // SAFETY: by the caller's promise there is no other reference to it.
+    unsafe { &mut *info }
 }
 
 /// Copies the kernel's segments into `kernel_range` and clears what follows each in memory.

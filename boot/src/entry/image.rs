@@ -13,7 +13,7 @@ static KERNEL_FILE: &[u8] = include_bytes!(env!(
     "the kernel's ELF file to embed; `cargo xtask build` sets it"
 ));
 
-/// The memory that we occupy, .bss included.
+/// The memory that we occupy, with the memory behind the file.
 pub fn range() -> PhysRange {
     // Only the symbols' addresses are taken; memory is mapped one to one wherever we run.
     let (base, end) = (&raw const startup_32 as u64, &raw const image_end as u64);

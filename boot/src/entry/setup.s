@@ -339,7 +339,7 @@ version_text:
 a20_text:
     .asciz "Monovisor: address line A20 stays off after the BIOS, the keyboard controller and port 92h were tried.\r\nEnable A20 in the firmware's setup. Halted.\r\n"
 
-# Multiboot 1 with explicit addresses (specification 0.6.96, 3.1): the whole file to 200000h.
+# Multiboot 1 with explicit addresses (specification 0.6.96, 3.1): the whole file to 200000h. Only monovisor.elf keeps it.
     .org 0xf80
 multiboot_header:
     .long 0x1badb002
@@ -348,7 +348,7 @@ multiboot_header:
     .long 0x200f80                      # header
     .long 0x200000                      # file's start
     .long 0                             # up to its end
-    .long 0                             # .bss' end: by xtask
+    .long 0                             # the memory's end: by xtask
     .long 0x201420                      # multiboot_start
     .org 0x1000
 .code64

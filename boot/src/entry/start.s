@@ -197,14 +197,8 @@ efi:
     call efi_main
     ud2
 
-# Zeroes .bss and applies the image's own relocations, all of which are R_X86_64_RELATIVE (xtask checks).
+# Applies the image's own relocations, all of which are R_X86_64_RELATIVE (xtask checks).
 prepare:
-    leaq bss_start(%rip), %rdi
-    leaq bss_end(%rip), %rcx
-    subq %rdi, %rcx
-    shrq $3, %rcx
-    xorl %eax, %eax
-    rep stosq
     leaq startup_32 - 0x1000(%rip), %r8
     leaq rela_start(%rip), %rdi
     leaq rela_end(%rip), %rsi
@@ -283,10 +277,10 @@ gdt_pointer:
 gdt_base:
     .quad 0
 
-.section .bss.noinit, "aw", @nobits
+.section .scratch, "aw", @nobits
     .balign 4096
 .globl early_tables
 early_tables:
-    .skip 16 * 4096
-    .skip 64 * 1024
+    .skip 16 * 4096                     # physical.rs knows how many
+    .skip 32 * 1024
 stack_top:
