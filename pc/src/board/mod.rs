@@ -56,7 +56,7 @@ pub struct Board {
     bus: Bus,
     /// The PIRQ lines as last brought onto the interrupt lines.
     driven: Pirqs,
-    /// When a timer output next moves, masked or not.
+    /// When a timer output next moves, masked or not; [`Board::advance_timers`] after every change of a timer keeps it true.
     next_event: Option<Instant>,
 }
 
@@ -106,7 +106,14 @@ impl Board {
     }
 
     /// When to call [`Board::poll`] for time's sake; `None` if no timer can interrupt a CPU as things stand.
+    #[inline]
     pub fn deadline(&self) -> Option<Instant> {
+        // The usual case: no timer is armed at all.
+        self.next_event?;
+        self.unmasked_deadline()
+    }
+
+    fn unmasked_deadline(&self) -> Option<Instant> {
         let timer =
             |irq, deadline: Option<Instant>| deadline.filter(|_| self.interrupts.passes(irq));
         [

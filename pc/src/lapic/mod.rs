@@ -181,7 +181,7 @@ impl Lapic {
     }
 
     /// When the timer next has an interrupt to bring. `None` if it is stopped or masked, or if its vector is requested
-    /// already, for then nothing more can come of it.
+    /// already, for then nothing more can come of it; so ask again after [`Lapic::acknowledge`].
     #[inline]
     pub fn deadline(&self) -> Option<Instant> {
         let entry = self.lvt[lvt::TIMER];

@@ -13,6 +13,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bits::{ADDRESS_ENABLE, ADDRESS_WRITABLE};
 use chipset::Chipset;
+use core::fmt;
 use hvm::Width;
 use hvm::device::{Context, Lifecycle};
 use hvm::pci::Function;
@@ -33,6 +34,17 @@ pub(crate) const PIRQS: u8 = 4;
 pub enum AttachError {
     /// The slot is the chipset's, taken already, or above 31.
     Slot(u8),
+}
+
+impl fmt::Display for AttachError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Slot(slot) = self;
+        let last = SLOTS - 1;
+        write!(
+            f,
+            "PCI slot {slot} is taken or not for cards; use a free one of {FIRST_FREE_SLOT} to {last}"
+        )
+    }
 }
 
 /// A function in a slot.
