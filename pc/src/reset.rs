@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use hvm::device::{Lifecycle, PowerEvent, RestoreError, Signals};
 use serde::{Deserialize, Serialize};
 
-/// CF9h: kind of reset (82371SB data sheet, 2.5.7.2).
+/// CF9h: kind of reset (82371SB data sheet, "Reset control register").
 const RESET_HARD: u8 = 1 << 1;
 /// CF9h: setting it resets.
 const RESET_CPU: u8 = 1 << 2;

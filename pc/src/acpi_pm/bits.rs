@@ -1,4 +1,4 @@
-//! ACPI fixed hardware as in the PIIX4 (ACPI 6.4, 4.8.3; Intel 82371AB data sheet, 7.2).
+//! ACPI fixed hardware as in the PIIX4 (ACPI 6.4, 4.8.3; Intel 82371AB data sheet, "Power management I/O space registers").
 
 /// Offsets from PMBASE.
 pub(super) const STATUS: u16 = 0x00;

@@ -1,5 +1,5 @@
 //! ACPI fixed hardware: PM1 event and control blocks, the power management timer and an inert GPE0 block, laid out as in
-//! the PIIX4 (ACPI 6.4, 4.8.3; Intel 82371AB data sheet, 7.2).
+//! the PIIX4 (ACPI 6.4, 4.8.3; Intel 82371AB data sheet, "Power management I/O space registers").
 //!
 //! The machine is always in ACPI mode: there is no SMI to leave legacy mode by, so SCI_EN reads 1 and FADT must give no SMI
 //! command port (ACPI 6.4, 5.2.9). [`Power`] asks to be woken for the timer's carry only while that event is enabled.
@@ -93,7 +93,7 @@ impl Power {
         }
     }
 
-    /// SLP_EN is a command: it reads 0 (ACPI 6.4, table 4.16).
+    /// SLP_EN is a command: it reads 0 (ACPI 6.4, 4.8.3.2).
     fn write_control(&mut self, value: u16, mask: u16, signals: &mut dyn Signals) {
         self.control = (self.control & !mask | value) & SLEEP_TYPE;
         if value & SLEEP_ENABLE == 0 {

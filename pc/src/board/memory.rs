@@ -5,7 +5,7 @@ use crate::ioapic::WINDOW_BYTES;
 use hvm::device::Context;
 use hvm::{Gpa, Width};
 
-/// Where the I/O APIC is (82093AA data sheet, 3.0).
+/// Where the I/O APIC is (82093AA data sheet, "Memory mapped registers").
 pub const IOAPIC_BASE: Gpa = Gpa(0xfec0_0000);
 
 impl Board {

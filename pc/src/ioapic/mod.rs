@@ -147,7 +147,7 @@ impl IoApic {
     fn service_level(&mut self, pin: u8, signals: &mut dyn Signals) {
         let entry = &mut self.entries[usize::from(pin)];
         let due = *entry & (LEVEL | REMOTE_IRR | MASKED) == LEVEL && self.lines & 1 << pin != 0;
-        // Only vectors are ended by an EOI; other deliveries count as edges (data sheet, table 3).
+        // Only vectors are ended by an EOI; other deliveries count as edges (data sheet, "Redirection table", delivery mode).
         if due && send(*entry, signals) == Sent::Vector {
             *entry |= REMOTE_IRR;
         }

@@ -29,7 +29,7 @@ fn intel(device: u16, revision: u8, class: u32) -> ConfigSpace {
 }
 
 impl Chipset {
-    /// The 440FX host bridge (Intel 82441FX data sheet, order 290549, 3.2): its memory attributes are stored, for all of our
+    /// The 440FX host bridge (Intel 82441FX data sheet, order 290549, "PCI configuration space mapped registers"): its memory attributes are stored, for all of our
     /// memory is RAM anyway.
     pub(super) fn host_bridge() -> Self {
         let mut config = intel(0x1237, 2, 0x06_00_00);
@@ -43,7 +43,7 @@ impl Chipset {
         }
     }
 
-    /// The PIIX3 ISA bridge (Intel 82371SB data sheet, order 290550, 2.2). Interrupt routing is set as firmware would.
+    /// The PIIX3 ISA bridge (Intel 82371SB data sheet, order 290550, "PCI to ISA bridge"). Interrupt routing is set as firmware would.
     pub(super) fn isa_bridge() -> Self {
         let mut config = intel(0x7000, 0, 0x06_01_00).with_multifunction();
         config.set(offset::COMMAND, &[0x07, 0]);
@@ -57,7 +57,7 @@ impl Chipset {
         }
     }
 
-    /// The PIIX4 power management function (Intel 82371AB data sheet, order 290562, 7.1), with its block where the board
+    /// The PIIX4 power management function (Intel 82371AB data sheet, order 290562, "Power management", function 3), with its block where the board
     /// decodes it. SCI is wired to IRQ 9.
     pub(super) fn power_management() -> Self {
         // From revision 3 on, the timer needs to be read only once.
@@ -73,7 +73,7 @@ impl Chipset {
         }
     }
 
-    /// Which IRQs PIRQ A to D go to, if they are routed to one that exists for them (82371SB data sheet, 2.2.14).
+    /// Which IRQs PIRQ A to D go to, if they are routed to one that exists for them (82371SB data sheet, "PIRQRC").
     pub(super) fn routes(&self) -> Routes {
         self.config
             .read(PIRQ_ROUTE, Width::Dword)

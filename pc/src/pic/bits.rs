@@ -1,4 +1,4 @@
-//! 8259A command words (Intel 8259A data sheet, order 231468, figures 7 and 8).
+//! 8259A command words (Intel 8259A data sheet, order 231468, "Initialization command word format" and "Operation command word format").
 
 /// Written to A0 = 0 with this bit, a byte is ICW1.
 pub(super) const ICW1: u8 = 1 << 4;

@@ -28,7 +28,7 @@ pub(super) struct Chip {
     lines: u8,
     /// Requests seen as edges and not yet acknowledged.
     latched: u8,
-    /// Pins that are level-triggered. The PIIX takes this from its ELCR and ignores LTIM (82371SB data sheet, 2.5.4.1).
+    /// Pins that are level-triggered. The PIIX takes this from its ELCR and ignores LTIM (82371SB data sheet, "ICW1").
     level: u8,
     mask: u8,
     service: u8,

@@ -1,4 +1,4 @@
-//! The cascaded pair of 8259As and the edge/level control register, as in the PIIX3 (82371SB data sheet, 2.5.4 and 2.5.5).
+//! The cascaded pair of 8259As and the edge/level control register, as in the PIIX3 (82371SB data sheet, "Interrupt controller registers").
 //!
 //! [`Pair`] keeps the level of its INTR output up to date, so that asking for it is one load. The unit tests next to the
 //! chip cite the 8259A's own data sheet.

@@ -1,4 +1,4 @@
-//! 8254 control words (Intel 8254 data sheet, order 231164, figures 7, 10 and 12).
+//! 8254 control words (Intel 8254 data sheet, order 231164, "Control word format" and "Read-back command").
 
 /// Control word: the counter in the top two bits; 3 is read-back.
 pub(super) const SELECT_SHIFT: u8 = 6;
@@ -15,7 +15,7 @@ pub(super) const STATUS_OUT: u8 = 1 << 7;
 /// Status byte: the count written is not in the counting element yet.
 pub(super) const STATUS_NULL: u8 = 1 << 6;
 
-/// Port 61h (82371SB data sheet, 2.5.3.1).
+/// Port 61h (82371SB data sheet, "NMI status and control register").
 pub(super) const NMI_SC_GATE2: u8 = 1;
 pub(super) const NMI_SC_SPEAKER: u8 = 1 << 1;
 /// Port 61h: bits that software stores.

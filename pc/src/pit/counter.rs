@@ -113,7 +113,7 @@ impl Counter {
         if self.bcd() { 10_000 } else { 0x1_0000 }
     }
 
-    /// A count register's value as a number of ticks; 0 stands for the modulus. A period of 1 is illegal (figure 23) and
+    /// A count register's value as a number of ticks; 0 stands for the modulus. A period of 1 is illegal and
     /// runs as 2 here.
     fn ticks(&self, count: u16) -> i64 {
         let value = if self.bcd() {

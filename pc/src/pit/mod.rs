@@ -1,4 +1,4 @@
-//! The 8254 interval timer and port 61h as the PIIX3 wires them (82371SB data sheet, 2.5.2 and 2.5.3).
+//! The 8254 interval timer and port 61h as the PIIX3 wires them (82371SB data sheet, "Timer/counter registers").
 //!
 //! Counter 0 drives IRQ 0, counter 1 was for memory refresh and has no effect, counter 2 drives the speaker.
 //! [`Pit`] guarantees that a counter nobody looks at costs nothing. When rises of OUT 0 were missed, [`Pit::advance`] tells
@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 const SAVED_VERSION: u16 = 1;
 /// The host is woken for OUT 0 at most this often, whatever the count.
 const MIN_PERIOD_NS: u64 = 10_000;
-/// Refresh requests come every 18 ticks: about 15 µs (82371SB data sheet, 2.5.2).
+/// Refresh requests come every 18 ticks: about 15 µs (82371SB data sheet, "Counter 1, refresh request signal").
 const REFRESH_TICKS: u64 = 18;
 
 /// What happened at OUT 0 since the last look.

@@ -1,5 +1,5 @@
 //! The real-time clock and its CMOS RAM: an MC146818A with 128 bytes (Motorola MC146818A data sheet; ports and NMI mask
-//! as in the 82371SB data sheet, 2.5.6).
+//! as in the 82371SB data sheet, "NMI enable register").
 //!
 //! [`Rtc`] guarantees: time registers, flags and the update-in-progress bit follow from the time passed in, so a clock nobody
 //! looks at costs nothing; [`Rtc::deadline`] asks to be woken only for an interrupt that is enabled and not yet raised.
@@ -27,7 +27,7 @@ const SAVED_VERSION: u16 = 1;
 const SECOND_NS: u64 = 1_000_000_000;
 /// The first update comes half a second after the divider starts (data sheet, "Divider stages").
 const FIRST_UPDATE_NS: u64 = SECOND_NS / 2;
-/// UIP rises 244 µs before an update cycle of 1984 µs (data sheet, table 6).
+/// UIP rises 244 µs before an update cycle of 1984 µs (data sheet, "Update cycle times").
 const UPDATE_NS: u64 = 244_000 + 1_984_000;
 /// Port 70h: NMI is masked.
 const NMI_MASK: u8 = 1 << 7;
@@ -236,7 +236,7 @@ impl Rtc {
         self.ram[B] & B_SET == 0 && next.since_ns(now) <= UPDATE_NS
     }
 
-    /// Ticks of 32.768 kHz between periodic interrupts (data sheet, table 5); `None` if the rate field turns them off.
+    /// Ticks of 32.768 kHz between periodic interrupts (data sheet, "Periodic interrupt rates"); `None` if the rate field turns them off.
     fn period_ticks(&self) -> Option<u64> {
         match self.ram[A] & A_RATE {
             0 => None,
