@@ -88,16 +88,17 @@ impl Console {
                 opened = true;
                 continue;
             };
-            match self.fill(memory) {
+            let room = self.chain.writable_bytes().min(MAX_INPUT_BYTES);
+            match self.fill(room, memory) {
+                Ok(0) if room != 0 => return queues.put_back(INPUT, head),
                 Ok(bytes) => queues.complete(INPUT, memory, head, bytes),
                 Err(fault) => return queues.fail(fault),
             }
         }
     }
 
-    /// Fills the buffer in `self.chain` with the input that is there.
-    fn fill(&mut self, memory: &GuestMemory) -> Result<u32, RingFault> {
-        let room = self.chain.writable_bytes().min(MAX_INPUT_BYTES);
+    /// Fills the buffer in `self.chain` with the input that is there, at most `room` bytes.
+    fn fill(&mut self, room: u64, memory: &GuestMemory) -> Result<u32, RingFault> {
         // Input that is read is gone from the back end: first make sure that it has a place to go.
         for segment in self.chain.writable() {
             let bytes = u64::from(segment.bytes).min(room);

@@ -14,14 +14,11 @@ pub mod medium;
 pub mod terminal;
 
 use guest_mem::{Gpa, GuestMemory};
-use machine::Machine;
+use machine::{Machine, RAM_BYTES};
 use std::sync::Mutex;
 use virtio_pv::device::Device;
 use virtio_pv::pci::TransportMode;
 use virtio_pv::ram::Access;
-
-/// RAM of the machines: everything that the drivers use, and little more to clear each time.
-const RAM_BYTES: u64 = 0x10_0000;
 
 /// The RAM of the machine before, since RAM is leaked and runs are many.
 static SPARE: Mutex<Option<GuestMemory>> = Mutex::new(None);

@@ -9,6 +9,7 @@ use hvm::Width;
 use hvm::device::Lifecycle;
 use libfuzzer_sys::fuzz_target;
 
+// The shared modules know each other by these paths.
 pub use harness::{driver, machine, medium, terminal};
 
 fuzz_target!(|data: &[u8]| {
@@ -40,7 +41,7 @@ fuzz_target!(|data: &[u8]| {
     }
     machine.function.resume();
     machine.config_write(4, Width::Word, 7);
-    machine.memory.fill(Gpa(0), 0x10_0000, 0).unwrap();
+    machine.memory.fill(Gpa(0), machine::RAM_BYTES, 0).unwrap();
     let (driver, _) = Modern::start(&mut machine, VERSION_1, queues);
     assert_eq!(driver.status(&mut machine), 15);
     harness::recycle(machine);

@@ -10,6 +10,7 @@ use libfuzzer_sys::fuzz_target;
 /// Where headers and indirect tables lie.
 const REQUESTS: u64 = 0x7000;
 
+// The shared modules know each other by these paths.
 pub use harness::{driver, machine, medium, terminal};
 
 fuzz_target!(|data: &[u8]| {

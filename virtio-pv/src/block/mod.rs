@@ -147,8 +147,16 @@ impl Disk {
         }
     }
 
-    /// Starts over what was under way when the state was saved.
+    /// Starts over what was under way when the state was saved; mostly nothing.
+    #[inline]
     fn replay(&mut self, queues: &mut Queues, memory: &GuestMemory) {
+        if !self.replay.is_empty() {
+            self.replay_all(queues, memory);
+        }
+    }
+
+    #[cold]
+    fn replay_all(&mut self, queues: &mut Queues, memory: &GuestMemory) {
         for head in core::mem::take(&mut self.replay) {
             if let Some(head) = queues.retake(REQUESTS, memory, head, &mut self.chain) {
                 self.serve(head, queues, memory);

@@ -84,3 +84,36 @@ impl Placement {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_powers_of_two_up_to_the_maximum() {
+        let sizes = (0..=u16::MAX).filter_map(RingSize::new);
+        assert!(sizes.map(RingSize::entries).eq((0..9).map(|bit| 1 << bit)));
+        assert_eq!(RingSize::new(8).unwrap().slot(0xfffd), 5);
+    }
+
+    #[test]
+    fn the_legacy_layout_is_one_piece_of_pages() {
+        let place = Placement::legacy(RingSize::new(256).unwrap(), 0x10);
+        assert_eq!(place.descriptors, Gpa(0x1_0000));
+        assert_eq!(place.available, Gpa(0x1_1000));
+        assert_eq!(place.used, Gpa(0x1_2000));
+        let place = Placement::legacy(RingSize::new(8).unwrap(), u32::MAX);
+        assert_eq!(place.used.0 - place.descriptors.0, 0x1000);
+    }
+
+    #[test]
+    fn misaligned_and_wrapping_areas_are_refused() {
+        let place = |descriptors, available, used| {
+            Placement::new(8, Gpa(descriptors), Gpa(available), Gpa(used)).is_ok()
+        };
+        assert!(place(16, 2, 4));
+        assert!(!place(8, 2, 4) && !place(16, 1, 4) && !place(16, 2, 2));
+        let top = !0xf;
+        assert!(!place(top, 2, 4) && !place(16, top, 4) && !place(16, 2, top));
+    }
+}

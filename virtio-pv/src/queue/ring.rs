@@ -206,3 +206,82 @@ impl Ring {
 pub(super) fn passed(event: u16, old: u16, new: u16) -> bool {
     new.wrapping_sub(event).wrapping_sub(1) < new.wrapping_sub(old)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MEMORY_BYTES: u64 = 0x4000;
+
+    /// A ring of 8 with nothing in it, and its memory.
+    fn ring(features: Features) -> (GuestMemory, Ring) {
+        let memory = GuestMemory::anonymous(&[(Gpa(0), MEMORY_BYTES)]);
+        let place = Placement::new(8, Gpa(0x1000), Gpa(0x2000), Gpa(0x3000)).unwrap();
+        (memory, Ring::new(place, features))
+    }
+
+    fn offer(memory: &GuestMemory, index: u16) {
+        memory
+            .store(Gpa(0x2000 + available::INDEX), &index)
+            .unwrap();
+    }
+
+    #[test]
+    fn a_batch_ends_where_the_driver_was_when_it_was_opened() {
+        let (memory, mut ring) = ring(Features::EVENT_INDEX);
+        let mut chain = Chain::new();
+        offer(&memory, 2);
+        assert_eq!(ring.take(&memory, &mut chain), Ok(None), "not opened");
+        ring.open(&memory).unwrap();
+        let event = Gpa(0x3000 + used::avail_event(8));
+        assert_eq!(
+            memory.load(event),
+            Ok(2_u16),
+            "a kick is wanted for the third"
+        );
+        offer(&memory, 3);
+        assert!(ring.take(&memory, &mut chain).unwrap().is_some());
+        assert!(ring.take(&memory, &mut chain).unwrap().is_some());
+        assert_eq!(ring.take(&memory, &mut chain), Ok(None));
+        ring.put_back();
+        assert!(ring.take(&memory, &mut chain).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_driver_cannot_have_more_under_way_than_the_ring_holds() {
+        let (memory, mut ring) = ring(Features::empty());
+        let mut chain = Chain::new();
+        offer(&memory, 8);
+        ring.open(&memory).unwrap();
+        for _ in 0..8 {
+            assert!(ring.take(&memory, &mut chain).unwrap().is_some());
+        }
+        offer(&memory, 16);
+        ring.open(&memory).unwrap();
+        assert_eq!(
+            ring.take(&memory, &mut chain),
+            Err(RingFault::Overcommitted)
+        );
+    }
+
+    #[test]
+    fn elements_show_only_when_published() {
+        let (memory, mut ring) = ring(Features::empty());
+        ring.complete(&memory, Head(5), 7).unwrap();
+        assert_eq!(memory.load(Gpa(0x3000 + used::INDEX)), Ok(0_u16));
+        assert_eq!(ring.publish(&memory), Ok(Notice::Interrupt));
+        assert_eq!(memory.load(Gpa(0x3000 + used::INDEX)), Ok(1_u16));
+        let element: UsedElement = memory.load(Gpa(0x3000 + used::ELEMENTS)).unwrap();
+        assert_eq!((element.head, element.bytes), (5, 7));
+        assert_eq!(ring.publish(&memory), Ok(Notice::Quiet), "nothing new");
+    }
+
+    proptest! {
+        #[test]
+        fn an_event_is_passed_when_the_index_steps_over_it(event: u16, old: u16, moved in 0_u16..257) {
+            let steps = (0..moved).map(|step| old.wrapping_add(step));
+            prop_assert_eq!(passed(event, old, old.wrapping_add(moved)), steps.into_iter().any(|index| index == event));
+        }
+    }
+}

@@ -10,7 +10,7 @@ use virtio_pv::device::Device;
 use virtio_pv::pci::{Transport, TransportMode};
 
 /// Bytes of RAM, from 0 on.
-pub const RAM_BYTES: u64 = 0x40_0000;
+pub const RAM_BYTES: u64 = 0x10_0000;
 
 /// The interrupt messages that were sent.
 #[derive(Default)]

@@ -252,8 +252,8 @@ proptest! {
 
     #[test]
     fn random_rings_do_no_harm(
-        table in prop::collection::vec((0_u64..0x50_0000, 0_u32..0x3000, 0_u16..8, 0_u16..20), 16),
-        indirect in prop::collection::vec((0_u64..0x50_0000, 0_u32..0x3000, 0_u16..8, 0_u16..20), 16),
+        table in prop::collection::vec((0_u64..0x14_0000, 0_u32..0x3000, 0_u16..8, 0_u16..20), 16),
+        indirect in prop::collection::vec((0_u64..0x14_0000, 0_u32..0x3000, 0_u16..8, 0_u16..20), 16),
         heads in prop::collection::vec(0_u16..20, 1..20),
         features in prop::sample::select(vec![0, INDIRECT, EVENT_INDEX, INDIRECT | EVENT_INDEX]),
         terminal: bool,
