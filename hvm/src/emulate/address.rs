@@ -5,10 +5,10 @@ use super::operand::general;
 use super::{Bus, Execution, Stop};
 use crate::Width;
 use crate::event::Exception;
-use crate::regs::{Attributes, Cr0, Registers, Rflags, Segment, SegmentName};
+use crate::regs::{Attributes, Cr0, Gpr, Registers, Rflags, Segment, SegmentName};
 use crate::walk::AccessKind;
 use guest_mem::Gva;
-use iced_x86::Register;
+use iced_x86::{Instruction, Register};
 
 /// Type bit 3: code.
 const CODE: u32 = 1 << 3;
@@ -36,6 +36,68 @@ impl Logical {
     }
 }
 
+/// What an effective address starts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Base {
+    None,
+    Rip,
+    Register(Gpr),
+}
+
+/// How the effective address of an instruction is computed; resolved once, when it is decoded. The sum is cut to the
+/// address size at the end, so its parts need not be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Form {
+    displacement: u64,
+    base: Base,
+    index: Option<Gpr>,
+    /// The index counts 1 << `scale` times.
+    scale: u8,
+    segment: SegmentName,
+    width: Width,
+}
+
+impl Form {
+    /// Of an instruction, if it has a memory operand; otherwise it is of no use.
+    pub(super) fn of(instruction: &Instruction) -> Self {
+        let mut width = match instruction.memory_displ_size() {
+            2 => Width::Word,
+            4 => Width::Dword,
+            _ => Width::Qword,
+        };
+        let base = match (
+            instruction.memory_base(),
+            general(instruction.memory_base()),
+        ) {
+            (Register::RIP, _) => {
+                width = Width::Qword;
+                Base::Rip
+            }
+            (Register::EIP, _) => {
+                width = Width::Dword;
+                Base::Rip
+            }
+            (_, Some(part)) => {
+                width = part.width;
+                Base::Register(part.register)
+            }
+            _ => Base::None,
+        };
+        let index = general(instruction.memory_index());
+        if let Some(part) = index {
+            width = part.width;
+        }
+        Self {
+            displacement: instruction.memory_displacement64(),
+            base,
+            index: index.map(|part| part.register),
+            scale: instruction.memory_index_scale().trailing_zeros() as u8,
+            segment: segment_name(instruction.memory_segment()),
+            width,
+        }
+    }
+}
+
 /// The segment register that the decoder names.
 pub(super) fn segment_name(register: Register) -> SegmentName {
     match register {
@@ -52,41 +114,21 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
     /// The address of the operand with a ModRM byte or an absolute offset.
     #[inline]
     pub(super) fn effective_address(&self) -> Logical {
-        let instruction = self.instruction;
-        let mut offset = instruction.memory_displacement64();
-        let mut width = None;
-        match instruction.memory_base() {
-            Register::None => {}
+        let form = &self.decoded.address;
+        let mut offset = form.displacement;
+        match form.base {
+            Base::None => {}
             // Decoded at address 0: the displacement counts from the instruction's first byte.
-            Register::RIP => {
-                offset = offset.wrapping_add(self.cpu.rip());
-                width = Some(Width::Qword);
-            }
-            Register::EIP => {
-                offset = offset.wrapping_add(self.cpu.rip());
-                width = Some(Width::Dword);
-            }
-            base => {
-                if let Some(part) = general(base) {
-                    offset = offset.wrapping_add(self.read_part(part));
-                    width = Some(part.width);
-                }
-            }
+            Base::Rip => offset = offset.wrapping_add(self.cpu.rip()),
+            Base::Register(base) => offset = offset.wrapping_add(self.cpu.gpr(base)),
         }
-        if let Some(part) = general(instruction.memory_index()) {
-            let scale = u64::from(instruction.memory_index_scale());
-            offset = offset.wrapping_add(self.read_part(part).wrapping_mul(scale));
-            width = Some(part.width);
+        if let Some(index) = form.index {
+            offset = offset.wrapping_add(self.cpu.gpr(index) << form.scale);
         }
-        let width = width.unwrap_or(match instruction.memory_displ_size() {
-            2 => Width::Word,
-            4 => Width::Dword,
-            _ => Width::Qword,
-        });
         Logical {
-            segment: segment_name(instruction.memory_segment()),
-            offset: width.cut(offset),
-            width,
+            segment: form.segment,
+            offset: form.width.cut(offset),
+            width: form.width,
         }
     }
 

@@ -1,30 +1,38 @@
 //! Decoded instructions, so that code that exits again and again is decoded once.
 
+use super::address::Form;
 use super::code::{Code, CodeMode, Refusal};
+use super::operand::{Part, general, width_of};
 use super::{Reason, Stop, length};
+use crate::Width;
 use crate::event::Exception;
 use crate::walk::FetchCache;
-use iced_x86::{Decoder, DecoderError, DecoderOptions, Instruction};
+use iced_x86::{Decoder, DecoderError, DecoderOptions, Instruction, OpKind};
 
 /// A power of two: enough for the device accesses of a guest's busy drivers.
 const ENTRIES: usize = 64;
 
-/// One decoded instruction, valid wherever the same bytes stand: it was decoded as if at address 0.
-#[derive(Clone, Copy)]
-struct Entry {
+/// One decoded instruction, with its operands in our terms. Valid wherever the same bytes stand: it was decoded as if at
+/// address 0.
+pub(super) struct Decoded {
     /// Its bytes, the lowest first, and zeros.
     bytes: u128,
     /// Ones where it has bytes.
     mask: u128,
     mode: CodeMode,
-    instruction: Instruction,
+    pub instruction: Instruction,
+    pub address: Form,
+    /// The operands that are general registers.
+    pub parts: [Option<Part>; 3],
+    /// The width of the memory operand, if it is an integer.
+    pub memory_width: Option<Width>,
 }
 
 /// What is remembered of the guest's code: where its pages are, and decoded instructions. Both are checked at each use,
 /// so nothing has to be flushed. One per vCPU.
 pub struct DecodeCache {
     pub(super) pages: FetchCache,
-    pub(super) decoded: Decoded,
+    pub(super) instructions: Instructions,
 }
 
 impl DecodeCache {
@@ -32,8 +40,8 @@ impl DecodeCache {
     pub const fn new() -> Self {
         Self {
             pages: FetchCache::new(),
-            decoded: Decoded {
-                entries: [None; ENTRIES],
+            instructions: Instructions {
+                entries: [const { None }; ENTRIES],
             },
         }
     }
@@ -46,11 +54,11 @@ impl Default for DecodeCache {
 }
 
 /// Decoded instructions, found by address and checked by bytes and mode.
-pub(super) struct Decoded {
-    entries: [Option<Entry>; ENTRIES],
+pub(super) struct Instructions {
+    entries: [Option<Decoded>; ENTRIES],
 }
 
-impl Decoded {
+impl Instructions {
     /// Decodes what `code` holds; `extend` reads more of it where the instruction turns out to be longer.
     #[inline]
     pub fn decode(
@@ -59,21 +67,17 @@ impl Decoded {
         rip: u64,
         mode: CodeMode,
         extend: impl FnMut(&mut Code) -> Result<(), Refusal>,
-    ) -> Result<&Instruction, Stop> {
+    ) -> Result<&Decoded, Stop> {
         let slot = &mut self.entries[(rip ^ rip >> 6) as usize % ENTRIES];
-        let hit = slot.as_ref().is_some_and(|entry| {
-            (entry.bytes ^ code.word()) & entry.mask == 0
-                && entry.mode == mode
-                && entry.instruction.len() <= code.bytes().len()
+        let hit = slot.as_ref().is_some_and(|known| {
+            (known.bytes ^ code.word()) & known.mask == 0
+                && known.mode == mode
+                && known.instruction.len() <= code.bytes().len()
         });
-        let entry = if hit {
-            slot.as_ref()
-        } else {
-            Some(&*slot.insert(decode(code, mode, extend)?))
-        };
-        entry
-            .map(|entry| &entry.instruction)
-            .ok_or(Stop::Unsupported(Reason::Undecodable))
+        if !hit {
+            *slot = Some(decode(code, mode, extend)?);
+        }
+        slot.as_ref().ok_or(Stop::Unsupported(Reason::Undecodable))
     }
 }
 
@@ -82,17 +86,24 @@ fn decode(
     code: &mut Code,
     mode: CodeMode,
     mut extend: impl FnMut(&mut Code) -> Result<(), Refusal>,
-) -> Result<Entry, Stop> {
+) -> Result<Decoded, Stop> {
     loop {
         let mut decoder = Decoder::new(mode as u32, code.bytes(), DecoderOptions::NONE);
         let instruction = decoder.decode();
         match decoder.last_error() {
             DecoderError::None => {
                 let mask = !(u128::MAX << (8 * instruction.len() as u32));
-                return Ok(Entry {
+                let part = |operand| match instruction.op_kind(operand) {
+                    OpKind::Register => general(instruction.op_register(operand)),
+                    _ => None,
+                };
+                return Ok(Decoded {
                     bytes: code.word() & mask,
                     mask,
                     mode,
+                    address: Form::of(&instruction),
+                    parts: [0, 1, 2].map(part),
+                    memory_width: width_of(instruction.memory_size()),
                     instruction,
                 });
             }

@@ -11,16 +11,28 @@ use guest_mem::{Gpa, Gva, PAGE_BYTES};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span {
     first: Gpa,
-    /// Where the rest lies, and how many bytes precede it.
-    rest: Option<(Gpa, u64)>,
+    /// Where the part in the second page lies.
+    rest: Gpa,
+    /// How many bytes precede that part; 0 if there is none.
+    before: u64,
 }
 
 impl Span {
+    #[inline]
+    const fn in_page(first: Gpa) -> Self {
+        Self {
+            first,
+            rest: Gpa(0),
+            before: 0,
+        }
+    }
+
     /// The address of the byte `index` bytes into the operand.
     fn at(&self, index: u64) -> Gpa {
-        match self.rest {
-            Some((gpa, before)) if index >= before => gpa.wrapping_add(index - before),
-            _ => self.first.wrapping_add(index),
+        if self.before != 0 && index >= self.before {
+            self.rest.wrapping_add(index - self.before)
+        } else {
+            self.first.wrapping_add(index)
         }
     }
 
@@ -28,16 +40,25 @@ impl Span {
     pub(super) fn moved(&self, bytes: u64) -> Self {
         Self {
             first: self.first.wrapping_add(bytes),
-            rest: self.rest,
+            ..*self
         }
     }
 
     /// The address, of an operand that lies in one page.
     #[inline]
     pub(super) fn whole(&self) -> Option<Gpa> {
-        match self.rest {
-            None => Some(self.first),
-            Some(_) => None,
+        (self.before == 0).then_some(self.first)
+    }
+
+    /// The eight bytes from `index` on.
+    fn qword(&self, index: u64) -> Self {
+        Self {
+            first: self.at(index),
+            rest: self.rest,
+            before: match self.before.checked_sub(index) {
+                Some(before) if before < 8 => before,
+                _ => 0,
+            },
         }
     }
 }
@@ -82,13 +103,14 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
                 Some(gpa) => gpa,
                 None => self.translate(gva, kind)?,
             };
-            return Ok(Span { first, rest: None });
+            return Ok(Span::in_page(first));
         }
         let first = self.translate(gva, kind)?;
         let rest = self.translate(self.paging.wrap(gva.wrapping_add(in_page)), kind)?;
         Ok(Span {
             first,
-            rest: Some((rest, in_page)),
+            rest,
+            before: in_page,
         })
     }
 
@@ -176,29 +198,14 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
 
     /// Reads a 16-byte operand, as two accesses.
     pub(super) fn load_wide(&mut self, span: &Span) -> u128 {
-        let (low, high) = halves(span);
-        let low = self.load(&low, Width::Qword);
-        u128::from(self.load(&high, Width::Qword)) << 64 | u128::from(low)
+        let low = self.load(&span.qword(0), Width::Qword);
+        let high = self.load(&span.qword(8), Width::Qword);
+        u128::from(high) << 64 | u128::from(low)
     }
 
     /// Writes a 16-byte operand, as two accesses.
     pub(super) fn store_wide(&mut self, span: &Span, value: u128) {
-        let (low, high) = halves(span);
-        self.store(&low, Width::Qword, value as u64);
-        self.store(&high, Width::Qword, (value >> 64) as u64);
+        self.store(&span.qword(0), Width::Qword, value as u64);
+        self.store(&span.qword(8), Width::Qword, (value >> 64) as u64);
     }
-}
-
-fn halves(span: &Span) -> (Span, Span) {
-    let part = |from: u64| match span.rest {
-        Some((gpa, before)) if before > from && before < from + 8 => Span {
-            first: span.at(from),
-            rest: Some((gpa, before - from)),
-        },
-        _ => Span {
-            first: span.at(from),
-            rest: None,
-        },
-    };
-    (part(0), part(8))
 }

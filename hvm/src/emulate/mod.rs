@@ -40,6 +40,7 @@ pub use cache::{DecodeCache, warm_up};
 use crate::event::{Exception, Shadow};
 use crate::regs::{Cr0, Registers, Rflags};
 use crate::walk::Paging;
+use cache::Decoded;
 use code::{Code, CodeMode, MAX_BYTES, Refusal, Source};
 use core::fmt;
 use guest_mem::Gpa;
@@ -175,6 +176,7 @@ struct Execution<'a, C, B> {
     cpu: &'a mut C,
     bus: &'a mut B,
     instruction: &'a Instruction,
+    decoded: &'a Decoded,
     paging: Paging,
     mode: CodeMode,
     cpl: u8,
@@ -206,8 +208,8 @@ pub fn step(
     };
     let rip = cpu.rip();
     let extend = |code: &mut Code| code.extend(cpu, &mut source);
-    let instruction = match cache.decoded.decode(&mut code, rip, mode, extend) {
-        Ok(instruction) => instruction,
+    let decoded = match cache.instructions.decode(&mut code, rip, mode, extend) {
+        Ok(decoded) => decoded,
         Err(stop) => return end(cpu, stop, code.bytes()),
     };
     let paging = Paging::of(cpu, bus.physical_bits());
@@ -216,12 +218,13 @@ pub fn step(
     let mut execution = Execution {
         cpu,
         bus,
-        instruction,
+        instruction: &decoded.instruction,
+        decoded,
         paging,
         mode,
         cpl,
         hint,
-        next: mode.advance(rip, instruction.len() as u64),
+        next: mode.advance(rip, decoded.instruction.len() as u64),
     };
     match execution.execute() {
         Ok(flow) => Ok(execution.complete(flow, rflags)),

@@ -13,7 +13,7 @@ pub(super) struct Part {
     pub register: Gpr,
     pub width: Width,
     /// 8 for AH, CH, DH and BH.
-    shift: u32,
+    shift: u8,
 }
 
 impl Part {
@@ -56,7 +56,7 @@ pub(super) fn general(register: Register) -> Option<Part> {
 
 /// The width of an integer memory operand.
 #[inline]
-pub(super) fn memory_width(size: MemorySize) -> Option<Width> {
+pub(super) fn width_of(size: MemorySize) -> Option<Width> {
     match size {
         MemorySize::UInt8 | MemorySize::Int8 => Some(Width::Byte),
         MemorySize::UInt16 | MemorySize::Int16 => Some(Width::Word),
@@ -96,16 +96,18 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
     /// The part that an operand names, which the decoder guarantees to be a general register.
     #[inline]
     pub(super) fn register(&self, operand: u32) -> Result<Part, Stop> {
-        general(self.instruction.op_register(operand)).ok_or(Stop::Unsupported(Reason::Instruction))
+        let part = self.decoded.parts.get(operand as usize);
+        part.copied()
+            .flatten()
+            .ok_or(Stop::Unsupported(Reason::Instruction))
     }
 
     /// The width of a register or memory operand.
     #[inline]
     pub(super) fn width(&self, operand: u32) -> Result<Width, Stop> {
-        match self.instruction.op_kind(operand) {
-            OpKind::Register => Ok(self.register(operand)?.width),
-            _ => memory_width(self.instruction.memory_size())
-                .ok_or(Stop::Unsupported(Reason::Instruction)),
+        match self.register(operand) {
+            Ok(part) => Ok(part.width),
+            Err(stop) => self.decoded.memory_width.ok_or(stop),
         }
     }
 

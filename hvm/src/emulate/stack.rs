@@ -3,7 +3,7 @@
 use super::address::Logical;
 use super::code::CodeMode;
 use super::memory::Mandate;
-use super::operand::{Part, Place, memory_width};
+use super::operand::{Part, Place};
 use super::{Bus, Execution, Flow, Hint, Reason, Stop};
 use crate::Width;
 use crate::regs::{Attributes, Gpr, Registers, SegmentName};
@@ -40,7 +40,7 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
     fn stack_width(&self) -> Result<Width, Stop> {
         let width = match self.instruction.op_kind(0) {
             OpKind::Register => Some(self.register(0)?.width),
-            OpKind::Memory => memory_width(self.instruction.memory_size()),
+            OpKind::Memory => self.decoded.memory_width,
             OpKind::Immediate16 | OpKind::Immediate8to16 => Some(Width::Word),
             OpKind::Immediate32 | OpKind::Immediate8to32 => Some(Width::Dword),
             OpKind::Immediate8to64 | OpKind::Immediate32to64 => Some(Width::Qword),

@@ -51,9 +51,8 @@ struct Known {
 impl Known {
     #[inline]
     fn holds(&self, memory: &GuestMemory) -> bool {
-        self.entries
-            .iter()
-            .take(self.depth)
+        let used = self.entries.get(..self.depth).unwrap_or_default();
+        used.iter()
             .all(|&(at, entry)| memory.load::<u64>(at) == Ok(entry))
     }
 }
