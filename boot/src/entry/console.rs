@@ -39,63 +39,76 @@ pub unsafe fn use_firmware(output: *mut SimpleTextOutputProtocol) {
     FIRMWARE.store(output, Relaxed);
 }
 
-/// Says it on all of them.
+/// Says it on all of them, one after the other: the firmware may well show its text on COM1, too. Writing does not fail.
 pub fn say(text: Arguments) {
-    out(COM1 + LINE_CONTROL, DIVISOR_ACCESS);
-    out(COM1, 1); // 115200 baud
-    out(COM1 + INTERRUPT_ENABLE, 0);
-    out(COM1 + LINE_CONTROL, EIGHT_BITS);
-    let mut console = Console { cell: 0 };
-    // Its writers do not fail.
-    let _ = console.write_fmt(text);
+    let _ = Serial::set_up().write_fmt(text);
+    let _ = Screen { cell: 0 }.write_fmt(text);
+    let _ = Firmware.write_fmt(text);
 }
 
-struct Console {
+/// COM1.
+struct Serial;
+
+/// A VGA in text mode.
+struct Screen {
     cell: usize,
 }
 
-impl Write for Console {
+/// The EFI console.
+struct Firmware;
+
+impl Serial {
+    fn set_up() -> Self {
+        out(COM1 + LINE_CONTROL, DIVISOR_ACCESS);
+        out(COM1, 1); // 115200 baud
+        out(COM1 + INTERRUPT_ENABLE, 0);
+        out(COM1 + LINE_CONTROL, EIGHT_BITS);
+        Self
+    }
+}
+
+impl Write for Serial {
     fn write_str(&mut self, text: &str) -> Result {
-        for char in text.chars() {
-            let byte = if char.is_ascii() { char as u8 } else { b'?' };
-            serial(byte);
-            self.screen(byte);
-            firmware(byte);
+        for byte in text.bytes() {
+            let mut polls = 0;
+            while input(COM1 + LINE_STATUS) & TRANSMITTER_EMPTY == 0 && polls < MAX_POLLS {
+                polls += 1;
+            }
+            out(COM1, byte);
         }
         Ok(())
     }
 }
 
-impl Console {
-    fn screen(&mut self, byte: u8) {
+impl Write for Screen {
+    fn write_str(&mut self, text: &str) -> Result {
         let screen = SCREEN.load(Relaxed);
-        if screen.is_null() || self.cell >= TEXT_CELLS || byte.is_ascii_control() {
-            return;
+        if screen.is_null() {
+            return Ok(());
         }
-        // SAFETY: a VGA in text mode shows these cells; they are mapped, and no Rust object lies there.
-        unsafe {
-            screen
-                .add(self.cell)
-                .write_volatile(WHITE_ON_BLACK | u16::from(byte))
-        };
-        self.cell += 1;
+        for byte in text.bytes().filter(|byte| !byte.is_ascii_control()) {
+            if self.cell < TEXT_CELLS {
+                let cell = WHITE_ON_BLACK | u16::from(byte);
+                // SAFETY: a VGA in text mode shows these cells; they are mapped, and no Rust object lies there.
+                unsafe { screen.add(self.cell).write_volatile(cell) };
+                self.cell += 1;
+            }
+        }
+        Ok(())
     }
 }
 
-fn serial(byte: u8) {
-    let mut polls = 0;
-    while input(COM1 + LINE_STATUS) & TRANSMITTER_EMPTY == 0 && polls < MAX_POLLS {
-        polls += 1;
-    }
-    out(COM1, byte);
-}
-
-fn firmware(byte: u8) {
-    let output = FIRMWARE.load(Relaxed);
-    if !output.is_null() {
-        let text = [u16::from(byte), 0];
-        // SAFETY: `use_firmware` promised that the protocol is valid.
-        let _ = unsafe { ((*output).output_string)(output, text.as_ptr()) };
+impl Write for Firmware {
+    fn write_str(&mut self, text: &str) -> Result {
+        let output = FIRMWARE.load(Relaxed);
+        if output.is_null() {
+            return Ok(());
+        }
+        for unit in text.encode_utf16() {
+            // SAFETY: `use_firmware` promised that the protocol is valid; the text ends with a NUL.
+            let _ = unsafe { ((*output).output_string)(output, [unit, 0].as_ptr()) };
+        }
+        Ok(())
     }
 }
 
