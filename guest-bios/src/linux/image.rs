@@ -56,15 +56,16 @@ impl<'a> Image<'a> {
             0 => at::DEFAULT_SETUP_SECTS + 1,
             sectors => sectors + 1,
         } * at::SECTOR_BYTES;
-        // In units of 16 bytes; a signature or padding may follow.
+        // In units of 16 bytes. Some linkers round it down and a signature may follow: loaders take the whole file.
         let kernel_end = kernel_start + 16 * u32_at(file, at::SYSSIZE)? as usize;
-        let kernel = file.get(kernel_start..kernel_end).ok_or_else(|| {
+        let whole = file.len() >= kernel_end;
+        let kernel = file.get(kernel_start..).filter(|_| whole).ok_or_else(|| {
             format!(
                 "truncated: the header promises {kernel_end} bytes, the file has {}",
                 file.len()
             )
         })?;
-        if kernel.len() as u64 <= at::ENTRY_64 {
+        if (kernel_end - kernel_start) as u64 <= at::ENTRY_64 {
             return Err("its protected-mode part is empty".to_string());
         }
         let header_end = at::MAGIC + usize::from(byte(file, at::JUMP_OFFSET)?);
@@ -219,7 +220,7 @@ pub(super) mod tests {
         let mut file = synthetic();
         file.extend(b"signature");
         let image = Image::parse(&file).unwrap();
-        assert_eq!(image.kernel.len(), 0x8000);
+        assert_eq!(image.kernel.len(), 0x8000 + 9);
         assert_eq!(image.header.len(), 0x202 + 0x6a - 0x1f1);
         assert_eq!(image.alignment, Some(0x20_0000));
     }
