@@ -41,8 +41,8 @@ pub mod cr4 {
 /// IA32_EFER.NXE.
 const EFER_NO_EXECUTE: u64 = 1 << 11;
 
-/// Write-back, write-combining, UC-, uncached; then write-back, write-protected, UC-, write-through. Entries 0, 2, 3, 4, 6
-/// and 7 are as at reset except that entry 1 became write-combining and 7 write-through, so a reset-time table still means what it meant.
+/// By index: write-back, write-combining, UC-, uncached; write-back, write-protected, UC-, write-through. As at reset but
+/// for 1 (was write-through), 5 (write-through) and 7 (uncached), which no mapping of a loader needs.
 const PAT: u64 = u64::from_le_bytes([6, 1, 7, 0, 6, 5, 7, 4]);
 
 /// Sets this CPU's control registers: write protection for the kernel, no-execute, SMEP, SMAP and UMIP where present, and
