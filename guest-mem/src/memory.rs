@@ -224,6 +224,17 @@ impl GuestMemory {
     /// Reads a plain value. Aligned values of 1, 2, 4 and 8 bytes are read in one access.
     #[inline]
     pub fn load<T: FromBytes + IntoBytes>(&self, gpa: Gpa) -> Result<T, Unmapped> {
+        if let Some(host) = within(&self.main, gpa, size_of::<T>() as u64) {
+            let mut value = T::new_zeroed();
+            // SAFETY: `within` found the whole value inside the region.
+            unsafe { raw::copy_out(host, value.as_mut_bytes()) };
+            return Ok(value);
+        }
+        self.load_elsewhere(gpa)
+    }
+
+    #[inline(never)]
+    fn load_elsewhere<T: FromBytes + IntoBytes>(&self, gpa: Gpa) -> Result<T, Unmapped> {
         let mut value = T::new_zeroed();
         self.read(gpa, value.as_mut_bytes())?;
         Ok(value)
@@ -300,17 +311,7 @@ impl GuestMemory {
         Some((region.hpa.wrapping_add(offset), region.bytes - offset))
     }
 
-    #[inline]
     fn region(&self, gpa: Gpa) -> Option<&Region> {
-        if gpa.0.wrapping_sub(self.main.gpa.0) < self.main.bytes {
-            Some(&self.main)
-        } else {
-            self.other_region(gpa)
-        }
-    }
-
-    #[inline(never)]
-    fn other_region(&self, gpa: Gpa) -> Option<&Region> {
         self.regions
             .iter()
             .find(|region| gpa.0.wrapping_sub(region.gpa.0) < region.bytes)
@@ -319,10 +320,12 @@ impl GuestMemory {
     /// The host address of a range inside one region; the fast path.
     #[inline]
     fn host(&self, gpa: Gpa, bytes: u64) -> Option<*mut u8> {
-        let region = self.region(gpa)?;
-        let offset = gpa.0 - region.gpa.0;
-        // SAFETY: offset < region.bytes, so the pointer stays in the region.
-        (bytes <= region.bytes - offset).then(|| unsafe { region.host.add(offset as usize) })
+        within(&self.main, gpa, bytes).or_else(|| self.host_elsewhere(gpa, bytes))
+    }
+
+    #[inline(never)]
+    fn host_elsewhere(&self, gpa: Gpa, bytes: u64) -> Option<*mut u8> {
+        within(self.region(gpa)?, gpa, bytes)
     }
 
     fn piece(&self, gpa: Gpa) -> Result<(*mut u8, u64), Unmapped> {
@@ -355,6 +358,15 @@ impl GuestMemory {
             }
         }
     }
+}
+
+/// The host address of a range that starts in `region`, if it ends there too.
+#[inline]
+fn within(region: &Region, gpa: Gpa, bytes: u64) -> Option<*mut u8> {
+    let offset = gpa.0.wrapping_sub(region.gpa.0);
+    let room = region.bytes.checked_sub(offset)?;
+    // SAFETY: offset <= region.bytes, so the pointer stays in the region or at its end.
+    (bytes <= room).then(|| unsafe { region.host.add(offset as usize) })
 }
 
 #[cfg(test)]

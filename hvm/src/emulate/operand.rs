@@ -112,7 +112,7 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
     }
 
     /// Finds a register or memory operand; memory is checked for `kind`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn place(
         &mut self,
         operand: u32,
@@ -131,7 +131,7 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
     }
 
     /// Reads a place.
-    #[inline]
+    #[inline(always)]
     pub(super) fn get(&mut self, place: &Place, width: Width) -> u64 {
         match place {
             Place::Register(part) => self.read_part(*part),
@@ -140,7 +140,7 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
     }
 
     /// Writes a place.
-    #[inline]
+    #[inline(always)]
     pub(super) fn set(&mut self, place: &Place, width: Width, value: u64) {
         match place {
             Place::Register(part) => self.write_part(*part, value),
@@ -149,7 +149,7 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
     }
 
     /// Reads any operand: register, memory, or immediate extended as the encoding says.
-    #[inline]
+    #[inline(always)]
     pub(super) fn value(&mut self, operand: u32, width: Width) -> Result<u64, Stop> {
         match self.instruction.op_kind(operand) {
             OpKind::Register | OpKind::Memory => {

@@ -80,58 +80,68 @@ impl FetchCache {
         memory: &GuestMemory,
         gva: Gva,
     ) -> Result<Gpa, Exception> {
-        let slot = &mut self.known[(gva.0 >> 12) as usize % PAGES];
-        if let Some(known) = slot
-            && known.key == Key::of(cpu, gva)
-            && known.holds(memory)
-        {
-            return Ok(known.frame.wrapping_add(gva.page_offset()));
+        match self.recall(cpu, memory, gva) {
+            Some(gpa) => Ok(gpa),
+            None => self.walk(cpu, physical_bits, memory, gva),
         }
-        walk(slot, cpu, physical_bits, memory, gva)
     }
+
+    /// Apart from the rest and out of line, so that it gets by with registers.
+    #[inline(never)]
+    fn recall(&self, cpu: &impl Registers, memory: &GuestMemory, gva: Gva) -> Option<Gpa> {
+        let known = self.known[slot(gva)].as_ref()?;
+        (known.key == Key::of(cpu, gva) && known.holds(memory))
+            .then(|| known.frame.wrapping_add(gva.page_offset()))
+    }
+
+    /// Walks, and remembers how.
+    #[cold]
+    fn walk(
+        &mut self,
+        cpu: &impl Registers,
+        physical_bits: u8,
+        memory: &GuestMemory,
+        gva: Gva,
+    ) -> Result<Gpa, Exception> {
+        let paging = Paging::of(cpu, physical_bits);
+        if !paging.is_canonical(gva.0) {
+            return Err(Exception::GENERAL_PROTECTION);
+        }
+        let access = Access::execute(Privilege::of_cpl(cpu.cpl()));
+        let marked = translate(&paging, memory, gva, access)?;
+        let mut known = Known {
+            key: Key::of(cpu, gva),
+            frame: Gpa(0),
+            entries: [(Gpa(0), 0); LEVELS],
+            depth: 0,
+        };
+        // Once more, with the marks in place: what is remembered belongs together whatever the guest does meanwhile.
+        let found = paging.walk(memory, gva, access, |at, entry| {
+            if let Some(used) = known.entries.get_mut(known.depth) {
+                *used = (at, entry);
+                known.depth += 1;
+            }
+        })?;
+        known.frame = found.gpa.page_base();
+        // Legacy walks read other kinds of entries as well; they are not remembered.
+        let is_plain = matches!(paging.mode, Mode::Off | Mode::Long { .. });
+        if is_plain && !found.lacks_marks(access.kind) {
+            self.known[slot(gva)] = Some(known);
+        }
+        Ok(marked.gpa)
+    }
+}
+
+/// Where a page's walk is remembered.
+#[inline]
+const fn slot(gva: Gva) -> usize {
+    (gva.0 >> 12) as usize % PAGES
 }
 
 impl Default for FetchCache {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// Walks, and remembers how.
-#[cold]
-fn walk(
-    slot: &mut Option<Known>,
-    cpu: &impl Registers,
-    physical_bits: u8,
-    memory: &GuestMemory,
-    gva: Gva,
-) -> Result<Gpa, Exception> {
-    let paging = Paging::of(cpu, physical_bits);
-    if !paging.is_canonical(gva.0) {
-        return Err(Exception::GENERAL_PROTECTION);
-    }
-    let access = Access::execute(Privilege::of_cpl(cpu.cpl()));
-    let marked = translate(&paging, memory, gva, access)?;
-    let mut known = Known {
-        key: Key::of(cpu, gva),
-        frame: Gpa(0),
-        entries: [(Gpa(0), 0); LEVELS],
-        depth: 0,
-    };
-    // Once more, with the marks in place: what is remembered belongs together whatever the guest does meanwhile.
-    let found = paging.walk(memory, gva, access, |at, entry| {
-        if let Some(slot) = known.entries.get_mut(known.depth) {
-            *slot = (at, entry);
-            known.depth += 1;
-        }
-    })?;
-    known.frame = found.gpa.page_base();
-    // Legacy walks read other kinds of entries as well; they are not remembered.
-    let is_plain = matches!(paging.mode, Mode::Off | Mode::Long { .. });
-    if is_plain && !found.lacks_marks(access.kind) {
-        *slot = Some(known);
-    }
-    Ok(marked.gpa)
 }
 
 #[cfg(test)]
