@@ -4,26 +4,25 @@
 #[cfg(target_os = "none")]
 mod bare {
     use boot::BootInfo;
-    use kernel::{console, cpu, info, mem, power, time};
+    use kernel::report::{self, Mode};
+    use kernel::{console, cpu, service, vm};
 
     kernel::entry!(main);
 
     fn main(boot: &'static BootInfo) -> ! {
         // SAFETY: nothing drives COM1 yet.
         unsafe { console::start_serial() };
+        report::print_version(boot);
         let parts = kernel::init(boot);
         console::start_screen(boot);
+        let mode = report::print(boot, parts.platform);
+        let guest_console = service::start(vm::kick);
         cpu::interrupts::enable();
-        info!(
-            "{} CPUs ({} silent), {} MiB of RAM, {} MiB free, TSC {} kHz, local APIC timer {} kHz",
-            cpu::percpu::count(),
-            parts.silent_cpus,
-            mem::frames::usable_bytes() >> 20,
-            mem::frames::free_bytes() >> 20,
-            time::tsc_hz() / 1000,
-            time::lapic_timer_hz() / 1000,
-        );
-        power::power_off()
+        match mode {
+            Mode::AmdVNested => vm::run(boot, guest_console),
+            // The report has said why. The prompt works, and nothing resets the machine.
+            Mode::None(_) => service::run_forever(),
+        }
     }
 }
 

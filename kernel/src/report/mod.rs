@@ -3,6 +3,7 @@
 mod cpus;
 mod mode;
 mod pci;
+mod version;
 
 pub use mode::{Mode, Obstacle};
 
@@ -32,6 +33,13 @@ struct Report {
 }
 
 static REPORT: Once<Report> = Once::new();
+
+/// Says, first of all, what this is and which way it was started.
+pub fn print_version(boot: &BootInfo) {
+    let version = env!("CARGO_PKG_VERSION");
+    info!("Monovisor {version}, build {}, started by {:?}", version::BuildId, boot.loader);
+    defmt::info!("Monovisor {=str}, build {=u64:016x}", version, version::short_id());
+}
 
 /// Makes the report and prints it. Once, on the boot CPU, after [`crate::init`]. Returns the mode in which a guest can run.
 pub fn print(boot: &BootInfo, platform: &Platform) -> Mode {
