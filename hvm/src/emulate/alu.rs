@@ -37,7 +37,7 @@ fn top_bit(width: Width, value: u64) -> bool {
 fn of_result(width: Width, value: u64) -> Rflags {
     when(Rflags::ZF, value == 0)
         | when(Rflags::SF, top_bit(width, value))
-        | when(Rflags::PF, (value as u8).count_ones() % 2 == 0)
+        | when(Rflags::PF, (value as u8).count_ones().is_multiple_of(2))
 }
 
 /// `a + b + carry`.
