@@ -160,10 +160,16 @@ impl<P: Ports> Console<P> {
     pub fn close(mut self) -> (Uart<P>, log::Reader) {
         self.uart.set_interrupts(Interrupts::Off);
         self.print_lines();
+        self.send_everything();
+        self.mux.start_line();
+        self.send_everything();
+        (self.uart, self.lines)
+    }
+
+    fn send_everything(&mut self) {
         while let Some(byte) = self.next.take().or_else(|| self.mux.next_output(|| self.guest.read_byte())) {
             self.uart.write_polled(&[byte]);
         }
-        (self.uart, self.lines)
     }
 }
 
@@ -305,6 +311,6 @@ mod tests {
         let console = Console::new(uart, bench.host.take().unwrap(), log::Reader::from(u64::MAX / 4));
         bench.guest.write_all(b"reboot: Power down").unwrap();
         console.close();
-        assert_eq!(bench.shown(), "reboot: Power down");
+        assert_eq!(bench.shown(), "reboot: Power down\r\n");
     }
 }

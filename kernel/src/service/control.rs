@@ -225,6 +225,20 @@ impl Control {
         GuestState::ALL.into_iter().find(|known| *known as u8 == state).unwrap_or(GuestState::Absent)
     }
 
+    /// What the guest will do once the requests that wait are done: the state to judge a further request by.
+    pub fn state_to_come(&self) -> GuestState {
+        let pending = self.requests.load(Ordering::Acquire);
+        let waits = |request: Request| pending & request.bit() != 0;
+        match self.state() {
+            GuestState::Absent => GuestState::Absent,
+            _ if waits(Request::Stop) => GuestState::Stopped,
+            _ if waits(Request::Resume) => GuestState::Running,
+            _ if waits(Request::Pause) => GuestState::Paused,
+            _ if waits(Request::Reset) || waits(Request::Start) => GuestState::Running,
+            state => state,
+        }
+    }
+
     /// Asks the lifecycle service for the host's power-off or restart.
     pub fn ask_host(&self, action: HostAction) {
         self.host.store(action as u8, Ordering::Release);
@@ -278,6 +292,19 @@ mod tests {
             control.set_state(state);
             assert_eq!(control.state(), state);
         }
+    }
+
+    #[test]
+    fn requests_that_wait_tell_the_state_to_come() {
+        let control = Control::new();
+        control.request(Request::Reset);
+        assert_eq!(control.state_to_come(), GuestState::Absent);
+        control.set_state(GuestState::Crashed);
+        assert_eq!(control.state_to_come(), GuestState::Running);
+        control.request(Request::Pause);
+        assert_eq!(control.state_to_come(), GuestState::Paused);
+        while control.take().is_some() {}
+        assert_eq!(control.state_to_come(), GuestState::Crashed);
     }
 
     #[test]

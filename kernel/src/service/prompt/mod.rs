@@ -50,7 +50,11 @@ impl Prompt {
                 writeln!(out, "`{word}` takes no arguments; `help` lists the commands")?;
             }
         }
-        self.redraw(out)
+        match self.control.host_action() {
+            None => self.redraw(out),
+            // The host goes away; nothing more can be typed.
+            Some(_) => Ok(()),
+        }
     }
 
     fn obey(&self, command: Command, out: &mut impl Write) -> fmt::Result {
@@ -69,7 +73,7 @@ impl Prompt {
     }
 
     fn request(&self, request: Request, out: &mut impl Write) -> fmt::Result {
-        let state = self.control.state();
+        let state = self.control.state_to_come();
         match answer(request, state) {
             Ok(text) => {
                 self.control.request(request);
@@ -182,6 +186,13 @@ mod tests {
         assert_eq!(asked("resume\r", GuestState::Running), None);
         assert_eq!(asked("pause\r", GuestState::Running), Some(Request::Pause));
         assert_eq!(asked("pause\r", GuestState::Crashed), None);
+    }
+
+    #[test]
+    fn commands_typed_ahead_follow_each_other() {
+        let mut prompt = with_guest(GuestState::Running);
+        let text = say(&mut prompt, "pause\rresume\r");
+        assert!(text.contains("the guest goes on"), "{text}");
     }
 
     #[test]
