@@ -1,6 +1,6 @@
 //! The life of the one guest: power-on, stops, and what the owner wants done about them.
 
-use super::processor::Outcome;
+use super::processor::{Duty, Outcome};
 use super::setup::Guest;
 use crate::cpu::interrupts;
 use crate::service::control::{CONTROL, GuestState, HostAction, Request};
@@ -20,14 +20,14 @@ enum Turn {
     Wait,
 }
 
-/// Lives it. `idle` is what this CPU does while the guest is stopped, before it sleeps.
-pub fn live<V: Vcpu>(mut guest: Guest<V>, entry_tsc: u64, idle: fn()) -> ! {
+/// Lives it.
+pub fn live<V: Vcpu>(mut guest: Guest<V>, entry_tsc: u64, duty: Duty) -> ! {
     let mut turn = Turn::Start;
     loop {
         turn = match turn {
             Turn::Start => start(&mut guest, entry_tsc),
             Turn::Run => run(&mut guest),
-            Turn::Wait => wait(&mut guest, idle),
+            Turn::Wait => wait(&mut guest, duty),
         };
     }
 }
@@ -102,10 +102,10 @@ fn obey<V: Vcpu>(request: Request, guest: &mut Guest<V>) -> Turn {
 }
 
 /// Sleeps until the owner asks for something that ends the wait.
-fn wait<V: Vcpu>(guest: &mut Guest<V>, idle: fn()) -> Turn {
+fn wait<V: Vcpu>(guest: &mut Guest<V>, duty: Duty) -> Turn {
     let since = time::tsc();
     loop {
-        idle();
+        duty.serve();
         match CONTROL.take() {
             Some(Request::Reset | Request::Start) => return Turn::Start,
             Some(Request::Resume) if CONTROL.state() == GuestState::Paused => {

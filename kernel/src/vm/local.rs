@@ -6,7 +6,7 @@ use super::processor::Machine;
 use alloc::boxed::Box;
 use hvm::cpuid::{Leaf, Live, Map, Policy};
 use hvm::device::{Context, Lifecycle, PowerEvent};
-use hvm::event::Events;
+use hvm::event::{Events, Exception, TripleFault};
 use hvm::msr::{Bank, GeneralProtection};
 use hvm::{Gpa, Instant, Width};
 use pc::board::Board;
@@ -26,6 +26,9 @@ pub struct Local {
     pub(super) pic_output: bool,
     /// When the board next wants a turn.
     pub(super) board_deadline: Option<Instant>,
+    /// Something happened that may change what enters the guest next, or when it must be left: set by every access to a
+    /// device, cleared by the loop. Exits that touch none, such as CPUID, go straight back.
+    pub(super) attention: bool,
 }
 
 impl Local {
@@ -43,6 +46,7 @@ impl Local {
             power: None,
             pic_output: false,
             board_deadline: None,
+            attention: true,
         })
     }
 
@@ -55,6 +59,13 @@ impl Local {
         self.power = None;
         self.machine.board.lock().reset();
         self.with_board(|_, _| ());
+    }
+
+    /// Raises an exception at RIP.
+    #[cold]
+    pub fn raise(&mut self, exception: Exception) -> Result<(), TripleFault> {
+        self.attention = true;
+        self.events.raise(exception)
     }
 
     /// True if an interrupt waits that priorities let through.
@@ -84,12 +95,14 @@ impl Local {
         let result = work(&mut board, &mut context);
         self.pic_output = board.pic_interrupt();
         self.board_deadline = board.deadline();
+        self.attention = true;
         result
     }
 
     /// Works on the local APIC, and sends on what it sent.
     #[inline]
     pub fn with_lapic<R>(&mut self, work: impl FnOnce(&mut Lapic, &mut LapicSignals, &Clock) -> R) -> R {
+        self.attention = true;
         let mut signals = LapicSignals::default();
         let result = work(&mut self.lapic, &mut signals, &self.clock);
         if let Some(message) = signals.message {

@@ -24,7 +24,8 @@ mod wall;
 use crate::console::bytes::GuestEnd;
 use crate::cpu::{events, percpu};
 use crate::service::control::{CONTROL, GuestFacts};
-use crate::{error, info, smp};
+use crate::{error, info, service, smp};
+use processor::Duty;
 use alloc::string::String;
 use boot::BootInfo;
 use svm_core::{Hlt, Svm};
@@ -37,31 +38,30 @@ pub fn kick() {
     if percpu::count() > 1 { smp::kick(GUEST_CPU) } else { events::raise(events::Events::KICK) }
 }
 
-/// Runs the guest of the bundle, and the services beside it. `service` runs the services' ready tasks once; `serve` runs them
-/// for ever. Call it on the boot CPU, interrupts on, if [`svm_core::capability`] finds AMD-V with nested paging usable.
-pub fn run(boot: &'static BootInfo, end: GuestEnd, service: fn(), serve: fn() -> !) -> ! {
+/// Runs the guest of the bundle, and the services beside it. To be called on the boot CPU, services started and interrupts on, if
+/// [`crate::report`] finds AMD-V with nested paging usable. `end` is the guest's end of the console.
+pub fn run(boot: &'static BootInfo, end: GuestEnd) -> ! {
     CONTROL.on_request(kick);
     if percpu::count() == 1 {
-        host(boot, end, service, Hlt::Intercepted);
-        serve()
-    }
-    let role = move || host(boot, end, nothing, Hlt::Native);
-    if let Err(refusal) = smp::run_on(GUEST_CPU, role) {
+        host(boot, end, Duty::GuestAndServices);
+    } else if let Err(refusal) = smp::run_on(GUEST_CPU, move || host(boot, end, Duty::GuestOnly)) {
         error!("no guest: {refusal}");
     }
-    serve()
+    service::run_forever()
 }
 
-fn nothing() {}
-
 /// Builds the guest and lives its life on this CPU; comes back only if there is no guest to run.
-fn host(boot: &'static BootInfo, end: GuestEnd, service: fn(), hlt: Hlt) {
+fn host(boot: &'static BootInfo, end: GuestEnd, duty: Duty) {
     hvm::emulate::warm_up();
+    let hlt = match duty {
+        Duty::GuestOnly => Hlt::Native,
+        Duty::GuestAndServices => Hlt::Intercepted,
+    };
     // SAFETY: the caller of `run` found AMD-V usable; this CPU runs the vCPU from here on.
     let vcpu = || -> Result<Svm, String> {
         unsafe { amd::vcpu(hlt) }.ok_or_else(|| "no host memory left for the vCPU's control block".into())
     };
-    match setup::build(boot, end, service, vcpu) {
+    match setup::build(boot, end, duty, vcpu) {
         Ok(guest) => {
             CONTROL.describe(GuestFacts {
                 name: guest.name.clone(),
@@ -70,7 +70,7 @@ fn host(boot: &'static BootInfo, end: GuestEnd, service: fn(), hlt: Hlt) {
                 paging: "nested paging (NPT)",
             });
             info!("guest `{}`: {} MiB, 1 vCPU, nested paging", guest.name, guest.memory_mib);
-            lifecycle::live(guest, boot.entry_tsc, service)
+            lifecycle::live(guest, boot.entry_tsc, duty)
         }
         Err(reason) => {
             error!("no guest: {reason}");

@@ -6,6 +6,7 @@ use super::local::Local;
 use crate::cpu::events::{self, Events as HostEvents};
 use crate::cpu::interrupts;
 use crate::service::control::{CONTROL, Request, count};
+use crate::service;
 use crate::time::timer;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -26,6 +27,30 @@ pub struct Machine {
     pub memory: GuestMemory,
     /// The chipset and all devices. Only vCPUs take this lock; services talk to devices through queues.
     pub board: Mutex<Board>,
+}
+
+/// What the vCPU's processor has to do beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Duty {
+    /// Nothing: it belongs to the vCPU.
+    GuestOnly,
+    /// The services' tasks run between guest slices, on a machine with one CPU.
+    GuestAndServices,
+}
+
+impl Duty {
+    /// Runs what is ready.
+    pub fn serve(self) {
+        if self == Self::GuestAndServices {
+            service::poll();
+        }
+    }
+
+    /// True if an exit has given the services work.
+    #[inline]
+    fn has_services_to_run(self) -> bool {
+        self == Self::GuestAndServices && service::pending()
+    }
 }
 
 /// Why the loop ended.
@@ -54,21 +79,19 @@ pub struct Processor<V> {
     pub(super) cpu: V,
     pub(super) local: Box<Local>,
     pub(super) cache: Box<DecodeCache>,
-    /// What host work this CPU does beside the guest.
-    service: fn(),
+    duty: Duty,
     window: Option<Window>,
     armed: Option<Instant>,
 }
 
 impl<V: Vcpu> Processor<V> {
-    /// A vCPU on `machine`. `service` is called wherever host interrupts were let in: on a machine with one CPU it runs
-    /// the services' tasks.
-    pub fn new(cpu: V, machine: &'static Machine, service: fn()) -> Self {
+    /// A vCPU on `machine`.
+    pub fn new(cpu: V, machine: &'static Machine, duty: Duty) -> Self {
         Self {
             cpu,
             local: Local::new(machine),
             cache: Box::new(DecodeCache::new()),
-            service,
+            duty,
             window: None,
             armed: None,
         }
@@ -89,6 +112,7 @@ impl<V: Vcpu> Processor<V> {
         self.cpu.reset_live_state();
         self.cpu.set_tsc_offset(self.local.clock.offset());
         start.apply(&mut self.cpu);
+        self.local.attention = true;
     }
 
     /// The guest stood still since host TSC `since`.
@@ -111,24 +135,27 @@ impl<V: Vcpu> Processor<V> {
     fn turn(&mut self) -> Outcome {
         self.attend();
         loop {
-            if let Some(power) = self.local.power.take() {
-                return Outcome::Power(power);
-            }
             if CONTROL.requested()
                 && let Some(request) = CONTROL.take()
             {
                 return Outcome::Request(request);
             }
-            // Services that the last exit gave work to share this CPU, where there is only one.
-            if !events::peek().is_empty() {
+            if self.duty.has_services_to_run() {
                 self.admit();
             }
-            self.rearm();
-            self.deliver();
+            if self.local.attention {
+                self.local.attention = false;
+                if let Some(power) = self.local.power.take() {
+                    return Outcome::Power(power);
+                }
+                self.rearm();
+                self.deliver();
+            }
             count(&CONTROL.counters.entries);
             let exit = self.cpu.run();
             if let Some(event) = self.cpu.interrupted_event() {
                 self.local.events.interrupted(event);
+                self.local.attention = true;
             }
             match self.handle(exit) {
                 Next::Enter => {}
@@ -170,18 +197,20 @@ impl<V: Vcpu> Processor<V> {
     pub(super) fn forget_window(&mut self) {
         self.cpu.set_window(None);
         self.window = None;
+        self.local.attention = true;
     }
 
     /// Lets host interrupts in and does what they ask.
     pub(super) fn admit(&mut self) {
         self.cpu.admit_host_interrupts();
-        (self.service)();
+        self.duty.serve();
         self.cpu.hold_host_interrupts();
         self.attend();
     }
 
     /// Timers that are due, input for devices.
     fn attend(&mut self) {
+        self.local.attention = true;
         let pending = events::take();
         if pending.contains(HostEvents::TIMER) {
             self.armed = None;
@@ -203,7 +232,7 @@ impl<V: Vcpu> Processor<V> {
         while !self.wakes() {
             self.rearm();
             self.cpu.admit_host_interrupts();
-            (self.service)();
+            self.duty.serve();
             if !CONTROL.requested() {
                 interrupts::wait();
             }
@@ -260,7 +289,7 @@ impl<V: Vcpu> Processor<V> {
     /// Raises an exception at RIP.
     #[cold]
     pub(super) fn raise(&mut self, exception: Exception) -> Next {
-        match self.local.events.raise(exception) {
+        match self.local.raise(exception) {
             Ok(()) => Next::Enter,
             Err(TripleFault) => Next::Stop(super::exits::TRIPLE_FAULT.into()),
         }

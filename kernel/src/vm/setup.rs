@@ -2,7 +2,7 @@
 
 use super::devices;
 use super::memory::{self, TablePages};
-use super::processor::{Machine, Processor};
+use super::processor::{Duty, Machine, Processor};
 use crate::console::bytes::GuestEnd;
 use crate::mem::{frames, phys_to_virt};
 use crate::{info, warn};
@@ -42,7 +42,7 @@ pub struct Guest<V> {
 pub fn build<V: Vcpu>(
     boot: &BootInfo,
     end: GuestEnd,
-    service: fn(),
+    duty: Duty,
     vcpu: impl FnOnce() -> Result<V, String>,
 ) -> Result<Guest<V>, String> {
     let bundle = open(boot)?;
@@ -75,7 +75,7 @@ pub fn build<V: Vcpu>(
     cpu.set_nested_root(tables.root());
     let machine = Box::leak(Box::new(Machine { memory: guest_memory, board: Mutex::new(board) }));
     Ok(Guest {
-        processor: Processor::new(cpu, machine, service),
+        processor: Processor::new(cpu, machine, duty),
         actions: config.actions,
         memory_mib,
         kernel: image,
