@@ -75,8 +75,14 @@ impl Model {
 
     /// As text, without the padding at both ends.
     pub fn as_str(&self) -> &str {
-        let end = self.text.iter().position(|byte| *byte == 0).unwrap_or(self.text.len());
-        core::str::from_utf8(&self.text[..end]).unwrap_or("(name is no text)").trim()
+        let end = self
+            .text
+            .iter()
+            .position(|byte| *byte == 0)
+            .unwrap_or(self.text.len());
+        core::str::from_utf8(&self.text[..end])
+            .unwrap_or("(name is no text)")
+            .trim()
     }
 }
 
@@ -204,7 +210,9 @@ impl fmt::Display for Options {
         if self.is_empty() {
             return out.write_str("none");
         }
-        let present = Self::NAMES.iter().filter(|(option, _)| self.contains(*option));
+        let present = Self::NAMES
+            .iter()
+            .filter(|(option, _)| self.contains(*option));
         for (index, (_, name)) in present.enumerate() {
             out.write_str(if index > 0 { ", " } else { "" })?;
             out.write_str(name)?;
@@ -318,7 +326,12 @@ impl Features {
         if self.apic_virtualization == ApicVirtualization::Absent {
             out.write_str("no ")?;
         }
-        write!(out, "{}; options: {}", technology.apic_virtualization_name(), self.options)
+        write!(
+            out,
+            "{}; options: {}",
+            technology.apic_virtualization_name(),
+            self.options
+        )
     }
 }
 
@@ -369,8 +382,18 @@ mod tests {
         assert!(usable.to_string().ends_with(
             "AMD-V usable, NPT with 1 GiB pages, 15 ASIDs, no AVIC; options: next RIP, flush by tag"
         ));
-        let lock = Lock { msr: 0xc001_0114, what: "VM_CR: SVMDIS (bit 4) is set" };
-        let locked = Capability { extension: Extension::Locked(lock), ..usable };
-        assert!(locked.to_string().contains("kept off by firmware (MSR C0010114h VM_CR: SVMDIS"));
+        let lock = Lock {
+            msr: 0xc001_0114,
+            what: "VM_CR: SVMDIS (bit 4) is set",
+        };
+        let locked = Capability {
+            extension: Extension::Locked(lock),
+            ..usable
+        };
+        assert!(
+            locked
+                .to_string()
+                .contains("kept off by firmware (MSR C0010114h VM_CR: SVMDIS")
+        );
     }
 }

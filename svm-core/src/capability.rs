@@ -2,8 +2,8 @@
 
 use crate::bits::msr::VM_CR;
 use hvm::capability::{
-    ApicVirtualization, Capability, Extension, Features, Lock, Model, MsrSource, NestedPaging, Options, Technology,
-    Vendor,
+    ApicVirtualization, Capability, Extension, Features, Lock, Model, MsrSource, NestedPaging,
+    Options, Technology, Vendor,
 };
 use hvm::cpuid::Source;
 
@@ -73,7 +73,9 @@ fn features(cpuid: Source<'_>) -> Features {
         options: SVM_EDX_OPTIONS
             .iter()
             .filter(|(bit, _)| edx & bit != 0)
-            .fold(Options::UNRESTRICTED_GUEST, |all, (_, option)| all | *option),
+            .fold(Options::UNRESTRICTED_GUEST, |all, (_, option)| {
+                all | *option
+            }),
     }
 }
 
@@ -86,7 +88,12 @@ mod tests {
         move |leaf, _| match leaf {
             0 => [0xd, 0x6874_7541, 0x444d_4163, 0x6974_6e65],
             MAX_EXTENDED_LEAF => [0x8000_000a, 0, 0, 0],
-            EXTENDED_FEATURES => [0, 0, EXTENDED_FEATURES_ECX_SVM, EXTENDED_FEATURES_EDX_HUGE_PAGES],
+            EXTENDED_FEATURES => [
+                0,
+                0,
+                EXTENDED_FEATURES_ECX_SVM,
+                EXTENDED_FEATURES_EDX_HUGE_PAGES,
+            ],
             SVM_FEATURES => [1, 16, 0, svm_edx],
             _ => [0; 4],
         }
@@ -96,24 +103,42 @@ mod tests {
     fn a_usable_cpu() {
         let found = detect(&epyc(1 | 1 << 3 | 1 << 13), &|_| 0);
         assert_eq!(found.vendor, Vendor::Amd);
-        let Extension::Usable(features) = found.extension else { panic!("{found}") };
+        let Extension::Usable(features) = found.extension else {
+            panic!("{found}")
+        };
         assert_eq!(features.nested_paging, NestedPaging::Huge);
         assert_eq!(features.tags, 15);
         assert_eq!(features.apic_virtualization, ApicVirtualization::Present);
-        assert_eq!(features.options, Options::NEXT_RIP | Options::UNRESTRICTED_GUEST);
+        assert_eq!(
+            features.options,
+            Options::NEXT_RIP | Options::UNRESTRICTED_GUEST
+        );
     }
 
     #[test]
     fn without_nested_paging_it_is_usable_all_the_same() {
-        let Extension::Usable(features) = detect(&epyc(0), &|_| VM_CR_LOCK).extension else { panic!() };
+        let Extension::Usable(features) = detect(&epyc(0), &|_| VM_CR_LOCK).extension else {
+            panic!()
+        };
         assert_eq!(features.nested_paging, NestedPaging::Absent);
     }
 
     #[test]
     fn firmware_locks_are_named() {
-        for (vm_cr, bits) in [(VM_CR_SVMDIS, "SVMDIS (bit 4) is set"), (VM_CR_SVMDIS | VM_CR_LOCK, "LOCK (bit 3)")] {
-            let rdmsr = |msr| if msr == VM_CR { vm_cr } else { panic!("MSR {msr:#x}") };
-            let Extension::Locked(lock) = detect(&epyc(1), &rdmsr).extension else { panic!() };
+        for (vm_cr, bits) in [
+            (VM_CR_SVMDIS, "SVMDIS (bit 4) is set"),
+            (VM_CR_SVMDIS | VM_CR_LOCK, "LOCK (bit 3)"),
+        ] {
+            let rdmsr = |msr| {
+                if msr == VM_CR {
+                    vm_cr
+                } else {
+                    panic!("MSR {msr:#x}")
+                }
+            };
+            let Extension::Locked(lock) = detect(&epyc(1), &rdmsr).extension else {
+                panic!()
+            };
             assert_eq!(lock.msr, 0xc001_0114);
             assert!(lock.what.contains(bits));
         }
@@ -123,9 +148,20 @@ mod tests {
     fn a_cpu_without_svm_is_asked_for_no_msr() {
         let no_bit = |leaf, index| {
             let [eax, ebx, ecx, edx] = epyc(1)(leaf, index);
-            [eax, ebx, if leaf == EXTENDED_FEATURES { 0 } else { ecx }, edx]
+            [
+                eax,
+                ebx,
+                if leaf == EXTENDED_FEATURES { 0 } else { ecx },
+                edx,
+            ]
         };
-        let no_leaf = |leaf, index| if leaf == MAX_EXTENDED_LEAF { [0x8000_0008, 0, 0, 0] } else { epyc(1)(leaf, index) };
+        let no_leaf = |leaf, index| {
+            if leaf == MAX_EXTENDED_LEAF {
+                [0x8000_0008, 0, 0, 0]
+            } else {
+                epyc(1)(leaf, index)
+            }
+        };
         let rdmsr = |msr: u32| panic!("MSR {msr:#x} may not exist");
         assert_eq!(detect(&no_bit, &rdmsr).extension, Extension::Absent);
         assert_eq!(detect(&no_leaf, &rdmsr).extension, Extension::Absent);

@@ -1,12 +1,12 @@
 //! What a CPU offers of VT-x (SDM vol. 3C, 24.6 and 24.7; vol. 3D, appendix A).
 
 use crate::bits::{
-    FEATURE_CONTROL_LOCK, FEATURE_CONTROL_VMX_IN_SMX, FEATURE_CONTROL_VMX_OUTSIDE_SMX, ept_vpid, msr, pin, primary,
-    secondary,
+    FEATURE_CONTROL_LOCK, FEATURE_CONTROL_VMX_IN_SMX, FEATURE_CONTROL_VMX_OUTSIDE_SMX, ept_vpid,
+    msr, pin, primary, secondary,
 };
 use hvm::capability::{
-    ApicVirtualization, Capability, Extension, Features, Lock, Model, MsrSource, NestedPaging, Options, Technology,
-    Vendor,
+    ApicVirtualization, Capability, Extension, Features, Lock, Model, MsrSource, NestedPaging,
+    Options, Technology, Vendor,
 };
 use hvm::cpuid::Source;
 
@@ -34,9 +34,14 @@ fn extension(cpuid: Source<'_>, rdmsr: MsrSource<'_>) -> Extension {
     if control & FEATURE_CONTROL_LOCK != 0 && control & FEATURE_CONTROL_VMX_OUTSIDE_SMX == 0 {
         let what = match control & FEATURE_CONTROL_VMX_IN_SMX {
             0 => "IA32_FEATURE_CONTROL: lock (bit 0) is set, VMX outside SMX (bit 2) is not",
-            _ => "IA32_FEATURE_CONTROL: lock (bit 0) is set and VMX is allowed inside SMX only (bit 1, not bit 2)",
+            _ => {
+                "IA32_FEATURE_CONTROL: lock (bit 0) is set and VMX is allowed inside SMX only (bit 1, not bit 2)"
+            }
         };
-        return Extension::Locked(Lock { msr: msr::IA32_FEATURE_CONTROL, what });
+        return Extension::Locked(Lock {
+            msr: msr::IA32_FEATURE_CONTROL,
+            what,
+        });
     }
     Extension::Usable(features(rdmsr))
 }
@@ -48,8 +53,13 @@ fn allowed(rdmsr: MsrSource<'_>, register: u32) -> u32 {
 
 fn features(rdmsr: MsrSource<'_>) -> Features {
     let pins = allowed(rdmsr, msr::IA32_VMX_PINBASED_CTLS);
-    let has_secondary = allowed(rdmsr, msr::IA32_VMX_PROCBASED_CTLS) & primary::SECONDARY_CONTROLS != 0;
-    let controls = if has_secondary { allowed(rdmsr, msr::IA32_VMX_PROCBASED_CTLS2) } else { 0 };
+    let has_secondary =
+        allowed(rdmsr, msr::IA32_VMX_PROCBASED_CTLS) & primary::SECONDARY_CONTROLS != 0;
+    let controls = if has_secondary {
+        allowed(rdmsr, msr::IA32_VMX_PROCBASED_CTLS2)
+    } else {
+        0
+    };
     let has = |control| controls & control != 0;
     let ept_vpid = match controls & (secondary::EPT | secondary::VPID) {
         0 => 0,
@@ -77,12 +87,27 @@ fn options(pins: u32, controls: u32, ept_vpid: u64) -> Options {
     [
         (pins & pin::VIRTUAL_NMIS != 0, Options::VIRTUAL_NMI),
         (pins & pin::PREEMPTION_TIMER != 0, Options::PREEMPTION_TIMER),
-        (pins & pin::POSTED_INTERRUPTS != 0, Options::POSTED_INTERRUPTS),
-        (controls & secondary::UNRESTRICTED_GUEST != 0, Options::UNRESTRICTED_GUEST),
-        (controls & secondary::PAUSE_LOOP_EXITING != 0, Options::PAUSE_FILTER),
+        (
+            pins & pin::POSTED_INTERRUPTS != 0,
+            Options::POSTED_INTERRUPTS,
+        ),
+        (
+            controls & secondary::UNRESTRICTED_GUEST != 0,
+            Options::UNRESTRICTED_GUEST,
+        ),
+        (
+            controls & secondary::PAUSE_LOOP_EXITING != 0,
+            Options::PAUSE_FILTER,
+        ),
         (controls & secondary::TSC_SCALING != 0, Options::TSC_SCALING),
-        (ept_vpid & ept_vpid::DIRTY_BITS != 0, Options::NESTED_DIRTY_BITS),
-        (ept_vpid & ept_vpid::INVVPID_SINGLE_CONTEXT != 0, Options::FLUSH_BY_TAG),
+        (
+            ept_vpid & ept_vpid::DIRTY_BITS != 0,
+            Options::NESTED_DIRTY_BITS,
+        ),
+        (
+            ept_vpid & ept_vpid::INVVPID_SINGLE_CONTEXT != 0,
+            Options::FLUSH_BY_TAG,
+        ),
     ]
     .into_iter()
     .filter(|(present, _)| *present)
@@ -106,7 +131,11 @@ mod tests {
     /// An MSR file in which reading what is not there fails the test.
     fn msrs(values: &[(u32, u64)]) -> impl Fn(u32) -> u64 + use<> {
         let values: BTreeMap<_, _> = values.iter().copied().collect();
-        move |msr| *values.get(&msr).unwrap_or_else(|| panic!("MSR {msr:#x} may not exist"))
+        move |msr| {
+            *values
+                .get(&msr)
+                .unwrap_or_else(|| panic!("MSR {msr:#x} may not exist"))
+        }
     }
 
     #[test]
@@ -116,16 +145,29 @@ mod tests {
             (msr::IA32_VMX_PINBASED_CTLS, 0x7f << 32),
             (msr::IA32_VMX_PROCBASED_CTLS, 0xffff_ffff << 32),
             (msr::IA32_VMX_PROCBASED_CTLS2, 0xffff_ffff << 32),
-            (msr::IA32_VMX_EPT_VPID_CAP, ept_vpid::HUGE_PAGES | ept_vpid::DIRTY_BITS),
+            (
+                msr::IA32_VMX_EPT_VPID_CAP,
+                ept_vpid::HUGE_PAGES | ept_vpid::DIRTY_BITS,
+            ),
         ]);
         let found = detect(&intel(BASIC_FEATURES_ECX_VMX), &rdmsr);
         assert_eq!(found.vendor, Vendor::Intel);
-        let Extension::Usable(features) = found.extension else { panic!("{found}") };
+        let Extension::Usable(features) = found.extension else {
+            panic!("{found}")
+        };
         assert_eq!(features.nested_paging, NestedPaging::Huge);
         assert_eq!(features.tags, 65535);
         assert_eq!(features.apic_virtualization, ApicVirtualization::Present);
-        assert!(features.options.contains(Options::UNRESTRICTED_GUEST | Options::PREEMPTION_TIMER));
-        assert!(!features.options.intersects(Options::POSTED_INTERRUPTS | Options::FLUSH_BY_TAG));
+        assert!(
+            features
+                .options
+                .contains(Options::UNRESTRICTED_GUEST | Options::PREEMPTION_TIMER)
+        );
+        assert!(
+            !features
+                .options
+                .intersects(Options::POSTED_INTERRUPTS | Options::FLUSH_BY_TAG)
+        );
     }
 
     #[test]
@@ -135,7 +177,10 @@ mod tests {
             (msr::IA32_VMX_PINBASED_CTLS, 0x1f << 32),
             (msr::IA32_VMX_PROCBASED_CTLS, 0x7fff_ffff << 32),
         ]);
-        let Extension::Usable(features) = detect(&intel(BASIC_FEATURES_ECX_VMX), &rdmsr).extension else { panic!() };
+        let Extension::Usable(features) = detect(&intel(BASIC_FEATURES_ECX_VMX), &rdmsr).extension
+        else {
+            panic!()
+        };
         assert_eq!(features.nested_paging, NestedPaging::Absent);
         assert_eq!(features.tags, 0);
         assert_eq!(features.options, Options::NEXT_RIP);
@@ -143,9 +188,15 @@ mod tests {
 
     #[test]
     fn firmware_locks_are_named() {
-        for (control, bits) in [(1, "VMX outside SMX (bit 2) is not"), (3, "inside SMX only")] {
+        for (control, bits) in [
+            (1, "VMX outside SMX (bit 2) is not"),
+            (3, "inside SMX only"),
+        ] {
             let rdmsr = msrs(&[(msr::IA32_FEATURE_CONTROL, control)]);
-            let Extension::Locked(lock) = detect(&intel(BASIC_FEATURES_ECX_VMX), &rdmsr).extension else { panic!() };
+            let Extension::Locked(lock) = detect(&intel(BASIC_FEATURES_ECX_VMX), &rdmsr).extension
+            else {
+                panic!()
+            };
             assert_eq!(lock.msr, 0x3a);
             assert!(lock.what.contains(bits), "{lock}");
         }

@@ -59,7 +59,12 @@ impl<F: FnMut(u64) -> u32> ConfigAccess for ConfigMemory<F> {
 mod tests {
     use super::*;
 
-    const ADDRESS: Address = Address { segment: 0, bus: 0x12, device: 0x1f, function: 7 };
+    const ADDRESS: Address = Address {
+        segment: 0,
+        bus: 0x12,
+        device: 0x1f,
+        function: 7,
+    };
 
     /// Ports that remember the address and answer with it.
     #[derive(Default)]
@@ -86,14 +91,45 @@ mod tests {
     fn mechanism_1_addresses() {
         let mut access = ConfigPorts(Echo::default());
         assert_eq!(access.read(ADDRESS, 0x18), 0x8012_ff18);
-        assert_eq!(access.read(Address { segment: 1, ..ADDRESS }, 0), u32::MAX);
+        assert_eq!(
+            access.read(
+                Address {
+                    segment: 1,
+                    ..ADDRESS
+                },
+                0
+            ),
+            u32::MAX
+        );
     }
 
     #[test]
     fn memory_addresses() {
-        let mut access = ConfigMemory { segment: 0, buses: 0x10..=0x1f, read: |at| at as u32 };
+        let mut access = ConfigMemory {
+            segment: 0,
+            buses: 0x10..=0x1f,
+            read: |at| at as u32,
+        };
         assert_eq!(access.read(ADDRESS, 0x18), 0x012f_f018);
-        assert_eq!(access.read(Address { bus: 0x20, ..ADDRESS }, 0), u32::MAX);
-        assert_eq!(access.read(Address { segment: 1, ..ADDRESS }, 0), u32::MAX);
+        assert_eq!(
+            access.read(
+                Address {
+                    bus: 0x20,
+                    ..ADDRESS
+                },
+                0
+            ),
+            u32::MAX
+        );
+        assert_eq!(
+            access.read(
+                Address {
+                    segment: 1,
+                    ..ADDRESS
+                },
+                0
+            ),
+            u32::MAX
+        );
     }
 }

@@ -64,7 +64,11 @@ impl fmt::Display for Class {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name() {
             Some(name) => out.write_str(name),
-            None => write!(out, "class {:02x}{:02x}{:02x}", self.base, self.sub, self.interface),
+            None => write!(
+                out,
+                "class {:02x}{:02x}{:02x}",
+                self.base, self.sub, self.interface
+            ),
         }
     }
 }

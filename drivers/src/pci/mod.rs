@@ -28,7 +28,12 @@ pub struct Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { segment, bus, device, function } = self;
+        let Self {
+            segment,
+            bus,
+            device,
+            function,
+        } = self;
         write!(out, "{segment:04x}:{bus:02x}:{device:02x}.{function}")
     }
 }
@@ -48,7 +53,11 @@ pub struct Function {
 
 impl fmt::Display for Function {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{} {:04x}:{:04x} at {}", self.class, self.vendor, self.device, self.address)
+        write!(
+            out,
+            "{} {:04x}:{:04x} at {}",
+            self.class, self.vendor, self.device, self.address
+        )
     }
 }
 
@@ -70,10 +79,19 @@ impl Seen {
 pub fn scan(access: &mut impl ConfigAccess, segment: u16, roots: &[u8]) -> Vec<Function> {
     let mut found = Vec::new();
     let mut seen = Seen([0; 4]);
-    let mut buses: Vec<u8> = roots.iter().copied().filter(|bus| seen.mark(*bus)).collect();
+    let mut buses: Vec<u8> = roots
+        .iter()
+        .copied()
+        .filter(|bus| seen.mark(*bus))
+        .collect();
     while let Some(bus) = buses.pop() {
         for device in 0..32 {
-            let slot = Address { segment, bus, device, function: 0 };
+            let slot = Address {
+                segment,
+                bus,
+                device,
+                function: 0,
+            };
             scan_slot(access, slot, &mut found, |behind| {
                 if seen.mark(behind) {
                     buses.push(behind);
@@ -91,13 +109,25 @@ fn scan_slot(
     found: &mut Vec<Function>,
     mut bus: impl FnMut(u8),
 ) {
-    let Some((first, header)) = probe(access, slot) else { return };
-    let functions = if header & HEADER_MULTIFUNCTION != 0 { 8 } else { 1 };
+    let Some((first, header)) = probe(access, slot) else {
+        return;
+    };
+    let functions = if header & HEADER_MULTIFUNCTION != 0 {
+        8
+    } else {
+        1
+    };
     let is_host_bridge = slot.bus == 0 && slot.device == 0;
     for function in 0..functions {
         let address = Address { function, ..slot };
-        let probed = if function == 0 { Some((first, header)) } else { probe(access, address) };
-        let Some((there, header)) = probed else { continue };
+        let probed = if function == 0 {
+            Some((first, header))
+        } else {
+            probe(access, address)
+        };
+        let Some((there, header)) = probed else {
+            continue;
+        };
         found.push(there);
         if header & HEADER_LAYOUT == LAYOUT_BRIDGE {
             bus((access.read(address, BUSES) >> 8) as u8);
@@ -115,9 +145,21 @@ fn probe(access: &mut impl ConfigAccess, address: Address) -> Option<(Function, 
         return None;
     }
     let [_, interface, sub, base] = access.read(address, CLASS).to_le_bytes();
-    let class = Class { base, sub, interface };
+    let class = Class {
+        base,
+        sub,
+        interface,
+    };
     let header = (access.read(address, HEADER) >> 16) as u8;
-    Some((Function { address, vendor, device: (id >> 16) as u16, class }, header))
+    Some((
+        Function {
+            address,
+            vendor,
+            device: (id >> 16) as u16,
+            class,
+        },
+        header,
+    ))
 }
 
 #[cfg(test)]
@@ -132,7 +174,8 @@ mod tests {
 
     impl ConfigAccess for Machine {
         fn read(&mut self, address: Address, offset: u16) -> u32 {
-            let Some(registers) = self.0.get(&(address.bus, address.device, address.function)) else {
+            let Some(registers) = self.0.get(&(address.bus, address.device, address.function))
+            else {
                 return u32::MAX;
             };
             match offset {

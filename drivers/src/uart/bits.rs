@@ -8,6 +8,8 @@ pub const DATA: u16 = 0;
 pub const INTERRUPT_ENABLE: u16 = 1;
 /// Interrupt identification (read), FIFO control (write).
 pub const FIFO_CONTROL: u16 = 2;
+/// Interrupt identification: set while nothing is pending.
+pub const NO_INTERRUPT: u8 = 1;
 /// Line control.
 pub const LINE_CONTROL: u16 = 3;
 /// Modem control.

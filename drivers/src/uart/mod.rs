@@ -11,6 +11,7 @@ use crate::ports::Ports;
 use bits::{
     DATA, DIVISOR_115200, FIFO_BYTES, FIFO_CONTROL, FifoControl, INTERRUPT_ENABLE, InterruptEnable,
     LINE_CONTROL, LINE_STATUS, LineControl, LineStatus, MODEM_CONTROL, MODEM_STATUS, ModemControl,
+    NO_INTERRUPT,
 };
 
 /// First port of COM1.
@@ -35,10 +36,20 @@ pub enum Interrupts {
     ReceiveAndTransmit,
 }
 
+/// Whether the UART was asking for an interrupt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// No: its line is low.
+    None,
+    /// Yes; there may be more.
+    Found,
+}
+
 /// A UART that was found.
 pub struct Uart<P> {
     ports: P,
     base: u16,
+    interrupts: Interrupts,
     /// Set once the transmitter did not move for a whole poll; from then on nobody waits for it.
     stuck: bool,
 }
@@ -54,19 +65,27 @@ impl<P: Ports> Uart<P> {
                 return None;
             }
         }
-        let mut uart = Self { ports, base, stuck: false };
+        let mut uart = Self::assume(ports, base);
         uart.set_up();
         Some(uart)
     }
 
-    /// The UART at `base`, taken as it is: it was probed and set up before.
+    /// The UART at `base`, taken as it is: it was probed and set up before, and its interrupts are off or do not matter.
     pub fn assume(ports: P, base: u16) -> Self {
-        Self { ports, base, stuck: false }
+        Self {
+            ports,
+            base,
+            interrupts: Interrupts::Off,
+            stuck: false,
+        }
     }
 
     fn set_up(&mut self) {
         let [low, high] = DIVISOR_115200.to_le_bytes();
-        self.write(LINE_CONTROL, (LineControl::EIGHT_BITS | LineControl::DIVISOR_LATCH).bits());
+        self.write(
+            LINE_CONTROL,
+            (LineControl::EIGHT_BITS | LineControl::DIVISOR_LATCH).bits(),
+        );
         self.write(DATA, low);
         self.write(INTERRUPT_ENABLE, high);
         self.write(LINE_CONTROL, LineControl::EIGHT_BITS.bits());
@@ -77,11 +96,18 @@ impl<P: Ports> Uart<P> {
         self.write(FIFO_CONTROL, fifos.bits());
         let modem = ModemControl::DTR | ModemControl::RTS | ModemControl::OUT2;
         self.write(MODEM_CONTROL, modem.bits());
-        self.acknowledge();
+        // Clears what firmware left behind.
+        for register in [FIFO_CONTROL, LINE_STATUS, MODEM_STATUS] {
+            self.read(register);
+        }
     }
 
     /// Chooses the interrupts. Asking for the transmit interrupt while the FIFO is empty raises it at once.
     pub fn set_interrupts(&mut self, interrupts: Interrupts) {
+        if interrupts == self.interrupts {
+            return;
+        }
+        self.interrupts = interrupts;
         let enable = match interrupts {
             Interrupts::Off => InterruptEnable::empty(),
             Interrupts::Receive => InterruptEnable::RECEIVED,
@@ -93,22 +119,30 @@ impl<P: Ports> Uart<P> {
         self.write(INTERRUPT_ENABLE, enable.bits());
     }
 
-    /// Clears the causes that reading clears: the line then falls, unless received bytes are waiting. An edge-triggered
-    /// interrupt controller needs it to fall.
-    pub fn acknowledge(&mut self) {
-        self.read(FIFO_CONTROL);
-        self.read(LINE_STATUS);
-        self.read(MODEM_STATUS);
+    /// Clears the transmit interrupt, if that is the most urgent cause. An edge-triggered interrupt controller sees the next
+    /// interrupt only if the line falls, so this is called, and received bytes are read, until no cause is left.
+    pub fn acknowledge(&mut self) -> Cause {
+        // Interrupt identification shares its address with FIFO control (data sheet, 8.6).
+        match self.read(FIFO_CONTROL) & NO_INTERRUPT {
+            0 => Cause::Found,
+            _ => Cause::None,
+        }
     }
 
     /// The next received byte.
     pub fn read_byte(&mut self) -> Option<u8> {
-        self.status().contains(LineStatus::DATA_READY).then(|| self.read(DATA))
+        self.status()
+            .contains(LineStatus::DATA_READY)
+            .then(|| self.read(DATA))
     }
 
     /// How many bytes [`Uart::write_byte`] takes now.
     pub fn room(&mut self) -> usize {
-        if self.status().contains(LineStatus::TRANSMITTER_EMPTY) { FIFO_BYTES } else { 0 }
+        if self.status().contains(LineStatus::TRANSMITTER_EMPTY) {
+            FIFO_BYTES
+        } else {
+            0
+        }
     }
 
     /// Sends a byte. The caller knows from [`Uart::room`] that there is room.
@@ -182,9 +216,12 @@ mod tests {
         let mut uart = Uart::probe(Model::new(COM1), COM1).unwrap();
         uart.set_interrupts(Interrupts::ReceiveAndTransmit);
         assert!(uart.ports.interrupt_line());
-        uart.acknowledge();
+        assert_eq!(uart.acknowledge(), Cause::Found);
         assert!(!uart.ports.interrupt_line());
+        assert_eq!(uart.acknowledge(), Cause::None);
         uart.ports.receive(b"x");
+        assert!(uart.ports.interrupt_line());
+        assert_eq!(uart.acknowledge(), Cause::Found);
         assert!(uart.ports.interrupt_line());
         uart.read_byte();
         assert!(!uart.ports.interrupt_line());

@@ -42,7 +42,10 @@ impl Model {
     }
 
     pub fn absent() -> Self {
-        Self { base: None, ..Self::new(0) }
+        Self {
+            base: None,
+            ..Self::new(0)
+        }
     }
 
     pub fn receive(&mut self, bytes: &[u8]) {
@@ -57,6 +60,17 @@ impl Model {
 
     pub fn finish(&mut self) {
         self.sent.extend(self.transmit.drain(..));
+    }
+
+    /// The most urgent cause; reading it clears the transmit interrupt, if it is that.
+    fn identify(&mut self) -> u8 {
+        if self.interrupt_enable & 1 != 0 && !self.receive.is_empty() {
+            return 0xc4;
+        }
+        match core::mem::take(&mut self.transmit_pending) && self.interrupt_enable & 2 != 0 {
+            true => 0xc2,
+            false => 0xc1,
+        }
     }
 
     fn status(&mut self) -> u8 {
@@ -86,14 +100,13 @@ impl Model {
 
 impl Ports for Model {
     fn read_u8(&mut self, port: u16) -> u8 {
-        let Some(register) = self.base.and_then(|base| port.checked_sub(base)) else { return 0xff };
+        let Some(register) = self.base.and_then(|base| port.checked_sub(base)) else {
+            return 0xff;
+        };
         match (register, self.line_control & 0x80 != 0) {
             (0, false) => self.receive.pop_front().unwrap_or(0),
             (1, false) => self.interrupt_enable,
-            (2, _) => {
-                self.transmit_pending = false;
-                0xc1
-            }
+            (2, _) => self.identify(),
             (5, _) => self.status(),
             (6, _) => 0,
             _ => panic!("read of register {register}"),
@@ -101,7 +114,9 @@ impl Ports for Model {
     }
 
     fn write_u8(&mut self, port: u16, value: u8) {
-        let Some(register) = self.base.and_then(|base| port.checked_sub(base)) else { return };
+        let Some(register) = self.base.and_then(|base| port.checked_sub(base)) else {
+            return;
+        };
         match (register, self.line_control & 0x80 != 0) {
             (0, true) => self.divisor = self.divisor & 0xff00 | u16::from(value),
             (1, true) => self.divisor = self.divisor & 0xff | u16::from(value) << 8,

@@ -58,8 +58,18 @@ pub fn line(wakers: Wakers) -> (GuestEnd, HostEnd) {
     let (input_in, input_out) = Box::leak(Box::new(Queue::<u8, INPUT_BYTES>::new())).split();
     let shared = Arc::new(Shared::default());
     (
-        GuestEnd { output: output_in, input: input_out, shared: shared.clone(), wake: wakers.service },
-        HostEnd { output: output_out, input: input_in, shared, wake: wakers.guest },
+        GuestEnd {
+            output: output_in,
+            input: input_out,
+            shared: shared.clone(),
+            wake: wakers.service,
+        },
+        HostEnd {
+            output: output_out,
+            input: input_in,
+            shared,
+            wake: wakers.guest,
+        },
     )
 }
 
@@ -204,13 +214,19 @@ mod tests {
 
     fn nobody() {}
 
-    const QUIET: Wakers = Wakers { service: nobody, guest: nobody };
+    const QUIET: Wakers = Wakers {
+        service: nobody,
+        guest: nobody,
+    };
 
     #[test]
     fn bytes_pass_in_both_directions() {
         let (mut guest, mut host) = line(QUIET);
         assert_eq!(guest.write(b"login:"), Ok(6));
-        assert_eq!(core::iter::from_fn(|| host.read_byte()).collect::<Vec<_>>(), b"login:");
+        assert_eq!(
+            core::iter::from_fn(|| host.read_byte()).collect::<Vec<_>>(),
+            b"login:"
+        );
         assert!(host.write_byte(b'r'));
         assert_eq!(guest.read_ready(), Ok(true));
         let mut buffer = [0; 4];
@@ -225,7 +241,10 @@ mod tests {
         let guest_waker = || {
             KICKS.fetch_add(1, Ordering::Relaxed);
         };
-        let (mut guest, mut host) = line(Wakers { service: nobody, guest: guest_waker });
+        let (mut guest, mut host) = line(Wakers {
+            service: nobody,
+            guest: guest_waker,
+        });
         let much = [b'x'; 2 * OUTPUT_BYTES];
         let sent = guest.write(&much).unwrap();
         assert!(sent < much.len());
@@ -253,7 +272,10 @@ mod tests {
         let service = || {
             WAKES.fetch_add(1, Ordering::Relaxed);
         };
-        let (mut guest, mut host) = line(Wakers { service, guest: nobody });
+        let (mut guest, mut host) = line(Wakers {
+            service,
+            guest: nobody,
+        });
         while host.input_ready(2) {
             assert!(host.write_byte(b'i'));
         }

@@ -24,17 +24,24 @@ pub unsafe fn start_serial() {
 
 /// Prints lines on the firmware's screen as well, from the first one on. Once, after memory.
 pub fn start_screen(boot: &BootInfo) {
-    let Some((base, bytes)) = screen::memory_of(&boot.framebuffer) else { return };
+    let Some((base, bytes)) = screen::memory_of(&boot.framebuffer) else {
+        return;
+    };
     let mapped = match boot.framebuffer {
         Framebuffer::Linear { .. } => mem::map_framebuffer(Hpa(base), bytes),
         _ => mem::map_mmio(Hpa(base), bytes),
     };
     let Some(memory) = mapped else {
-        return warn!("screen: {bytes} bytes at {base:#x} cannot be mapped; lines come out on COM1 only");
+        return warn!(
+            "screen: {bytes} bytes at {base:#x} cannot be mapped; lines come out on COM1 only"
+        );
     };
     // SAFETY: just mapped, for good, and the firmware's screen is used by nothing else once the firmware is left.
     match unsafe { screen::Screen::new(&boot.framebuffer, memory) } {
         Some(screen) => log::attach_screen(screen),
-        None => warn!("screen: cannot draw on {:?}; lines come out on COM1 only", boot.framebuffer),
+        None => warn!(
+            "screen: cannot draw on {:?}; lines come out on COM1 only",
+            boot.framebuffer
+        ),
     }
 }

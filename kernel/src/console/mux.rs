@@ -123,7 +123,10 @@ impl Mux {
 
     /// Adds line ends so that our own text starts on a line of its own.
     pub fn start_line(&mut self) {
-        let at_line_start = self.own.back().map_or(self.at_line_start, |last| *last == b'\n');
+        let at_line_start = self
+            .own
+            .back()
+            .map_or(self.at_line_start, |last| *last == b'\n');
         if !at_line_start {
             self.own.extend(b"\r\n");
         }
@@ -179,7 +182,10 @@ mod tests {
     #[test]
     fn a_lone_ctrl_a_comes_with_the_next_byte() {
         let mut mux = Mux::new();
-        assert_eq!(type_all(&mut mux, b"\x01c"), [Typed::Held, Typed::AfterEscape(b'c')]);
+        assert_eq!(
+            type_all(&mut mux, b"\x01c"),
+            [Typed::Held, Typed::AfterEscape(b'c')]
+        );
         assert_eq!(mux.front(), Front::Guest);
     }
 

@@ -21,7 +21,8 @@ impl Serial {
     pub(crate) fn in_emergency() -> Option<Self> {
         // SAFETY: the UART's ports reach no memory; the driver that is cut off here never runs again, or prints garbled.
         let mut ports = unsafe { CpuPorts::new() };
-        let status = drivers::ports::Ports::read_u8(&mut ports, COM1 + drivers::uart::bits::LINE_STATUS);
+        let status =
+            drivers::ports::Ports::read_u8(&mut ports, COM1 + drivers::uart::bits::LINE_STATUS);
         // An absent device reads FFh.
         (status != 0xff).then(|| Self(Uart::assume(ports, COM1)))
     }

@@ -54,7 +54,9 @@ impl Channel {
     fn encode(&self, encode: impl FnOnce(&mut Encoder, &mut dyn FnMut(&[u8]))) {
         // SAFETY: called by the writer alone, while exactly one frame is open.
         let encoder = unsafe { &mut *self.encoder.get() };
-        encode(encoder, &mut |bytes| bytes.iter().for_each(|byte| self.put(*byte)));
+        encode(encoder, &mut |bytes| {
+            bytes.iter().for_each(|byte| self.put(*byte))
+        });
     }
 
     fn put(&self, byte: u8) {
@@ -64,7 +66,8 @@ impl Channel {
             return;
         }
         self.bytes[written % CHANNEL_BYTES].store(byte, Ordering::Relaxed);
-        self.written.store(written.wrapping_add(1), Ordering::Relaxed);
+        self.written
+            .store(written.wrapping_add(1), Ordering::Relaxed);
     }
 
     fn begin(&self) {
@@ -83,10 +86,12 @@ impl Channel {
         if self.open.load(Ordering::Relaxed) == 1 {
             self.encode(|encoder, put| encoder.end_frame(put));
             if self.spoiled.swap(false, Ordering::Relaxed) {
-                self.written.store(self.complete.load(Ordering::Relaxed), Ordering::Relaxed);
+                self.written
+                    .store(self.complete.load(Ordering::Relaxed), Ordering::Relaxed);
                 self.lost_frames.fetch_add(1, Ordering::Relaxed);
             } else {
-                self.complete.store(self.written.load(Ordering::Relaxed), Ordering::Release);
+                self.complete
+                    .store(self.written.load(Ordering::Relaxed), Ordering::Release);
             }
         }
         self.open.fetch_sub(1, Ordering::Relaxed);
@@ -151,8 +156,12 @@ pub fn on_new_frames(hook: fn()) {
 
 /// How many frames did not fit into their channels.
 pub fn lost_frames() -> u64 {
-    let channels = (0..MAX_CPUS).filter_map(of_cpu).flat_map(|channels| &channels.0);
-    channels.map(|channel| channel.lost_frames.load(Ordering::Relaxed)).sum()
+    let channels = (0..MAX_CPUS)
+        .filter_map(of_cpu)
+        .flat_map(|channels| &channels.0);
+    channels
+        .map(|channel| channel.lost_frames.load(Ordering::Relaxed))
+        .sum()
 }
 
 #[defmt::global_logger]
@@ -224,8 +233,14 @@ impl Drain {
     fn go_on(&mut self) {
         let cpu = self.channel / LEVELS;
         // CPUs count up without gaps.
-        self.channel = if of_cpu(cpu).is_some() { self.channel + 1 } else { 0 };
-        self.end = self.channel().map_or(0, |channel| channel.taken.load(Ordering::Relaxed));
+        self.channel = if of_cpu(cpu).is_some() {
+            self.channel + 1
+        } else {
+            0
+        };
+        self.end = self
+            .channel()
+            .map_or(0, |channel| channel.taken.load(Ordering::Relaxed));
     }
 }
 
@@ -279,7 +294,10 @@ mod tests {
         channel.write(&[3]);
         channel.end();
         let bytes = all(&channel);
-        assert!(bytes.contains(&1) && !bytes.contains(&2) && bytes.contains(&3), "{bytes:?}");
+        assert!(
+            bytes.contains(&1) && !bytes.contains(&2) && bytes.contains(&3),
+            "{bytes:?}"
+        );
         frame(&channel, &[4]);
         assert!(all(&channel).contains(&4));
     }
@@ -290,7 +308,11 @@ mod tests {
         for round in 0..100 {
             frame(&channel, &[round % 5 + 1; 200]);
             let bytes = all(&channel);
-            assert_eq!(bytes.iter().filter(|byte| **byte == round % 5 + 1).count(), 200, "round {round}");
+            assert_eq!(
+                bytes.iter().filter(|byte| **byte == round % 5 + 1).count(),
+                200,
+                "round {round}"
+            );
         }
         assert_eq!(channel.lost_frames.load(Ordering::Relaxed), 0);
     }

@@ -24,7 +24,9 @@ static CURRENT: [AtomicU8; MAX_CPUS] = [const { AtomicU8::new(0) }; MAX_CPUS];
 
 /// Runs a handler at `level` on CPU `cpu` (its index, 0 the boot CPU). Every interrupt handler is called through this.
 pub fn enter<R>(cpu: usize, level: Level, handler: impl FnOnce() -> R) -> R {
-    let Some(current) = CURRENT.get(cpu) else { return handler() };
+    let Some(current) = CURRENT.get(cpu) else {
+        return handler();
+    };
     let before = current.swap(level as u8, Ordering::Relaxed);
     let result = handler();
     current.store(before, Ordering::Relaxed);
@@ -33,7 +35,10 @@ pub fn enter<R>(cpu: usize, level: Level, handler: impl FnOnce() -> R) -> R {
 
 /// The level that CPU `cpu` is at.
 pub fn of(cpu: usize) -> Level {
-    match CURRENT.get(cpu).map_or(0, |current| current.load(Ordering::Relaxed)) {
+    match CURRENT
+        .get(cpu)
+        .map_or(0, |current| current.load(Ordering::Relaxed))
+    {
         0 => Level::Normal,
         1 => Level::Interrupt,
         _ => Level::Nmi,

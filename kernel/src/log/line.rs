@@ -52,7 +52,13 @@ pub fn write<const SLOTS: usize>(
     severity: Severity,
     text: fmt::Arguments<'_>,
 ) {
-    let mut cutter = Cutter { ring, tsc, severity, length: 0, text: [0; LINE_BYTES] };
+    let mut cutter = Cutter {
+        ring,
+        tsc,
+        severity,
+        length: 0,
+        text: [0; LINE_BYTES],
+    };
     // A `Display` that fails has written what it could; the line still comes out.
     let _ = cutter.write_fmt(text);
     cutter.finish_line();

@@ -16,7 +16,8 @@ pub mod ring;
 pub use crate::{error, info, warn};
 pub use level::Level;
 pub use outlets::{
-    attach_screen, attach_serial, detach_serial, flush, flush_in_emergency, on_new_lines, printed_up_to,
+    attach_screen, attach_serial, detach_serial, flush, flush_in_emergency, on_new_lines,
+    printed_up_to,
 };
 pub use ring::Line;
 

@@ -29,7 +29,12 @@ impl Line {
         let length = text.floor_char_boundary(LINE_BYTES);
         let mut kept = [0; LINE_BYTES];
         kept[..length].copy_from_slice(&text.as_bytes()[..length]);
-        Self { tsc, severity, length, text: kept }
+        Self {
+            tsc,
+            severity,
+            length,
+            text: kept,
+        }
     }
 
     /// Its text, without a line end.
@@ -122,9 +127,17 @@ impl<const SLOTS: usize> Ring<SLOTS> {
         // Readers must see the odd state before any word of the new line.
         fence(Ordering::Release);
         slot.tsc.store(line.tsc, Ordering::Relaxed);
-        slot.shape.store(line.length as u64 | (line.severity as u64) << 8, Ordering::Relaxed);
+        slot.shape.store(
+            line.length as u64 | (line.severity as u64) << 8,
+            Ordering::Relaxed,
+        );
         let words = line.length.div_ceil(8);
-        for (word, bytes) in slot.text.iter().zip(line.text.as_chunks::<8>().0).take(words) {
+        for (word, bytes) in slot
+            .text
+            .iter()
+            .zip(line.text.as_chunks::<8>().0)
+            .take(words)
+        {
             word.store(u64::from_le_bytes(*bytes), Ordering::Relaxed);
         }
         slot.state.store(writing + 1, Ordering::SeqCst);
@@ -137,7 +150,11 @@ impl<const SLOTS: usize> Ring<SLOTS> {
         let state = slot.state.load(Ordering::SeqCst);
         if state < done {
             // A line whose writer was refused never comes; do not wait for it once the ring has gone past it.
-            return if self.next() > number.saturating_add(SLOTS as u64) { self.lost(number) } else { Found::NotYet };
+            return if self.next() > number.saturating_add(SLOTS as u64) {
+                self.lost(number)
+            } else {
+                Found::NotYet
+            };
         }
         if state > done {
             return self.lost(number);
@@ -150,17 +167,26 @@ impl<const SLOTS: usize> Ring<SLOTS> {
             length,
             text: [0; LINE_BYTES],
         };
-        for (word, bytes) in
-            slot.text.iter().zip(line.text.as_chunks_mut::<8>().0).take(length.div_ceil(8))
+        for (word, bytes) in slot
+            .text
+            .iter()
+            .zip(line.text.as_chunks_mut::<8>().0)
+            .take(length.div_ceil(8))
         {
             *bytes = word.load(Ordering::Relaxed).to_le_bytes();
         }
         fence(Ordering::Acquire);
-        if slot.state.load(Ordering::Relaxed) != done { self.lost(number) } else { Found::Line(line) }
+        if slot.state.load(Ordering::Relaxed) != done {
+            self.lost(number)
+        } else {
+            Found::Line(line)
+        }
     }
 
     fn lost(&self, number: u64) -> Found {
-        Found::Lost { oldest: self.next().saturating_sub(SLOTS as u64).max(number + 1) }
+        Found::Lost {
+            oldest: self.next().saturating_sub(SLOTS as u64).max(number + 1),
+        }
     }
 }
 
@@ -215,7 +241,11 @@ mod tests {
         while number < 6000 {
             match RING.read(number) {
                 Found::Line(line) => {
-                    assert!(line.text().bytes().all(|byte| byte == line.text().as_bytes()[0]));
+                    assert!(
+                        line.text()
+                            .bytes()
+                            .all(|byte| byte == line.text().as_bytes()[0])
+                    );
                     seen += 1;
                     number += 1;
                 }

@@ -37,8 +37,16 @@ static REPORT: Once<Report> = Once::new();
 /// Says, first of all, what this is and which way it was started.
 pub fn print_version(boot: &BootInfo) {
     let version = env!("CARGO_PKG_VERSION");
-    info!("Monovisor {version}, build {}, started by {:?}", version::BuildId, boot.loader);
-    defmt::info!("Monovisor {=str}, build {=u64:016x}", version, version::short_id());
+    info!(
+        "Monovisor {version}, build {}, started by {:?}",
+        version::BuildId,
+        boot.loader
+    );
+    defmt::info!(
+        "Monovisor {=str}, build {=u64:016x}",
+        version,
+        version::short_id()
+    );
 }
 
 /// Makes the report and prints it. Once, on the boot CPU, after [`crate::init`]. Returns the mode in which a guest can run.
@@ -47,7 +55,7 @@ pub fn print(boot: &BootInfo, platform: &Platform) -> Mode {
     info!("{report}");
     if let Mode::None(obstacle) = &report.mode {
         error!("no guest can run: {obstacle}");
-        error!("what to do: {}", obstacle.advice());
+        info!("what to do: {}", obstacle.advice());
     }
     report.mode
 }
@@ -63,9 +71,17 @@ pub fn write_last(out: &mut impl Write) -> fmt::Result {
 impl Report {
     fn gather(boot: &BootInfo, platform: &Platform) -> Self {
         let cpus = cpus::all();
-        let ram = |kind| matches!(kind, MemoryKind::Usable | MemoryKind::AcpiReclaimable | MemoryKind::AcpiNvs);
+        let ram = |kind| {
+            matches!(
+                kind,
+                MemoryKind::Usable | MemoryKind::AcpiReclaimable | MemoryKind::AcpiNvs
+            )
+        };
         let regions = boot.memory.regions().iter();
-        let total_bytes: u64 = regions.filter(|region| ram(region.kind)).map(|region| region.bytes).sum();
+        let total_bytes: u64 = regions
+            .filter(|region| ram(region.kind))
+            .map(|region| region.bytes)
+            .sum();
         let usable_bytes = frames::usable_bytes();
         Self {
             mode: Mode::of(&cpus),
@@ -95,8 +111,16 @@ impl Report {
         Ok(())
     }
 
-    fn write_functions(&self, title: &str, kind: Kind, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let functions = self.functions.iter().filter(|function| function.class.kind() == kind);
+    fn write_functions(
+        &self,
+        title: &str,
+        kind: Kind,
+        out: &mut fmt::Formatter<'_>,
+    ) -> fmt::Result {
+        let functions = self
+            .functions
+            .iter()
+            .filter(|function| function.class.kind() == kind);
         let count = functions.clone().count();
         write!(out, "{title}: ")?;
         for (index, function) in functions.take(LISTED).enumerate() {
@@ -121,7 +145,10 @@ impl fmt::Display for Report {
         };
         writeln!(out, "IOMMU: {iommu}")?;
         let (total_mib, usable_mib, kept_kib) = (self.total_mib, self.usable_mib, self.kept_kib);
-        writeln!(out, "RAM: {total_mib} MiB, {usable_mib} MiB usable, {kept_kib} KiB of them kept so far")?;
+        writeln!(
+            out,
+            "RAM: {total_mib} MiB, {usable_mib} MiB usable, {kept_kib} KiB of them kept so far"
+        )?;
         self.write_functions("network", Kind::Network, out)?;
         self.write_functions("storage", Kind::Storage, out)?;
         self.write_functions("display", Kind::Display, out)?;
@@ -138,10 +165,19 @@ mod tests {
 
     fn report(cpus: Vec<Option<Capability>>, nics: u8) -> Report {
         let function = |device| Function {
-            address: Address { segment: 0, bus: 0, device, function: 0 },
+            address: Address {
+                segment: 0,
+                bus: 0,
+                device,
+                function: 0,
+            },
             vendor: 0x8086,
             device: 0x100e,
-            class: Class { base: 2, sub: 0, interface: 0 },
+            class: Class {
+                base: 2,
+                sub: 0,
+                interface: 0,
+            },
         };
         Report {
             mode: Mode::of(&cpus),
@@ -157,12 +193,25 @@ mod tests {
     #[test]
     fn like_cpus_share_a_line() {
         let one = Capability::unknown(&|_, _| [0; 4]);
-        let other = Capability { technology: Some(Technology::AmdV), extension: Extension::Absent, ..one };
+        let other = Capability {
+            technology: Some(Technology::AmdV),
+            extension: Extension::Absent,
+            ..one
+        };
         let text = report([Some(one), Some(one), Some(other), None].into(), 1).to_string();
         assert!(text.starts_with("CPU 0-1: "), "{text}");
-        assert!(text.contains("\nCPU 2: ") && text.contains("\nCPU 3: did not answer"), "{text}");
-        assert!(text.contains("AMD-Vi") && text.contains("512 MiB, 500 MiB usable, 9000 KiB"), "{text}");
-        assert!(text.contains("network: Ethernet 8086:100e at 0000:00:00.0\nstorage: none seen\n"), "{text}");
+        assert!(
+            text.contains("\nCPU 2: ") && text.contains("\nCPU 3: did not answer"),
+            "{text}"
+        );
+        assert!(
+            text.contains("AMD-Vi") && text.contains("512 MiB, 500 MiB usable, 9000 KiB"),
+            "{text}"
+        );
+        assert!(
+            text.contains("network: Ethernet 8086:100e at 0000:00:00.0\nstorage: none seen\n"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -41,7 +41,9 @@ impl Mode {
 }
 
 fn obstacle(cpu: &Capability) -> Option<Obstacle> {
-    let Some(technology) = cpu.technology else { return Some(Obstacle::UnknownVendor) };
+    let Some(technology) = cpu.technology else {
+        return Some(Obstacle::UnknownVendor);
+    };
     match (technology, &cpu.extension) {
         (_, Extension::Absent) => Some(Obstacle::Absent(technology)),
         (_, Extension::Locked(lock)) => Some(Obstacle::Locked(technology, *lock)),
@@ -96,7 +98,8 @@ impl Obstacle {
 pub struct Advice<'a>(&'a Obstacle);
 
 /// Under an emulator or another hypervisor.
-const QEMU: &str = "in QEMU, add `-cpu EPYC,+svm,+npt`, or with KVM `-cpu host` and nested virtualization on";
+const QEMU: &str =
+    "in QEMU, add `-cpu EPYC,+svm,+npt`, or with KVM `-cpu host` and nested virtualization on";
 
 impl fmt::Display for Advice<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -111,7 +114,10 @@ impl fmt::Display for Advice<'_> {
                 technology.menu_name()
             ),
             Obstacle::NoNestedPaging => {
-                write!(out, "use a CPU with NPT, because shadow paging is not there yet; {QEMU}")
+                write!(
+                    out,
+                    "use a CPU with NPT, because shadow paging is not there yet; {QEMU}"
+                )
             }
         }
     }
@@ -124,21 +130,36 @@ mod tests {
     use std::{format, string::ToString};
 
     fn cpu(technology: Option<Technology>, extension: Extension) -> Option<Capability> {
-        Some(Capability { technology, extension, ..Capability::unknown(&|_, _| [0; 4]) })
+        Some(Capability {
+            technology,
+            extension,
+            ..Capability::unknown(&|_, _| [0; 4])
+        })
     }
 
     fn usable(nested_paging: NestedPaging) -> Extension {
         let apic_virtualization = ApicVirtualization::Absent;
-        Extension::Usable(Features { nested_paging, tags: 15, apic_virtualization, options: Options::empty() })
+        Extension::Usable(Features {
+            nested_paging,
+            tags: 15,
+            apic_virtualization,
+            options: Options::empty(),
+        })
     }
 
     #[test]
     fn all_cpus_must_agree() {
         let good = cpu(Some(Technology::AmdV), usable(NestedPaging::Huge));
-        let lock = Lock { msr: 0xc001_0114, what: "VM_CR: SVMDIS (bit 4) is set" };
+        let lock = Lock {
+            msr: 0xc001_0114,
+            what: "VM_CR: SVMDIS (bit 4) is set",
+        };
         let locked = cpu(Some(Technology::AmdV), Extension::Locked(lock));
         assert_eq!(Mode::of(&[good, good]), Mode::AmdVNested);
-        assert_eq!(Mode::of(&[good, locked]), Mode::None(Obstacle::Locked(Technology::AmdV, lock)));
+        assert_eq!(
+            Mode::of(&[good, locked]),
+            Mode::None(Obstacle::Locked(Technology::AmdV, lock))
+        );
         assert_eq!(Mode::of(&[good, None]), Mode::None(Obstacle::Silent));
     }
 
@@ -149,14 +170,23 @@ mod tests {
             mode => panic!("{mode}"),
         };
         let (why, advice) = of(Some(Technology::AmdV), Extension::Absent);
-        assert!(why.contains("8000_0001h.ECX[2]") && advice.contains("SVM Mode"), "{why}; {advice}");
+        assert!(
+            why.contains("8000_0001h.ECX[2]") && advice.contains("SVM Mode"),
+            "{why}; {advice}"
+        );
         assert!(advice.contains("-cpu EPYC,+svm,+npt"));
         let (why, advice) = of(Some(Technology::VtX), Extension::Absent);
-        assert!(why.contains("CPUID 1.ECX[5]") && advice.contains("Intel Virtualization"), "{why}; {advice}");
+        assert!(
+            why.contains("CPUID 1.ECX[5]") && advice.contains("Intel Virtualization"),
+            "{why}; {advice}"
+        );
         let (why, _) = of(Some(Technology::VtX), usable(NestedPaging::Huge));
         assert!(why.contains("VT-x is usable") && why.contains("AMD-V only"));
         let (why, advice) = of(Some(Technology::AmdV), usable(NestedPaging::Absent));
         assert!(why.contains("NP") && advice.contains("shadow"));
-        assert!(format!("{}", Mode::of(&[cpu(None, Extension::Absent)])).contains("neither AMD's nor Intel's"));
+        assert!(
+            format!("{}", Mode::of(&[cpu(None, Extension::Absent)]))
+                .contains("neither AMD's nor Intel's")
+        );
     }
 }

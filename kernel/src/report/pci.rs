@@ -26,9 +26,13 @@ fn scan_memory(ecam: &Ecam) -> Vec<Function> {
         segment: ecam.segment,
         buses: ecam.first_bus..=ecam.last_bus,
         read: |offset| {
-            let register = base.checked_add(offset).and_then(|address| map_mmio(Hpa(address), 4));
+            let register = base
+                .checked_add(offset)
+                .and_then(|address| map_mmio(Hpa(address), 4));
             // SAFETY: just mapped, uncached, and aligned as `offset` and the base are; reading configuration space has no effect.
-            register.map_or(u32::MAX, |register| unsafe { register.cast::<u32>().read_volatile() })
+            register.map_or(u32::MAX, |register| unsafe {
+                register.cast::<u32>().read_volatile()
+            })
         },
     };
     scan(&mut memory, ecam.segment, &[ecam.first_bus])

@@ -2,7 +2,8 @@
 
 use core::fmt;
 
-/// The id that the linker gave this file: what `defmt-print` must have the same of.
+/// The first eight bytes of the id that the linker gave this file; `readelf -n` shows all of it. `defmt-print` needs the file with
+/// the same one.
 pub struct BuildId;
 
 #[cfg(target_os = "none")]
@@ -30,15 +31,13 @@ fn id(note: &[u8]) -> &[u8] {
 
 impl fmt::Display for BuildId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let id = id(note());
-        if id.is_empty() {
-            return out.write_str("without an id");
-        }
-        id.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+        write!(out, "{:016x}", short_id())
     }
 }
 
-/// The first bytes of the id as a number, for `defmt`.
+/// The same as a number; 0 in a file without an id.
 pub fn short_id() -> u64 {
-    id(note()).first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+    id(note())
+        .first_chunk()
+        .map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }

@@ -12,7 +12,7 @@ use crate::{
 use core::fmt::Write;
 use drivers::{
     ports::Ports,
-    uart::{Interrupts, Uart},
+    uart::{Cause, Interrupts, Uart},
 };
 
 /// Raised by COM1's interrupt, by the guest's end of the line, and by new log lines.
@@ -47,13 +47,25 @@ impl<P: Ports> Console<P> {
     /// Takes over COM1 from the log, whose next line `lines` knows.
     pub fn new(mut uart: Uart<P>, guest: HostEnd, lines: log::Reader) -> Self {
         uart.set_interrupts(Interrupts::Receive);
-        Self { uart, mux: Mux::new(), prompt: Prompt::new(&CONTROL), guest, lines, next: None }
+        Self {
+            uart,
+            mux: Mux::new(),
+            prompt: Prompt::new(&CONTROL),
+            guest,
+            lines,
+            next: None,
+        }
     }
 
     /// Does what can be done without waiting.
     pub fn turn(&mut self) -> Turn {
-        self.receive();
-        self.uart.acknowledge();
+        // Until the interrupt line is low: its next rise is what wakes us. Bytes that nobody has room for keep it high; then room does.
+        loop {
+            self.receive();
+            if self.uart.acknowledge() == Cause::None || !self.takes_input() {
+                break;
+            }
+        }
         self.print_lines();
         if self.mux.front() == Front::Prompt {
             while let Some(byte) = self.guest.read_byte() {
@@ -102,7 +114,10 @@ impl<P: Ports> Console<P> {
             Front::Prompt => self.prompt.greet(&mut self.mux),
             Front::Guest => match self.mux.take_lost_bytes() {
                 0 => writeln!(self.mux, "[guest's console]"),
-                lost => writeln!(self.mux, "[guest's console; {lost} bytes of its output were not kept]"),
+                lost => writeln!(
+                    self.mux,
+                    "[guest's console; {lost} bytes of its output were not kept]"
+                ),
             },
         };
     }
@@ -167,7 +182,11 @@ impl<P: Ports> Console<P> {
     }
 
     fn send_everything(&mut self) {
-        while let Some(byte) = self.next.take().or_else(|| self.mux.next_output(|| self.guest.read_byte())) {
+        while let Some(byte) = self
+            .next
+            .take()
+            .or_else(|| self.mux.next_output(|| self.guest.read_byte()))
+        {
             self.uart.write_polled(&[byte]);
         }
     }
@@ -200,6 +219,7 @@ mod tests {
         fn read_u8(&mut self, port: u16) -> u8 {
             match port & 7 {
                 0 => self.keys.pop_front().unwrap(),
+                2 => u8::from(self.keys.is_empty()),
                 5 => u8::from(!self.keys.is_empty()) | u8::from(self.room) << 5,
                 _ => 0,
             }
@@ -228,15 +248,31 @@ mod tests {
     impl Bench {
         fn new() -> Self {
             let nobody = || {};
-            let (guest, host) = line(Wakers { service: nobody, guest: nobody });
-            let terminal = Terminal { keys: VecDeque::new(), shown: Vec::new(), interrupts: 0, room: true };
-            Self { terminal, guest, host: Some(host) }
+            let (guest, host) = line(Wakers {
+                service: nobody,
+                guest: nobody,
+            });
+            let terminal = Terminal {
+                keys: VecDeque::new(),
+                shown: Vec::new(),
+                interrupts: 0,
+                room: true,
+            };
+            Self {
+                terminal,
+                guest,
+                host: Some(host),
+            }
         }
 
         /// Lets the console work with the terminal, without the log's lines, which other tests write.
         fn run(&mut self, script: impl FnOnce(&mut Console<&mut Terminal>, &mut GuestEnd)) {
             let uart = Uart::assume(&mut self.terminal, 0x3f8);
-            let mut console = Console::new(uart, self.host.take().unwrap(), log::Reader::from(u64::MAX / 4));
+            let mut console = Console::new(
+                uart,
+                self.host.take().unwrap(),
+                log::Reader::from(u64::MAX / 4),
+            );
             script(&mut console, &mut self.guest);
         }
 
@@ -293,6 +329,20 @@ mod tests {
     }
 
     #[test]
+    fn input_that_finds_no_room_waits_in_the_uart() {
+        let mut bench = Bench::new();
+        bench.terminal.keys.extend([b'k'; 1000]);
+        bench.run(|console, guest| {
+            turns(console);
+            let mut typed = [0; 1000];
+            let first = guest.read(&mut typed).unwrap();
+            assert!((100..1000).contains(&first), "{first}");
+            turns(console);
+            assert!(guest.read(&mut typed).unwrap() > 0);
+        });
+    }
+
+    #[test]
     fn much_output_takes_several_turns() {
         let mut bench = Bench::new();
         bench.run(|console, guest| {
@@ -308,7 +358,11 @@ mod tests {
     fn closing_sends_the_last_words() {
         let mut bench = Bench::new();
         let uart = Uart::assume(&mut bench.terminal, 0x3f8);
-        let console = Console::new(uart, bench.host.take().unwrap(), log::Reader::from(u64::MAX / 4));
+        let console = Console::new(
+            uart,
+            bench.host.take().unwrap(),
+            log::Reader::from(u64::MAX / 4),
+        );
         bench.guest.write_all(b"reboot: Power down").unwrap();
         console.close();
         assert_eq!(bench.shown(), "reboot: Power down\r\n");

@@ -25,7 +25,13 @@ pub enum Request {
 
 impl Request {
     /// Most urgent first.
-    const ALL: [Self; 5] = [Self::Stop, Self::Reset, Self::Start, Self::Pause, Self::Resume];
+    const ALL: [Self; 5] = [
+        Self::Stop,
+        Self::Reset,
+        Self::Start,
+        Self::Pause,
+        Self::Resume,
+    ];
 
     const fn bit(self) -> u32 {
         1 << self as u8
@@ -51,8 +57,14 @@ pub enum GuestState {
 }
 
 impl GuestState {
-    const ALL: [Self; 6] =
-        [Self::Absent, Self::Ready, Self::Running, Self::Paused, Self::Stopped, Self::Crashed];
+    const ALL: [Self; 6] = [
+        Self::Absent,
+        Self::Ready,
+        Self::Running,
+        Self::Paused,
+        Self::Stopped,
+        Self::Crashed,
+    ];
 
     /// For people.
     pub const fn name(self) -> &'static str {
@@ -138,7 +150,10 @@ impl Counters {
 /// Adds one to a counter that only the calling CPU writes: no locked instruction on the exit path.
 #[inline]
 pub fn count(counter: &AtomicU64) {
-    counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    counter.store(
+        counter.load(Ordering::Relaxed).wrapping_add(1),
+        Ordering::Relaxed,
+    );
 }
 
 /// The control block of the one guest.
@@ -198,7 +213,9 @@ impl Control {
     /// VM: takes the most urgent request.
     pub fn take(&self) -> Option<Request> {
         let pending = self.requests.load(Ordering::Acquire);
-        let request = Request::ALL.into_iter().find(|request| pending & request.bit() != 0)?;
+        let request = Request::ALL
+            .into_iter()
+            .find(|request| pending & request.bit() != 0)?;
         self.requests.fetch_and(!request.bit(), Ordering::AcqRel);
         Some(request)
     }
@@ -222,7 +239,10 @@ impl Control {
     /// What the guest does.
     pub fn state(&self) -> GuestState {
         let state = self.state.load(Ordering::Acquire);
-        GuestState::ALL.into_iter().find(|known| *known as u8 == state).unwrap_or(GuestState::Absent)
+        GuestState::ALL
+            .into_iter()
+            .find(|known| *known as u8 == state)
+            .unwrap_or(GuestState::Absent)
     }
 
     /// What the guest will do once the requests that wait are done: the state to judge a further request by.

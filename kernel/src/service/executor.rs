@@ -74,7 +74,9 @@ pub fn poll() {
 
 #[cold]
 fn poll_ready() {
-    let Some(executor) = EXECUTOR.get() else { return };
+    let Some(executor) = EXECUTOR.get() else {
+        return;
+    };
     if cpu::index() != SERVICE_CPU || POLLING.swap(true, Ordering::SeqCst) {
         return;
     }

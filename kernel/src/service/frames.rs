@@ -24,7 +24,11 @@ pub struct Frames<P> {
 impl<P: Ports> Frames<P> {
     /// Takes charge of COM2.
     pub fn new(uart: Uart<P>) -> Self {
-        Self { uart, drain: Drain::default(), next: None }
+        Self {
+            uart,
+            drain: Drain::default(),
+            next: None,
+        }
     }
 
     /// Sends frames for ever.
@@ -36,7 +40,8 @@ impl<P: Ports> Frames<P> {
     }
 
     fn turn(&mut self) {
-        self.uart.acknowledge();
+        // Only the transmit interrupt is ever on, and this clears it.
+        let _ = self.uart.acknowledge();
         let mut room = 0;
         for _ in 0..TURN_BYTES {
             let Some(byte) = self.next.take().or_else(|| self.drain.next_byte()) else {

@@ -40,7 +40,10 @@ static CONSOLE: Mutex<Option<Console<CpuPorts>>> = Mutex::new(None);
 /// Starts the services, on the service CPU, once everything that [`crate::init`] makes is there. COM1 passes from the log to the
 /// console service. Returns the guest's end of the console; `kick_guest` is called when input for it came.
 pub fn start(kick_guest: fn()) -> GuestEnd {
-    let (guest, host) = line(Wakers { service: wake_console, guest: kick_guest });
+    let (guest, host) = line(Wakers {
+        service: wake_console,
+        guest: kick_guest,
+    });
     start_console(host);
     let frames = start_frames();
     CONTROL.on_change(|| lifecycle::CHANGED.raise());
@@ -55,7 +58,10 @@ pub fn start(kick_guest: fn()) -> GuestEnd {
 }
 
 /// Starts one of the tasks above; each has one place in its pool, and is started once.
-fn spawn<S>(spawner: embassy_executor::Spawner, task: Result<embassy_executor::SpawnToken<S>, embassy_executor::SpawnError>) {
+fn spawn<S>(
+    spawner: embassy_executor::Spawner,
+    task: Result<embassy_executor::SpawnToken<S>, embassy_executor::SpawnError>,
+) {
     match task {
         Ok(token) => spawner.spawn(token),
         Err(_) => warn!("a service was to be started twice"),
@@ -91,11 +97,16 @@ fn start_frames() -> Option<Frames<CpuPorts>> {
 fn route(irq: u8, handler: vector::Handler) {
     let target = percpu::get(SERVICE_CPU).map(|cpu| cpu.apic_id());
     let routed = match (target, vector::register(handler)) {
-        (Some(apic_id), Some(vector)) => io::route_isa(irq, apic_id, vector).map_err(|error| error.0),
+        (Some(apic_id), Some(vector)) => {
+            io::route_isa(irq, apic_id, vector).map_err(|error| error.0)
+        }
         _ => Err(u32::from(irq)),
     };
     if let Err(line) = routed {
-        warn!("interrupt line {line} cannot be routed; COM{} is served only when something else wakes us", 5 - irq);
+        warn!(
+            "interrupt line {line} cannot be routed; COM{} is served only when something else wakes us",
+            5 - irq
+        );
     }
 }
 

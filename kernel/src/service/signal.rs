@@ -16,7 +16,10 @@ pub struct Signal {
 impl Signal {
     /// Not raised.
     pub const fn new() -> Self {
-        Self { raised: AtomicBool::new(false), waker: AtomicWaker::new() }
+        Self {
+            raised: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
+        }
     }
 
     /// Raises it. Raised twice before the task looks, it counts once.

@@ -36,7 +36,9 @@ static GLYPHS: [Glyph; COUNT] = {
 /// The glyph of a character; a question mark's if there is none.
 pub fn glyph(character: u8) -> &'static Glyph {
     let index = character.wrapping_sub(FIRST);
-    GLYPHS.get(usize::from(index)).unwrap_or(&GLYPHS[usize::from(b'?' - FIRST)])
+    GLYPHS
+        .get(usize::from(index))
+        .unwrap_or(&GLYPHS[usize::from(b'?' - FIRST)])
 }
 
 #[cfg(test)]
@@ -49,7 +51,10 @@ mod tests {
         let table = &FONT_8X16[PSF1_HEADER_BYTES + FILE_GLYPHS * HEIGHT..];
         let mut number = 0;
         let mut seen = [false; COUNT];
-        for character in table.chunks_exact(2).map(|bytes| u16::from_le_bytes([bytes[0], bytes[1]])) {
+        for character in table
+            .chunks_exact(2)
+            .map(|bytes| u16::from_le_bytes([bytes[0], bytes[1]]))
+        {
             match character {
                 0xffff => number += 1,
                 0x20..=0x7e => {
@@ -60,13 +65,24 @@ mod tests {
             }
         }
         assert_eq!((number as usize, seen), (FILE_GLYPHS, [true; COUNT]));
-        assert_eq!(FONT_8X16[..PSF1_HEADER_BYTES], [0x36, 0x04, 0x03, HEIGHT as u8]);
+        assert_eq!(
+            FONT_8X16[..PSF1_HEADER_BYTES],
+            [0x36, 0x04, 0x03, HEIGHT as u8]
+        );
     }
 
     #[test]
     fn a_bar_is_upright() {
-        let lit = glyph(b'|').iter().filter(|line| **line != 0).collect::<std::vec::Vec<_>>();
-        assert!(lit.len() > 10 && lit.iter().all(|line| *line == lit[0] && line.count_ones() <= 2));
+        let lit = glyph(b'|')
+            .iter()
+            .filter(|line| **line != 0)
+            .collect::<std::vec::Vec<_>>();
+        assert!(
+            lit.len() > 10
+                && lit
+                    .iter()
+                    .all(|line| *line == lit[0] && line.count_ones() <= 2)
+        );
         assert_eq!(glyph(b' '), &[0; HEIGHT]);
     }
 

@@ -70,7 +70,9 @@ impl Grid {
     pub fn draw(&mut self, mut draw: impl FnMut(usize, usize, u8)) {
         for row in core::mem::take(&mut self.changed) {
             let cells = row * self.columns..(row + 1) * self.columns;
-            let pairs = self.wanted[cells.clone()].iter().zip(&mut self.shown[cells]);
+            let pairs = self.wanted[cells.clone()]
+                .iter()
+                .zip(&mut self.shown[cells]);
             for (column, (wanted, shown)) in pairs.enumerate() {
                 if wanted != shown {
                     *shown = *wanted;

@@ -18,14 +18,19 @@ impl VideoMemory<'_> {
     /// # Safety
     /// The range must be mapped for writing and be used by nothing else for the value's lifetime.
     pub unsafe fn new(base: *mut u8, bytes: usize) -> Self {
-        Self { base, bytes, memory: PhantomData }
+        Self {
+            base,
+            bytes,
+            memory: PhantomData,
+        }
     }
-
 
     /// Writes `values` at `offset`; nothing if that is not all inside.
     #[inline]
     pub fn store<const N: usize>(&mut self, offset: usize, values: &[u8; N]) {
-        let Some(last) = self.bytes.checked_sub(N) else { return };
+        let Some(last) = self.bytes.checked_sub(N) else {
+            return;
+        };
         if offset <= last {
             // SAFETY: `offset + N <= bytes`, and `new`'s caller vouched for the range. An array of bytes has no alignment.
             unsafe { self.base.add(offset).cast::<[u8; N]>().write(*values) };

@@ -30,9 +30,12 @@ pub fn memory_of(framebuffer: &Framebuffer) -> Option<(u64, u64)> {
         Framebuffer::Text { columns, rows } => {
             Some((TEXT_MEMORY, 2 * u64::from(columns) * u64::from(rows)))
         }
-        Framebuffer::Linear { base, pitch_bytes, height, .. } => {
-            Some((base, u64::from(pitch_bytes) * u64::from(height)))
-        }
+        Framebuffer::Linear {
+            base,
+            pitch_bytes,
+            height,
+            ..
+        } => Some((base, u64::from(pitch_bytes) * u64::from(height))),
     }
 }
 
@@ -50,12 +53,24 @@ impl Screen {
             Framebuffer::Text { columns, rows } => {
                 let (columns, rows) = (columns as usize, rows as usize);
                 let grid = Grid::new(columns, rows)?;
-                Some(Self { grid, surface: Surface::Text(Text::new(memory, columns, rows)) })
+                Some(Self {
+                    grid,
+                    surface: Surface::Text(Text::new(memory, columns, rows)),
+                })
             }
-            Framebuffer::Linear { pitch_bytes, width, height, format, .. } => {
+            Framebuffer::Linear {
+                pitch_bytes,
+                width,
+                height,
+                format,
+                ..
+            } => {
                 let grid = Grid::new(width as usize / font::WIDTH, height as usize / font::HEIGHT)?;
                 let pixels = Pixels::new(memory, pitch_bytes as usize, &format)?;
-                Some(Self { grid, surface: Surface::Pixels(pixels) })
+                Some(Self {
+                    grid,
+                    surface: Surface::Pixels(pixels),
+                })
             }
         }
     }
@@ -70,8 +85,12 @@ impl Screen {
     /// Shows what was added.
     pub fn draw(&mut self) {
         match &mut self.surface {
-            Surface::Text(text) => self.grid.draw(|column, row, cell| text.draw(column, row, cell)),
-            Surface::Pixels(pixels) => self.grid.draw(|column, row, cell| pixels.draw(column, row, cell)),
+            Surface::Text(text) => self
+                .grid
+                .draw(|column, row, cell| text.draw(column, row, cell)),
+            Surface::Pixels(pixels) => self
+                .grid
+                .draw(|column, row, cell| pixels.draw(column, row, cell)),
         }
     }
 }
@@ -83,7 +102,10 @@ mod tests {
 
     #[test]
     fn lines_appear_in_text_memory() {
-        let framebuffer = Framebuffer::Text { columns: 20, rows: 3 };
+        let framebuffer = Framebuffer::Text {
+            columns: 20,
+            rows: 3,
+        };
         let (base, bytes) = memory_of(&framebuffer).unwrap();
         assert_eq!((base, bytes), (0xb8000, 120));
         let memory = Vec::leak(vec![0u8; 120]);
@@ -91,7 +113,11 @@ mod tests {
         let mut screen = unsafe { Screen::new(&framebuffer, memory.as_mut_ptr()) }.unwrap();
         screen.print_line("error: ", "no bundle");
         screen.draw();
-        let cells: String = memory.chunks(2).take(20).map(|cell| char::from(cell[0])).collect();
+        let cells: String = memory
+            .chunks(2)
+            .take(20)
+            .map(|cell| char::from(cell[0]))
+            .collect();
         assert_eq!(cells.trim_end(), "error: no bundle");
         assert!(memory.chunks(2).all(|cell| cell[1] == 7));
     }

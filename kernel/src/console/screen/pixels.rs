@@ -24,7 +24,11 @@ pub struct Pixels<'a> {
 
 impl<'a> Pixels<'a> {
     /// A cleared framebuffer in `memory`. `None` if a pixel has no 2, 3 or 4 bytes.
-    pub fn new(mut memory: VideoMemory<'a>, pitch_bytes: usize, format: &PixelFormat) -> Option<Self> {
+    pub fn new(
+        mut memory: VideoMemory<'a>,
+        pitch_bytes: usize,
+        format: &PixelFormat,
+    ) -> Option<Self> {
         let pixel_bytes = usize::from(format.bits_per_pixel).div_ceil(8);
         if !(2..=4).contains(&pixel_bytes) {
             return None;
@@ -39,7 +43,12 @@ impl<'a> Pixels<'a> {
                 }
             }
         }
-        Some(Self { memory, pitch_bytes, pixel_bytes, halves })
+        Some(Self {
+            memory,
+            pitch_bytes,
+            pixel_bytes,
+            halves,
+        })
     }
 
     /// Draws a character in the cell at `column`, `row`.
@@ -84,9 +93,24 @@ mod tests {
 
     fn format(bits_per_pixel: u8) -> PixelFormat {
         match bits_per_pixel {
-            15 => PixelFormat { bits_per_pixel, red: (10, 5), green: (5, 5), blue: (0, 5) },
-            16 => PixelFormat { bits_per_pixel, red: (11, 5), green: (5, 6), blue: (0, 5) },
-            _ => PixelFormat { bits_per_pixel, red: (16, 8), green: (8, 8), blue: (0, 8) },
+            15 => PixelFormat {
+                bits_per_pixel,
+                red: (10, 5),
+                green: (5, 5),
+                blue: (0, 5),
+            },
+            16 => PixelFormat {
+                bits_per_pixel,
+                red: (11, 5),
+                green: (5, 6),
+                blue: (0, 5),
+            },
+            _ => PixelFormat {
+                bits_per_pixel,
+                red: (16, 8),
+                green: (8, 8),
+                blue: (0, 8),
+            },
         }
     }
 
@@ -113,8 +137,16 @@ mod tests {
             for (y, line) in bytes.chunks(pitch_bytes).enumerate() {
                 for x in 0..2 * font::WIDTH {
                     let lit = y >= 16 && x >= 8 && glyph(b'M')[y - 16] & 0x80 >> (x - 8) != 0;
-                    let expected = if lit { pixel.clone() } else { vec![0; pixel_bytes] };
-                    assert_eq!(line[x * pixel_bytes..][..pixel_bytes], expected, "{bits} bits at {x}, {y}");
+                    let expected = if lit {
+                        pixel.clone()
+                    } else {
+                        vec![0; pixel_bytes]
+                    };
+                    assert_eq!(
+                        line[x * pixel_bytes..][..pixel_bytes],
+                        expected,
+                        "{bits} bits at {x}, {y}"
+                    );
                 }
             }
         }
@@ -137,6 +169,16 @@ mod tests {
         let mut bytes = [0; 64];
         // SAFETY: as in `drawn`.
         let memory = unsafe { VideoMemory::new(bytes.as_mut_ptr(), bytes.len()) };
-        assert!(Pixels::new(memory, 8, &PixelFormat { bits_per_pixel: 8, ..format(32) }).is_none());
+        assert!(
+            Pixels::new(
+                memory,
+                8,
+                &PixelFormat {
+                    bits_per_pixel: 8,
+                    ..format(32)
+                }
+            )
+            .is_none()
+        );
     }
 }

@@ -25,7 +25,12 @@ impl<'a> Text<'a> {
 
     /// Puts a character in a cell.
     pub fn draw(&mut self, column: usize, row: usize, character: u8) {
-        let character = if character.is_ascii_graphic() || character == b' ' { character } else { b'?' };
-        self.memory.store(2 * (row * self.columns + column), &[character, ATTRIBUTE]);
+        let character = if character.is_ascii_graphic() || character == b' ' {
+            character
+        } else {
+            b'?'
+        };
+        self.memory
+            .store(2 * (row * self.columns + column), &[character, ATTRIBUTE]);
     }
 }

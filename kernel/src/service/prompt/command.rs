@@ -55,8 +55,10 @@ impl Command {
     pub fn parse(line: &str) -> Result<Self, ParseError<'_>> {
         let mut words = line.split_whitespace();
         let word = words.next().ok_or(ParseError::Empty)?;
-        let (command, ..) =
-            Self::ALL.into_iter().find(|(_, name, _)| *name == word).ok_or(ParseError::Unknown(word))?;
+        let (command, ..) = Self::ALL
+            .into_iter()
+            .find(|(_, name, _)| *name == word)
+            .ok_or(ParseError::Unknown(word))?;
         match words.next() {
             None => Ok(command),
             Some(_) => Err(ParseError::Arguments(word)),
@@ -80,7 +82,10 @@ mod tests {
     fn other_lines_are_told_apart() {
         assert_eq!(Command::parse(" "), Err(ParseError::Empty));
         assert_eq!(Command::parse("halp"), Err(ParseError::Unknown("halp")));
-        assert_eq!(Command::parse("reset now"), Err(ParseError::Arguments("reset")));
+        assert_eq!(
+            Command::parse("reset now"),
+            Err(ParseError::Arguments("reset"))
+        );
         assert_eq!(Command::parse("INFO"), Err(ParseError::Unknown("INFO")));
     }
 }

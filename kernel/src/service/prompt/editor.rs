@@ -35,7 +35,10 @@ pub struct Editor {
 
 impl Default for Editor {
     fn default() -> Self {
-        Self { line: Line::new(), mode: Mode::Text }
+        Self {
+            line: Line::new(),
+            mode: Mode::Text,
+        }
     }
 }
 
@@ -108,7 +111,10 @@ mod tests {
 
     fn feed(editor: &mut Editor, bytes: &[u8]) -> (Vec<Line>, Text) {
         let mut echo = Text::new();
-        let lines = bytes.iter().filter_map(|byte| editor.typed(*byte, &mut echo).unwrap()).collect();
+        let lines = bytes
+            .iter()
+            .filter_map(|byte| editor.typed(*byte, &mut echo).unwrap())
+            .collect();
         (lines, echo)
     }
 
@@ -118,7 +124,10 @@ mod tests {
 
     #[test]
     fn every_line_end_ends_one_line() {
-        assert_eq!(lines(b"info\rhelp\nreset\r\npause\r\r"), ["info", "help", "reset", "pause", ""]);
+        assert_eq!(
+            lines(b"info\rhelp\nreset\r\npause\r\r"),
+            ["info", "help", "reset", "pause", ""]
+        );
     }
 
     #[test]
@@ -139,7 +148,10 @@ mod tests {
         let mut editor = Editor::default();
         let (_, echo) = feed(&mut editor, &[b'x'; LINE_BYTES + 2]);
         assert!(echo.ends_with("x\x07\x07"));
-        assert_eq!(feed(&mut editor, b"\r").0, ["x".repeat(LINE_BYTES).as_str()]);
+        assert_eq!(
+            feed(&mut editor, b"\r").0,
+            ["x".repeat(LINE_BYTES).as_str()]
+        );
     }
 
     proptest! {

@@ -35,7 +35,11 @@ impl<'a> Info<'a> {
         match self.facts {
             Some(facts) => {
                 writeln!(out, "guest:   `{}`, {state}", facts.name)?;
-                writeln!(out, "         {} vCPU, {} MiB, {}", facts.vcpus, facts.memory_mib, facts.paging)?;
+                writeln!(
+                    out,
+                    "         {} vCPU, {} MiB, {}",
+                    facts.vcpus, facts.memory_mib, facts.paging
+                )?;
             }
             None => writeln!(out, "guest:   {state}")?,
         }
@@ -45,7 +49,10 @@ impl<'a> Info<'a> {
         }
         writeln!(out)?;
         let given_mib = self.facts.map_or(0, |facts| facts.memory_mib);
-        let kept_mib = self.usable_mib.saturating_sub(given_mib).saturating_sub(self.free_mib);
+        let kept_mib = self
+            .usable_mib
+            .saturating_sub(given_mib)
+            .saturating_sub(self.free_mib);
         writeln!(
             out,
             "memory:  {} MiB usable: {given_mib} given to the guest, {kept_mib} kept, {} free",
@@ -53,7 +60,12 @@ impl<'a> Info<'a> {
         )?;
         let seconds = self.uptime_ns / 1_000_000_000;
         let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
-        writeln!(out, "host:    {} CPUs, up {hours}:{minutes:02}:{:02}", self.cpus, seconds % 60)
+        writeln!(
+            out,
+            "host:    {} CPUs, up {hours}:{minutes:02}:{:02}",
+            self.cpus,
+            seconds % 60
+        )
     }
 }
 
@@ -67,7 +79,11 @@ mod tests {
         let mut out = String::new();
         Info {
             facts,
-            state: if facts.is_some() { GuestState::Running } else { GuestState::Absent },
+            state: if facts.is_some() {
+                GuestState::Running
+            } else {
+                GuestState::Absent
+            },
             exits,
             uptime_ns: 3_723_000_000_000,
             cpus: 2,
@@ -81,10 +97,18 @@ mod tests {
 
     #[test]
     fn memory_adds_up() {
-        let facts = GuestFacts { name: "florizel".into(), vcpus: 1, memory_mib: 128, paging: "nested paging (NPT)" };
+        let facts = GuestFacts {
+            name: "florizel".into(),
+            vcpus: 1,
+            memory_mib: 128,
+            paging: "nested paging (NPT)",
+        };
         let text = info(Some(&facts));
         assert!(text.contains("`florizel`, running"));
-        assert!(text.contains("500 MiB usable: 128 given to the guest, 72 kept, 300 free"), "{text}");
+        assert!(
+            text.contains("500 MiB usable: 128 given to the guest, 72 kept, 300 free"),
+            "{text}"
+        );
         assert!(text.contains("2 CPUs, up 1:02:03"));
     }
 

@@ -21,14 +21,23 @@ pub struct Prompt {
 impl Prompt {
     /// A prompt for the guest behind `control`.
     pub fn new(control: &'static Control) -> Self {
-        Self { editor: Editor::default(), control }
+        Self {
+            editor: Editor::default(),
+            control,
+        }
     }
 
     /// What is shown when the prompt comes to the front.
     pub fn greet(&mut self, out: &mut impl Write) -> fmt::Result {
         self.editor.clear();
-        let guest = self.control.facts().map_or("the guest", |facts| facts.name.as_str());
-        writeln!(out, "[Monovisor: `help` lists the commands; Ctrl-A twice goes back to {guest}]")?;
+        let guest = self
+            .control
+            .facts()
+            .map_or("the guest", |facts| facts.name.as_str());
+        writeln!(
+            out,
+            "[Monovisor: `help` lists the commands; Ctrl-A twice goes back to {guest}]"
+        )?;
         self.redraw(out)
     }
 
@@ -39,7 +48,9 @@ impl Prompt {
 
     /// Takes a typed byte.
     pub fn typed(&mut self, byte: u8, out: &mut impl Write) -> fmt::Result {
-        let Some(line) = self.editor.typed(byte, out)? else { return Ok(()) };
+        let Some(line) = self.editor.typed(byte, out)? else {
+            return Ok(());
+        };
         match Command::parse(&line) {
             Ok(command) => self.obey(command, out)?,
             Err(ParseError::Empty) => {}
@@ -47,7 +58,10 @@ impl Prompt {
                 writeln!(out, "`{word}` is no command; `help` lists them")?;
             }
             Err(ParseError::Arguments(word)) => {
-                writeln!(out, "`{word}` takes no arguments; `help` lists the commands")?;
+                writeln!(
+                    out,
+                    "`{word}` takes no arguments; `help` lists the commands"
+                )?;
             }
         }
         match self.control.host_action() {
@@ -97,7 +111,9 @@ fn answer(request: Request, state: GuestState) -> Result<&'static str, &'static 
         (_, Absent) => Err("there is no guest; `dmesg` says why"),
         (Request::Reset, _) => Ok("the guest is reset"),
         (Request::Start, Ready | Stopped | Crashed) => Ok("the guest starts"),
-        (Request::Start, Running | Paused) => Err("the guest has been started; `reset` starts it anew"),
+        (Request::Start, Running | Paused) => {
+            Err("the guest has been started; `reset` starts it anew")
+        }
         (Request::Pause, Running) => Ok("the guest is held; `resume` lets it go on"),
         (Request::Pause, _) => Err("only a running guest can be held"),
         (Request::Resume, Paused) => Ok("the guest goes on"),
@@ -110,7 +126,10 @@ fn help(out: &mut impl Write) -> fmt::Result {
     for (_, name, text) in Command::ALL {
         writeln!(out, "  {name:<10}{text}")?;
     }
-    writeln!(out, "  Ctrl-A twice switches between this prompt and the guest's console")
+    writeln!(
+        out,
+        "  Ctrl-A twice switches between this prompt and the guest's console"
+    )
 }
 
 fn dmesg(out: &mut impl Write) -> fmt::Result {
@@ -118,7 +137,12 @@ fn dmesg(out: &mut impl Write) -> fmt::Result {
     while let Some(line) = lines.next_line() {
         let microseconds = time::tsc_to_ns(line.tsc) / 1000;
         let (seconds, fraction) = (microseconds / 1_000_000, microseconds % 1_000_000);
-        writeln!(out, "[{seconds:5}.{fraction:06}] {}{}", line.severity.prefix(), line.text())?;
+        writeln!(
+            out,
+            "[{seconds:5}.{fraction:06}] {}{}",
+            line.severity.prefix(),
+            line.text()
+        )?;
     }
     Ok(())
 }
