@@ -240,6 +240,19 @@ impl GuestMemory {
         Ok(value)
     }
 
+    /// True if each of these words holds its value now; low address bits are ignored. Only the largest piece of RAM is
+    /// looked at, which makes this cheap: for words elsewhere the answer is no.
+    #[inline]
+    pub fn holds(&self, words: &[(Gpa, u64)]) -> bool {
+        words.iter().all(|&(gpa, value)| {
+            let offset = gpa.0.wrapping_sub(self.main.gpa.0) & !7;
+            offset < self.main.bytes && {
+                // SAFETY: the region is page-aligned on both sides, so an aligned word that starts in it lies in it.
+                value == unsafe { raw::load_u64(self.main.host.add(offset as usize).cast()) }
+            }
+        })
+    }
+
     /// Writes a plain value. Aligned values of 1, 2, 4 and 8 bytes are written in one access.
     #[inline]
     pub fn store<T: IntoBytes + zerocopy::Immutable>(
@@ -364,9 +377,11 @@ impl GuestMemory {
 #[inline]
 fn within(region: &Region, gpa: Gpa, bytes: u64) -> Option<*mut u8> {
     let offset = gpa.0.wrapping_sub(region.gpa.0);
-    let room = region.bytes.checked_sub(offset)?;
+    if offset > region.bytes || bytes > region.bytes - offset {
+        return None;
+    }
     // SAFETY: offset <= region.bytes, so the pointer stays in the region or at its end.
-    (bytes <= room).then(|| unsafe { region.host.add(offset as usize) })
+    Some(unsafe { region.host.add(offset as usize) })
 }
 
 #[cfg(test)]
@@ -408,6 +423,18 @@ mod tests {
         memory.store(Gpa(0x1ffe), &0_u32).unwrap();
         assert_eq!(memory.dirty_log().unwrap().take_word(0), Some(0b110));
         assert_eq!(memory.dirty_log().unwrap().take_word(0), Some(0));
+    }
+
+    #[test]
+    fn words_are_compared_where_they_are() {
+        let memory = two_pieces();
+        memory.store(Gpa(8), &5_u64).unwrap();
+        assert!(memory.holds(&[]));
+        assert!(memory.holds(&[(Gpa(8), 5), (Gpa(0), 0)]));
+        assert!(!memory.holds(&[(Gpa(0), 0), (Gpa(8), 4)]));
+        assert!(memory.holds(&[(Gpa(12), 5)]));
+        assert!(!memory.holds(&[(Gpa(0x2000), 0)]));
+        assert!(!memory.holds(&[(Gpa(u64::MAX - 7), 0)]));
     }
 
     #[test]

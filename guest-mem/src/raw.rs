@@ -32,6 +32,16 @@ pub unsafe fn copy_out(from: *const u8, into: &mut [u8]) {
     }
 }
 
+/// Reads one word.
+///
+/// # Safety
+/// `at` is mapped and stays mapped, 8-aligned, and no Rust reference to it exists.
+#[inline]
+pub unsafe fn load_u64(at: *const u64) -> u64 {
+    // SAFETY: the caller vouches for `at`.
+    unsafe { ptr::read_volatile(at) }
+}
+
 /// Copies into guest memory.
 ///
 /// # Safety

@@ -48,15 +48,6 @@ struct Known {
     depth: usize,
 }
 
-impl Known {
-    #[inline]
-    fn holds(&self, memory: &GuestMemory) -> bool {
-        let used = self.entries.get(..self.depth).unwrap_or_default();
-        used.iter()
-            .all(|&(at, entry)| memory.load::<u64>(at) == Ok(entry))
-    }
-}
-
 /// The last walks for fetches, by page.
 pub struct FetchCache {
     known: [Option<Known>; PAGES],
@@ -90,7 +81,8 @@ impl FetchCache {
     #[inline(never)]
     fn recall(&self, cpu: &impl Registers, memory: &GuestMemory, gva: Gva) -> Option<Gpa> {
         let known = self.known[slot(gva)].as_ref()?;
-        (known.key == Key::of(cpu, gva) && known.holds(memory))
+        let entries = known.entries.get(..known.depth)?;
+        (known.key == Key::of(cpu, gva) && memory.holds(entries))
             .then(|| known.frame.wrapping_add(gva.page_offset()))
     }
 
