@@ -50,8 +50,21 @@ const EXTENDED_LEAVES: u32 = 0x22;
 const CR4_OSXSAVE: u64 = 1 << 18;
 
 /// Leaf 1 ECX: SSE3, PCLMULQDQ, SSSE3, FMA, CMPXCHG16B, PCID, SSE4.1, SSE4.2, MOVBE, POPCNT, AES, XSAVE, AVX, F16C, RDRAND.
-const LEAF_1_ECX: u32 =
-    1 | 1 << 1 | 1 << 9 | 1 << 12 | 1 << 13 | 1 << 17 | 1 << 19 | 1 << 20 | 1 << 22 | 1 << 23 | 1 << 25 | 1 << 26 | 1 << 28 | 1 << 29 | 1 << 30;
+const LEAF_1_ECX: u32 = 1
+    | 1 << 1
+    | 1 << 9
+    | 1 << 12
+    | 1 << 13
+    | 1 << 17
+    | 1 << 19
+    | 1 << 20
+    | 1 << 22
+    | 1 << 23
+    | 1 << 25
+    | 1 << 26
+    | 1 << 28
+    | 1 << 29
+    | 1 << 30;
 /// Leaf 1 ECX, ours: x2APIC, TSC-deadline, hypervisor present.
 const LEAF_1_ECX_OURS: u32 = 1 << 21 | 1 << 24 | 1 << 31;
 /// Leaf 1 ECX.OSXSAVE.
@@ -89,10 +102,19 @@ const LEAF_7_EDX: u32 = 1 << 4 | 1 << 10 | 1 << 26 | 1 << 27 | 1 << 31;
 /// Leaf Dh, subleaf 1 EAX: XSAVEOPT, XSAVEC, XGETBV with ECX = 1. XSAVES needs IA32_XSS, which is not offered.
 const LEAF_D_1_EAX: u32 = 7;
 /// Leaf 8000_0001h ECX: LAHF, CR8 by LOCK, ABM, SSE4A, misaligned SSE, PREFETCH, XOP, FMA4, TBM.
-const EXTENDED_1_ECX: u32 = 1 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 11 | 1 << 16 | 1 << 21;
+const EXTENDED_1_ECX: u32 =
+    1 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 11 | 1 << 16 | 1 << 21;
 /// Leaf 8000_0001h EDX: as leaf 1, with SYSCALL, NX, MMXEXT, FFXSR, 1 GiB pages, RDTSCP, long mode, 3DNow!.
-const EXTENDED_1_EDX: u32 =
-    0x0183_fbff | 1 << 11 | 1 << 20 | 1 << 22 | 1 << 25 | 1 << 26 | 1 << 27 | 1 << 29 | 1 << 30 | 1 << 31;
+const EXTENDED_1_EDX: u32 = 0x0183_fbff
+    | 1 << 11
+    | 1 << 20
+    | 1 << 22
+    | 1 << 25
+    | 1 << 26
+    | 1 << 27
+    | 1 << 29
+    | 1 << 30
+    | 1 << 31;
 /// Leaf 8000_0007h EDX: invariant TSC.
 const EXTENDED_7_EDX: u32 = 1 << 8;
 /// Leaf 8000_0008h EBX: CLZERO, XSAVE error pointers, WBNOINVD, IBPB, IBRS, STIBP, SSBD.
@@ -106,22 +128,33 @@ impl Map {
     /// Makes the table.
     pub fn new(host: Source<'_>, policy: Policy) -> Self {
         let last_basic = host(0, 0)[0].clamp(1, BASIC_LEAVES - 1);
-        let last_extended = host(EXTENDED_BASE, 0)[0].clamp(EXTENDED_BASE + 8, EXTENDED_BASE + EXTENDED_LEAVES - 1);
-        let basic: Vec<Leaf> = (0..=last_basic).map(|leaf| basic(host, policy, leaf, last_basic)).collect();
-        let extended =
-            (EXTENDED_BASE..=last_extended).map(|leaf| extended(host, policy, leaf, last_extended)).collect();
+        let last_extended =
+            host(EXTENDED_BASE, 0)[0].clamp(EXTENDED_BASE + 8, EXTENDED_BASE + EXTENDED_LEAVES - 1);
+        let basic: Vec<Leaf> = (0..=last_basic)
+            .map(|leaf| basic(host, policy, leaf, last_basic))
+            .collect();
+        let extended = (EXTENDED_BASE..=last_extended)
+            .map(|leaf| extended(host, policy, leaf, last_extended))
+            .collect();
         let intel = host(0, 0)[1] == u32::from_le_bytes(*b"Genu");
         let [_, ebx, ecx, edx] = host(7, 0);
         let [eax_1, ..] = host(7, 1);
         let seven = last_basic >= 7;
         Self {
-            past_last: if intel { *basic.last().unwrap_or(&[0; 4]) } else { [0; 4] },
+            past_last: if intel {
+                *basic.last().unwrap_or(&[0; 4])
+            } else {
+                [0; 4]
+            },
             basic,
             extended,
             hypervisor: [identity(HYPERVISOR_BASE + 1, *b"KVMKVMKVM\0\0\0"), [0; 4]],
             own: [identity(OWN_BASE + 1, *b"Monovisor\0\0\0"), [1, 0, 0, 0]],
             structured: if seven {
-                [[1, ebx & LEAF_7_EBX, ecx & LEAF_7_ECX, edx & LEAF_7_EDX], [eax_1 & (1 << 4 | 1 << 5), 0, 0, 0]]
+                [
+                    [1, ebx & LEAF_7_EBX, ecx & LEAF_7_ECX, edx & LEAF_7_EDX],
+                    [eax_1 & (1 << 4 | 1 << 5), 0, 0, 0],
+                ]
             } else {
                 [[0; 4]; 2]
             },
@@ -135,7 +168,11 @@ impl Map {
         match leaf {
             1 => {
                 let [eax, ebx, ecx, edx] = self.basic[1];
-                let osxsave = if live.cr4 & CR4_OSXSAVE != 0 { OSXSAVE } else { 0 };
+                let osxsave = if live.cr4 & CR4_OSXSAVE != 0 {
+                    OSXSAVE
+                } else {
+                    0
+                };
                 [eax, ebx | live.apic_id << 24, ecx | osxsave, edx]
             }
             7 => *self.structured.get(subleaf as usize).unwrap_or(&[0; 4]),
@@ -164,7 +201,11 @@ impl Map {
             // Cores per package in EAX[31:26], threads that share the cache in EAX[25:14].
             4 => {
                 let [eax, ebx, ecx, edx] = host(4, subleaf);
-                if eax & 0x1f == 0 { [0; 4] } else { [eax & 0x3fff | (self.policy.vcpus - 1) << 26, ebx, ecx, edx] }
+                if eax & 0x1f == 0 {
+                    [0; 4]
+                } else {
+                    [eax & 0x3fff | (self.policy.vcpus - 1) << 26, ebx, ecx, edx]
+                }
             }
             0xb => topology(self.policy.vcpus, subleaf, live.apic_id),
             // Sizes follow the live XCR0, which is the guest's own, so the CPU itself answers.
@@ -173,7 +214,11 @@ impl Map {
                     return [0; 4];
                 }
                 let answer = host(0xd, subleaf);
-                if subleaf == 1 { [answer[0] & LEAF_D_1_EAX, answer[1], 0, 0] } else { answer }
+                if subleaf == 1 {
+                    [answer[0] & LEAF_D_1_EAX, answer[1], 0, 0]
+                } else {
+                    answer
+                }
             }
         }
     }
@@ -204,7 +249,12 @@ fn extended(host: Source<'_>, policy: Policy, leaf: u32, last: u32) -> Leaf {
         0 => [last, ebx, ecx, edx],
         1 => {
             let legacy = if policy.vcpus > 1 { 1 << 1 } else { 0 };
-            [eax, ebx, ecx & EXTENDED_1_ECX | legacy, edx & EXTENDED_1_EDX]
+            [
+                eax,
+                ebx,
+                ecx & EXTENDED_1_ECX | legacy,
+                edx & EXTENDED_1_EDX,
+            ]
         }
         2..=6 => [eax, ebx, ecx, edx],
         7 => [0, 0, 0, edx & EXTENDED_7_EDX],
@@ -219,13 +269,25 @@ fn extended(host: Source<'_>, policy: Policy, leaf: u32, last: u32) -> Leaf {
 fn topology(vcpus: u32, subleaf: u32, apic_id: u32) -> Leaf {
     match subleaf {
         0 => [0, 1, 1 << 8, apic_id],
-        1 => [vcpus.next_power_of_two().trailing_zeros(), vcpus, 2 << 8 | 1, apic_id],
+        1 => [
+            vcpus.next_power_of_two().trailing_zeros(),
+            vcpus,
+            2 << 8 | 1,
+            apic_id,
+        ],
         other => [0, 0, other & 0xff, apic_id],
     }
 }
 
 fn identity(last: u32, signature: [u8; 12]) -> Leaf {
-    let word = |at: usize| u32::from_le_bytes([signature[at], signature[at + 1], signature[at + 2], signature[at + 3]]);
+    let word = |at: usize| {
+        u32::from_le_bytes([
+            signature[at],
+            signature[at + 1],
+            signature[at + 2],
+            signature[at + 3],
+        ])
+    };
     [last, word(0), word(4), word(8)]
 }
 
@@ -264,7 +326,10 @@ mod tests {
     fn osxsave_follows_cr4() {
         let map = map(1);
         assert_eq!(map.query(&everything, 1, 0, LIVE)[2] & OSXSAVE, 0);
-        let live = Live { cr4: CR4_OSXSAVE, apic_id: 3 };
+        let live = Live {
+            cr4: CR4_OSXSAVE,
+            apic_id: 3,
+        };
         assert_ne!(map.query(&everything, 1, 0, live)[2] & OSXSAVE, 0);
         assert_eq!(map.query(&everything, 1, 0, live)[1] >> 24, 3);
     }
@@ -272,9 +337,15 @@ mod tests {
     #[test]
     fn the_hypervisor_is_found_by_signature() {
         let map = map(1);
-        assert_eq!(map.query(&everything, 0x4000_0000, 0, LIVE)[1], u32::from_le_bytes(*b"KVMK"));
+        assert_eq!(
+            map.query(&everything, 0x4000_0000, 0, LIVE)[1],
+            u32::from_le_bytes(*b"KVMK")
+        );
         assert_eq!(map.query(&everything, 0x4000_0001, 0, LIVE), [0; 4]);
-        assert_eq!(map.query(&everything, 0x4000_0100, 0, LIVE)[1], u32::from_le_bytes(*b"Mono"));
+        assert_eq!(
+            map.query(&everything, 0x4000_0100, 0, LIVE)[1],
+            u32::from_le_bytes(*b"Mono")
+        );
     }
 
     #[test]

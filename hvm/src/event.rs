@@ -49,17 +49,29 @@ impl Exception {
 
     /// An exception without error code.
     pub const fn plain(vector: u8) -> Self {
-        Self { vector, error_code: None, cr2: None }
+        Self {
+            vector,
+            error_code: None,
+            cr2: None,
+        }
     }
 
     /// An exception with one.
     pub const fn with_code(vector: u8, error_code: u32) -> Self {
-        Self { vector, error_code: Some(error_code), cr2: None }
+        Self {
+            vector,
+            error_code: Some(error_code),
+            cr2: None,
+        }
     }
 
     /// A page fault.
     pub const fn page_fault(error_code: u32, cr2: u64) -> Self {
-        Self { vector: 14, error_code: Some(error_code), cr2: Some(cr2) }
+        Self {
+            vector: 14,
+            error_code: Some(error_code),
+            cr2: Some(cr2),
+        }
     }
 
     /// The class that decides on double faults (SDM vol. 3A, table 6-5).
@@ -145,7 +157,11 @@ enum NmiBlocking {
 impl Events {
     /// Nothing pending.
     pub const fn new() -> Self {
-        Self { queued: None, nmis_pending: 0, nmi_blocked: NmiBlocking::Open }
+        Self {
+            queued: None,
+            nmis_pending: 0,
+            nmi_blocked: NmiBlocking::Open,
+        }
     }
 
     /// Takes back what an exit kept from being delivered (EXITINTINFO, IDT-vectoring information).
@@ -164,10 +180,11 @@ impl Events {
             _ => Class::Benign,
         };
         let raised = match (first, exception.class()) {
-            (Class::DoubleFault, Class::Contributory | Class::PageFault) => return Err(TripleFault),
-            (Class::Contributory, Class::Contributory) | (Class::PageFault, Class::Contributory | Class::PageFault) => {
-                Exception::DOUBLE_FAULT
+            (Class::DoubleFault, Class::Contributory | Class::PageFault) => {
+                return Err(TripleFault);
             }
+            (Class::Contributory, Class::Contributory)
+            | (Class::PageFault, Class::Contributory | Class::PageFault) => Exception::DOUBLE_FAULT,
             _ => exception,
         };
         self.queued = Some(Event::Exception(raised));
@@ -206,24 +223,44 @@ impl Events {
             if event == Event::Nmi {
                 self.nmi_blocked = NmiBlocking::Blocked;
             }
-            return Plan { inject: Some(event), window: self.next_window(source) };
+            return Plan {
+                inject: Some(event),
+                window: self.next_window(source),
+            };
         }
         if self.nmis_pending > 0 && self.nmi_blocked == NmiBlocking::Open {
             if shadow == Shadow::Active {
-                return Plan { inject: None, window: Some(Window::Nmi) };
+                return Plan {
+                    inject: None,
+                    window: Some(Window::Nmi),
+                };
             }
             self.nmis_pending = 0;
             self.nmi_blocked = NmiBlocking::Blocked;
-            return Plan { inject: Some(Event::Nmi), window: self.next_window(source) };
+            return Plan {
+                inject: Some(Event::Nmi),
+                window: self.next_window(source),
+            };
         }
         if source.pending() {
             if interrupts_enabled == Interruptible::Yes && shadow == Shadow::None {
-                let inject = source.acknowledge().map(|vector| Event::Interrupt { vector });
-                return Plan { inject, window: self.next_window(source) };
+                let inject = source
+                    .acknowledge()
+                    .map(|vector| Event::Interrupt { vector });
+                return Plan {
+                    inject,
+                    window: self.next_window(source),
+                };
             }
-            return Plan { inject: None, window: Some(Window::Interrupt) };
+            return Plan {
+                inject: None,
+                window: Some(Window::Interrupt),
+            };
         }
-        Plan { inject: None, window: self.next_window(source) }
+        Plan {
+            inject: None,
+            window: self.next_window(source),
+        }
     }
 
     /// What still waits after this entry's injection, and so where to stop.
@@ -251,7 +288,11 @@ impl From<u64> for Interruptible {
     /// From RFLAGS.
     #[inline]
     fn from(rflags: u64) -> Self {
-        if rflags & crate::regs::Rflags::IF.bits() != 0 { Self::Yes } else { Self::No }
+        if rflags & crate::regs::Rflags::IF.bits() != 0 {
+            Self::Yes
+        } else {
+            Self::No
+        }
     }
 }
 
@@ -279,16 +320,35 @@ mod tests {
     fn an_interrupt_waits_for_the_flag_and_for_the_shadow() {
         let mut events = Events::new();
         let mut source = Queue(std::vec![0x40]);
-        let wait = Plan { inject: None, window: Some(Window::Interrupt) };
-        assert_eq!(events.plan(Interruptible::No, Shadow::None, &mut source), wait);
-        assert_eq!(events.plan(Interruptible::Yes, Shadow::Active, &mut source), wait);
-        let go = Plan { inject: Some(Event::Interrupt { vector: 0x40 }), window: None };
-        assert_eq!(events.plan(Interruptible::Yes, Shadow::None, &mut source), go);
+        let wait = Plan {
+            inject: None,
+            window: Some(Window::Interrupt),
+        };
+        assert_eq!(
+            events.plan(Interruptible::No, Shadow::None, &mut source),
+            wait
+        );
+        assert_eq!(
+            events.plan(Interruptible::Yes, Shadow::Active, &mut source),
+            wait
+        );
+        let go = Plan {
+            inject: Some(Event::Interrupt { vector: 0x40 }),
+            window: None,
+        };
+        assert_eq!(
+            events.plan(Interruptible::Yes, Shadow::None, &mut source),
+            go
+        );
     }
 
     #[test]
     fn a_second_interrupt_asks_for_a_window() {
-        let plan = Events::new().plan(Interruptible::Yes, Shadow::None, &mut Queue(std::vec![0x30, 0x40]));
+        let plan = Events::new().plan(
+            Interruptible::Yes,
+            Shadow::None,
+            &mut Queue(std::vec![0x30, 0x40]),
+        );
         assert_eq!(plan.inject, Some(Event::Interrupt { vector: 0x40 }));
         assert_eq!(plan.window, Some(Window::Interrupt));
     }
@@ -299,22 +359,50 @@ mod tests {
         events.raise_nmi();
         events.interrupted(Event::Interrupt { vector: 0x51 });
         let plan = events.plan(Interruptible::No, Shadow::None, &mut none());
-        assert_eq!(plan, Plan { inject: Some(Event::Interrupt { vector: 0x51 }), window: Some(Window::Nmi) });
+        assert_eq!(
+            plan,
+            Plan {
+                inject: Some(Event::Interrupt { vector: 0x51 }),
+                window: Some(Window::Nmi)
+            }
+        );
         let plan = events.plan(Interruptible::No, Shadow::None, &mut none());
-        assert_eq!(plan, Plan { inject: Some(Event::Nmi), window: None });
+        assert_eq!(
+            plan,
+            Plan {
+                inject: Some(Event::Nmi),
+                window: None
+            }
+        );
     }
 
     #[test]
     fn an_nmi_blocks_the_next_until_its_handler_returns() {
         let mut events = Events::new();
         events.raise_nmi();
-        assert_eq!(events.plan(Interruptible::Yes, Shadow::None, &mut none()).inject, Some(Event::Nmi));
+        assert_eq!(
+            events
+                .plan(Interruptible::Yes, Shadow::None, &mut none())
+                .inject,
+            Some(Event::Nmi)
+        );
         events.raise_nmi();
         events.raise_nmi();
         let plan = events.plan(Interruptible::Yes, Shadow::None, &mut none());
-        assert_eq!(plan, Plan { inject: None, window: Some(Window::Nmi) });
+        assert_eq!(
+            plan,
+            Plan {
+                inject: None,
+                window: Some(Window::Nmi)
+            }
+        );
         events.nmi_done();
-        assert_eq!(events.plan(Interruptible::Yes, Shadow::None, &mut none()).inject, Some(Event::Nmi));
+        assert_eq!(
+            events
+                .plan(Interruptible::Yes, Shadow::None, &mut none())
+                .inject,
+            Some(Event::Nmi)
+        );
         assert!(events.is_idle());
     }
 
@@ -325,7 +413,9 @@ mod tests {
         let mut events = Events::new();
         events.interrupted(Event::Exception(pf));
         assert_eq!(events.raise(gp), Ok(()));
-        let plan = events.clone().plan(Interruptible::No, Shadow::None, &mut none());
+        let plan = events
+            .clone()
+            .plan(Interruptible::No, Shadow::None, &mut none());
         assert_eq!(plan.inject, Some(Event::Exception(Exception::DOUBLE_FAULT)));
         assert_eq!(events.raise(pf), Err(TripleFault));
 
@@ -333,6 +423,11 @@ mod tests {
         let mut events = Events::new();
         events.interrupted(Event::Exception(gp));
         assert_eq!(events.raise(pf), Ok(()));
-        assert_eq!(events.plan(Interruptible::No, Shadow::None, &mut none()).inject, Some(Event::Exception(pf)));
+        assert_eq!(
+            events
+                .plan(Interruptible::No, Shadow::None, &mut none())
+                .inject,
+            Some(Event::Exception(pf))
+        );
     }
 }

@@ -88,7 +88,8 @@ impl Bank {
         mtrr_fixed[2] = 0;
         let mut mtrr_variable = [0; 16];
         mtrr_variable[0] = pci_hole;
-        mtrr_variable[1] = ((1_u64 << address_bits.min(52)) - 1) & !((1 << 32) - pci_hole - 1) & !0xfff | VALID;
+        mtrr_variable[1] =
+            ((1_u64 << address_bits.min(52)) - 1) & !((1 << 32) - pci_hole - 1) & !0xfff | VALID;
         Self {
             microcode_level,
             // Fast strings.
@@ -115,7 +116,9 @@ impl Bank {
             HWCR => self.hwcr,
             DE_CFG => self.de_cfg,
             MTRR_DEFAULT => self.mtrr_default,
-            _ if MTRR_VARIABLE.contains(&msr) => self.mtrr_variable[(msr - MTRR_VARIABLE.start()) as usize],
+            _ if MTRR_VARIABLE.contains(&msr) => {
+                self.mtrr_variable[(msr - MTRR_VARIABLE.start()) as usize]
+            }
             _ => match fixed_index(msr) {
                 Some(index) => self.mtrr_fixed[index],
                 None if INERT.iter().any(|range| range.contains(&msr)) => 0,
@@ -147,7 +150,12 @@ impl Bank {
                 self.mtrr_variable[index] = value;
             }
             _ => match fixed_index(msr) {
-                Some(index) if value.to_le_bytes().into_iter().all(|byte| valid_type(byte & 7)) => {
+                Some(index)
+                    if value
+                        .to_le_bytes()
+                        .into_iter()
+                        .all(|byte| valid_type(byte & 7)) =>
+                {
                     self.mtrr_fixed[index] = value;
                 }
                 None if INERT.iter().any(|range| range.contains(&msr)) => {}

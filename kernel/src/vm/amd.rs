@@ -58,9 +58,13 @@ fn pointer(page: Hpa) -> NonNull<u8> {
 fn pass_through(cpu: &mut Svm) {
     const RDTSCP: u32 = 1 << 27;
     /// Leaf 7 EDX: IBRS and IBPB, STIBP, SSBD; leaf 8000_0008h EBX: IBPB, IBRS, STIBP, SSBD.
-    const SPECULATION: (u32, u32) = (1 << 26 | 1 << 27 | 1 << 31, 1 << 12 | 1 << 14 | 1 << 15 | 1 << 24);
+    const SPECULATION: (u32, u32) = (
+        1 << 26 | 1 << 27 | 1 << 31,
+        1 << 12 | 1 << 14 | 1 << 15 | 1 << 24,
+    );
     let rdtscp = cpuid(0x8000_0001, 0)[3] & RDTSCP != 0;
-    let speculation = cpuid(7, 0)[3] & SPECULATION.0 != 0 || cpuid(0x8000_0008, 0)[1] & SPECULATION.1 != 0;
+    let speculation =
+        cpuid(7, 0)[3] & SPECULATION.0 != 0 || cpuid(0x8000_0008, 0)[1] & SPECULATION.1 != 0;
     let always = msr::PASS_THROUGH.iter();
     let optional = rdtscp.then_some(&msr::TSC_AUX).into_iter();
     let speculative = msr::SPECULATION.iter().filter(|_| speculation);

@@ -36,7 +36,11 @@ impl Bus for LocalBus<'_> {
 
     #[inline]
     fn write(&mut self, gpa: Gpa, width: Width, value: u64) {
-        if self.memory().write(gpa, &value.to_le_bytes()[..width.bytes()]).is_err() {
+        if self
+            .memory()
+            .write(gpa, &value.to_le_bytes()[..width.bytes()])
+            .is_err()
+        {
             self.local.mmio_write(gpa, width, value);
         }
     }
@@ -57,11 +61,15 @@ impl Bus for LocalBus<'_> {
     }
 
     fn read_msr(&mut self, msr: u32) -> Result<u64, Exception> {
-        self.local.read_msr(msr).map_err(|_| Exception::GENERAL_PROTECTION)
+        self.local
+            .read_msr(msr)
+            .map_err(|_| Exception::GENERAL_PROTECTION)
     }
 
     fn write_msr(&mut self, msr: u32, value: u64) -> Result<(), Exception> {
-        self.local.write_msr(msr, value).map_err(|_| Exception::GENERAL_PROTECTION)
+        self.local
+            .write_msr(msr, value)
+            .map_err(|_| Exception::GENERAL_PROTECTION)
     }
 
     fn cpuid(&mut self, leaf: u32, subleaf: u32) -> [u32; 4] {

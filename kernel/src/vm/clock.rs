@@ -19,7 +19,11 @@ impl Clock {
     /// has been up, and an offset of zero is one thing less that can go wrong.
     pub fn start() -> Self {
         let origin_tsc = time::tsc();
-        Self { origin_tsc, offset: 0, tsc: TscClock::new(time::tsc_hz(), origin_tsc) }
+        Self {
+            origin_tsc,
+            offset: 0,
+            tsc: TscClock::new(time::tsc_hz(), origin_tsc),
+        }
     }
 
     /// Guest time.

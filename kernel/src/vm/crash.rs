@@ -25,12 +25,22 @@ pub fn code(cpu: &impl Registers, paging: &Paging, memory: &GuestMemory) -> ([u8
     let mut bytes = [0; 15];
     let mut length = 0;
     let long = CodeMode::of(cpu) == CodeMode::Bits64;
-    let base = if long { 0 } else { cpu.segment(SegmentName::Cs).base };
+    let base = if long {
+        0
+    } else {
+        cpu.segment(SegmentName::Cs).base
+    };
     let access = walk::Access::execute(walk::Privilege::of_cpl(cpu.cpl()));
     for byte in &mut bytes {
-        let linear = paging.wrap(Gva(base.wrapping_add(cpu.rip()).wrapping_add(length as u64)));
-        let Ok(found) = walk::translate(paging, memory, linear, access) else { break };
-        let Ok(value) = memory.load::<u8>(found.gpa) else { break };
+        let linear = paging.wrap(Gva(base
+            .wrapping_add(cpu.rip())
+            .wrapping_add(length as u64)));
+        let Ok(found) = walk::translate(paging, memory, linear, access) else {
+            break;
+        };
+        let Ok(value) = memory.load::<u8>(found.gpa) else {
+            break;
+        };
         *byte = value;
         length += 1;
     }
@@ -38,7 +48,8 @@ pub fn code(cpu: &impl Registers, paging: &Paging, memory: &GuestMemory) -> ([u8
 }
 
 const NAMES: [&str; 16] = [
-    "RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI", "R8 ", "R9 ", "R10", "R11", "R12", "R13", "R14", "R15",
+    "RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI", "R8 ", "R9 ", "R10", "R11", "R12",
+    "R13", "R14", "R15",
 ];
 
 impl Crash {
@@ -46,12 +57,22 @@ impl Crash {
     pub fn report(&self) {
         let state = &self.state;
         error!("the guest stopped: {}", self.reason);
-        error!("  RIP {:016x}  RFLAGS {:08x}  CPL {}", state.rip, state.rflags, state.cpl());
+        error!(
+            "  RIP {:016x}  RFLAGS {:08x}  CPL {}",
+            state.rip,
+            state.rflags,
+            state.cpl()
+        );
         for four in Gpr::ALL.chunks(4) {
             let mut line = String::from(" ");
             for register in four {
                 // Writing to a string cannot fail.
-                let _ = write!(line, " {} {:016x}", NAMES[*register as usize], state.gpr(*register));
+                let _ = write!(
+                    line,
+                    " {} {:016x}",
+                    NAMES[*register as usize],
+                    state.gpr(*register)
+                );
             }
             error!("{line}");
         }
@@ -81,6 +102,9 @@ impl Crash {
         if *length == 0 {
             return String::from("not readable");
         }
-        bytes[..*length].iter().map(|byte| format!("{byte:02x} ")).collect()
+        bytes[..*length]
+            .iter()
+            .map(|byte| format!("{byte:02x} "))
+            .collect()
     }
 }

@@ -28,15 +28,29 @@ pub fn build(config: &Config, bundle: &Bundle<'_>, end: GuestEnd) -> Result<Boar
         Serial::Console => Some(Box::new(first_serial) as _),
         Serial::None => None,
     };
-    let mut board = Board::new(BoardConfig { com1, com2: None, epoch_seconds: super::wall::seconds() });
+    let mut board = Board::new(BoardConfig {
+        com1,
+        com2: None,
+        epoch_seconds: super::wall::seconds(),
+    });
     let mut slots = FIRST_SLOT..=LAST_SLOT;
     let mut plug = |device: Box<dyn virtio_pv::device::Device>| -> Result<(), String> {
-        let slot = slots.next().ok_or("more devices than the PCI bus has slots for (29)")?;
+        let slot = slots
+            .next()
+            .ok_or("more devices than the PCI bus has slots for (29)")?;
         let function = Box::new(Transport::new(device, TransportMode::Transitional));
-        board.attach(slot, function).map_err(|error| format!("PCI slot {slot}: {error:?}"))
+        board
+            .attach(slot, function)
+            .map_err(|error| format!("PCI slot {slot}: {error:?}"))
     };
-    let size = console::TerminalSize { columns: 80, rows: 25 };
-    plug(Box::new(console::Console::new(Box::new(virtio_console), size)))?;
+    let size = console::TerminalSize {
+        columns: 80,
+        rows: 25,
+    };
+    plug(Box::new(console::Console::new(
+        Box::new(virtio_console),
+        size,
+    )))?;
     match Rdrand::find() {
         Some(source) => plug(Box::new(entropy::Rng::new(Box::new(source))))?,
         None => warn!("this CPU has no RDRAND: the guest gets no virtio entropy device"),
@@ -53,21 +67,35 @@ pub fn build(config: &Config, bundle: &Bundle<'_>, end: GuestEnd) -> Result<Boar
 fn disk(spec: &DiskSpec, target: &BlobName, bundle: &Bundle<'_>) -> Result<block::Disk, String> {
     let place = || format!("monovisor.toml, {}: disk `{}`", target.place, target.name);
     if spec.format != Format::Raw {
-        return Err(format!("{}: its format is {:?}; this version takes raw images", place(), spec.format));
+        return Err(format!(
+            "{}: its format is {:?}; this version takes raw images",
+            place(),
+            spec.format
+        ));
     }
     if matches!(spec.vdev.bus, Bus::Ide | Bus::Scsi) || spec.medium == Medium::Cdrom {
-        warn!("{}: there is no IDE or SCSI controller yet, so the guest sees a virtio disk", place());
+        warn!(
+            "{}: there is no IDE or SCSI controller yet, so the guest sees a virtio disk",
+            place()
+        );
     }
     let image = bundle.blob(target).map_err(|error| error.to_string())?;
     let bytes = (image.len() as u64).next_multiple_of(SECTOR_BYTES);
     let storage = storage(image, bytes).ok_or_else(|| {
-        format!("{}: no room for its {} KiB in host memory beside the guest", place(), bytes / 1024)
+        format!(
+            "{}: no room for its {} KiB in host memory beside the guest",
+            place(),
+            bytes / 1024
+        )
     })?;
     let access = match (spec.access, spec.medium) {
         (Access::ReadWrite, Medium::Disk) => ram::Access::ReadWrite,
         _ => ram::Access::ReadOnly,
     };
-    Ok(block::Disk::new(Box::new(ram::RamDisk::new(storage, access)), &target.name))
+    Ok(block::Disk::new(
+        Box::new(ram::RamDisk::new(storage, access)),
+        &target.name,
+    ))
 }
 
 /// Host memory that holds a copy of `image`, padded with zeros to `bytes`.
@@ -78,7 +106,8 @@ fn storage(image: &[u8], bytes: u64) -> Option<&'static mut [u8]> {
     let range = frames::alloc_contiguous(bytes, frames_align())?;
     // SAFETY: the range was just taken from the frame allocator for good, is mapped writable, and nothing else refers to
     // it; bytes of any value are valid `u8`s.
-    let storage = unsafe { core::slice::from_raw_parts_mut(phys_to_virt(Hpa(range.base)), bytes as usize) };
+    let storage =
+        unsafe { core::slice::from_raw_parts_mut(phys_to_virt(Hpa(range.base)), bytes as usize) };
     let (copy, padding) = storage.split_at_mut(image.len());
     copy.copy_from_slice(image);
     padding.fill(0);

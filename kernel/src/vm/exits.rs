@@ -28,7 +28,11 @@ impl<V: Vcpu> Processor<V> {
         match exit {
             Exit::Instruction(instruction) => self.instruction(instruction),
             Exit::Io(io) => self.io(io),
-            Exit::NestedFault { gpa, access, table_walk } => self.nested_fault(gpa, access, table_walk),
+            Exit::NestedFault {
+                gpa,
+                access,
+                table_walk,
+            } => self.nested_fault(gpa, access, table_walk),
             Exit::HostInterrupt | Exit::HostNmi => {
                 count(&CONTROL.counters.interrupts);
                 self.admit();
@@ -48,12 +52,13 @@ impl<V: Vcpu> Processor<V> {
             Exit::ControlRegister => self.emulate(Hint::None),
             Exit::Exception { vector, error_code } => self.exception(vector, error_code),
             Exit::TripleFault => Next::Stop(TRIPLE_FAULT.into()),
-            Exit::EntryFailed { code, reason } => {
-                Next::Stop(format!("the CPU refused its state (code {code:#x}): {reason}"))
-            }
-            Exit::Unexpected { code, info } => {
-                Next::Stop(format!("exit {code:#x} ({:#x}, {:#x}), which was not asked for", info[0], info[1]))
-            }
+            Exit::EntryFailed { code, reason } => Next::Stop(format!(
+                "the CPU refused its state (code {code:#x}): {reason}"
+            )),
+            Exit::Unexpected { code, info } => Next::Stop(format!(
+                "exit {code:#x} ({:#x}, {:#x}), which was not asked for",
+                info[0], info[1]
+            )),
         }
     }
 
@@ -84,7 +89,11 @@ impl<V: Vcpu> Processor<V> {
             Instruction::Wrmsr => self.wrmsr(next_rip),
             Instruction::Hypercall => {
                 count(&CONTROL.counters.other);
-                let answer = if self.cpu.cpl() == 0 { UNKNOWN_HYPERCALL } else { NOT_PERMITTED };
+                let answer = if self.cpu.cpl() == 0 {
+                    UNKNOWN_HYPERCALL
+                } else {
+                    NOT_PERMITTED
+                };
                 self.cpu.set_gpr(Gpr::Rax, answer);
                 self.complete(next_rip)
             }
@@ -96,7 +105,9 @@ impl<V: Vcpu> Processor<V> {
             Instruction::Invd | Instruction::Wbinvd | Instruction::Pause => self.complete(next_rip),
             Instruction::Rdpmc => self.raise(Exception::GENERAL_PROTECTION),
             // Never asked for.
-            Instruction::Rdtsc | Instruction::Rdtscp | Instruction::Xsetbv => self.emulate(Hint::None),
+            Instruction::Rdtsc | Instruction::Rdtscp | Instruction::Xsetbv => {
+                self.emulate(Hint::None)
+            }
             Instruction::Virtualization | Instruction::Monitor | Instruction::Mwait => Next::Enter,
         }
     }
@@ -106,7 +117,10 @@ impl<V: Vcpu> Processor<V> {
         match lost {
             Lost::Fault(exception) => self.raise(exception),
             Lost::Changed => Next::Enter,
-            Lost::NotRam(gpa) => Next::Stop(format!("it executes at guest-physical {:#x}, where no memory is", gpa.0)),
+            Lost::NotRam(gpa) => Next::Stop(format!(
+                "it executes at guest-physical {:#x}, where no memory is",
+                gpa.0
+            )),
         }
     }
 
@@ -148,7 +162,11 @@ impl<V: Vcpu> Processor<V> {
 
     #[inline]
     fn read_msr(&mut self, register: u32) -> Result<u64, GeneralProtection> {
-        if register == msr::EFER { Ok(self.cpu.efer()) } else { self.local.read_msr(register) }
+        if register == msr::EFER {
+            Ok(self.cpu.efer())
+        } else {
+            self.local.read_msr(register)
+        }
     }
 
     fn write_msr(&mut self, register: u32, value: u64) -> Result<(), GeneralProtection> {
@@ -185,10 +203,16 @@ impl<V: Vcpu> Processor<V> {
             IoDirection::In => {
                 let value = u64::from(self.local.port_read(io.port, io.width));
                 // A byte or a word leaves the rest of RAX; a dword clears the upper half.
-                let kept = if io.width == Width::Dword { 0 } else { rax & !io.width.mask() };
+                let kept = if io.width == Width::Dword {
+                    0
+                } else {
+                    rax & !io.width.mask()
+                };
                 self.cpu.set_gpr(Gpr::Rax, kept | io.width.cut(value));
             }
-            IoDirection::Out => self.local.port_write(io.port, io.width, io.width.cut(rax) as u32),
+            IoDirection::Out => self
+                .local
+                .port_write(io.port, io.width, io.width.cut(rax) as u32),
         }
         self.complete(next_rip)
     }
@@ -197,24 +221,33 @@ impl<V: Vcpu> Processor<V> {
     fn nested_fault(&mut self, gpa: Gpa, access: Access, table_walk: bool) -> Next {
         count(&CONTROL.counters.mmio);
         if table_walk {
-            return Next::Stop(format!("its page tables lie at guest-physical {:#x}, where no memory is", gpa.0));
+            return Next::Stop(format!(
+                "its page tables lie at guest-physical {:#x}, where no memory is",
+                gpa.0
+            ));
         }
         if self.local.machine.memory.contains(gpa, 1) {
-            return Next::Stop(format!("its memory at guest-physical {:#x} is not mapped: an error of ours", gpa.0));
+            return Next::Stop(format!(
+                "its memory at guest-physical {:#x} is not mapped: an error of ours",
+                gpa.0
+            ));
         }
         match access {
             Access::Read => self.emulate(Hint::Read(gpa)),
             Access::Write => self.emulate(Hint::Write(gpa)),
-            Access::Fetch => {
-                Next::Stop(format!("it executes at guest-physical {:#x}, where no memory is", gpa.0))
-            }
+            Access::Fetch => Next::Stop(format!(
+                "it executes at guest-physical {:#x}, where no memory is",
+                gpa.0
+            )),
         }
     }
 
     /// Has the emulator execute the instruction at RIP.
     #[inline]
     pub(super) fn emulate(&mut self, hint: Hint) -> Next {
-        let mut bus = super::bus::LocalBus { local: &mut self.local };
+        let mut bus = super::bus::LocalBus {
+            local: &mut self.local,
+        };
         let step = emulate::step(&mut self.cpu, &mut bus, &mut self.cache, hint);
         self.take_priority();
         match step {
@@ -244,7 +277,9 @@ impl<V: Vcpu> Processor<V> {
         const ALIGNMENT: u8 = 17;
         const MACHINE_CHECK: u8 = 18;
         match vector {
-            MACHINE_CHECK => Next::Stop("a machine check interrupted it: the host's hardware is failing".into()),
+            MACHINE_CHECK => {
+                Next::Stop("a machine check interrupted it: the host's hardware is failing".into())
+            }
             ALIGNMENT => self.raise(Exception::with_code(vector, error_code)),
             _ => self.raise(Exception::plain(vector)),
         }

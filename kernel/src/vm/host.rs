@@ -12,7 +12,11 @@ pub fn cpuid(leaf: u32, subleaf: u32) -> Leaf {
 
 /// Width of guest-physical addresses, which is the host's.
 pub fn physical_bits() -> u8 {
-    if cpuid(0x8000_0000, 0)[0] >= 0x8000_0008 { (cpuid(0x8000_0008, 0)[0] as u8).clamp(36, 52) } else { 36 }
+    if cpuid(0x8000_0000, 0)[0] >= 0x8000_0008 {
+        (cpuid(0x8000_0008, 0)[0] as u8).clamp(36, 52)
+    } else {
+        36
+    }
 }
 
 /// The microcode level that the host's CPU reports (MSR 8Bh), for guests that look for fixed errata.

@@ -25,7 +25,9 @@ pub enum Sender {
 /// Gives a message to the one vCPU's APIC. INIT, start-up and ExtINT messages mean nothing to the only, running CPU:
 /// the 8259s are wired to its LINT0.
 pub fn route(lapic: &mut Lapic, events: &mut Events, message: &ApicMessage, sender: Sender) {
-    if lapic.matches(&message.destination, sender == Sender::Myself) && lapic.accept(message) == Accepted::Nmi {
+    if lapic.matches(&message.destination, sender == Sender::Myself)
+        && lapic.accept(message) == Accepted::Nmi
+    {
         events.raise_nmi();
     }
 }

@@ -38,7 +38,10 @@ fn start<V: Vcpu>(guest: &mut Guest<V>, entry_tsc: u64) -> Turn {
         CONTROL.set_state(GuestState::Crashed);
         return Turn::Wait;
     }
-    info!("monovisor: guest starts at TSC {}, entered at TSC {entry_tsc}", time::tsc());
+    info!(
+        "monovisor: guest starts at TSC {}, entered at TSC {entry_tsc}",
+        time::tsc()
+    );
     CONTROL.set_state(GuestState::Running);
     Turn::Run
 }
@@ -54,7 +57,10 @@ fn run<V: Vcpu>(guest: &mut Guest<V>) -> Turn {
             act(guest.actions.poweroff, GuestState::Stopped)
         }
         Outcome::Power(PowerEvent::Sleep(kind)) => {
-            warn!("guest `{}` asks for ACPI sleep type {kind}, which its tables do not offer; it goes on", guest.name);
+            warn!(
+                "guest `{}` asks for ACPI sleep type {kind}, which its tables do not offer; it goes on",
+                guest.name
+            );
             Turn::Run
         }
         Outcome::Crash(crash) => {
@@ -75,7 +81,9 @@ fn act(action: Action, state: GuestState) -> Turn {
             Turn::Wait
         }
         Action::Preserve => {
-            info!("the guest is kept as it stopped; press Ctrl-A twice for the prompt, `start` starts it anew");
+            info!(
+                "the guest is kept as it stopped; press Ctrl-A twice for the prompt, `start` starts it anew"
+            );
             CONTROL.set_state(state);
             Turn::Wait
         }

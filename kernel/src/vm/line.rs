@@ -23,7 +23,13 @@ pub struct Share {
 /// Two shares of a line; the first one has the input until the second writes.
 pub fn share(end: GuestEnd) -> (Share, Share) {
     let shared = Arc::new(Mutex::new(Shared { end, speaker: 0 }));
-    (Share { shared: shared.clone(), number: 0 }, Share { shared, number: 1 })
+    (
+        Share {
+            shared: shared.clone(),
+            number: 0,
+        },
+        Share { shared, number: 1 },
+    )
 }
 
 impl ErrorType for Share {
@@ -33,7 +39,11 @@ impl ErrorType for Share {
 impl Read for Share {
     fn read(&mut self, into: &mut [u8]) -> Result<usize, Infallible> {
         let mut shared = self.shared.lock();
-        if shared.speaker == self.number { shared.end.read(into) } else { Ok(0) }
+        if shared.speaker == self.number {
+            shared.end.read(into)
+        } else {
+            Ok(0)
+        }
     }
 }
 

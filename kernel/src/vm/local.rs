@@ -88,10 +88,16 @@ impl Local {
     pub fn with_board<R>(&mut self, work: impl FnOnce(&mut Board, &mut Context<'_>) -> R) -> R {
         let machine = self.machine;
         let mut board = machine.board.lock();
-        let mut signals =
-            BoardSignals { lapic: &mut self.lapic, events: &mut self.events, power: &mut self.power };
-        let mut context =
-            Context { memory: &machine.memory, now: self.clock.now(), signals: &mut signals };
+        let mut signals = BoardSignals {
+            lapic: &mut self.lapic,
+            events: &mut self.events,
+            power: &mut self.power,
+        };
+        let mut context = Context {
+            memory: &machine.memory,
+            now: self.clock.now(),
+            signals: &mut signals,
+        };
         let result = work(&mut board, &mut context);
         self.pic_output = board.pic_interrupt();
         self.board_deadline = board.deadline();
@@ -101,7 +107,10 @@ impl Local {
 
     /// Works on the local APIC, and sends on what it sent.
     #[inline]
-    pub fn with_lapic<R>(&mut self, work: impl FnOnce(&mut Lapic, &mut LapicSignals, &Clock) -> R) -> R {
+    pub fn with_lapic<R>(
+        &mut self,
+        work: impl FnOnce(&mut Lapic, &mut LapicSignals, &Clock) -> R,
+    ) -> R {
         self.attention = true;
         let mut signals = LapicSignals::default();
         let result = work(&mut self.lapic, &mut signals, &self.clock);
@@ -132,7 +141,8 @@ impl Local {
         if self.lapic.mmio_base() == Some(gpa.page_base()) {
             return self.lapic_read(gpa.page_offset() as u16, width);
         }
-        self.with_board(|board, context| board.mmio_read(gpa, width, context)).unwrap_or(width.mask())
+        self.with_board(|board, context| board.mmio_read(gpa, width, context))
+            .unwrap_or(width.mask())
     }
 
     /// A write outside RAM.
@@ -141,8 +151,10 @@ impl Local {
         if self.lapic.mmio_base() == Some(gpa.page_base()) {
             let offset = gpa.page_offset() as u16;
             // Registers take aligned dwords; the manual leaves anything else undefined (SDM vol. 3A, 11.4.1).
-            if offset % 4 == 0 && width >= Width::Dword {
-                self.with_lapic(|lapic, signals, clock| lapic.mmio_write(offset, value as u32, clock.now(), signals));
+            if offset.is_multiple_of(4) && width >= Width::Dword {
+                self.with_lapic(|lapic, signals, clock| {
+                    lapic.mmio_write(offset, value as u32, clock.now(), signals)
+                });
             }
             return;
         }
@@ -159,9 +171,10 @@ impl Local {
     pub fn read_msr(&mut self, register: u32) -> Result<u64, GeneralProtection> {
         match register {
             hvm::msr::IA32_TSC => Ok(self.clock.guest_tsc()),
-            _ if Lapic::owns_msr(register) => {
-                self.lapic.read_msr(register, self.clock.now()).map_err(|_| GeneralProtection)
-            }
+            _ if Lapic::owns_msr(register) => self
+                .lapic
+                .read_msr(register, self.clock.now())
+                .map_err(|_| GeneralProtection),
             _ => self.msrs.read(register),
         }
     }
@@ -186,11 +199,23 @@ impl Local {
     /// CPUID.
     #[inline]
     pub fn cpuid(&self, leaf: u32, subleaf: u32, cr4: u64) -> Leaf {
-        self.cpuid.query(&super::host::cpuid, leaf, subleaf, Live { cr4, apic_id: self.lapic.id() })
+        self.cpuid.query(
+            &super::host::cpuid,
+            leaf,
+            subleaf,
+            Live {
+                cr4,
+                apic_id: self.lapic.id(),
+            },
+        )
     }
 }
 
 /// The emulated MSRs as firmware leaves them.
 fn msrs(physical_bits: u8) -> Bank {
-    Bank::new(super::host::microcode_level(), guest_bios::platform::DEVICE_HOLE.0, physical_bits.into())
+    Bank::new(
+        super::host::microcode_level(),
+        guest_bios::platform::DEVICE_HOLE.0,
+        physical_bits.into(),
+    )
 }

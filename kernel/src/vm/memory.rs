@@ -12,7 +12,7 @@ const MIB: u64 = 1 << 20;
 const LARGE: u64 = 2 * MIB;
 const HUGE: u64 = 1 << 30;
 /// Host memory that stays free beside a guest that asked for no amount: page tables, growth of the heap.
-const RESERVE: u64 = 6 * MIB;
+const RESERVE: u64 = 2 * MIB;
 
 /// Host RAM does not suffice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +58,10 @@ pub fn allocate(memory_mib: u64) -> Result<GuestMemory, TooLittle> {
             for (_, range) in chunks {
                 frames::free(range);
             }
-            return Err(TooLittle { wanted_mib: memory_mib, available_mib: available_mib() });
+            return Err(TooLittle {
+                wanted_mib: memory_mib,
+                available_mib: available_mib(),
+            });
         }
     }
     let mut regions = Vec::new();
@@ -68,7 +71,12 @@ pub fn allocate(memory_mib: u64) -> Result<GuestMemory, TooLittle> {
             let end = (gpa.0 + bytes).min(base.0 + range.bytes);
             if start < end {
                 let hpa = Hpa(range.base + (start - base.0));
-                regions.push(Region { gpa: Gpa(start), bytes: end - start, hpa, host: phys_to_virt(hpa) });
+                regions.push(Region {
+                    gpa: Gpa(start),
+                    bytes: end - start,
+                    hpa,
+                    host: phys_to_virt(hpa),
+                });
             }
         }
     }
@@ -98,11 +106,17 @@ fn back((gpa, bytes): (Gpa, u64), chunks: &mut Vec<(Gpa, PhysRange)>) -> bool {
     while done < bytes {
         let left = bytes - done;
         let huge = (gpa.0 + done) % HUGE == 0 && left >= HUGE;
-        let whole = if huge { frames::alloc_contiguous(left, HUGE) } else { None };
-        let range = whole.or_else(|| frames::alloc_contiguous(left, LARGE)).or_else(|| {
-            let largest = frames::largest_free(LARGE).filter(|range| range.bytes >= LARGE)?;
-            frames::alloc_contiguous(largest.bytes.min(left), LARGE)
-        });
+        let whole = if huge {
+            frames::alloc_contiguous(left, HUGE)
+        } else {
+            None
+        };
+        let range = whole
+            .or_else(|| frames::alloc_contiguous(left, LARGE))
+            .or_else(|| {
+                let largest = frames::largest_free(LARGE).filter(|range| range.bytes >= LARGE)?;
+                frames::alloc_contiguous(largest.bytes.min(left), LARGE)
+            });
         let Some(range) = range else { return false };
         chunks.push((Gpa(gpa.0 + done), range));
         done += range.bytes;
@@ -125,21 +139,40 @@ impl TableMemory for TablePages {
     fn read(&self, table: Hpa, index: usize) -> u64 {
         // SAFETY: `table` came from `allocate`, `index` is masked to the page; the CPU only reads these entries or sets
         // bits in them, which a volatile access tolerates.
-        unsafe { phys_to_virt(table).cast::<u64>().add(index & 511).read_volatile() }
+        unsafe {
+            phys_to_virt(table)
+                .cast::<u64>()
+                .add(index & 511)
+                .read_volatile()
+        }
     }
 
     fn write(&mut self, table: Hpa, index: usize, entry: u64) {
         // SAFETY: as in `read`; the entry is stored whole.
-        unsafe { phys_to_virt(table).cast::<u64>().add(index & 511).write_volatile(entry) }
+        unsafe {
+            phys_to_virt(table)
+                .cast::<u64>()
+                .add(index & 511)
+                .write_volatile(entry)
+        }
     }
 }
 
 /// Maps all of guest RAM.
 pub fn map(memory: &GuestMemory) -> Result<Tables<TablePages, Npt>, MapError> {
-    let largest = if crate::cpu::features::huge_pages() { Level::Huge } else { Level::Large };
+    let largest = if crate::cpu::features::huge_pages() {
+        Level::Huge
+    } else {
+        Level::Large
+    };
     let mut tables = Tables::new(TablePages, largest)?;
     for region in memory.regions() {
-        tables.map(region.gpa, region.hpa, region.bytes, Rights::ReadWriteExecute)?;
+        tables.map(
+            region.gpa,
+            region.hpa,
+            region.bytes,
+            Rights::ReadWriteExecute,
+        )?;
     }
     Ok(tables)
 }

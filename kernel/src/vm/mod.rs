@@ -25,9 +25,9 @@ use crate::console::bytes::GuestEnd;
 use crate::cpu::{events, percpu};
 use crate::service::control::{CONTROL, GuestFacts};
 use crate::{error, info, service, smp};
-use processor::Duty;
 use alloc::string::String;
 use boot::BootInfo;
+use processor::Duty;
 use svm_core::{Hlt, Svm};
 
 /// The CPU of the vCPU where there are several.
@@ -35,7 +35,11 @@ const GUEST_CPU: usize = 1;
 
 /// Brings the vCPU out of the guest to look for requests and input: what the services call.
 pub fn kick() {
-    if percpu::count() > 1 { smp::kick(GUEST_CPU) } else { events::raise(events::Events::KICK) }
+    if percpu::count() > 1 {
+        smp::kick(GUEST_CPU)
+    } else {
+        events::raise(events::Events::KICK)
+    }
 }
 
 /// Runs the guest of the bundle, and the services beside it. To be called on the boot CPU, services started and interrupts on, if
@@ -57,9 +61,10 @@ fn host(boot: &'static BootInfo, end: GuestEnd, duty: Duty) {
         Duty::GuestOnly => Hlt::Native,
         Duty::GuestAndServices => Hlt::Intercepted,
     };
-    // SAFETY: the caller of `run` found AMD-V usable; this CPU runs the vCPU from here on.
     let vcpu = || -> Result<Svm, String> {
-        unsafe { amd::vcpu(hlt) }.ok_or_else(|| "no host memory left for the vCPU's control block".into())
+        // SAFETY: the caller of `run` found AMD-V usable; this CPU runs the vCPU from here on.
+        let vcpu = unsafe { amd::vcpu(hlt) };
+        vcpu.ok_or_else(|| "no host memory left for the vCPU's control block".into())
     };
     match setup::build(boot, end, duty, vcpu) {
         Ok(guest) => {
@@ -69,7 +74,10 @@ fn host(boot: &'static BootInfo, end: GuestEnd, duty: Duty) {
                 memory_mib: guest.memory_mib,
                 paging: "nested paging (NPT)",
             });
-            info!("guest `{}`: {} MiB, 1 vCPU, nested paging", guest.name, guest.memory_mib);
+            info!(
+                "guest `{}`: {} MiB, 1 vCPU, nested paging",
+                guest.name, guest.memory_mib
+            );
             lifecycle::live(guest, boot.entry_tsc, duty)
         }
         Err(reason) => {

@@ -5,8 +5,8 @@ use super::interrupts::Sources;
 use super::local::Local;
 use crate::cpu::events::{self, Events as HostEvents};
 use crate::cpu::interrupts;
-use crate::service::control::{CONTROL, Request, count};
 use crate::service;
+use crate::service::control::{CONTROL, Request, count};
 use crate::time::timer;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -216,10 +216,18 @@ impl<V: Vcpu> Processor<V> {
             self.armed = None;
         }
         let now = self.local.clock.now();
-        if self.local.lapic.deadline().is_some_and(|deadline| deadline <= now) {
+        if self
+            .local
+            .lapic
+            .deadline()
+            .is_some_and(|deadline| deadline <= now)
+        {
             self.local.lapic.expire(now);
         }
-        let due = self.local.board_deadline.is_some_and(|deadline| deadline <= now);
+        let due = self
+            .local
+            .board_deadline
+            .is_some_and(|deadline| deadline <= now);
         if due || pending.contains(HostEvents::KICK) {
             self.local.with_board(|board, context| board.poll(context));
         }
@@ -298,6 +306,10 @@ impl<V: Vcpu> Processor<V> {
     #[cold]
     fn crash(&self, reason: String) -> Crash {
         let memory = &self.local.machine.memory;
-        Crash { reason, state: State::capture(&self.cpu), bytes: super::crash::code(&self.cpu, &self.paging(), memory) }
+        Crash {
+            reason,
+            state: State::capture(&self.cpu),
+            bytes: super::crash::code(&self.cpu, &self.paging(), memory),
+        }
     }
 }

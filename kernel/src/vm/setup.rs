@@ -46,17 +46,29 @@ pub fn build<V: Vcpu>(
     vcpu: impl FnOnce() -> Result<V, String>,
 ) -> Result<Guest<V>, String> {
     let bundle = open(boot)?;
-    let loaded = bundle.load(boot.command_line.as_str()).map_err(|error| error.to_string())?;
+    let loaded = bundle
+        .load(boot.command_line.as_str())
+        .map_err(|error| error.to_string())?;
     for note in &loaded.notes {
         info!("monovisor.toml, {note}");
     }
     let config = loaded.config;
     check(&config)?;
-    let Boot::Linux { kernel, initrd, command_line } = &config.boot else {
+    let Boot::Linux {
+        kernel,
+        initrd,
+        command_line,
+    } = &config.boot
+    else {
         return Err(no_firmware(&config.boot));
     };
-    let image = Image::parse(bundle.blob(kernel).map_err(|error| error.to_string())?)
-        .map_err(|error| format!("monovisor.toml, {}: `{} = {}`: {error}", kernel.place, kernel.key, kernel.name))?;
+    let image =
+        Image::parse(bundle.blob(kernel).map_err(|error| error.to_string())?).map_err(|error| {
+            format!(
+                "monovisor.toml, {}: `{} = {}`: {error}",
+                kernel.place, kernel.key, kernel.name
+            )
+        })?;
     let initrd = match initrd {
         Some(blob) => Some(bundle.blob(blob).map_err(|error| error.to_string())?),
         None => None,
@@ -64,16 +76,25 @@ pub fn build<V: Vcpu>(
     let board = devices::build(&config, &bundle, end)?;
     let available_mib = memory::available_mib();
     let usable_mib = frames::usable_bytes() >> 20;
-    info!("monovisor: memory: {usable_mib} MiB usable, {} MiB kept", usable_mib.saturating_sub(available_mib));
+    info!(
+        "monovisor: memory: {usable_mib} MiB usable, {} MiB kept",
+        usable_mib.saturating_sub(available_mib)
+    );
     let memory_mib = config.memory.map_or(available_mib, |memory| memory.mib);
     let guest_memory = memory::allocate(memory_mib).map_err(|error| match config.memory {
-        Some(memory) => format!("monovisor.toml, {}: `memory = {}`: {error}", memory.place, memory.mib),
+        Some(memory) => format!(
+            "monovisor.toml, {}: `memory = {}`: {error}",
+            memory.place, memory.mib
+        ),
         None => error.to_string(),
     })?;
     let tables = memory::map(&guest_memory).map_err(|error| error.to_string())?;
     let mut cpu = vcpu()?;
     cpu.set_nested_root(tables.root());
-    let machine = Box::leak(Box::new(Machine { memory: guest_memory, board: Mutex::new(board) }));
+    let machine = Box::leak(Box::new(Machine {
+        memory: guest_memory,
+        board: Mutex::new(board),
+    }));
     Ok(Guest {
         processor: Processor::new(cpu, machine, duty),
         actions: config.actions,
@@ -90,8 +111,14 @@ impl<V: Vcpu> Guest<V> {
     /// Puts kernel, initrd and firmware tables into guest memory, and the machine in its reset state.
     pub fn power_on(&mut self) -> Result<(), String> {
         let memory = &self.processor.machine().memory;
-        let rsdp = guest_bios::acpi::install(&Platform { vcpus: 1, hpet: None }, memory)
-            .map_err(|error| error.to_string())?;
+        let rsdp = guest_bios::acpi::install(
+            &Platform {
+                vcpus: 1,
+                hpet: None,
+            },
+            memory,
+        )
+        .map_err(|error| error.to_string())?;
         let entry = linux::load(&self.kernel, self.initrd, &self.command_line, memory, rsdp)
             .map_err(|error| error.to_string())?;
         self.processor.reset(&state(&entry));
@@ -109,7 +136,10 @@ fn open(boot: &BootInfo) -> Result<Bundle<'static>, String> {
     // SAFETY: the loader put the bundle into usable RAM, which is mapped; the frame allocator never gives the range away, and
     // nobody writes to it.
     let bytes = unsafe {
-        core::slice::from_raw_parts(phys_to_virt(Hpa(boot.bundle.base)).cast_const(), boot.bundle.bytes as usize)
+        core::slice::from_raw_parts(
+            phys_to_virt(Hpa(boot.bundle.base)).cast_const(),
+            boot.bundle.bytes as usize,
+        )
     };
     Bundle::open(bytes).map_err(|error| error.to_string())
 }
@@ -136,10 +166,15 @@ fn check(config: &Config) -> Result<(), String> {
 
 fn no_firmware(boot: &Boot) -> String {
     let why = match boot {
-        Boot::Firmware { named_by: Some((key, place)), .. } => format!("{place}: `{key}` asks for a BIOS"),
+        Boot::Firmware {
+            named_by: Some((key, place)),
+            ..
+        } => format!("{place}: `{key}` asks for a BIOS"),
         _ => String::from("no `kernel` is named, which means a BIOS"),
     };
-    format!("monovisor.toml, {why}: this version starts Linux kernels directly; name a bzImage with `kernel = \"vmlinuz\"`")
+    format!(
+        "monovisor.toml, {why}: this version starts Linux kernels directly; name a bzImage with `kernel = \"vmlinuz\"`"
+    )
 }
 
 /// Firmware's entry state as the vCPU's registers.
@@ -151,9 +186,18 @@ fn state(entry: &EntryState) -> State {
     state.gprs[Gpr::Rsi as usize] = entry.rsi;
     state.rip = entry.rip;
     (state.cr0, state.cr3, state.cr4, state.efer) = (entry.cr0, entry.cr3, entry.cr4, entry.efer);
-    state.gdtr = TableRegister { base: entry.gdt_base, limit: entry.gdt_limit };
+    state.gdtr = TableRegister {
+        base: entry.gdt_base,
+        limit: entry.gdt_limit,
+    };
     state.segments[SegmentName::Cs as usize] = segment(entry.cs);
-    for name in [SegmentName::Ds, SegmentName::Es, SegmentName::Ss, SegmentName::Fs, SegmentName::Gs] {
+    for name in [
+        SegmentName::Ds,
+        SegmentName::Es,
+        SegmentName::Ss,
+        SegmentName::Fs,
+        SegmentName::Gs,
+    ] {
         state.segments[name as usize] = segment(entry.ds);
     }
     state

@@ -38,7 +38,11 @@ fn read(register: u8) -> u8 {
 /// Seconds since 1970 of the clock's fields, in whatever format `status_b` says. Years are 2000 to 2099.
 fn decode(fields: [u8; 6], status_b: u8) -> u64 {
     let number = |raw: u8| {
-        u64::from(if status_b & BINARY != 0 { raw } else { (raw >> 4).wrapping_mul(10).wrapping_add(raw & 15) })
+        u64::from(if status_b & BINARY != 0 {
+            raw
+        } else {
+            (raw >> 4).wrapping_mul(10).wrapping_add(raw & 15)
+        })
     };
     let [seconds, minutes, hours, day, month, year] = fields;
     let afternoon = hours & 0x80 != 0 && status_b & HOURS_24 == 0;
@@ -46,13 +50,21 @@ fn decode(fields: [u8; 6], status_b: u8) -> u64 {
     if status_b & HOURS_24 == 0 {
         hour = hour % 12 + if afternoon { 12 } else { 0 };
     }
-    let days = days_since_1970(2000 + number(year) % 100, number(month).clamp(1, 12), number(day).max(1));
+    let days = days_since_1970(
+        2000 + number(year) % 100,
+        number(month).clamp(1, 12),
+        number(day).max(1),
+    );
     ((days * 24 + hour) * 60 + number(minutes)) * 60 + number(seconds)
 }
 
 /// Days from 1970-01-01 to a day of the Gregorian calendar, counted in years that start in March.
 fn days_since_1970(year: u64, month: u64, day: u64) -> u64 {
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let (year, month) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year - 1, month + 9)
+    };
     const TO_1970: u64 = 719_468;
     365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - TO_1970
 }
@@ -65,7 +77,10 @@ mod tests {
     fn both_formats_give_the_same_second() {
         // 2026-01-01 00:00:00 UTC.
         assert_eq!(decode([0, 0, 0, 1, 1, 0x26], HOURS_24), 1_767_225_600);
-        assert_eq!(decode([0, 0, 0, 1, 1, 26], HOURS_24 | BINARY), 1_767_225_600);
+        assert_eq!(
+            decode([0, 0, 0, 1, 1, 26], HOURS_24 | BINARY),
+            1_767_225_600
+        );
         assert_eq!(decode([0, 0, 0x12, 1, 1, 0x26], 0), 1_767_225_600);
         assert_eq!(decode([0, 0, 0x92, 1, 1, 0x26], 0), 1_767_225_600 + 43_200);
     }
@@ -73,7 +88,13 @@ mod tests {
     #[test]
     fn leap_days_count() {
         assert_eq!(days_since_1970(1970, 1, 1), 0);
-        assert_eq!(days_since_1970(2024, 3, 1) - days_since_1970(2024, 2, 28), 2);
-        assert_eq!(days_since_1970(2100, 3, 1) - days_since_1970(2100, 2, 28), 1);
+        assert_eq!(
+            days_since_1970(2024, 3, 1) - days_since_1970(2024, 2, 28),
+            2
+        );
+        assert_eq!(
+            days_since_1970(2100, 3, 1) - days_since_1970(2100, 2, 28),
+            1
+        );
     }
 }
