@@ -1,6 +1,6 @@
 //! Bundles that cannot run: each gives one error that names the file and the value, and the prompt stays.
 
-use super::session::{BOOT, Lab, PROMPT};
+use super::session::Lab;
 use super::{Case, Scope, Tier};
 use crate::bundle::Guest;
 use anyhow::{Result, ensure};
@@ -31,7 +31,7 @@ pub(super) const CASES: &[Case] = &[
 fn refused(lab: &mut Lab, name: &str, bundle: Option<&[u8]>, words: &[&str]) -> Result<()> {
     lab.step(name, |lab| {
         let mut session = lab.start_bundle(&lab.machine(), bundle)?;
-        let said = session.console.expect(PROMPT, BOOT)?;
+        let said = session.offered_prompt()?;
         let complete = |line: &str| words.iter().all(|word| line.contains(word));
         ensure!(said.lines().any(complete), "no line says all of {words:?}");
         session.prompt_is_alive()

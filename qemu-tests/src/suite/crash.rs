@@ -1,6 +1,6 @@
 //! Guests that bring themselves down: the report names the registers, the bytes and the reason, and `on_crash` is obeyed.
 
-use super::session::{BOOT, Lab, PROMPT, SOON, Session};
+use super::session::{BOOT, Lab, SOON, Session};
 use super::{Case, Scope, Tier};
 use crate::bundle::Guest;
 use crate::program::{Form, build};
@@ -44,7 +44,7 @@ fn start(lab: &Lab, program: &str, on_crash: &str) -> Result<Session> {
 
 /// The machine's report up to the prompt, which answers.
 fn report(session: &mut Session, words: &[&str]) -> Result<()> {
-    let said = session.console.expect(PROMPT, BOOT)?.to_lowercase();
+    let said = session.offered_prompt()?.to_lowercase();
     for word in words {
         ensure!(
             said.contains(&word.to_lowercase()),

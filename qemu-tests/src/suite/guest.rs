@@ -1,6 +1,6 @@
 //! What the guest finds and does: its devices, its clock, its ways to end.
 
-use super::session::{Lab, PROMPT, SOON, Session};
+use super::session::{Lab, SOON, SWITCH, Session};
 use super::{Case, Scope, Tier};
 use crate::engine::Subject;
 use anyhow::{Context, Result, bail, ensure};
@@ -124,8 +124,8 @@ fn clock(session: &mut Session) -> Result<()> {
         ["2", "3"].contains(&seconds.as_str()),
         "`sleep 2` took {seconds} s by the guest's clock"
     );
-    let complaints =
-        session.run("dmesg | grep -cE 'went backwards|unstable|lost ticks|BUG:|Oops' || true")?;
+    let complaints = session
+        .run("dmesg | grep -cE 'went backwards|lost ticks|lockup|stall|BUG:|Oops' || true")?;
     ensure!(
         complaints == "0",
         "{complaints} complaints in the guest's kernel log"
@@ -156,11 +156,12 @@ fn preserve(lab: &mut Lab) -> Result<()> {
     session.shell()?;
     lab.step("poweroff returns to the prompt", |_| {
         session.leave("poweroff")?;
-        session.console.expect(PROMPT, SOON)?;
+        session.offered_prompt()?;
         session.prompt_is_alive()
     })?;
-    lab.step("reset starts it again", |_| {
-        session.console.send("reset\r")?;
+    lab.step("start starts it again", |_| {
+        session.console.send("start\r")?;
+        session.console.send(SWITCH)?;
         session.shell().map(drop)
     })
 }

@@ -51,8 +51,11 @@ fn prompt(lab: &mut Lab) -> Result<()> {
         session.run("true").map(drop)
     })?;
     lab.step("Ctrl-C reaches the guest", |_| {
-        session.console.send("sleep 1000\n")?;
-        session.console.expect("\n", SOON)?;
+        // It speaks when it is in the foreground; before that the shell would eat the key.
+        session
+            .console
+            .send("sh -c 'echo in\"\"front; exec sleep 1000'\n")?;
+        session.console.expect("infront", SOON)?;
         session.console.send("\x03")?;
         session.console.expect("/root # ", SOON)?;
         session.run("true").map(drop)
@@ -60,6 +63,7 @@ fn prompt(lab: &mut Lab) -> Result<()> {
     lab.step("reset", |_| {
         session.enter_prompt()?;
         session.console.send("reset\r")?;
+        session.console.send(SWITCH)?;
         session.shell().map(drop)
     })?;
     lab.step("poweroff", |_| {
