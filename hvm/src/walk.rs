@@ -566,5 +566,7 @@ pub fn peek(
 mod fetch_cache;
 #[cfg(test)]
 mod tests;
+mod witness;
 
 pub use fetch_cache::FetchCache;
+pub(crate) use witness::Witness;

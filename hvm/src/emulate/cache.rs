@@ -3,6 +3,7 @@
 use super::address::Form;
 use super::code::{Code, CodeMode, Refusal};
 use super::operand::{Part, general, width_of};
+use super::site::Sites;
 use super::{Reason, Stop, length};
 use crate::Width;
 use crate::event::Exception;
@@ -28,9 +29,10 @@ pub(super) struct Decoded {
     pub memory_width: Option<Width>,
 }
 
-/// What is remembered of the guest's code: where its pages are, and decoded instructions. Both are checked at each use,
-/// so nothing has to be flushed. One per vCPU.
+/// What is remembered of the guest's code: where its pages are, what exits again and again, and decoded instructions. All
+/// of it is checked at each use, so nothing has to be flushed. One per vCPU.
 pub struct DecodeCache {
+    pub(super) sites: Sites,
     pub(super) pages: FetchCache,
     pub(super) instructions: Instructions,
 }
@@ -39,6 +41,7 @@ impl DecodeCache {
     /// An empty cache.
     pub const fn new() -> Self {
         Self {
+            sites: Sites::new(),
             pages: FetchCache::new(),
             instructions: Instructions {
                 entries: [const { None }; ENTRIES],

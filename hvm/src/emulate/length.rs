@@ -84,6 +84,21 @@ pub fn next_rip(
     cache: &mut DecodeCache,
     instruction: Instruction,
 ) -> Result<u64, Lost> {
+    if let Some(next) = cache.sites.recall(cpu, memory, instruction) {
+        return Ok(next);
+    }
+    find(cpu, physical_bits, memory, cache, instruction)
+}
+
+/// Reads the bytes.
+#[inline(never)]
+fn find(
+    cpu: &impl Registers,
+    physical_bits: u8,
+    memory: &GuestMemory,
+    cache: &mut DecodeCache,
+    instruction: Instruction,
+) -> Result<u64, Lost> {
     let mode = CodeMode::of(cpu);
     let mut source = Source {
         memory,
@@ -91,18 +106,23 @@ pub fn next_rip(
         pages: &mut cache.pages,
     };
     let (linear, room) = code::linear_rip(cpu, mode).map_err(Lost::Fault)?;
+    let mut found = None;
     if linear.page_offset() <= PAGE_BYTES - 4 && room >= 4 {
         let gpa = source.translate(cpu, linear)?;
         let word = memory
             .load::<u32>(gpa)
             .map_err(|unmapped| Lost::NotRam(unmapped.gpa))?;
-        for form in forms(instruction) {
-            if form.starts(word) {
-                return Ok(mode.advance(cpu.rip(), form.0.len() as u64));
-            }
-        }
+        let form = forms(instruction).iter().find(|form| form.starts(word));
+        found = form.map(|form| form.0.len() as u64);
     }
-    unusual(cpu, &mut source, instruction, mode)
+    let length = match found {
+        Some(length) => length,
+        None => unusual(cpu, &mut source, instruction, mode)?,
+    };
+    if mode == CodeMode::Bits64 {
+        cache.sites.remember(cpu, memory, &cache.pages, instruction);
+    }
+    Ok(mode.advance(cpu.rip(), length))
 }
 
 /// Prefixed and page-crossing forms.
@@ -116,7 +136,7 @@ fn unusual(
     let mut code = Code::fetch(cpu, source, mode)?;
     loop {
         match expect(code.bytes(), mode, instruction) {
-            Match::Length(length) => return Ok(mode.advance(cpu.rip(), length)),
+            Match::Length(length) => return Ok(length),
             Match::Other => return Err(Lost::Changed),
             // Each turn reads one more page or fails, and 15 bytes lie in two.
             Match::TooShort => code.extend(cpu, source)?,

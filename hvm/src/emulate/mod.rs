@@ -26,6 +26,7 @@ pub mod length;
 mod memory;
 mod operand;
 mod port;
+mod site;
 mod stack;
 mod string;
 mod system;

@@ -4,6 +4,7 @@
 //! only while the registers that decide walks, and every entry that it read, are still the same, which costs one
 //! comparison an entry. Nothing has to be flushed.
 
+use super::witness::Witness;
 use super::{Access, Mode, Paging, Privilege, translate};
 use crate::event::Exception;
 use crate::regs::Registers;
@@ -11,41 +12,13 @@ use guest_mem::{Gpa, GuestMemory, Gva};
 
 /// A power of two.
 const PAGES: usize = 8;
-/// Entries of the longest walk.
-const LEVELS: usize = 5;
-
-/// What a walk depends on besides the entries; AC and WP do not matter to fetches.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Key {
-    page: Gva,
-    cr0: u64,
-    cr3: u64,
-    cr4: u64,
-    efer: u64,
-    cpl: u8,
-}
-
-impl Key {
-    #[inline]
-    fn of(cpu: &impl Registers, gva: Gva) -> Self {
-        Self {
-            page: gva.page_base(),
-            cr0: cpu.cr0(),
-            cr3: cpu.cr3(),
-            cr4: cpu.cr4(),
-            efer: cpu.efer(),
-            cpl: cpu.cpl(),
-        }
-    }
-}
 
 #[derive(Clone, Copy)]
 struct Known {
-    key: Key,
+    page: Gva,
     frame: Gpa,
-    /// The entries as the walk read them, all with their accessed bits set.
-    entries: [(Gpa, u64); LEVELS],
-    depth: usize,
+    /// The entries, all with their accessed bits set.
+    witness: Witness,
 }
 
 /// The last walks for fetches, by page.
@@ -81,9 +54,17 @@ impl FetchCache {
     #[inline(never)]
     fn recall(&self, cpu: &impl Registers, memory: &GuestMemory, gva: Gva) -> Option<Gpa> {
         let known = self.known[slot(gva)].as_ref()?;
-        let entries = known.entries.get(..known.depth)?;
-        (known.key == Key::of(cpu, gva) && memory.holds(entries))
+        (known.page == gva.page_base() && known.witness.holds(cpu, memory))
             .then(|| known.frame.wrapping_add(gva.page_offset()))
+    }
+
+    /// As [`Self::translate`], if the walk is remembered, with what the answer depends on.
+    pub(crate) fn testify(&self, gva: Gva) -> Option<(Gpa, Witness)> {
+        let known = self.known[slot(gva)].as_ref()?;
+        (known.page == gva.page_base()).then(|| {
+            let gpa = known.frame.wrapping_add(gva.page_offset());
+            (gpa, known.witness)
+        })
     }
 
     /// Walks, and remembers how.
@@ -101,24 +82,17 @@ impl FetchCache {
         }
         let access = Access::execute(Privilege::of_cpl(cpu.cpl()));
         let marked = translate(&paging, memory, gva, access)?;
-        let mut known = Known {
-            key: Key::of(cpu, gva),
-            frame: Gpa(0),
-            entries: [(Gpa(0), 0); LEVELS],
-            depth: 0,
-        };
+        let mut witness = Witness::of(cpu);
         // Once more, with the marks in place: what is remembered belongs together whatever the guest does meanwhile.
-        let found = paging.walk(memory, gva, access, |at, entry| {
-            if let Some(used) = known.entries.get_mut(known.depth) {
-                *used = (at, entry);
-                known.depth += 1;
-            }
-        })?;
-        known.frame = found.gpa.page_base();
+        let found = paging.walk(memory, gva, access, |at, entry| witness.add(at, entry))?;
         // Legacy walks read other kinds of entries as well; they are not remembered.
         let is_plain = matches!(paging.mode, Mode::Off | Mode::Long { .. });
         if is_plain && !found.lacks_marks(access.kind) {
-            self.known[slot(gva)] = Some(known);
+            self.known[slot(gva)] = Some(Known {
+                page: gva.page_base(),
+                frame: found.gpa.page_base(),
+                witness,
+            });
         }
         Ok(marked.gpa)
     }

@@ -1,0 +1,57 @@
+//! What an answer about the guest's code depends on.
+
+use crate::regs::Registers;
+use guest_mem::{Gpa, GuestMemory};
+
+/// A walk of five levels, and an instruction that lies in two words.
+const WORDS: usize = 7;
+
+/// The registers that decide fetches, and words of guest memory, as they were when the answer was found. While all of
+/// them are the same the answer is, too. AC and WP do not matter to fetches.
+#[derive(Clone, Copy)]
+pub(crate) struct Witness {
+    cr0: u64,
+    cr3: u64,
+    cr4: u64,
+    efer: u64,
+    cpl: u8,
+    count: usize,
+    words: [(Gpa, u64); WORDS],
+}
+
+impl Witness {
+    /// Of the registers as they are now.
+    pub fn of(cpu: &impl Registers) -> Self {
+        Self {
+            cr0: cpu.cr0(),
+            cr3: cpu.cr3(),
+            cr4: cpu.cr4(),
+            efer: cpu.efer(),
+            cpl: cpu.cpl(),
+            count: 0,
+            words: [(Gpa(0), 0); WORDS],
+        }
+    }
+
+    /// One more aligned word, as it was read. One too many makes that the answer never holds again.
+    pub fn add(&mut self, at: Gpa, value: u64) {
+        if let Some(word) = self.words.get_mut(self.count) {
+            *word = (at, value);
+        }
+        self.count += 1;
+    }
+
+    /// True if nothing has changed.
+    #[inline(always)]
+    pub fn holds(&self, cpu: &impl Registers, memory: &GuestMemory) -> bool {
+        self.cr3 == cpu.cr3()
+            && self.cr0 == cpu.cr0()
+            && self.cr4 == cpu.cr4()
+            && self.efer == cpu.efer()
+            && self.cpl == cpu.cpl()
+            && self
+                .words
+                .get(..self.count)
+                .is_some_and(|words| memory.holds(words))
+    }
+}
