@@ -4,7 +4,7 @@ use core::fmt::{self, Write};
 
 use super::{
     Severity,
-    ring::{LINE_BYTES, Line, Ring},
+    ring::{LINE_BYTES, Line, Ring, fitting},
 };
 
 struct Cutter<'a, const SLOTS: usize> {
@@ -31,7 +31,7 @@ impl<const SLOTS: usize> Write for Cutter<'_, SLOTS> {
             }
             let mut rest = piece;
             while !rest.is_empty() {
-                let fits = rest.floor_char_boundary(LINE_BYTES - self.length);
+                let fits = fitting(rest, LINE_BYTES - self.length);
                 let (now, later) = rest.split_at(fits);
                 self.text[self.length..self.length + fits].copy_from_slice(now.as_bytes());
                 self.length += fits;
@@ -67,17 +67,13 @@ pub fn write<const SLOTS: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::ring::Found;
     use std::{string::String, vec::Vec};
 
     fn lines(text: &str) -> Vec<String> {
         let ring = Ring::<32>::new();
         write(&ring, 0, Severity::Info, format_args!("{text}"));
         (0..ring.next())
-            .map(|number| match ring.read(number) {
-                Found::Line(line) => String::from(line.text()),
-                other => panic!("line {number}: {other:?}"),
-            })
+            .map(|number| String::from(ring.read(number).unwrap().text()))
             .collect()
     }
 

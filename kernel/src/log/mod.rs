@@ -22,7 +22,7 @@ pub use outlets::{
 pub use ring::Line;
 
 use core::fmt;
-use ring::{Found, Ring};
+use ring::{Missing, Ring};
 
 /// How bad a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -106,16 +106,27 @@ impl Reader {
         self.next
     }
 
+    /// The next line, passing over those that are being written: for a machine in which nothing else will be finished.
+    fn next_complete_line(&mut self) -> Option<Line> {
+        while self.next < RING.next() {
+            match self.next_line() {
+                Some(line) => return Some(line),
+                None => self.next += 1,
+            }
+        }
+        None
+    }
+
     /// The next line, unless none is complete. Lines overwritten in the meantime are skipped.
     pub fn next_line(&mut self) -> Option<Line> {
         loop {
             match RING.read(self.next) {
-                Found::Line(line) => {
+                Ok(line) => {
                     self.next += 1;
                     return Some(line);
                 }
-                Found::Lost { oldest } => self.next = oldest,
-                Found::NotYet => return None,
+                Err(Missing::Lost { oldest }) => self.next = oldest,
+                Err(Missing::NotYet) => return None,
             }
         }
     }

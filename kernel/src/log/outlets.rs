@@ -105,7 +105,7 @@ pub fn printed_up_to(reader: &Reader) {
 pub fn flush_in_emergency() {
     let mut lines = Reader::from(SERIAL_NEXT.load(Ordering::Relaxed));
     if let Some(mut serial) = Serial::in_emergency() {
-        while let Some(line) = lines.next_line() {
+        while let Some(line) = lines.next_complete_line() {
             serial.print_line(line.severity.prefix(), line.text());
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Guarantees, to every context from thread to machine check: [`Ring::push`] never waits, never locks and never
 //! allocates; a reader sees a line whole or not at all. Each slot is a seqlock made of atomics only, so a reader that races
-//! with a writer reads stale words, notices by the sequence number and drops them; there is no undefined behaviour to argue about.
+//! with a writer reads stale words, notices by the slot's state and drops them; there is no undefined behaviour to argue about.
 
 use core::sync::atomic::{AtomicU64, Ordering, fence};
 
@@ -26,7 +26,7 @@ pub struct Line {
 impl Line {
     /// A line; text past [`LINE_BYTES`] is cut at a character's boundary.
     pub fn new(tsc: u64, severity: Severity, text: &str) -> Self {
-        let length = text.floor_char_boundary(LINE_BYTES);
+        let length = fitting(text, LINE_BYTES);
         let mut kept = [0; LINE_BYTES];
         kept[..length].copy_from_slice(&text.as_bytes()[..length]);
         Self {
@@ -43,11 +43,18 @@ impl Line {
     }
 }
 
-/// What [`Ring::read`] found.
+/// How many bytes of `text` fit into `bytes` without cutting a character.
+pub(super) fn fitting(text: &str, bytes: usize) -> usize {
+    let cut = bytes.min(text.len());
+    (0..=cut)
+        .rev()
+        .find(|end| text.is_char_boundary(*end))
+        .unwrap_or(0)
+}
+
+/// Why [`Ring::read`] found no line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found {
-    /// The line with the number asked for.
-    Line(Line),
+pub enum Missing {
     /// It was overwritten; the oldest that may still be there has this number.
     Lost {
         /// The number to go on with.
@@ -67,12 +74,14 @@ struct Slot {
 }
 
 impl Slot {
-    const EMPTY: Self = Self {
-        state: AtomicU64::new(0),
-        tsc: AtomicU64::new(0),
-        shape: AtomicU64::new(0),
-        text: [const { AtomicU64::new(0) }; LINE_WORDS],
-    };
+    const fn new() -> Self {
+        Self {
+            state: AtomicU64::new(0),
+            tsc: AtomicU64::new(0),
+            shape: AtomicU64::new(0),
+            text: [const { AtomicU64::new(0) }; LINE_WORDS],
+        }
+    }
 }
 
 /// The latest `SLOTS` lines, from any number of writers to any number of readers.
@@ -94,7 +103,7 @@ impl<const SLOTS: usize> Ring<SLOTS> {
         Self {
             next: AtomicU64::new(0),
             refused: AtomicU64::new(0),
-            slots: [const { Slot::EMPTY }; SLOTS],
+            slots: [const { Slot::new() }; SLOTS],
         }
     }
 
@@ -144,20 +153,20 @@ impl<const SLOTS: usize> Ring<SLOTS> {
     }
 
     /// Reads line `number`.
-    pub fn read(&self, number: u64) -> Found {
+    pub fn read(&self, number: u64) -> Result<Line, Missing> {
         let slot = &self.slots[(number % SLOTS as u64) as usize];
         let done = number.saturating_mul(2).saturating_add(2);
         let state = slot.state.load(Ordering::SeqCst);
         if state < done {
             // A line whose writer was refused never comes; do not wait for it once the ring has gone past it.
-            return if self.next() > number.saturating_add(SLOTS as u64) {
+            return Err(if self.next() > number.saturating_add(SLOTS as u64) {
                 self.lost(number)
             } else {
-                Found::NotYet
-            };
+                Missing::NotYet
+            });
         }
         if state > done {
-            return self.lost(number);
+            return Err(self.lost(number));
         }
         let shape = slot.shape.load(Ordering::Relaxed);
         let length = ((shape & 0xff) as usize).min(LINE_BYTES);
@@ -177,14 +186,14 @@ impl<const SLOTS: usize> Ring<SLOTS> {
         }
         fence(Ordering::Acquire);
         if slot.state.load(Ordering::Relaxed) != done {
-            self.lost(number)
+            Err(self.lost(number))
         } else {
-            Found::Line(line)
+            Ok(line)
         }
     }
 
-    fn lost(&self, number: u64) -> Found {
-        Found::Lost {
+    fn lost(&self, number: u64) -> Missing {
+        Missing::Lost {
             oldest: self.next().saturating_sub(SLOTS as u64).max(number + 1),
         }
     }
@@ -203,10 +212,10 @@ mod tests {
     #[test]
     fn a_line_comes_back_whole() {
         let ring = Ring::<4>::new();
-        assert_eq!(ring.read(0), Found::NotYet);
+        assert_eq!(ring.read(0), Err(Missing::NotYet));
         ring.push(&line("host: 2 CPUs"));
-        assert_eq!(ring.read(0), Found::Line(line("host: 2 CPUs")));
-        assert_eq!(ring.read(1), Found::NotYet);
+        assert_eq!(ring.read(0), Ok(line("host: 2 CPUs")));
+        assert_eq!(ring.read(1), Err(Missing::NotYet));
     }
 
     #[test]
@@ -215,8 +224,8 @@ mod tests {
         for number in 0..6 {
             ring.push(&line(&std::format!("{number}")));
         }
-        assert_eq!(ring.read(0), Found::Lost { oldest: 2 });
-        assert_eq!(ring.read(2), Found::Line(line("2")));
+        assert_eq!(ring.read(0), Err(Missing::Lost { oldest: 2 }));
+        assert_eq!(ring.read(2), Ok(line("2")));
     }
 
     #[test]
@@ -240,7 +249,7 @@ mod tests {
         let mut seen = 0;
         while number < 6000 {
             match RING.read(number) {
-                Found::Line(line) => {
+                Ok(line) => {
                     assert!(
                         line.text()
                             .bytes()
@@ -249,10 +258,12 @@ mod tests {
                     seen += 1;
                     number += 1;
                 }
-                Found::Lost { oldest } => number = oldest,
+                Err(Missing::Lost { oldest }) => number = oldest,
                 // The last lines may have been refused.
-                Found::NotYet if writers.iter().all(|writer| writer.is_finished()) => number += 1,
-                Found::NotYet => thread::yield_now(),
+                Err(Missing::NotYet) if writers.iter().all(|writer| writer.is_finished()) => {
+                    number += 1
+                }
+                Err(Missing::NotYet) => thread::yield_now(),
             }
         }
         assert!(seen > 0);
@@ -269,7 +280,7 @@ mod tests {
                 ring.push(&line(text));
             }
             for (number, text) in texts.iter().enumerate() {
-                let Found::Line(read) = ring.read(number as u64) else { panic!("line {number} is missing") };
+                let read = ring.read(number as u64).unwrap();
                 prop_assert!(text.starts_with(read.text()));
                 prop_assert!(text.len() <= LINE_BYTES || read.text().len() > LINE_BYTES - 4);
                 prop_assert!(text.len() > LINE_BYTES || read.text() == text);

@@ -118,16 +118,15 @@ pub struct Counters {
 
 impl Counters {
     const fn new() -> Self {
-        const ZERO: AtomicU64 = AtomicU64::new(0);
         Self {
-            entries: ZERO,
-            io: ZERO,
-            mmio: ZERO,
-            cpuid: ZERO,
-            msr: ZERO,
-            interrupts: ZERO,
-            halts: ZERO,
-            other: ZERO,
+            entries: AtomicU64::new(0),
+            io: AtomicU64::new(0),
+            mmio: AtomicU64::new(0),
+            cpuid: AtomicU64::new(0),
+            msr: AtomicU64::new(0),
+            interrupts: AtomicU64::new(0),
+            halts: AtomicU64::new(0),
+            other: AtomicU64::new(0),
         }
     }
 

@@ -6,6 +6,7 @@ mod memory;
 mod pixels;
 mod text;
 
+use alloc::boxed::Box;
 use boot::Framebuffer;
 use grid::Grid;
 use memory::VideoMemory;
@@ -14,7 +15,7 @@ use text::{TEXT_MEMORY, Text};
 
 enum Surface {
     Text(Text<'static>),
-    Pixels(Pixels<'static>),
+    Pixels(Box<Pixels<'static>>),
 }
 
 /// A screen that shows the latest lines.
@@ -69,7 +70,7 @@ impl Screen {
                 let pixels = Pixels::new(memory, pitch_bytes as usize, &format)?;
                 Some(Self {
                     grid,
-                    surface: Surface::Pixels(pixels),
+                    surface: Surface::Pixels(Box::new(pixels)),
                 })
             }
         }

@@ -82,16 +82,8 @@ impl Editor {
                 echo.write_str("^C\n")?;
                 return Ok(Some(Line::new()));
             }
-            BACKSPACE | DELETE => {
-                if self.line.pop().is_some() {
-                    echo.write_str("\x08 \x08")?;
-                }
-            }
-            CTRL_U => {
-                while self.line.pop().is_some() {
-                    echo.write_str("\x08 \x08")?;
-                }
-            }
+            BACKSPACE | DELETE => self.erase(1, echo)?,
+            CTRL_U => self.erase(LINE_BYTES, echo)?,
             ESC => self.mode = Mode::Escape,
             0x20..=0x7e => {
                 let fits = self.line.push(char::from(byte)).is_ok();
@@ -100,6 +92,15 @@ impl Editor {
             _ => {}
         }
         Ok(None)
+    }
+
+    /// Takes back the last `characters` characters, or all if there are fewer.
+    fn erase(&mut self, characters: usize, echo: &mut impl Write) -> fmt::Result {
+        for _ in 0..characters.min(self.line.len()) {
+            self.line.pop();
+            echo.write_str("\x08 \x08")?;
+        }
+        Ok(())
     }
 }
 
