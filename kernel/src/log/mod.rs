@@ -84,6 +84,11 @@ pub fn print(severity: Severity, text: fmt::Arguments<'_>) {
     flush();
 }
 
+/// How many lines were dropped as they were written (see [`Ring::refused`]).
+pub fn lost_lines() -> u64 {
+    RING.refused()
+}
+
 /// Reads the kept lines in order, from the oldest one.
 #[derive(Clone, Debug, Default)]
 pub struct Reader {

@@ -1,7 +1,7 @@
 //! What `info` shows.
 
 use super::super::control::{Control, GuestFacts, GuestState};
-use crate::{cpu::percpu, mem::frames, time};
+use crate::{cpu::percpu, log, mem::frames, time};
 use core::fmt::{self, Write};
 
 /// Guest and host at one moment.
@@ -13,6 +13,8 @@ pub struct Info<'a> {
     cpus: usize,
     usable_mib: u64,
     free_mib: u64,
+    lost_lines: u64,
+    lost_frames: u64,
 }
 
 impl<'a> Info<'a> {
@@ -26,6 +28,8 @@ impl<'a> Info<'a> {
             cpus: percpu::count(),
             usable_mib: frames::usable_bytes() >> 20,
             free_mib: frames::free_bytes() >> 20,
+            lost_lines: log::lost_lines(),
+            lost_frames: log::frames::lost_frames(),
         }
     }
 
@@ -58,6 +62,13 @@ impl<'a> Info<'a> {
             "memory:  {} MiB usable: {given_mib} given to the guest, {kept_mib} kept, {} free",
             self.usable_mib, self.free_mib
         )?;
+        if self.lost_lines + self.lost_frames > 0 {
+            writeln!(
+                out,
+                "log:     {} lines and {} defmt frames found no room",
+                self.lost_lines, self.lost_frames
+            )?;
+        }
         let seconds = self.uptime_ns / 1_000_000_000;
         let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
         writeln!(
@@ -89,6 +100,8 @@ mod tests {
             cpus: 2,
             usable_mib: 500,
             free_mib: 300,
+            lost_lines: 0,
+            lost_frames: 7,
         }
         .write(&mut out)
         .unwrap();
@@ -110,6 +123,7 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("2 CPUs, up 1:02:03"));
+        assert!(text.contains("0 lines and 7 defmt frames"));
     }
 
     #[test]
