@@ -29,11 +29,14 @@ pub fn monovisor(payload: &Payload, directory: &Path) -> Result<Boot> {
     let said = transcript(payload, HOST_MIB, directory, "\nTSC ")?;
     let start = number_after(&said, "guest starts at TSC ")?;
     let entered = number_after(&said, "entered at TSC ")?;
+    let (_, memory) = said
+        .split_once("monovisor: memory: ")
+        .context("no line says what memory is kept")?;
     Ok(Boot {
         init: number_after(&said, "\nTSC ")?,
         own: start
             .checked_sub(entered)
             .context("the guest started before Monovisor")?,
-        kept_mib: number_after(&said, "MiB usable, ")?,
+        kept_mib: number_after(memory, "MiB usable, ")?,
     })
 }

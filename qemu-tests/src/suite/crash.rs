@@ -67,10 +67,7 @@ fn triple_fault(lab: &mut Lab) -> Result<()> {
 fn unemulated(lab: &mut Lab) -> Result<()> {
     lab.step("report and prompt", |lab| {
         let mut session = start(lab, "unemulated", "preserve")?;
-        report(
-            &mut session,
-            &["emulat", "rip", RIP, "d0000000", "db 2d 00 00 00 d0"],
-        )
+        report(&mut session, &["emulat", "rip", RIP, "db 2d 00 00 00 d0"])
     })
 }
 
