@@ -2,13 +2,14 @@
 
 use super::super::control::{Control, GuestFacts, GuestState};
 use crate::{cpu::percpu, log, mem::frames, time};
+use alloc::vec::Vec;
 use core::fmt::{self, Write};
 
 /// Guest and host at one moment.
 pub struct Info<'a> {
     facts: Option<&'a GuestFacts>,
     state: GuestState,
-    exits: [(&'static str, u64); 8],
+    exits: Vec<(&'static str, u64)>,
     uptime_ns: u64,
     cpus: usize,
     usable_mib: u64,
@@ -23,7 +24,7 @@ impl<'a> Info<'a> {
         Self {
             facts: control.facts(),
             state: control.state(),
-            exits: control.counters.all(),
+            exits: control.counters.all().into(),
             uptime_ns: time::now_ns(),
             cpus: percpu::count(),
             usable_mib: frames::usable_bytes() >> 20,
@@ -48,7 +49,7 @@ impl<'a> Info<'a> {
             None => writeln!(out, "guest:   {state}")?,
         }
         write!(out, "exits:  ")?;
-        for (name, count) in self.exits {
+        for (name, count) in &self.exits {
             write!(out, " {name} {count}")?;
         }
         writeln!(out)?;
@@ -86,7 +87,7 @@ mod tests {
     use alloc::string::String;
 
     fn info(facts: Option<&GuestFacts>) -> String {
-        let exits = Control::new().counters.all();
+        let exits = Control::new().counters.all().into();
         let mut out = String::new();
         Info {
             facts,
