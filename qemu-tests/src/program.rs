@@ -5,6 +5,7 @@ use anyhow::{Context, Result};
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Mutex;
 
 /// What a program runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +18,9 @@ pub enum Form {
 
 /// Builds `qemu-tests/guests/<name>.rs` and returns the program's path.
 pub fn build(name: &str, form: Form) -> Result<PathBuf> {
+    // Tests run side by side, and two may want the same program. A poisoned lock guards nothing that could be broken.
+    static BUILDING: Mutex<()> = Mutex::new(());
+    let _one_at_a_time = BUILDING.lock();
     let sources = tree::root().join("qemu-tests/guests");
     let output = tree::guests().join("programs").join(name);
     let directory = tree::guests().join("programs");

@@ -1,8 +1,10 @@
 //! What the guest finds and does: its devices, its clock, its ways to end.
 
-use super::session::{Lab, SOON, SWITCH, Session};
+use super::session::{BOOT, Lab, SOON, SWITCH, Session};
 use super::{Case, Scope, Tier};
+use crate::bundle::Guest;
 use crate::engine::Subject;
+use crate::program::{Form, build};
 use anyhow::{Context, Result, bail, ensure};
 
 pub(super) const CASES: &[Case] = &[
@@ -11,6 +13,12 @@ pub(super) const CASES: &[Case] = &[
         tier: Tier::Always,
         scope: Scope::Everything,
         body: devices,
+    },
+    Case {
+        name: "guest-forms",
+        tier: Tier::Always,
+        scope: Scope::Everything,
+        body: forms,
     },
     Case {
         name: "guest-reboot",
@@ -26,7 +34,7 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         name: "guest-reboot-destroy",
-        tier: Tier::Full,
+        tier: Tier::Always,
         scope: Scope::Hypervisor,
         body: reboot_destroys,
     },
@@ -131,6 +139,17 @@ fn clock(session: &mut Session) -> Result<()> {
         "{complaints} complaints in the guest's kernel log"
     );
     Ok(())
+}
+
+/// Where the CPU does not tell the next instruction's place, it is found from the bytes; any form must be understood.
+fn forms(lab: &mut Lab) -> Result<()> {
+    lab.step("prefixed and page-crossing instructions", |lab| {
+        let guest = Guest::new(build("forms", Form::Kernel)?);
+        let mut session = lab.start(&lab.machine(), &guest)?;
+        let verdict = session.console.line_after("FORMS ", BOOT)?;
+        ensure!(verdict == "right", "the guest says: {verdict}");
+        Ok(())
+    })
 }
 
 fn reboot(lab: &mut Lab) -> Result<()> {

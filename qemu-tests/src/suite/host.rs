@@ -22,19 +22,19 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         name: "host-q35",
-        tier: Tier::Full,
+        tier: Tier::Always,
         scope: Scope::Hypervisor,
         body: q35,
     },
     Case {
         name: "host-uefi-two-cpus",
-        tier: Tier::Full,
+        tier: Tier::Always,
         scope: Scope::Hypervisor,
         body: uefi_two_cpus,
     },
     Case {
         name: "host-4-gib",
-        tier: Tier::Full,
+        tier: Tier::Always,
         scope: Scope::Hypervisor,
         body: four_gib,
     },

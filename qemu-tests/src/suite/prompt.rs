@@ -24,6 +24,11 @@ fn prompt(lab: &mut Lab) -> Result<()> {
         }
         Ok(())
     })?;
+    lab.step("defmt frames on COM2", |lab| {
+        let frames = std::fs::metadata(lab.directory().join("defmt.bin"))?.len();
+        ensure!(frames > 0, "nothing came");
+        Ok(())
+    })?;
     lab.step("help", |_| {
         session.enter_prompt()?;
         session.prompt_is_alive()
