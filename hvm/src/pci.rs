@@ -26,7 +26,7 @@ pub enum Window {
 pub trait Function: Lifecycle + Send {
     /// Reads configuration space: `offset` 0…FFh, `offset + width` within one dword.
     fn config_read(&self, offset: u8, width: Width) -> u32;
-    /// Writes configuration space, same rules. BARs may move, so the bus asks for [`Function::windows`] afterwards.
+    /// Writes configuration space, same rules. BARs may move, so the bus asks for [`Function::window`] afterwards.
     fn config_write(&mut self, offset: u8, width: Width, value: u32, context: &mut Context<'_>);
     /// What BAR `index` (0…5) decodes now; `None` if it is not implemented or its decode is off in the command register.
     fn window(&self, index: usize) -> Option<Window>;

@@ -73,6 +73,8 @@ pub trait Vcpu: Registers {
     /// How accesses to an MSR are treated; returns false if the CPU cannot pass it through.
     fn set_msr_access(&mut self, msr: u32, access: MsrAccess) -> bool;
 
-    /// Puts the CPU-owned state that lives outside the control block (x87, SSE, XCR0, debug registers) to its reset values.
-    fn reset_live_state(&mut self);
+    /// Puts everything but the registers of [`crate::regs::State`], which the caller sets next, to its reset values: the
+    /// control block with what was asked of it (windows, shadow, TSC offset, CR8), and the state that the CPU holds
+    /// outside it (x87, SSE, XCR0, debug registers). The nested root and MSR accesses stay.
+    fn reset(&mut self);
 }

@@ -1,4 +1,4 @@
-//! Address-space identifiers: a fresh one instead of a flush, until they run out (APM vol. 2, 15.15.1 and 15.16).
+//! Address-space identifiers: a fresh one instead of a flush, until they run out (APM vol. 2, 15.16).
 
 use crate::bits::tlb;
 

@@ -26,6 +26,7 @@ pub const fn encode(wanted: Event) -> u64 {
 
 /// The event in an EXITINTINFO word. INT n, INT3 and INTO are left out: RIP still points at the instruction, which
 /// simply runs again (15.20: their return address is the next RIP, which old CPUs do not save).
+#[inline]
 pub const fn decode(word: u64) -> Option<Event> {
     if word & event::VALID == 0 {
         return None;

@@ -3,7 +3,7 @@
 //! Guarantees to `kernel`: [`Svm`] is an [`hvm::vcpu::Vcpu`]; nothing of VMCB layouts or exit codes leaves this crate.
 //! File by file the mirror of `vmx-core`: `bits` constants, `vmcb` the control block, `enter` the world switch, `exit`
 //! its codes in neutral form, `inject` events, `check` the state checker, `maps` MSR and I/O bitmaps, `asid` TLB tags,
-//! `vcpu` the whole, `host` what a CPU needs before its first entry, `capability` what it offers.
+//! `reset` the state after one, `vcpu` the whole, `host` what a CPU needs before its first entry, `capability` what it offers.
 #![no_std]
 
 #[cfg(test)]
@@ -18,6 +18,7 @@ mod exit;
 pub mod host;
 mod inject;
 mod maps;
+mod reset;
 mod vcpu;
 mod vmcb;
 

@@ -1,11 +1,11 @@
 //! A virtual CPU on AMD-V.
 
-use crate::asid::Asids;
-use crate::bits::{EFER_SVME, clean, intercept1, intercept2, tlb, vintr};
+use crate::asid::{Asids, Tag};
+use crate::bits::{EFER_SVME, clean, intercept1, tlb, vintr};
 use crate::enter::{self, Gprs};
 use crate::maps::{self, IOPM_BYTES, MSRPM_BYTES};
 use crate::vmcb::{self, Vmcb};
-use crate::{exit, host, inject};
+use crate::{exit, host, inject, reset};
 use core::arch::asm;
 use core::ptr::NonNull;
 use hvm::Hpa;
@@ -13,11 +13,6 @@ use hvm::event::{Event, Shadow, Window};
 use hvm::exit::Exit;
 use hvm::regs::{Attributes, Gpr, Registers, Rflags, Segment, SegmentName, State, TableRegister};
 use hvm::vcpu::{MsrAccess, Vcpu};
-
-/// #DB, #AC and #MC are intercepted always: the first two because a guest could make their delivery loop for ever, out
-/// of reach of any interrupt (APM vol. 2, 15.12.2 and 15.12.18), the last because the machine is the host's.
-const EXCEPTIONS: u32 = 1 << 1 | 1 << 17 | 1 << 18;
-const PAT_RESET: u64 = 0x0007_0406_0007_0406;
 
 /// Which of AMD-V's options this CPU has (CPUID 8000_000Ah).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,7 +53,7 @@ pub struct Pages {
 
 /// Why RFLAGS.TF is borrowed: AMD-V without virtual NMIs has no NMI window, so we step to it (APM vol. 2, 15.20).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
+pub(crate) enum Step {
     Off,
     /// Over the IRET of the NMI handler, which loads RFLAGS itself.
     Iret,
@@ -69,13 +64,18 @@ enum Step {
 /// A virtual CPU.
 pub struct Svm {
     gprs: Gprs,
-    pages: Pages,
+    pub(crate) pages: Pages,
     features: Features,
     asids: Asids,
     /// VMCB fields changed since the last entry (clean bits to clear).
-    changed: u32,
-    step: Step,
-    exit_int_info: u64,
+    pub(crate) changed: u32,
+    /// The TLB must be empty of the guest at the next entry.
+    pub(crate) flush: bool,
+    pub(crate) nested_root: Hpa,
+    /// The clean bits that this CPU knows.
+    clean_mask: u32,
+    pub(crate) step: Step,
+    pub(crate) hlt: Hlt,
 }
 
 // SAFETY: the pointers name pages that the vCPU owns alone; it may move to another CPU between entries.
@@ -94,48 +94,18 @@ impl Svm {
             features,
             asids: Asids::new(features.asids),
             changed: clean::ALL,
+            flush: true,
+            nested_root: Hpa(0),
+            clean_mask: if features.clean_bits { clean::ALL } else { 0 },
             step: Step::Off,
-            exit_int_info: 0,
+            hlt,
         };
         // SAFETY: both maps are pages of ours alone, by the caller's promise.
         unsafe {
             pages.msrpm.1.as_ptr().write_bytes(0xff, 1);
             pages.iopm.1.as_ptr().write_bytes(0xff, 1);
         }
-        let vmcb = vcpu.vmcb_mut();
-        vmcb.control.exceptions = EXCEPTIONS;
-        vmcb.control.intercept1 = intercept1::INTR
-            | intercept1::NMI
-            | intercept1::INIT
-            | intercept1::RDPMC
-            | intercept1::CPUID
-            | intercept1::INVD
-            | intercept1::INVLPGA
-            | intercept1::IOIO_PROT
-            | intercept1::MSR_PROT
-            | intercept1::SHUTDOWN
-            | if hlt == Hlt::Intercepted {
-                intercept1::HLT
-            } else {
-                0
-            };
-        vmcb.control.intercept2 = intercept2::VMRUN
-            | intercept2::VMMCALL
-            | intercept2::VMLOAD
-            | intercept2::VMSAVE
-            | intercept2::STGI
-            | intercept2::CLGI
-            | intercept2::SKINIT
-            | intercept2::MONITOR
-            | intercept2::MWAIT;
-        vmcb.control.iopm_base = pages.iopm.0.0;
-        vmcb.control.msrpm_base = pages.msrpm.0.0;
-        vmcb.control.vintr = vintr::V_INTR_MASKING;
-        vmcb.control.nested_control = 1;
-        vmcb.save.g_pat = PAT_RESET;
-        vmcb.save.dr6 = 0xffff_0ff0;
-        vmcb.save.dr7 = 0x400;
-        vcpu.flush_tlb();
+        vcpu.clear_control_block();
         State::reset().apply(&mut vcpu);
         vcpu
     }
@@ -147,7 +117,7 @@ impl Svm {
     }
 
     #[inline]
-    fn vmcb_mut(&mut self) -> &mut Vmcb {
+    pub(crate) fn vmcb_mut(&mut self) -> &mut Vmcb {
         // SAFETY: as in `vmcb`.
         unsafe { self.pages.vmcb.1.as_mut() }
     }
@@ -184,11 +154,10 @@ impl Svm {
     /// One entry and exit.
     #[inline]
     fn enter(&mut self) {
-        let clean = if self.features.clean_bits {
-            clean::ALL & !self.changed
-        } else {
-            0
-        };
+        if self.flush {
+            self.flush_now();
+        }
+        let clean = self.clean_mask & !self.changed;
         self.vmcb_mut().control.clean = clean;
         self.changed = 0;
         let pages = self.pages;
@@ -197,7 +166,24 @@ impl Svm {
         let control = &mut self.vmcb_mut().control;
         control.tlb_control = tlb::NOTHING;
         control.event_injection = 0;
-        self.exit_int_info = control.exit_int_info;
+    }
+
+    /// Has the next entry start with an empty TLB: by command where the CPU can flush one ASID, else by a fresh ASID.
+    #[cold]
+    fn flush_now(&mut self) {
+        self.flush = false;
+        let asid = self.vmcb().control.asid;
+        let tag = if self.features.flush_by_asid && asid != 0 {
+            Tag {
+                asid,
+                tlb_control: tlb::FLUSH_ASID,
+            }
+        } else {
+            self.asids.fresh()
+        };
+        let control = &mut self.touch(clean::ASID).control;
+        control.asid = tag.asid;
+        control.tlb_control = tag.tlb_control;
     }
 
     /// The guest is at the IRET of its NMI handler, or stepped over it. Returns the exit to report, if any.
@@ -283,12 +269,7 @@ impl Vcpu for Svm {
 
     #[inline]
     fn interrupted_event(&mut self) -> Option<Event> {
-        let word = core::mem::take(&mut self.exit_int_info);
-        if word == 0 {
-            None
-        } else {
-            inject::decode(word)
-        }
+        inject::decode(self.vmcb().control.exit_int_info)
     }
 
     #[inline]
@@ -382,19 +363,13 @@ impl Vcpu for Svm {
     }
 
     fn set_nested_root(&mut self, root: Hpa) {
+        self.nested_root = root;
         self.touch(clean::NP).control.nested_cr3 = root.0;
         self.flush_tlb();
     }
 
     fn flush_tlb(&mut self) {
-        if self.features.flush_by_asid && self.vmcb().control.asid != 0 {
-            self.vmcb_mut().control.tlb_control = tlb::FLUSH_ASID;
-            return;
-        }
-        let tag = self.asids.fresh();
-        let control = &mut self.touch(clean::ASID).control;
-        control.asid = tag.asid;
-        control.tlb_control = tag.tlb_control;
+        self.flush = true;
     }
 
     fn set_msr_access(&mut self, msr: u32, access: MsrAccess) -> bool {
@@ -403,31 +378,11 @@ impl Vcpu for Svm {
         maps::set_msr(unsafe { self.pages.msrpm.1.as_mut() }, msr, access)
     }
 
-    fn reset_live_state(&mut self) {
-        const OSFXSR_OSXSAVE: u64 = 1 << 9 | 1 << 18;
-        const MXCSR_RESET: u32 = 0x1f80;
-        let cr4: u64;
-        // SAFETY: FNINIT and, where the host has enabled them, LDMXCSR and XSETBV to the reset value (SDM vol. 3A, table
-        // 10-1) touch state that hypervisor code never uses. DR0-DR3 do nothing while the guest's DR7 is off.
-        unsafe {
-            asm!("mov {}, cr4", out(reg) cr4, options(nomem, nostack));
-            asm!("fninit", options(nomem, nostack));
-            if cr4 & OSFXSR_OSXSAVE != 0 && cr4 & 1 << 9 != 0 {
-                asm!("ldmxcsr [{}]", in(reg) &MXCSR_RESET, options(readonly, nostack));
-            }
-            if cr4 & 1 << 18 != 0 {
-                asm!("xsetbv", in("ecx") 0, in("eax") 1, in("edx") 0, options(nomem, nostack));
-            }
-            let zero = 0_u64;
-            asm!("mov dr0, {0}", "mov dr1, {0}", "mov dr2, {0}", "mov dr3, {0}", in(reg) zero, options(nomem, nostack));
-        }
-        let save = &mut self.touch(clean::DRX).save;
-        save.dr6 = 0xffff_0ff0;
-        save.dr7 = 0x400;
-        save.g_pat = PAT_RESET;
-        self.changed |= clean::NP;
-        self.step = Step::Off;
-        self.intercept(intercept1::IRET, false);
+    fn reset(&mut self) {
+        // Not only what a reset changes: after a shutdown nothing in the control block can be relied on
+        // (APM vol. 2, 15.14.3).
+        self.clear_control_block();
+        reset::live_state();
     }
 }
 
@@ -634,7 +589,23 @@ pub(crate) mod tests {
         state.apply(&mut cpu);
         assert_eq!(State::capture(&cpu), state);
         assert_eq!(cpu.vmcb().save.efer, 0x500 | EFER_SVME);
+        cpu.flush_now();
         assert!(crate::check::first_violation(cpu.vmcb()).starts_with("no rule"));
+    }
+
+    #[test]
+    fn many_flushes_before_an_entry_are_one_and_none_is_lost() {
+        let mut cpu = vcpu(Features {
+            asids: 3,
+            ..Features::default()
+        });
+        for wanted in [(1, tlb::FLUSH_ALL), (2, tlb::NOTHING), (1, tlb::FLUSH_ALL)] {
+            cpu.flush_tlb();
+            cpu.flush_tlb();
+            cpu.flush_now();
+            let control = &cpu.vmcb().control;
+            assert_eq!((control.asid, control.tlb_control), wanted);
+        }
     }
 
     #[test]

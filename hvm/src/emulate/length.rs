@@ -6,7 +6,7 @@
 //! ModRM byte go through [`super::step`].
 
 use super::DecodeCache;
-use super::code::{self, Code, CodeMode, Refusal, Source};
+use super::code::{self, Code, CodeMode, MAX_BYTES, Refusal, Source};
 use crate::event::Exception;
 use crate::exit::Instruction;
 use crate::regs::Registers;
@@ -119,8 +119,11 @@ fn find(
         Some(length) => length,
         None => unusual(cpu, &mut source, instruction, mode)?,
     };
-    if mode == CodeMode::Bits64 {
-        cache.sites.remember(cpu, memory, &cache.pages, instruction);
+    // Code close to its segment's limit is left out: a prefix more or less could cross it.
+    if room >= MAX_BYTES as u64 {
+        cache
+            .sites
+            .remember(cpu, memory, &cache.pages, linear, instruction);
     }
     Ok(mode.advance(cpu.rip(), length))
 }

@@ -1,10 +1,10 @@
-//! Places in 64-bit code that exit again and again: where the next instruction starts, remembered with everything that
+//! Places in the guest's code that exit again and again: where the next instruction starts, remembered with everything that
 //! the answer depends on, and checked at each use.
 
 use super::code::CodeMode;
 use super::length::{Match, expect};
 use crate::exit::Instruction;
-use crate::regs::{Attributes, Registers, SegmentName};
+use crate::regs::{Registers, Segment, SegmentName};
 use crate::walk::{FetchCache, Witness};
 use guest_mem::{Gpa, GuestMemory, Gva};
 
@@ -16,6 +16,8 @@ struct Site {
     rip: u64,
     next_rip: u64,
     instruction: Instruction,
+    /// The code segment, which decides mode, linear address and limit.
+    code: Segment,
     /// The page tables and the instruction itself.
     witness: Witness,
 }
@@ -42,30 +44,34 @@ impl Sites {
     ) -> Option<u64> {
         let rip = cpu.rip();
         let site = self.known[slot(rip)].as_ref()?;
-        let code = cpu.segment(SegmentName::Cs).attributes;
-        // With EFER, which is among what the witness compares, L makes it 64-bit code, whose base and limit are void.
+        let code = cpu.segment(SegmentName::Cs);
         (site.rip == rip
             && site.instruction == instruction
-            && code.contains(Attributes::L)
+            && site.code.attributes == code.attributes
+            && site.code.base == code.base
+            && site.code.limit == code.limit
             && site.witness.holds(cpu, memory))
         .then_some(site.next_rip)
     }
 
-    /// Remembers an answer for 64-bit code, if it can be checked later.
+    /// Remembers an answer, if it can be checked later. `linear` is RIP's linear address.
     #[cold]
     pub fn remember(
         &mut self,
         cpu: &impl Registers,
         memory: &GuestMemory,
         pages: &FetchCache,
+        linear: Gva,
         instruction: Instruction,
     ) {
         let rip = cpu.rip();
+        let mode = CodeMode::of(cpu);
         self.known[slot(rip)] =
-            witnessed(memory, pages, rip, instruction).map(|(length, witness)| Site {
+            witnessed(memory, pages, linear, mode, instruction).map(|(length, witness)| Site {
                 rip,
-                next_rip: CodeMode::Bits64.advance(rip, length),
+                next_rip: mode.advance(rip, length),
                 instruction,
+                code: cpu.segment(SegmentName::Cs),
                 witness,
             });
     }
@@ -81,10 +87,11 @@ const fn slot(rip: u64) -> usize {
 fn witnessed(
     memory: &GuestMemory,
     pages: &FetchCache,
-    rip: u64,
+    linear: Gva,
+    mode: CodeMode,
     instruction: Instruction,
 ) -> Option<(u64, Witness)> {
-    let (gpa, mut witness) = pages.testify(Gva(rip))?;
+    let (gpa, mut witness) = pages.testify(linear)?;
     let skipped = (gpa.0 % 8) as usize;
     let mut bytes = [0; 16];
     for read in [8, 16] {
@@ -97,7 +104,7 @@ fn witnessed(
             .get_mut(read - 8..read)?
             .copy_from_slice(&word.to_le_bytes());
         witness.add(at, word);
-        match expect(bytes.get(skipped..read)?, CodeMode::Bits64, instruction) {
+        match expect(bytes.get(skipped..read)?, mode, instruction) {
             Match::Length(length) => return Some((length, witness)),
             Match::Other => return None,
             Match::TooShort => {}
@@ -109,7 +116,7 @@ fn witnessed(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::regs::{Segment, State};
+    use crate::regs::State;
     use crate::walk::FetchCache;
 
     fn guest() -> (State, GuestMemory) {
@@ -137,7 +144,7 @@ mod tests {
         let mut pages = FetchCache::new();
         let mut sites = Sites::new();
         pages.translate(state, 40, memory, Gva(state.rip)).unwrap();
-        sites.remember(state, memory, &pages, Instruction::Cpuid);
+        sites.remember(state, memory, &pages, Gva(state.rip), Instruction::Cpuid);
         sites
     }
 

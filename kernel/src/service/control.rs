@@ -106,7 +106,6 @@ pub struct GuestFacts {
 #[derive(Debug, Default)]
 #[allow(missing_docs)]
 pub struct Counters {
-    pub entries: AtomicU64,
     pub io: AtomicU64,
     pub mmio: AtomicU64,
     pub cpuid: AtomicU64,
@@ -119,7 +118,6 @@ pub struct Counters {
 impl Counters {
     const fn new() -> Self {
         Self {
-            entries: AtomicU64::new(0),
             io: AtomicU64::new(0),
             mmio: AtomicU64::new(0),
             cpuid: AtomicU64::new(0),
@@ -131,9 +129,8 @@ impl Counters {
     }
 
     /// Each counter with its name.
-    pub fn all(&self) -> [(&'static str, u64); 8] {
+    pub fn all(&self) -> [(&'static str, u64); 7] {
         [
-            ("VM entries", &self.entries),
             ("I/O", &self.io),
             ("MMIO", &self.mmio),
             ("CPUID", &self.cpuid),

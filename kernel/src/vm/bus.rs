@@ -27,6 +27,9 @@ impl Bus for LocalBus<'_> {
 
     #[inline]
     fn read(&mut self, gpa: Gpa, width: Width) -> u64 {
+        if self.local.lapic.mmio_base() == Some(gpa.page_base()) {
+            return self.local.mmio_read(gpa, width);
+        }
         let mut bytes = [0; 8];
         match self.memory().read(gpa, &mut bytes[..width.bytes()]) {
             Ok(()) => u64::from_le_bytes(bytes),
@@ -36,11 +39,10 @@ impl Bus for LocalBus<'_> {
 
     #[inline]
     fn write(&mut self, gpa: Gpa, width: Width, value: u64) {
-        if self
-            .memory()
-            .write(gpa, &value.to_le_bytes()[..width.bytes()])
-            .is_err()
-        {
+        let bytes = value.to_le_bytes();
+        let device = self.local.lapic.mmio_base() == Some(gpa.page_base())
+            || self.memory().write(gpa, &bytes[..width.bytes()]).is_err();
+        if device {
             self.local.mmio_write(gpa, width, value);
         }
     }

@@ -33,17 +33,17 @@ impl<V: Vcpu> Processor<V> {
                 access,
                 table_walk,
             } => self.nested_fault(gpa, access, table_walk),
-            Exit::HostInterrupt | Exit::HostNmi => {
+            Exit::HostInterrupt | Exit::HostNmi | Exit::Init => {
                 count(&CONTROL.counters.interrupts);
                 self.admit();
                 Next::Enter
             }
             // `deliver` looks again before the next entry.
             Exit::InterruptWindow => {
+                count(&CONTROL.counters.other);
                 self.forget_window();
                 Next::Enter
             }
-            Exit::Init => Next::Enter,
             Exit::NmiWindow => {
                 self.local.events.nmi_done();
                 self.forget_window();
@@ -223,12 +223,6 @@ impl<V: Vcpu> Processor<V> {
         if table_walk {
             return Next::Stop(format!(
                 "its page tables lie at guest-physical {:#x}, where no memory is",
-                gpa.0
-            ));
-        }
-        if self.local.machine.memory.contains(gpa, 1) {
-            return Next::Stop(format!(
-                "its memory at guest-physical {:#x} is not mapped: an error of ours",
                 gpa.0
             ));
         }

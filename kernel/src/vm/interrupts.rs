@@ -11,6 +11,8 @@ pub struct BoardSignals<'a> {
     pub lapic: &'a mut Lapic,
     pub events: &'a mut Events,
     pub power: &'a mut Option<PowerEvent>,
+    /// Whether there was any.
+    pub raised: bool,
 }
 
 /// Whether this vCPU's own APIC sent a message.
@@ -34,6 +36,7 @@ pub fn route(lapic: &mut Lapic, events: &mut Events, message: &ApicMessage, send
 
 impl Signals for BoardSignals<'_> {
     fn interrupt(&mut self, message: ApicMessage) {
+        self.raised = true;
         route(self.lapic, self.events, &message, Sender::Device);
     }
 
@@ -41,6 +44,7 @@ impl Signals for BoardSignals<'_> {
     fn end_of_interrupt(&mut self, _vector: u8) {}
 
     fn power(&mut self, event: PowerEvent) {
+        self.raised = true;
         *self.power = Some(event);
     }
 }

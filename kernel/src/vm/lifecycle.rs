@@ -113,6 +113,8 @@ fn obey<V: Vcpu>(request: Request, guest: &mut Guest<V>) -> Turn {
 fn wait<V: Vcpu>(guest: &mut Guest<V>, duty: Duty) -> Turn {
     let since = time::tsc();
     loop {
+        // Events first: a kick that comes after this ends the sleep below.
+        crate::cpu::events::take();
         duty.serve();
         match CONTROL.take() {
             Some(Request::Reset | Request::Start) => return Turn::Start,
@@ -124,8 +126,7 @@ fn wait<V: Vcpu>(guest: &mut Guest<V>, duty: Duty) -> Turn {
             Some(Request::Stop) => CONTROL.set_state(GuestState::Stopped),
             Some(Request::Pause | Request::Resume) => {}
             None => {
-                crate::cpu::events::take();
-                if !CONTROL.requested() {
+                if !CONTROL.requested() && !duty.has_services_to_run() {
                     interrupts::wait();
                 }
             }

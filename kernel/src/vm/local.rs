@@ -26,8 +26,8 @@ pub struct Local {
     pub(super) pic_output: bool,
     /// When the board next wants a turn.
     pub(super) board_deadline: Option<Instant>,
-    /// Something happened that may change what enters the guest next, or when it must be left: set by every access to a
-    /// device, cleared by the loop. Exits that touch none, such as CPUID, go straight back.
+    /// Something happened that may change what enters the guest next, or when it must be left. Cleared by the loop;
+    /// exits that change nothing of the kind, such as CPUID, go straight back.
     pub(super) attention: bool,
 }
 
@@ -92,6 +92,7 @@ impl Local {
             lapic: &mut self.lapic,
             events: &mut self.events,
             power: &mut self.power,
+            raised: false,
         };
         let mut context = Context {
             memory: &machine.memory,
@@ -99,9 +100,13 @@ impl Local {
             signals: &mut signals,
         };
         let result = work(&mut board, &mut context);
-        self.pic_output = board.pic_interrupt();
-        self.board_deadline = board.deadline();
-        self.attention = true;
+        let raised = signals.raised;
+        let (output, deadline) = (board.pic_interrupt(), board.deadline());
+        if raised || output != self.pic_output || deadline != self.board_deadline {
+            self.pic_output = output;
+            self.board_deadline = deadline;
+            self.attention = true;
+        }
         result
     }
 

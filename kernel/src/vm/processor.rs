@@ -48,7 +48,7 @@ impl Duty {
 
     /// True if an exit has given the services work.
     #[inline]
-    fn has_services_to_run(self) -> bool {
+    pub fn has_services_to_run(self) -> bool {
         self == Self::GuestAndServices && service::pending()
     }
 }
@@ -105,11 +105,8 @@ impl<V: Vcpu> Processor<V> {
     /// Power-on or reset, with the registers that firmware hands over.
     pub fn reset(&mut self, start: &State) {
         self.local.reset();
-        self.cpu.set_window(None);
         self.window = None;
-        self.cpu.set_shadow(Shadow::None);
-        self.cpu.set_cr8(0);
-        self.cpu.reset_live_state();
+        self.cpu.reset();
         self.cpu.set_tsc_offset(self.local.clock.offset());
         start.apply(&mut self.cpu);
         self.local.attention = true;
@@ -151,7 +148,6 @@ impl<V: Vcpu> Processor<V> {
                 self.rearm();
                 self.deliver();
             }
-            count(&CONTROL.counters.entries);
             let exit = self.cpu.run();
             if let Some(event) = self.cpu.interrupted_event() {
                 self.local.events.interrupted(event);
@@ -241,7 +237,7 @@ impl<V: Vcpu> Processor<V> {
             self.rearm();
             self.cpu.admit_host_interrupts();
             self.duty.serve();
-            if !CONTROL.requested() {
+            if !CONTROL.requested() && !self.duty.has_services_to_run() {
                 interrupts::wait();
             }
             self.cpu.hold_host_interrupts();

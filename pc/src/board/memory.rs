@@ -33,6 +33,7 @@ impl Board {
     ) -> bool {
         if let Some(offset) = ioapic_offset(gpa) {
             self.settle(context);
+            self.deadline_is_stale = true;
             self.interrupts
                 .ioapic
                 .write(offset, width, value, context.signals);

@@ -58,6 +58,9 @@ pub struct Board {
     driven: Pirqs,
     /// When a timer output next moves, masked or not; [`Board::advance_timers`] after every change of a timer keeps it true.
     next_event: Option<Instant>,
+    /// What [`Board::deadline`] answers, until a timer or a mask changes.
+    unmasked: Option<Instant>,
+    deadline_is_stale: bool,
 }
 
 impl Board {
@@ -80,6 +83,8 @@ impl Board {
             bus: Bus::new(),
             driven: Pirqs::default(),
             next_event: None,
+            unmasked: None,
+            deadline_is_stale: true,
         }
     }
 
@@ -107,10 +112,13 @@ impl Board {
 
     /// When to call [`Board::poll`] for time's sake; `None` if no timer can interrupt a CPU as things stand.
     #[inline]
-    pub fn deadline(&self) -> Option<Instant> {
-        // The usual case: no timer is armed at all.
-        self.next_event?;
-        self.unmasked_deadline()
+    pub fn deadline(&mut self) -> Option<Instant> {
+        if self.deadline_is_stale {
+            self.deadline_is_stale = false;
+            // The usual case: no timer is armed at all.
+            self.unmasked = self.next_event.and_then(|_| self.unmasked_deadline());
+        }
+        self.unmasked
     }
 
     fn unmasked_deadline(&self) -> Option<Instant> {
@@ -135,11 +143,13 @@ impl Board {
     /// The CPU's acknowledge cycle: the vector, a spurious one if the request went away.
     #[inline]
     pub fn pic_acknowledge(&mut self) -> u8 {
+        self.deadline_is_stale = true;
         self.interrupts.pic.acknowledge()
     }
 
     /// A local APIC ended a level-triggered interrupt.
     pub fn end_of_interrupt(&mut self, vector: u8, context: &mut Context<'_>) {
+        self.deadline_is_stale = true;
         self.interrupts
             .ioapic
             .end_of_interrupt(vector, context.signals);
@@ -166,6 +176,7 @@ impl Board {
 
     /// Brings all timers to now and their outputs onto the lines.
     fn advance_timers(&mut self, context: &mut Context<'_>) {
+        self.deadline_is_stale = true;
         let output = self.pit.advance(context.now);
         let signals = &mut *context.signals;
         if output.rose {

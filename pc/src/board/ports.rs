@@ -35,6 +35,7 @@ impl Board {
         match port {
             0xcf8 if width == Width::Dword => self.bus.set_address(value),
             0xcfc..=0xcff => {
+                self.deadline_is_stale = true;
                 self.bus.config_write(port as u8 & 3, width, value, context);
                 self.drive_pirqs(context);
             }
@@ -119,7 +120,10 @@ impl Board {
                 self.pit.write(port - 0x40, value, context.now);
                 self.advance_timers(context);
             }
-            0x61 => self.pit.write_control(value, context.now),
+            0x61 => {
+                self.pit.write_control(value, context.now);
+                self.deadline_is_stale = true;
+            }
             0x64 => self.reset.write_64(value, context.signals),
             0x70 => self.rtc.select(value),
             0x71 => {
@@ -149,6 +153,7 @@ impl Board {
     #[inline]
     fn write_pic(&mut self, register: Register, value: u8, context: &mut Context<'_>) {
         self.settle(context);
+        self.deadline_is_stale = true;
         self.interrupts.pic.write(register, value);
     }
 

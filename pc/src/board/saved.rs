@@ -43,6 +43,7 @@ impl Board {
         self.driven = Pirqs::default();
         // Whatever the timers have to say then comes with the next poll or access.
         self.next_event = Some(Instant::ZERO);
+        self.deadline_is_stale = true;
     }
 
     /// Stops new work in every part.
@@ -103,6 +104,7 @@ impl Board {
         self.interrupts.set_sources(wires.sources);
         self.driven = wires.driven;
         self.next_event = wires.next_event;
+        self.deadline_is_stale = true;
         self.bus.set_address(wires.config_address);
         self.bus.rebuild();
         Ok(())
