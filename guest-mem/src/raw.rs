@@ -18,13 +18,13 @@ pub unsafe fn copy_out(from: *const u8, into: &mut [u8]) {
     unsafe {
         match into.len() {
             1 => into[0] = ptr::read_volatile(from),
-            2 if from.addr() % 2 == 0 => {
+            2 if from.addr().is_multiple_of(2) => {
                 into.copy_from_slice(&ptr::read_volatile(from.cast::<u16>()).to_ne_bytes());
             }
-            4 if from.addr() % 4 == 0 => {
+            4 if from.addr().is_multiple_of(4) => {
                 into.copy_from_slice(&ptr::read_volatile(from.cast::<u32>()).to_ne_bytes());
             }
-            8 if from.addr() % 8 == 0 => {
+            8 if from.addr().is_multiple_of(8) => {
                 into.copy_from_slice(&ptr::read_volatile(from.cast::<u64>()).to_ne_bytes());
             }
             len => ptr::copy_nonoverlapping(from, into.as_mut_ptr(), len),
@@ -52,13 +52,13 @@ pub unsafe fn copy_in(to: *mut u8, from: &[u8]) {
     unsafe {
         match *from {
             [byte] => ptr::write_volatile(to, byte),
-            [a, b] if to.addr() % 2 == 0 => {
+            [a, b] if to.addr().is_multiple_of(2) => {
                 ptr::write_volatile(to.cast(), u16::from_ne_bytes([a, b]))
             }
-            [a, b, c, d] if to.addr() % 4 == 0 => {
+            [a, b, c, d] if to.addr().is_multiple_of(4) => {
                 ptr::write_volatile(to.cast(), u32::from_ne_bytes([a, b, c, d]));
             }
-            [a, b, c, d, e, f, g, h] if to.addr() % 8 == 0 => {
+            [a, b, c, d, e, f, g, h] if to.addr().is_multiple_of(8) => {
                 ptr::write_volatile(to.cast(), u64::from_ne_bytes([a, b, c, d, e, f, g, h]));
             }
             _ => ptr::copy_nonoverlapping(from.as_ptr(), to, from.len()),

@@ -144,7 +144,7 @@ impl Bank {
             }
             _ if MTRR_VARIABLE.contains(&msr) => {
                 let index = (msr - MTRR_VARIABLE.start()) as usize;
-                if index % 2 == 0 && (!valid_type(value as u8) || value & 0xf00 != 0) {
+                if index.is_multiple_of(2) && (!valid_type(value as u8) || value & 0xf00 != 0) {
                     return Err(GeneralProtection);
                 }
                 self.mtrr_variable[index] = value;
