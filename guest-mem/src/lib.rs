@@ -14,7 +14,9 @@ mod addr;
 mod dirty;
 mod memory;
 mod raw;
+mod watch;
 
 pub use addr::{Gpa, Gva, Hpa, PAGE_BYTES};
 pub use dirty::DirtyLog;
 pub use memory::{GuestMemory, Pinned, Region, Unmapped};
+pub use watch::Watch;

@@ -133,6 +133,12 @@ impl GuestMemory {
         &self.regions
     }
 
+    /// The largest piece.
+    #[inline]
+    pub(crate) fn main(&self) -> &Region {
+        &self.main
+    }
+
     /// Sum of the pieces' lengths.
     pub fn bytes(&self) -> u64 {
         self.regions.iter().map(|region| region.bytes).sum()
@@ -240,19 +246,6 @@ impl GuestMemory {
         Ok(value)
     }
 
-    /// True if each of these words holds its value now; low address bits are ignored. Only the largest piece of RAM is
-    /// looked at, which makes this cheap: for words elsewhere the answer is no.
-    #[inline]
-    pub fn holds(&self, words: &[(Gpa, u64)]) -> bool {
-        words.iter().all(|&(gpa, value)| {
-            let offset = gpa.0.wrapping_sub(self.main.gpa.0) & !7;
-            offset < self.main.bytes && {
-                // SAFETY: the region is page-aligned on both sides, so an aligned word that starts in it lies in it.
-                value == unsafe { raw::load_u64(self.main.host.add(offset as usize).cast()) }
-            }
-        })
-    }
-
     /// Writes a plain value. Aligned values of 1, 2, 4 and 8 bytes are written in one access.
     #[inline]
     pub fn store<T: IntoBytes + zerocopy::Immutable>(
@@ -273,7 +266,7 @@ impl GuestMemory {
     ) -> Result<Result<u32, u32>, Unmapped> {
         let host = self
             .host(gpa, 4)
-            .filter(|_| gpa.0 % 4 == 0)
+            .filter(|_| gpa.0.is_multiple_of(4))
             .ok_or(Unmapped { gpa, bytes: 4 })?;
         self.mark(gpa, 4);
         // SAFETY: inside one region; aligned, because regions are page-aligned on both sides.
@@ -289,7 +282,7 @@ impl GuestMemory {
     ) -> Result<Result<u64, u64>, Unmapped> {
         let host = self
             .host(gpa, 8)
-            .filter(|_| gpa.0 % 8 == 0)
+            .filter(|_| gpa.0.is_multiple_of(8))
             .ok_or(Unmapped { gpa, bytes: 8 })?;
         self.mark(gpa, 8);
         // SAFETY: inside one region; aligned, because regions are page-aligned on both sides.
@@ -423,18 +416,6 @@ mod tests {
         memory.store(Gpa(0x1ffe), &0_u32).unwrap();
         assert_eq!(memory.dirty_log().unwrap().take_word(0), Some(0b110));
         assert_eq!(memory.dirty_log().unwrap().take_word(0), Some(0));
-    }
-
-    #[test]
-    fn words_are_compared_where_they_are() {
-        let memory = two_pieces();
-        memory.store(Gpa(8), &5_u64).unwrap();
-        assert!(memory.holds(&[]));
-        assert!(memory.holds(&[(Gpa(8), 5), (Gpa(0), 0)]));
-        assert!(!memory.holds(&[(Gpa(0), 0), (Gpa(8), 4)]));
-        assert!(memory.holds(&[(Gpa(12), 5)]));
-        assert!(!memory.holds(&[(Gpa(0x2000), 0)]));
-        assert!(!memory.holds(&[(Gpa(u64::MAX - 7), 0)]));
     }
 
     #[test]

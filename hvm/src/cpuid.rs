@@ -46,6 +46,8 @@ const HYPERVISOR_BASE: u32 = 0x4000_0000;
 const OWN_BASE: u32 = 0x4000_0100;
 const EXTENDED_BASE: u32 = 0x8000_0000;
 const BASIC_LEAVES: u32 = 0x17;
+/// A bit for each basic leaf that is more than a table entry: 1, 4, 7, Bh, Dh. There are fewer than 32 ([`BASIC_LEAVES`]).
+const NOT_CONSTANT: u32 = 1 << 1 | 1 << 4 | 1 << 7 | 1 << 0xb | 1 << 0xd;
 const EXTENDED_LEAVES: u32 = 0x22;
 const CR4_OSXSAVE: u64 = 1 << 18;
 
@@ -165,6 +167,15 @@ impl Map {
     /// The answer to one CPUID.
     #[inline]
     pub fn query(&self, host: Source<'_>, leaf: u32, subleaf: u32, live: Live) -> Leaf {
+        match self.basic.get(leaf as usize) {
+            Some(answer) if NOT_CONSTANT >> leaf & 1 == 0 => *answer,
+            Some(_) => self.basic_query(host, leaf, subleaf, live),
+            None => self.high_query(leaf),
+        }
+    }
+
+    /// Basic leaves whose answer depends on more than the leaf.
+    fn basic_query(&self, host: Source<'_>, leaf: u32, subleaf: u32, live: Live) -> Leaf {
         match leaf {
             1 => {
                 let [eax, ebx, ecx, edx] = self.basic[1];
@@ -176,27 +187,26 @@ impl Map {
                 [eax, ebx | live.apic_id << 24, ecx | osxsave, edx]
             }
             7 => *self.structured.get(subleaf as usize).unwrap_or(&[0; 4]),
-            4 | 0xb | 0xd => self.by_subleaf(host, leaf, subleaf, live),
-            _ => {
-                let (table, index): (&[Leaf], u32) = if leaf < HYPERVISOR_BASE {
-                    (&self.basic, leaf)
-                } else if leaf >= EXTENDED_BASE {
-                    (&self.extended, leaf - EXTENDED_BASE)
-                } else if leaf >= OWN_BASE {
-                    (&self.own, leaf - OWN_BASE)
-                } else {
-                    (&self.hypervisor, leaf - HYPERVISOR_BASE)
-                };
-                *table.get(index as usize).unwrap_or(&self.past_last)
-            }
+            _ => self.by_subleaf(host, leaf, subleaf, live),
         }
+    }
+
+    /// The hypervisor's and the extended leaves, and those past the last basic one.
+    fn high_query(&self, leaf: u32) -> Leaf {
+        let (table, index): (&[Leaf], u32) = if leaf < HYPERVISOR_BASE {
+            (&[], 0)
+        } else if leaf >= EXTENDED_BASE {
+            (&self.extended, leaf - EXTENDED_BASE)
+        } else if leaf >= OWN_BASE {
+            (&self.own, leaf - OWN_BASE)
+        } else {
+            (&self.hypervisor, leaf - HYPERVISOR_BASE)
+        };
+        *table.get(index as usize).unwrap_or(&self.past_last)
     }
 
     #[cold]
     fn by_subleaf(&self, host: Source<'_>, leaf: u32, subleaf: u32, live: Live) -> Leaf {
-        if leaf as usize >= self.basic.len() {
-            return self.past_last;
-        }
         match leaf {
             // Cores per package in EAX[31:26], threads that share the cache in EAX[25:14].
             4 => {

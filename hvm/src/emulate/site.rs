@@ -4,7 +4,7 @@
 use super::code::CodeMode;
 use super::length::{Match, expect};
 use crate::exit::Instruction;
-use crate::regs::{Registers, Segment, SegmentName};
+use crate::regs::{Attributes, Registers, Segment, SegmentName};
 use crate::walk::{FetchCache, Witness};
 use guest_mem::{Gpa, GuestMemory, Gva};
 
@@ -48,8 +48,9 @@ impl Sites {
         (site.rip == rip
             && site.instruction == instruction
             && site.code.attributes == code.attributes
-            && site.code.base == code.base
-            && site.code.limit == code.limit
+            // With EFER, which is among what the witness compares, L makes it 64-bit code, whose base and limit are void.
+            && (code.attributes.contains(Attributes::L)
+                || site.code.base == code.base && site.code.limit == code.limit)
             && site.witness.holds(cpu, memory))
         .then_some(site.next_rip)
     }
@@ -103,7 +104,7 @@ fn witnessed(
         bytes
             .get_mut(read - 8..read)?
             .copy_from_slice(&word.to_le_bytes());
-        witness.add(at, word);
+        witness.add(memory, at, word);
         match expect(bytes.get(skipped..read)?, mode, instruction) {
             Match::Length(length) => return Some((length, witness)),
             Match::Other => return None,

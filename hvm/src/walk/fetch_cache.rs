@@ -82,9 +82,11 @@ impl FetchCache {
         }
         let access = Access::execute(Privilege::of_cpl(cpu.cpl()));
         let marked = translate(&paging, memory, gva, access)?;
-        let mut witness = Witness::of(cpu);
+        let mut witness = Witness::of(cpu, memory);
         // Once more, with the marks in place: what is remembered belongs together whatever the guest does meanwhile.
-        let found = paging.walk(memory, gva, access, |at, entry| witness.add(at, entry))?;
+        let found = paging.walk(memory, gva, access, |at, entry| {
+            witness.add(memory, at, entry)
+        })?;
         // Legacy walks read other kinds of entries as well; they are not remembered.
         let is_plain = matches!(paging.mode, Mode::Off | Mode::Long { .. });
         if is_plain && !found.lacks_marks(access.kind) {

@@ -1,10 +1,7 @@
 //! What an answer about the guest's code depends on.
 
 use crate::regs::Registers;
-use guest_mem::{Gpa, GuestMemory};
-
-/// A walk of five levels, and an instruction that lies in two words.
-const WORDS: usize = 7;
+use guest_mem::{Gpa, GuestMemory, Watch};
 
 /// The registers that decide fetches, and words of guest memory, as they were when the answer was found. While all of
 /// them are the same the answer is, too. AC and WP do not matter to fetches.
@@ -15,30 +12,25 @@ pub(crate) struct Witness {
     cr4: u64,
     efer: u64,
     cpl: u8,
-    count: usize,
-    words: [(Gpa, u64); WORDS],
+    words: Watch,
 }
 
 impl Witness {
     /// Of the registers as they are now.
-    pub fn of(cpu: &impl Registers) -> Self {
+    pub fn of(cpu: &impl Registers, memory: &GuestMemory) -> Self {
         Self {
             cr0: cpu.cr0(),
             cr3: cpu.cr3(),
             cr4: cpu.cr4(),
             efer: cpu.efer(),
             cpl: cpu.cpl(),
-            count: 0,
-            words: [(Gpa(0), 0); WORDS],
+            words: Watch::new(memory),
         }
     }
 
     /// One more aligned word, as it was read. One too many makes that the answer never holds again.
-    pub fn add(&mut self, at: Gpa, value: u64) {
-        if let Some(word) = self.words.get_mut(self.count) {
-            *word = (at, value);
-        }
-        self.count += 1;
+    pub fn add(&mut self, memory: &GuestMemory, at: Gpa, value: u64) {
+        self.words.add(memory, at, value);
     }
 
     /// True if nothing has changed.
@@ -49,9 +41,6 @@ impl Witness {
             && self.cr4 == cpu.cr4()
             && self.efer == cpu.efer()
             && self.cpl == cpu.cpl()
-            && self
-                .words
-                .get(..self.count)
-                .is_some_and(|words| memory.holds(words))
+            && self.words.holds(memory)
     }
 }

@@ -12,6 +12,15 @@ use hvm::event::Exception;
 /// that reach them exit by name, or not at all, and never come to the emulator.
 pub struct LocalBus<'a> {
     pub local: &'a mut Local,
+    /// A page that the exit has shown not to be RAM: no need to look.
+    pub device_page: Option<Gpa>,
+}
+
+impl LocalBus<'_> {
+    #[inline]
+    fn is_device(&self, gpa: Gpa) -> bool {
+        self.device_page == Some(gpa.page_base())
+    }
 }
 
 impl Bus for LocalBus<'_> {
@@ -27,7 +36,7 @@ impl Bus for LocalBus<'_> {
 
     #[inline]
     fn read(&mut self, gpa: Gpa, width: Width) -> u64 {
-        if self.local.lapic.mmio_base() == Some(gpa.page_base()) {
+        if self.is_device(gpa) {
             return self.local.mmio_read(gpa, width);
         }
         let mut bytes = [0; 8];
@@ -40,8 +49,8 @@ impl Bus for LocalBus<'_> {
     #[inline]
     fn write(&mut self, gpa: Gpa, width: Width, value: u64) {
         let bytes = value.to_le_bytes();
-        let device = self.local.lapic.mmio_base() == Some(gpa.page_base())
-            || self.memory().write(gpa, &bytes[..width.bytes()]).is_err();
+        let device =
+            self.is_device(gpa) || self.memory().write(gpa, &bytes[..width.bytes()]).is_err();
         if device {
             self.local.mmio_write(gpa, width, value);
         }

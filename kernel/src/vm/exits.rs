@@ -26,6 +26,10 @@ impl<V: Vcpu> Processor<V> {
     #[inline]
     pub(super) fn handle(&mut self, exit: Exit) -> Next {
         match exit {
+            // Not offered by our CPUID.
+            Exit::Instruction(
+                Instruction::Virtualization | Instruction::Monitor | Instruction::Mwait,
+            ) => self.raise(Exception::INVALID_OPCODE),
             Exit::Instruction(instruction) => self.instruction(instruction),
             Exit::Io(io) => self.io(io),
             Exit::NestedFault {
@@ -64,12 +68,6 @@ impl<V: Vcpu> Processor<V> {
 
     #[inline]
     fn instruction(&mut self, instruction: Instruction) -> Next {
-        if instruction == Instruction::Virtualization
-            || matches!(instruction, Instruction::Monitor | Instruction::Mwait)
-        {
-            // Not offered by our CPUID.
-            return self.raise(Exception::INVALID_OPCODE);
-        }
         let next_rip = match self.cpu.next_rip() {
             Some(rip) => rip,
             None => match length::next_rip(
@@ -108,6 +106,7 @@ impl<V: Vcpu> Processor<V> {
             Instruction::Rdtsc | Instruction::Rdtscp | Instruction::Xsetbv => {
                 self.emulate(Hint::None)
             }
+            // Taken care of before.
             Instruction::Virtualization | Instruction::Monitor | Instruction::Mwait => Next::Enter,
         }
     }
@@ -239,8 +238,13 @@ impl<V: Vcpu> Processor<V> {
     /// Has the emulator execute the instruction at RIP.
     #[inline]
     pub(super) fn emulate(&mut self, hint: Hint) -> Next {
+        let device_page = match hint {
+            Hint::Read(gpa) | Hint::Write(gpa) => Some(gpa.page_base()),
+            Hint::None => None,
+        };
         let mut bus = super::bus::LocalBus {
             local: &mut self.local,
+            device_page,
         };
         let step = emulate::step(&mut self.cpu, &mut bus, &mut self.cache, hint);
         self.take_priority();
