@@ -9,6 +9,7 @@ use qemu_tests::loader::{Firmware, Loader, Payload};
 use qemu_tests::machine::{Machine, Serial};
 use qemu_tests::{command, tree};
 use std::io::IsTerminal;
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -67,8 +68,8 @@ fn serial(text: &str) -> Result<Serial, String> {
         None if text == "stdio" => Ok(Serial::Stdio),
         Some(("file", path)) if !path.is_empty() => Ok(Serial::File(path.into())),
         Some(("tcp", port)) => port
-            .parse()
-            .map(Serial::Tcp)
+            .parse::<NonZeroU16>()
+            .map(|port| Serial::Tcp(port.get()))
             .map_err(|_| format!("`{port}` is no TCP port (1 to 65535)")),
         _ => Err("expected stdio, file:FILE or tcp:PORT".to_owned()),
     }
@@ -77,15 +78,11 @@ fn serial(text: &str) -> Result<Serial, String> {
 /// Boots, waits for the end, and fails if the machine did.
 pub fn run(options: &Options) -> Result<()> {
     options.check_files()?;
+    // A wrong name is said before anything is installed or built.
+    let named = options.engine.as_deref().map(engine::by_name).transpose()?;
     host::prepare(host::Need::Emulator)?;
-    let (engine, reason) = match &options.engine {
-        Some(name) => {
-            let engine = engine::by_name(name)?;
-            let reason = engine
-                .availability()
-                .map_err(|reason| anyhow!("{name} does not work here: {reason}"))?;
-            (engine, reason)
-        }
+    let (engine, reason) = match named {
+        Some(engine) => (engine, works(engine)?),
         None => engine::choose()?,
     };
     let directory = tree::artifacts();
@@ -116,6 +113,13 @@ pub fn run(options: &Options) -> Result<()> {
         true => Ok(()),
         false => bail!("QEMU ended with {status}"),
     }
+}
+
+/// Why this engine works here, or an error that says why not.
+fn works(engine: &dyn Engine) -> Result<String> {
+    engine
+        .availability()
+        .map_err(|reason| anyhow!("{} does not work here: {reason}", engine.name()))
 }
 
 impl Options {
