@@ -55,6 +55,7 @@ impl Svm {
         self.changed = clean::ALL;
         self.flush = true;
         self.step = Step::Off;
+        self.own_flags = u64::MAX;
     }
 }
 

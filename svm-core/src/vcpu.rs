@@ -75,6 +75,8 @@ pub struct Svm {
     /// The clean bits that this CPU knows.
     clean_mask: u32,
     pub(crate) step: Step,
+    /// All of RFLAGS but TF while that is borrowed to step.
+    pub(crate) own_flags: u64,
     pub(crate) hlt: Hlt,
 }
 
@@ -98,6 +100,7 @@ impl Svm {
             nested_root: Hpa(0),
             clean_mask: if features.clean_bits { clean::ALL } else { 0 },
             step: Step::Off,
+            own_flags: u64::MAX,
             hlt,
         };
         // SAFETY: both maps are pages of ours alone, by the caller's promise.
@@ -204,6 +207,7 @@ impl Svm {
             }
             (Exit::Exception { vector: 1, .. }, step) if step != Step::Off => {
                 self.step = Step::Off;
+                self.own_flags = u64::MAX;
                 self.touch(clean::DRX).save.dr6 &= !DR6_BS;
                 if step == Step::Shadow {
                     self.vmcb_mut().save.rflags &= !Rflags::TF.bits();
@@ -216,6 +220,7 @@ impl Svm {
 
     fn start_step(&mut self, step: Step) {
         self.step = step;
+        self.own_flags = !Rflags::TF.bits();
         self.vmcb_mut().save.rflags |= Rflags::TF.bits();
     }
 }
@@ -417,20 +422,11 @@ impl Registers for Svm {
 
     #[inline]
     fn rflags(&self) -> u64 {
-        let borrowed = if self.step == Step::Off {
-            0
-        } else {
-            Rflags::TF.bits()
-        };
-        self.vmcb().save.rflags & !borrowed
+        self.vmcb().save.rflags & self.own_flags
     }
 
     fn set_rflags(&mut self, value: u64) {
-        let borrowed = if self.step == Step::Off {
-            0
-        } else {
-            Rflags::TF.bits()
-        };
+        let borrowed = !self.own_flags;
         self.vmcb_mut().save.rflags = value | Rflags::FIXED.bits() | borrowed;
     }
 
