@@ -18,22 +18,27 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// The newest cloud kernel that apt offers; fetched and unpacked once, then kept under `target/guests`. Should apt be
-    /// out of reach, a copy from an earlier run is taken.
+    /// The newest cloud kernel that apt offers; fetched and unpacked once, then kept under `target/guests`. Where apt's
+    /// lists are missing or too old they are updated, if this user may; should apt be out of reach, a copy from an
+    /// earlier run is taken.
     pub fn fetch() -> Result<Self> {
         let store = tree::guests();
         fs::create_dir_all(&store).with_context(|| format!("cannot create {}", store.display()))?;
-        let package = match dependency() {
-            Ok(package) => package,
-            Err(error) => kept(&store).ok_or(error)?,
-        };
-        let root = store.join(&package);
+        let newest = newest(&store).or_else(|error| {
+            match command::output(Command::new("apt-get").args(["update", "-q"])) {
+                Ok(_) => newest(&store),
+                Err(_) => Err(error.context("run `apt-get update` and try again")),
+            }
+        });
+        newest.or_else(|error| kept(&store).ok_or(error))
+    }
+
+    fn of(store: &Path, package: &str) -> Self {
         let release = package.trim_start_matches("linux-image-").to_owned();
-        let kernel = Self { root, release };
-        if !kernel.image().is_file() {
-            unpack(&store, &package, &kernel.root)?;
+        Self {
+            root: store.join(package),
+            release,
         }
-        Ok(kernel)
     }
 
     /// The bzImage.
@@ -77,18 +82,27 @@ fn dependency() -> Result<String> {
         .filter_map(|line| line.trim().strip_prefix("Depends: "));
     name.map(str::to_owned)
         .find(|name| name.starts_with("linux-image-"))
-        .with_context(|| {
-            format!("apt knows no kernel behind {METAPACKAGE}; run `apt-get update` and try again")
-        })
+        .with_context(|| format!("apt knows no kernel behind {METAPACKAGE}"))
+}
+
+/// The kernel that apt's lists name, unpacked.
+fn newest(store: &Path) -> Result<Kernel> {
+    let package = dependency()?;
+    let kernel = Kernel::of(store, &package);
+    if !kernel.image().is_file() {
+        unpack(store, &package, &kernel.root)?;
+    }
+    Ok(kernel)
 }
 
 /// A kernel that an earlier run unpacked.
-fn kept(store: &Path) -> Option<String> {
+fn kept(store: &Path) -> Option<Kernel> {
     let entries = fs::read_dir(store).ok()?.flatten();
-    let names = entries
-        .filter(|entry| entry.path().is_dir())
-        .filter_map(|entry| entry.file_name().into_string().ok());
-    names.filter(|name| name.starts_with("linux-image-")).max()
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let newest = names
+        .filter(|name| name.starts_with("linux-image-"))
+        .max()?;
+    Some(Kernel::of(store, &newest))
 }
 
 fn unpack(store: &Path, package: &str, root: &Path) -> Result<()> {
