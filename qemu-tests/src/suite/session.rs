@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// From power-on to the guest's shell, on a slow computer that runs several emulators at once.
-pub const BOOT: Duration = Duration::from_secs(300);
+pub const BOOT: Duration = Duration::from_secs(150);
 /// For anything shorter.
 pub const SOON: Duration = Duration::from_secs(60);
 
