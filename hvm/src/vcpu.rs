@@ -31,8 +31,9 @@ pub trait Vcpu: Registers {
     /// the bytes at RIP must be looked at.
     fn next_rip(&self) -> Option<u64>;
 
-    /// The bytes of the faulting instruction, where the CPU tells (decode assists) for this exit; may be empty.
-    fn fetched_bytes(&self) -> &[u8];
+    /// The bytes at RIP, where the CPU tells them with a nested page fault (decode assists) and tells all that an
+    /// instruction can have.
+    fn fetched_bytes(&self) -> Option<&[u8; 15]>;
 
     /// The event whose delivery this exit cut short, if any. To be asked once after every exit.
     fn interrupted_event(&mut self) -> Option<Event>;

@@ -264,12 +264,14 @@ impl Vcpu for Svm {
             .filter(|&rip| rip != 0)
     }
 
-    fn fetched_bytes(&self) -> &[u8] {
+    #[inline]
+    fn fetched_bytes(&self) -> Option<&[u8; 15]> {
         if !self.features.decode_assists {
-            return &[];
+            return None;
         }
+        // Fewer than 15 were fetched where the next page could not be read (APM vol. 2, 15.8.4).
         let control = &self.vmcb().control;
-        &control.instruction_bytes[..usize::from(control.fetched).min(15)]
+        (control.fetched == 15).then_some(&control.instruction_bytes)
     }
 
     #[inline]

@@ -140,6 +140,26 @@ impl Code {
         Ok(code)
     }
 
+    /// The bytes that the CPU itself fetched (decode assists), all that an instruction can have.
+    #[cold]
+    pub fn given(
+        cpu: &impl Registers,
+        fetched: &[u8; MAX_BYTES],
+        mode: CodeMode,
+    ) -> Result<Self, Refusal> {
+        let (linear, room) = linear_rip(cpu, mode).map_err(Refusal::Fault)?;
+        let mut bytes = [0; MAX_BYTES + 1];
+        bytes[..MAX_BYTES].copy_from_slice(fetched);
+        let room = room.min(MAX_BYTES as u64) as usize;
+        Ok(Self {
+            bytes,
+            available: room,
+            room,
+            linear,
+            mode,
+        })
+    }
+
     /// Reads what the next page holds, for a decoder that wants more than there is. There is a next page to read, or
     /// this is the fault of an instruction that is too long or leaves its segment.
     #[cold]

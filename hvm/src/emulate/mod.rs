@@ -191,11 +191,14 @@ struct Execution<'a, C, B> {
 /// With [`Step::Done`] the caller owes the guest the trap and the shadow of the [`Completion`]; with [`Step::Fault`] the
 /// exception. `cache` belongs to this vCPU. An [`Unsupported`] may also mean that another CPU of the guest has just
 /// changed the code: entering the guest once more tells.
+///
+/// `fetched` are the bytes at RIP where the CPU has told them with this exit, all 15; then memory is not asked.
 pub fn step(
     cpu: &mut impl Registers,
     bus: &mut impl Bus,
     cache: &mut DecodeCache,
     hint: Hint,
+    fetched: Option<&[u8; MAX_BYTES]>,
 ) -> Result<Step, Unsupported> {
     let mode = CodeMode::of(cpu);
     let mut source = Source {
@@ -203,7 +206,11 @@ pub fn step(
         physical_bits: bus.physical_bits(),
         pages: &mut cache.pages,
     };
-    let mut code = match Code::fetch(cpu, &mut source, mode) {
+    let found = match fetched {
+        None => Code::fetch(cpu, &mut source, mode),
+        Some(bytes) => Code::given(cpu, bytes, mode),
+    };
+    let mut code = match found {
         Ok(code) => code,
         Err(refusal) => return end(cpu, refusal.into(), &[]),
     };

@@ -246,7 +246,14 @@ impl<V: Vcpu> Processor<V> {
             local: &mut self.local,
             device_page,
         };
-        let step = emulate::step(&mut self.cpu, &mut bus, &mut self.cache, hint);
+        let fetched = device_page.and_then(|_| self.cpu.fetched_bytes().copied());
+        let step = emulate::step(
+            &mut self.cpu,
+            &mut bus,
+            &mut self.cache,
+            hint,
+            fetched.as_ref(),
+        );
         self.take_priority();
         match step {
             Ok(Step::Done(completion)) => self.completed(completion),

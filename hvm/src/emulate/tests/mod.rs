@@ -242,7 +242,13 @@ impl Machine {
     }
 
     fn again(&mut self) -> Result<Step, Unsupported> {
-        step(&mut self.state, &mut self.bus, &mut self.cache, Hint::None)
+        step(
+            &mut self.state,
+            &mut self.bus,
+            &mut self.cache,
+            Hint::None,
+            None,
+        )
     }
 
     /// Steps an instruction that must complete, and that reaches to the end of `bytes`.

@@ -157,6 +157,7 @@ fn the_hint_replaces_the_walk_only_for_the_same_access() {
             &mut machine.bus,
             &mut machine.cache,
             hint,
+            None,
         )
     };
     assert_eq!(step(hinted), Ok(PLAIN)); // mov eax,[rbx]
@@ -165,6 +166,25 @@ fn the_hint_replaces_the_walk_only_for_the_same_access() {
     assert_eq!(machine.bus.log, [Access::Read(DEVICE + 8, 4)]);
     assert_eq!(machine.ram(DATA + 8), [8, 9, 10, 11, 0, 0, 0, 0]);
     assert_eq!(machine.gpr(Gpr::Rax), 0);
+}
+
+#[test]
+fn bytes_that_the_cpu_has_told_are_taken_for_those_in_memory() {
+    let mut machine = Machine::bits64().with(Gpr::Rbx, DEVICE);
+    machine.put(CODE, &[0x0f, 0x0b]);
+    let mut fetched = [0; 15];
+    fetched[..2].copy_from_slice(&[0x8b, 0x03]); // mov eax,[rbx]
+    let hint = Hint::Read(Gpa(DEVICE));
+    let step = step(
+        &mut machine.state,
+        &mut machine.bus,
+        &mut machine.cache,
+        hint,
+        Some(&fetched),
+    );
+    assert_eq!(step, Ok(PLAIN));
+    assert_eq!(machine.bus.log, [Access::Read(DEVICE, 4)]);
+    assert_eq!(machine.state.rip, CODE + 2);
 }
 
 #[test]
