@@ -8,7 +8,7 @@ use guest_mem::GuestMemory;
 /// What a guest asked of its power hardware.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PowerEvent {
-    /// Reset the whole machine (CF9h, 8042 pulse, ACPI reset register, triple fault).
+    /// Reset the whole machine (CF9h, 8042 pulse, ACPI reset register).
     Reset,
     /// ACPI S5.
     PowerOff,
