@@ -8,40 +8,28 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A program for the bare machine.
-pub struct Program {
-    /// Cargo's package.
-    pub package: &'static str,
+struct Program {
+    package: &'static str,
     binary: &'static str,
     features: &'static str,
-    /// Flags for rustc.
-    pub flags: &'static [&'static str],
+    /// For rustc.
+    flags: &'static [&'static str],
 }
 
 /// The kernel is linked into the top 2 GiB at a fixed address; `boot` puts it there wherever it was loaded.
-pub const KERNEL: Program = Program {
+const KERNEL: Program = Program {
     package: "kernel",
     binary: "monovisor-kernel",
     features: "",
     flags: &["-Crelocation-model=static", "-Ccode-model=kernel"],
 };
 /// The entry code runs at any address: the target's default, position-independent code.
-pub const BOOT: Program = Program {
+const BOOT: Program = Program {
     package: "boot",
     binary: "monovisor-boot",
     features: "image",
     flags: &[],
 };
-impl Program {
-    /// A library that the kernel links, checked with the kernel's flags.
-    pub const fn library(package: &'static str) -> Self {
-        Self {
-            package,
-            binary: "",
-            features: "",
-            flags: KERNEL.flags,
-        }
-    }
-}
 
 /// Which `defmt` frames are compiled in, unless the environment says otherwise.
 const DEFMT_LOG: &str = "info";
@@ -71,24 +59,13 @@ pub fn embedded_kernel() -> PathBuf {
     tree::artifacts().join("kernel.stripped.elf")
 }
 
-/// Cargo, for the bare-metal target and without flags from the environment: they would replace ours.
-pub fn bare_metal_cargo(verb: &str, program: &Program) -> Command {
+/// Cargo, for the bare-metal target and without flags from the environment: they would replace those of `build`.
+pub fn bare_metal_cargo(verb: &str) -> Command {
     let mut cargo = Command::new("cargo");
     cargo
         .current_dir(tree::root())
         .arg(verb)
         .args(["--target", host::TARGET]);
-    cargo.args(["--package", program.package, "--features", program.features]);
-    let list: Vec<_> = program
-        .flags
-        .iter()
-        .map(|flag| format!("\"{flag}\""))
-        .collect();
-    cargo.arg("--config").arg(format!(
-        "target.{}.rustflags=[{}]",
-        host::TARGET,
-        list.join(",")
-    ));
     cargo
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
@@ -102,8 +79,26 @@ pub fn bare_metal_cargo(verb: &str, program: &Program) -> Command {
 fn build(program: &Program, environment: &[(&str, &Path)]) -> Result<PathBuf> {
     eprintln!("building {}", program.package);
     let directory = tree::root().join("target/image").join(program.package);
-    let mut cargo = bare_metal_cargo("build", program);
-    cargo.args(["--profile", "image", "--bin", program.binary]);
+    let flags: Vec<_> = program
+        .flags
+        .iter()
+        .map(|flag| format!("\"{flag}\""))
+        .collect();
+    let mut cargo = bare_metal_cargo("build");
+    cargo.arg("--config").arg(format!(
+        "target.{}.rustflags=[{}]",
+        host::TARGET,
+        flags.join(",")
+    ));
+    cargo.args([
+        "--profile",
+        "image",
+        "--package",
+        program.package,
+        "--bin",
+        program.binary,
+    ]);
+    cargo.args(["--features", program.features]);
     cargo.arg("--target-dir").arg(&directory);
     cargo.envs(environment.iter().copied());
     command::run(&mut cargo)?;
