@@ -71,6 +71,11 @@ impl Mux {
         self.front
     }
 
+    /// Puts the prompt in front; true if it was not there already.
+    pub fn bring_prompt(&mut self) -> bool {
+        core::mem::replace(&mut self.front, Front::Prompt) == Front::Guest
+    }
+
     /// Takes a byte from the keyboard.
     pub fn typed(&mut self, byte: u8) -> Typed {
         match (core::mem::take(&mut self.escape_held), byte) {

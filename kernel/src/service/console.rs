@@ -9,7 +9,10 @@ use crate::{
     },
     log,
 };
-use core::fmt::Write;
+use core::{
+    fmt::Write,
+    sync::atomic::{AtomicBool, Ordering},
+};
 use drivers::{
     ports::Ports,
     uart::{Cause, Interrupts, Uart},
@@ -17,6 +20,16 @@ use drivers::{
 
 /// Raised by COM1's interrupt, by the guest's end of the line, and by new log lines.
 pub static WORK: Signal = Signal::new();
+
+/// The prompt is to come to the front by itself.
+static OFFERED: AtomicBool = AtomicBool::new(false);
+
+/// Brings the prompt to the front once everything that was said before has gone out: the guest has stopped, or there
+/// is none, so that nobody else answers.
+pub fn offer_prompt() {
+    OFFERED.store(true, Ordering::Release);
+    WORK.raise();
+}
 
 /// Bytes sent in one turn at most; the guest waits meanwhile on a machine with one CPU.
 const TURN_BYTES: usize = 512;
@@ -149,6 +162,13 @@ impl<P: Ports> Console<P> {
         loop {
             if self.next.is_none() {
                 self.next = self.mux.next_output(|| self.guest.read_byte());
+            }
+            if self.next.is_none()
+                && OFFERED.swap(false, Ordering::AcqRel)
+                && self.mux.bring_prompt()
+            {
+                self.switched(Front::Prompt);
+                continue;
             }
             let Some(byte) = self.next else {
                 self.uart.set_interrupts(Interrupts::Receive);

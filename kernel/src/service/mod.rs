@@ -11,6 +11,7 @@ mod lifecycle;
 mod prompt;
 pub mod signal;
 
+pub use console::offer_prompt;
 pub use executor::{pending, poll, run_forever};
 
 use crate::{

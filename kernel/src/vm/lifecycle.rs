@@ -5,7 +5,7 @@ use super::setup::Guest;
 use crate::cpu::interrupts;
 use crate::service::control::{CONTROL, GuestState, HostAction, Request};
 use crate::time;
-use crate::{error, info, warn};
+use crate::{error, info, service, warn};
 use appliance::config::Action;
 use hvm::device::PowerEvent;
 use hvm::vcpu::Vcpu;
@@ -36,6 +36,7 @@ fn start<V: Vcpu>(guest: &mut Guest<V>, entry_tsc: u64) -> Turn {
     if let Err(reason) = guest.power_on() {
         error!("guest `{}` cannot start: {reason}", guest.name);
         CONTROL.set_state(GuestState::Crashed);
+        service::offer_prompt();
         return Turn::Wait;
     }
     info!(
@@ -81,10 +82,9 @@ fn act(action: Action, state: GuestState) -> Turn {
             Turn::Wait
         }
         Action::Preserve => {
-            info!(
-                "the guest is kept as it stopped; press Ctrl-A twice for the prompt, `start` starts it anew"
-            );
+            info!("the guest is kept as it stopped; `start` starts it anew");
             CONTROL.set_state(state);
+            service::offer_prompt();
             Turn::Wait
         }
     }

@@ -82,7 +82,7 @@ fn host(boot: &'static BootInfo, end: GuestEnd, duty: Duty) {
         }
         Err(reason) => {
             error!("no guest: {reason}");
-            info!("press Ctrl-A twice for the prompt");
+            service::offer_prompt();
         }
     }
 }

@@ -22,9 +22,6 @@ pub const SWITCH: &str = "\x01\x01";
 /// Monovisor's prompt.
 pub const PROMPT: &str = "monovisor> ";
 
-/// What Monovisor says where no guest runs.
-const PROMPT_OFFER: &str = "Ctrl-A twice for the prompt";
-
 /// The last line that the default guest prints before its shell.
 const SHELL_READY: &str = "this is a shell";
 const SHELL_PROMPT: &str = "/root # ";
@@ -198,11 +195,9 @@ impl Session {
         self.console.expect(PROMPT, SOON).map(drop)
     }
 
-    /// Waits until the machine says that its prompt is one switch away, switches, and returns what was said before.
+    /// Waits for the prompt that comes to the front by itself where no guest runs, and returns what was said before.
     pub fn offered_prompt(&mut self) -> Result<String> {
-        let said = self.console.expect(PROMPT_OFFER, BOOT)?;
-        self.enter_prompt()?;
-        Ok(said)
+        self.console.expect(PROMPT, BOOT)
     }
 
     /// Types a command at Monovisor's prompt and returns what it printed before the next prompt.
