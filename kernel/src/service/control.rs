@@ -19,19 +19,11 @@ pub enum Request {
     Pause = 2,
     /// Let them go on.
     Resume = 3,
-    /// Stop the guest for good: the host is about to go off.
-    Stop = 4,
 }
 
 impl Request {
     /// Most urgent first.
-    const ALL: [Self; 5] = [
-        Self::Stop,
-        Self::Reset,
-        Self::Start,
-        Self::Pause,
-        Self::Resume,
-    ];
+    const ALL: [Self; 4] = [Self::Reset, Self::Start, Self::Pause, Self::Resume];
 
     const fn bit(self) -> u32 {
         1 << self as u8
@@ -247,7 +239,6 @@ impl Control {
         let waits = |request: Request| pending & request.bit() != 0;
         match self.state() {
             GuestState::Absent => GuestState::Absent,
-            _ if waits(Request::Stop) => GuestState::Stopped,
             _ if waits(Request::Resume) => GuestState::Running,
             _ if waits(Request::Pause) => GuestState::Paused,
             _ if waits(Request::Reset) || waits(Request::Start) => GuestState::Running,

@@ -3,7 +3,7 @@
 use super::host::Rdrand;
 use super::line;
 use crate::console::bytes::GuestEnd;
-use crate::mem::{frames, phys_to_virt};
+use crate::mem::{PAGE_BYTES, frames, phys_to_virt};
 use crate::warn;
 use alloc::boxed::Box;
 use alloc::format;
@@ -103,7 +103,7 @@ fn storage(image: &[u8], bytes: u64) -> Option<&'static mut [u8]> {
     if bytes == 0 {
         return Some(&mut []);
     }
-    let range = frames::alloc_contiguous(bytes, frames_align())?;
+    let range = frames::alloc_contiguous(bytes, PAGE_BYTES)?;
     // SAFETY: the range was just taken from the frame allocator for good, is mapped writable, and nothing else refers to
     // it; bytes of any value are valid `u8`s.
     let storage =
@@ -112,8 +112,4 @@ fn storage(image: &[u8], bytes: u64) -> Option<&'static mut [u8]> {
     copy.copy_from_slice(image);
     padding.fill(0);
     Some(storage)
-}
-
-const fn frames_align() -> u64 {
-    crate::mem::PAGE_BYTES
 }

@@ -97,10 +97,6 @@ fn obey<V: Vcpu>(request: Request, guest: &mut Guest<V>) -> Turn {
             info!("guest `{}` is reset", guest.name);
             Turn::Start
         }
-        Request::Stop => {
-            CONTROL.set_state(GuestState::Stopped);
-            Turn::Wait
-        }
         Request::Pause => {
             CONTROL.set_state(GuestState::Paused);
             Turn::Wait
@@ -123,7 +119,6 @@ fn wait<V: Vcpu>(guest: &mut Guest<V>, duty: Duty) -> Turn {
                 CONTROL.set_state(GuestState::Running);
                 return Turn::Run;
             }
-            Some(Request::Stop) => CONTROL.set_state(GuestState::Stopped),
             Some(Request::Pause | Request::Resume) => {}
             None => {
                 if !CONTROL.requested() && !duty.has_services_to_run() {

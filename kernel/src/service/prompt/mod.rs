@@ -118,7 +118,6 @@ fn answer(request: Request, state: GuestState) -> Result<&'static str, &'static 
         (Request::Pause, _) => Err("only a running guest can be held"),
         (Request::Resume, Paused) => Ok("the guest goes on"),
         (Request::Resume, _) => Err("the guest is not held"),
-        (Request::Stop, _) => Ok("the guest is stopped"),
     }
 }
 
