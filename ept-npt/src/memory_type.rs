@@ -1,6 +1,6 @@
 //! How memory is cached.
 
-/// A memory type (SDM vol. 3A, 12.3), encoded alike in MTRRs (12.11.1), the PAT and EPT entries.
+/// A memory type (SDM vol. 3A, 12.3), encoded alike in MTRRs (table 12-8), the PAT (table 12-10) and EPT entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum MemoryType {
