@@ -51,8 +51,7 @@ impl Msrs {
         } else {
             0
         };
-        let has_ept_vpid =
-            allows(secondary, secondary::EPT) || allows(secondary, secondary::VPID);
+        let has_ept_vpid = allows(secondary, secondary::EPT) || allows(secondary, secondary::VPID);
         Self {
             basic,
             pin: control(
@@ -95,10 +94,15 @@ const fn fit(wanted: u32, capability: u64) -> u32 {
 /// The controls of a vCPU, in VMCS form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Controls {
+    /// Pin-based.
     pub pin: u32,
+    /// Primary processor-based.
     pub primary: u32,
+    /// Secondary processor-based.
     pub secondary: u32,
+    /// VM-exit controls.
     pub exit: u32,
+    /// VM-entry controls; those that depend on the guest's state are clear.
     pub entry: u32,
 }
 
@@ -207,7 +211,10 @@ pub(crate) mod tests {
         assert_ne!(all.secondary & secondary::UNRESTRICTED_GUEST, 0);
         assert_ne!(all.primary & primary::TPR_SHADOW, 0);
         assert_eq!(all.primary & primary::CR8_LOAD_EXITING, 0);
-        assert_eq!(all.primary & (primary::HLT_EXITING | primary::CR3_LOAD_EXITING), 0);
+        assert_eq!(
+            all.primary & (primary::HLT_EXITING | primary::CR3_LOAD_EXITING),
+            0
+        );
         assert!(all.switch_efer() && all.switch_pat());
 
         let none = Controls::choose(&generous(), &features(Options::empty()), Hlt::Intercepted);

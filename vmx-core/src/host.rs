@@ -42,7 +42,9 @@ pub unsafe fn enable(region: (Hpa, NonNull<u32>), msrs: &Msrs) -> Result<(), Ref
         let cr0 = cr0() | msrs.cr0_fixed.0;
         let cr4 = cr4() | msrs.cr4_fixed.0 | Cr4::VMXE.bits();
         asm!("mov cr0, {}", "mov cr4, {}", in(reg) cr0, in(reg) cr4, options(nostack));
-        region.1.write_volatile((msrs.basic & basic::REVISION) as u32);
+        region
+            .1
+            .write_volatile((msrs.basic & basic::REVISION) as u32);
     }
     let failed: u8;
     // SAFETY: the region carries the revision identifier and is ours.

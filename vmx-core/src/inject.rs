@@ -75,7 +75,10 @@ mod tests {
             Event::Exception(Exception::plain(7)),
         ] {
             let fields = encode(event, 1);
-            assert_eq!(decode(fields.information, || fields.error_code), Some(event));
+            assert_eq!(
+                decode(fields.information, || fields.error_code),
+                Some(event)
+            );
         }
         let fields = encode(Event::Exception(Exception::with_code(14, 7)), 1);
         assert_eq!((fields.information, fields.error_code), (0x8000_0b0e, 7));

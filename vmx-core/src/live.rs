@@ -33,7 +33,9 @@ mod registers {
     #[inline]
     pub fn set_dr6(value: u64) {
         // SAFETY: the upper half is clear; the hypervisor has no breakpoints whose status could be lost.
-        unsafe { asm!("mov dr6, {}", in(reg) value & 0xffff_ffff, options(nomem, nostack, preserves_flags)) };
+        unsafe {
+            asm!("mov dr6, {}", in(reg) value & 0xffff_ffff, options(nomem, nostack, preserves_flags))
+        };
     }
 }
 

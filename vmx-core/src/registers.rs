@@ -1,9 +1,9 @@
 //! The guest's registers in a VMCS.
 
+use crate::live;
 use crate::vcpu::Vmx;
 use crate::vmcs::{Field, Fields};
 use crate::vpid::Flush;
-use crate::live;
 use hvm::regs::{
     Attributes, Cr0, Cr4, Gpr, Registers, Rflags, Segment, SegmentName, TableRegister,
 };

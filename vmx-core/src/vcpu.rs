@@ -358,10 +358,8 @@ impl<F: Fields> Vcpu for Vmx<F> {
         }
         let cr0 = self.fields.read(Field::GuestCr0);
         let injection = inject::encode(event, cr0);
-        self.fields.write(
-            Field::EntryInterruptionInformation,
-            injection.information,
-        );
+        self.fields
+            .write(Field::EntryInterruptionInformation, injection.information);
         self.fields
             .write(Field::EntryExceptionErrorCode, injection.error_code);
         self.fields
@@ -469,8 +467,7 @@ impl<F: Fields> Vmx<F> {
         self.deadline = None;
         self.controls.pin &= !pin::PREEMPTION_TIMER;
         self.window = None;
-        self.controls.primary &=
-            !(primary::INTERRUPT_WINDOW_EXITING | primary::NMI_WINDOW_EXITING);
+        self.controls.primary &= !(primary::INTERRUPT_WINDOW_EXITING | primary::NMI_WINDOW_EXITING);
         self.set_cr8(0);
     }
 

@@ -69,7 +69,9 @@ const fn extent(capability: u64, instruction: u64, single: u64, all: u64) -> Opt
 pub unsafe fn invvpid(extent: Extent, vpid: u16) {
     let descriptor = [u64::from(vpid), 0];
     // SAFETY: by the caller's promise; forgetting translations changes no meaning.
-    unsafe { asm!("invvpid {}, [{}]", in(reg) extent as u64, in(reg) &descriptor, options(nostack)) };
+    unsafe {
+        asm!("invvpid {}, [{}]", in(reg) extent as u64, in(reg) &descriptor, options(nostack))
+    };
 }
 
 /// Forgets guest-physical and combined translations that came from `pointer`.
@@ -79,7 +81,9 @@ pub unsafe fn invvpid(extent: Extent, vpid: u16) {
 pub unsafe fn invept(extent: Extent, pointer: Hpa) {
     let descriptor = [pointer.0, 0];
     // SAFETY: by the caller's promise; forgetting translations changes no meaning.
-    unsafe { asm!("invept {}, [{}]", in(reg) extent as u64, in(reg) &descriptor, options(nostack)) };
+    unsafe {
+        asm!("invept {}, [{}]", in(reg) extent as u64, in(reg) &descriptor, options(nostack))
+    };
 }
 
 #[cfg(test)]
