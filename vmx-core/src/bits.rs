@@ -120,6 +120,7 @@ pub mod exit_controls {
     pub const ACKNOWLEDGE_INTERRUPT: u32 = 1 << 15;
     pub const SAVE_PAT: u32 = 1 << 18;
     pub const LOAD_PAT: u32 = 1 << 19;
+    pub const SAVE_EFER: u32 = 1 << 20;
     pub const LOAD_EFER: u32 = 1 << 21;
     pub const SAVE_PREEMPTION_TIMER: u32 = 1 << 22;
 }
