@@ -28,6 +28,7 @@ pub mod time;
 pub mod vcpu;
 pub mod walk;
 pub mod width;
+pub mod xcr0;
 
 pub use guest_mem::{Gpa, Gva, Hpa};
 pub use time::Instant;
