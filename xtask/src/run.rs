@@ -139,7 +139,7 @@ impl Options {
         match &self.config {
             None => Ok(Appliance::Guest(self.guest()?)),
             Some(config) => Plan::read(config)
-                .map(Appliance::Plan)
+                .map(|plan| Appliance::Plan(Box::new(plan)))
                 .map_err(|error| anyhow!("{error}")),
         }
     }
@@ -167,7 +167,7 @@ impl Options {
 /// What is run: a guest put together from options, or an appliance read from a file.
 enum Appliance {
     Guest(Guest),
-    Plan(Plan),
+    Plan(Box<Plan>),
 }
 
 impl Appliance {
