@@ -3,7 +3,7 @@
 use crate::areas::{self, Areas};
 use crate::bits::{
     activity, entry_controls, eptp, interruptibility, interruption, misc, pin, primary,
-    qualification, reason,
+    qualification, reason, secondary,
 };
 use crate::controls::{Controls, Msrs};
 use crate::enter::{self, Entered, Gprs, Launch};
@@ -18,7 +18,8 @@ use hvm::apic::RegisterPage;
 use hvm::capability::{Features, Options};
 use hvm::event::{Event, Shadow, Window};
 use hvm::exit::Exit;
-use hvm::regs::{Cr0, Rflags, State};
+use hvm::regs::{Cr0, Registers, Rflags, State};
+use hvm::tsc::Scale;
 use hvm::vcpu::{Hlt, MsrAccess, Vcpu};
 
 /// The pages that a vCPU is made of, beside its VMCS. All are zeroed, physically contiguous each, and owned by the vCPU alone.
@@ -111,7 +112,7 @@ impl<F: Fields> Vmx<F> {
 
     /// The guest's EFER, from wherever exits leave it.
     pub(crate) fn stored_efer(&self) -> u64 {
-        if self.controls.switch_efer() {
+        if self.controls.switch_msrs() {
             self.fields.read(Field::GuestEfer)
         } else {
             // SAFETY: as in `areas`.
@@ -339,7 +340,11 @@ impl<F: Fields> Vcpu for Vmx<F> {
         let old = self.fields.read(Field::GuestInterruptibility);
         let new = match shadow {
             Shadow::None => old & !SHADOWS,
-            Shadow::Active => old & !SHADOWS | interruptibility::STI,
+            // STI leaves a shadow only with interrupts on (27.3.1.5); the other instructions that do block debug exceptions as well.
+            Shadow::Active if self.rflags() & Rflags::IF.bits() != 0 => {
+                old & !SHADOWS | interruptibility::STI
+            }
+            Shadow::Active => old & !SHADOWS | interruptibility::MOV_SS,
         };
         if new != old {
             self.fields.write(Field::GuestInterruptibility, new);
@@ -430,6 +435,17 @@ impl<F: Fields> Vcpu for Vmx<F> {
         for (field, entry) in fields.into_iter().zip(entries) {
             self.fields.write(field, entry);
         }
+    }
+
+    fn set_tsc_scale(&mut self, scale: Scale) -> bool {
+        if !self.has(Options::TSC_SCALING) {
+            return scale == Scale::ONE;
+        }
+        self.controls.secondary |= secondary::TSC_SCALING;
+        self.fields
+            .write(Field::SecondaryControls, self.controls.secondary.into());
+        self.fields.write(Field::TscMultiplier, scale.bits());
+        true
     }
 
     fn set_tsc_offset(&mut self, ticks: u64) {
