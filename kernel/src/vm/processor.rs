@@ -236,6 +236,8 @@ impl<V: Vcpu> Processor<V> {
     #[cold]
     fn halt(&mut self) {
         count(&CONTROL.counters.halts);
+        // HLT has ended the shadow of an STI before it: what waited for that enters now, without a window's exit.
+        self.local.attention = true;
         while !self.wakes() {
             self.rearm_host();
             self.cpu.admit_host_interrupts();
