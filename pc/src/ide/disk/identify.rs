@@ -20,7 +20,7 @@ const FLUSH_EXT: u16 = 1 << 13;
 const FLUSH: u16 = 1 << 12;
 const LBA_48: u16 = 1 << 10;
 /// Sectors that 28-bit commands reach.
-const LBA_28_SECTORS: u64 = (1 << 28) - 1;
+pub(super) const LBA_28_SECTORS: u64 = (1 << 28) - 1;
 
 /// The answer.
 pub(super) fn identify(disk: &Disk) -> [u8; BYTES] {

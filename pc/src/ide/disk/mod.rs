@@ -269,7 +269,7 @@ impl Disk {
         let last = self.medium.sectors().saturating_sub(1);
         match form {
             Form::Short => {
-                let reached = last.min((1 << 28) - 1);
+                let reached = last.min(identify::LBA_28_SECTORS - 1);
                 interface.task.set_address(Address::Block(reached));
             }
             Form::Ext => interface.task.set_address_48(last),
