@@ -70,11 +70,11 @@ impl Desk {
 
 /// The near side.
 #[derive(Clone)]
-pub(super) struct Medium(pub(super) Arc<Mutex<Desk>>);
+pub(crate) struct Medium(pub(super) Arc<Mutex<Desk>>);
 
 impl Medium {
     /// So many bytes, every one the low byte of its sector's number plus its place in the sector.
-    pub(super) fn new(bytes: usize) -> Self {
+    pub(crate) fn new(bytes: usize) -> Self {
         let bytes = (0..bytes).map(|at| expected(at / 512, at % 512)).collect();
         Self(Arc::new(Mutex::new(Desk {
             bytes,
@@ -82,13 +82,13 @@ impl Medium {
         })))
     }
 
-    pub(super) fn read_only(bytes: usize) -> Self {
+    pub(crate) fn read_only(bytes: usize) -> Self {
         let medium = Self::new(bytes);
         medium.0.lock().unwrap().read_only = true;
         medium
     }
 
-    pub(super) fn boxed(&self) -> Box<dyn Block> {
+    pub(crate) fn boxed(&self) -> Box<dyn Block> {
         Box::new(self.clone())
     }
 
@@ -116,7 +116,7 @@ pub(super) fn expected(sector: usize, at: usize) -> u8 {
 }
 
 /// Contents of a new medium from a sector on.
-pub(super) fn pattern(sector: usize, bytes: usize) -> Vec<u8> {
+pub(crate) fn pattern(sector: usize, bytes: usize) -> Vec<u8> {
     (0..bytes)
         .map(|at| expected(sector + at / 512, at % 512))
         .collect()

@@ -6,6 +6,6 @@ mod disk;
 mod dma;
 mod machine;
 mod media;
-mod medium;
+pub(crate) mod medium;
 mod packets;
 mod random;
