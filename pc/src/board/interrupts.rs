@@ -9,10 +9,12 @@ use hvm::device::Signals;
 pub(super) const IRQS: u8 = 16;
 /// Interrupt numbers that the board fixes.
 pub(super) const TIMER_IRQ: u8 = 0;
+pub(super) const KEYBOARD_IRQ: u8 = 1;
 pub(super) const COM2_IRQ: u8 = 3;
 pub(super) const COM1_IRQ: u8 = 4;
 pub(super) const RTC_IRQ: u8 = 8;
 pub(super) const SCI_IRQ: u8 = 9;
+pub(super) const MOUSE_IRQ: u8 = 12;
 /// The I/O APIC pin that the timer is wired to.
 const TIMER_PIN: u8 = 2;
 /// ELCR as firmware sets it: the lines of SCI and PCI, 9 to 11, are levels.

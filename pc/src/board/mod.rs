@@ -5,6 +5,7 @@
 //! A new or reset board is set up as PC firmware leaves the chipset before it starts an operating system: PIRQ A to D on
 //! IRQ 10, 10, 11, 11; IRQ 9 to 11 level-triggered; power management block at 600h.
 
+mod input;
 mod interrupts;
 mod memory;
 mod ports;
@@ -15,18 +16,24 @@ mod tests;
 pub use memory::IOAPIC_BASE;
 pub use saved::SavedPart;
 
+use crate::a20::A20;
 use crate::acpi_pm::Power;
+use crate::kbc::Kbc;
 use crate::pci::{AttachError, Bus, PIRQS, Pirqs};
 use crate::pit::Pit;
 use crate::reset::Reset;
 use crate::rtc::Rtc;
 use crate::uart::Uart;
+use crate::vmmouse::VmMouse;
 use alloc::boxed::Box;
 use hvm::Instant;
 use hvm::backend::BoxedBytes;
 use hvm::device::Context;
 use hvm::pci::Function;
-use interrupts::{COM1_IRQ, COM2_IRQ, Interrupts, RTC_IRQ, SCI_IRQ, Source, TIMER_IRQ};
+use input::Console;
+use interrupts::{
+    COM1_IRQ, COM2_IRQ, Interrupts, KEYBOARD_IRQ, MOUSE_IRQ, RTC_IRQ, SCI_IRQ, Source, TIMER_IRQ,
+};
 
 /// What a board is built from.
 pub struct BoardConfig {
@@ -51,6 +58,10 @@ pub struct Board {
     rtc: Rtc,
     power: Power,
     reset: Reset,
+    a20: A20,
+    kbc: Kbc,
+    vmmouse: VmMouse,
+    console: Console,
     com1: Option<Serial>,
     com2: Option<Serial>,
     bus: Bus,
@@ -78,6 +89,10 @@ impl Board {
             rtc: Rtc::new(config.epoch_seconds),
             power: Power::new(),
             reset: Reset::new(),
+            a20: A20::Open,
+            kbc: Kbc::new(),
+            vmmouse: VmMouse::new(),
+            console: Console::default(),
             com1: serial(config.com1, COM1_IRQ),
             com2: serial(config.com2, COM2_IRQ),
             bus: Bus::new(),
@@ -101,6 +116,7 @@ impl Board {
     /// Lets time reach `context.now` and moves what back ends have ready. Called when [`Board::deadline`] is over and after a
     /// kick from a service.
     pub fn poll(&mut self, context: &mut Context<'_>) {
+        self.take_input(context);
         self.advance_timers(context);
         for serial in [&mut self.com1, &mut self.com2].into_iter().flatten() {
             serial.uart.poll();
@@ -128,6 +144,8 @@ impl Board {
             timer(TIMER_IRQ, self.pit.deadline()),
             timer(RTC_IRQ, self.rtc.deadline()),
             timer(SCI_IRQ, self.power.deadline()),
+            timer(KEYBOARD_IRQ, self.kbc.deadline()),
+            timer(MOUSE_IRQ, self.kbc.deadline()),
         ]
         .into_iter()
         .flatten()
@@ -161,6 +179,16 @@ impl Board {
         self.advance_timers(context);
     }
 
+    /// The A20 line, which port 92h and the keyboard controller move.
+    pub fn a20(&self) -> A20 {
+        self.a20
+    }
+
+    /// Moves the A20 line on behalf of firmware (INT 15h, 24xxh).
+    pub fn set_a20(&mut self, a20: A20) {
+        self.a20 = a20;
+    }
+
     /// True while bit 7 of port 70h masks NMI.
     pub fn nmi_masked(&self) -> bool {
         self.rtc.nmi_masked()
@@ -176,7 +204,6 @@ impl Board {
 
     /// Brings all timers to now and their outputs onto the lines.
     fn advance_timers(&mut self, context: &mut Context<'_>) {
-        self.deadline_is_stale = true;
         let output = self.pit.advance(context.now);
         let signals = &mut *context.signals;
         if output.rose {
@@ -192,10 +219,18 @@ impl Board {
         self.power.advance(context.now);
         self.interrupts
             .drive(SCI_IRQ, Source::Isa, self.power.interrupt(), signals);
+        self.advance_kbc(context);
+        self.note_timers();
+    }
+
+    /// Looks when a timer moves next.
+    fn note_timers(&mut self) {
+        self.deadline_is_stale = true;
         self.next_event = [
             self.pit.deadline(),
             self.rtc.deadline(),
             self.power.deadline(),
+            self.kbc.deadline(),
         ]
         .into_iter()
         .flatten()
