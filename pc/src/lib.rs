@@ -14,6 +14,7 @@ mod a20;
 pub mod acpi_pm;
 pub mod board;
 mod clock;
+pub mod hpet;
 pub mod ioapic;
 pub mod kbc;
 pub mod lapic;

@@ -12,12 +12,14 @@ mod ports;
 mod saved;
 #[cfg(test)]
 mod tests;
+mod timers;
 
-pub use memory::IOAPIC_BASE;
+pub use memory::{HPET_BASE, IOAPIC_BASE};
 pub use saved::SavedPart;
 
 use crate::a20::A20;
 use crate::acpi_pm::Power;
+use crate::hpet::Hpet;
 use crate::kbc::Kbc;
 use crate::pci::{AttachError, Bus, PIRQS, Pirqs};
 use crate::pit::Pit;
@@ -31,9 +33,7 @@ use hvm::backend::BoxedBytes;
 use hvm::device::Context;
 use hvm::pci::Function;
 use input::Console;
-use interrupts::{
-    COM1_IRQ, COM2_IRQ, Interrupts, KEYBOARD_IRQ, MOUSE_IRQ, RTC_IRQ, SCI_IRQ, Source, TIMER_IRQ,
-};
+use interrupts::{COM1_IRQ, COM2_IRQ, Interrupts, Source};
 
 /// What a board is built from.
 pub struct BoardConfig {
@@ -59,6 +59,7 @@ pub struct Board {
     power: Power,
     reset: Reset,
     a20: A20,
+    hpet: Hpet,
     kbc: Kbc,
     vmmouse: VmMouse,
     console: Console,
@@ -90,6 +91,7 @@ impl Board {
             power: Power::new(),
             reset: Reset::new(),
             a20: A20::Open,
+            hpet: Hpet::new(),
             kbc: Kbc::new(),
             vmmouse: VmMouse::new(),
             console: Console::default(),
@@ -137,21 +139,6 @@ impl Board {
         self.unmasked
     }
 
-    fn unmasked_deadline(&self) -> Option<Instant> {
-        let timer =
-            |irq, deadline: Option<Instant>| deadline.filter(|_| self.interrupts.passes(irq));
-        [
-            timer(TIMER_IRQ, self.pit.deadline()),
-            timer(RTC_IRQ, self.rtc.deadline()),
-            timer(SCI_IRQ, self.power.deadline()),
-            timer(KEYBOARD_IRQ, self.kbc.deadline()),
-            timer(MOUSE_IRQ, self.kbc.deadline()),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
-    }
-
     /// The level of the 8259 pair's INTR output.
     #[inline]
     pub fn pic_interrupt(&self) -> bool {
@@ -192,49 +179,6 @@ impl Board {
     /// True while bit 7 of port 70h masks NMI.
     pub fn nmi_masked(&self) -> bool {
         self.rtc.nmi_masked()
-    }
-
-    /// Catches up with timers whose outputs moved. Cheap when none did.
-    #[inline]
-    fn settle(&mut self, context: &mut Context<'_>) {
-        if self.next_event.is_some_and(|event| context.now >= event) {
-            self.advance_timers(context);
-        }
-    }
-
-    /// Brings all timers to now and their outputs onto the lines.
-    fn advance_timers(&mut self, context: &mut Context<'_>) {
-        let output = self.pit.advance(context.now);
-        let signals = &mut *context.signals;
-        if output.rose {
-            self.interrupts
-                .drive(TIMER_IRQ, Source::Isa, false, signals);
-            self.interrupts.drive(TIMER_IRQ, Source::Isa, true, signals);
-        }
-        self.interrupts
-            .drive(TIMER_IRQ, Source::Isa, output.level, signals);
-        self.rtc.advance(context.now);
-        self.interrupts
-            .drive(RTC_IRQ, Source::Isa, self.rtc.interrupt(), signals);
-        self.power.advance(context.now);
-        self.interrupts
-            .drive(SCI_IRQ, Source::Isa, self.power.interrupt(), signals);
-        self.advance_kbc(context);
-        self.note_timers();
-    }
-
-    /// Looks when a timer moves next.
-    fn note_timers(&mut self) {
-        self.deadline_is_stale = true;
-        self.next_event = [
-            self.pit.deadline(),
-            self.rtc.deadline(),
-            self.power.deadline(),
-            self.kbc.deadline(),
-        ]
-        .into_iter()
-        .flatten()
-        .min();
     }
 
     /// Brings the serial ports' outputs onto their lines.

@@ -28,7 +28,7 @@ pub struct SavedPart {
 /// What belongs to no chip: the levels on the wires.
 #[derive(Serialize, Deserialize)]
 struct Wires {
-    sources: [u8; super::interrupts::IRQS as usize],
+    sources: [u8; super::interrupts::LINES as usize],
     driven: Pirqs,
     next_event: Option<Instant>,
     config_address: u32,
@@ -117,13 +117,14 @@ impl Board {
 
     fn parts(&self) -> impl Iterator<Item = &dyn Lifecycle> {
         let Interrupts { pic, ioapic, .. } = &self.interrupts;
-        let chips: [&dyn Lifecycle; 8] = [
+        let chips: [&dyn Lifecycle; 9] = [
             pic,
             ioapic,
             &self.pit,
             &self.rtc,
             &self.power,
             &self.reset,
+            &self.hpet,
             &self.kbc,
             &self.vmmouse,
         ];
@@ -139,13 +140,14 @@ impl Board {
 
     fn parts_mut(&mut self) -> impl Iterator<Item = &mut dyn Lifecycle> {
         let Interrupts { pic, ioapic, .. } = &mut self.interrupts;
-        let chips: [&mut dyn Lifecycle; 8] = [
+        let chips: [&mut dyn Lifecycle; 9] = [
             pic,
             ioapic,
             &mut self.pit,
             &mut self.rtc,
             &mut self.power,
             &mut self.reset,
+            &mut self.hpet,
             &mut self.kbc,
             &mut self.vmmouse,
         ];

@@ -236,6 +236,55 @@ fn an_absolute_pointer_is_announced_by_the_mouse() {
 }
 
 #[test]
+fn the_hpet_replaces_the_timer() {
+    let mut machine = Machine::new();
+    machine.init_pics(0xfe, 0xff);
+    // The PIT at 100 Hz.
+    machine.outb(0x43, 0x34);
+    machine.outb(0x40, 0x9c);
+    machine.outb(0x40, 0x2e);
+    let store = |machine: &mut Machine, offset, value| {
+        assert!(machine.with(|board, context| {
+            let gpa = Gpa(HPET_BASE.0 + offset);
+            board.mmio_write(gpa, Width::Qword, value, context)
+        }));
+    };
+    // Timer 0: periodic, 1 ms.
+    store(&mut machine, 0x100, 1 << 6 | 1 << 3 | 1 << 2);
+    store(&mut machine, 0x108, 100_000);
+    store(&mut machine, 0x108, 100_000);
+    store(&mut machine, 0x10, 3);
+    machine.outb(0x20, 0x20);
+    for ms in 1..=3 {
+        let deadline = machine.board.deadline().unwrap();
+        assert_eq!(deadline, Instant::from_ns(ms * 1_000_000));
+        machine.now_ns = deadline.ns;
+        machine.poll();
+        assert_eq!(machine.board.pic_acknowledge(), 0x20);
+        machine.outb(0x20, 0x20);
+        assert!(!machine.board.pic_interrupt());
+    }
+    // Off again: the PIT goes on.
+    store(&mut machine, 0x10, 0);
+    machine.now_ns = machine.board.deadline().unwrap().ns;
+    machine.poll();
+    assert_eq!(machine.board.pic_acknowledge(), 0x20);
+    // Timer 2 on the I/O APIC.
+    machine.unmask_pin(21, 0);
+    store(&mut machine, 0x140, 21 << 9 | 1 << 2);
+    store(&mut machine, 0x148, 1_000_000_000);
+    store(&mut machine, 0xf0, 999_000_000);
+    store(&mut machine, 0x10, 1);
+    machine.outb(0x21, 0xff);
+    machine.sent.messages.clear();
+    let deadline = machine.board.deadline().unwrap();
+    machine.now_ns = deadline.ns;
+    machine.poll();
+    assert_eq!(machine.sent.take_vectors(), [0x55]);
+    assert_ne!(machine.board.deadline(), Some(deadline));
+}
+
+#[test]
 fn both_a20_gates_agree() {
     let mut machine = Machine::new();
     assert_eq!(machine.board.a20(), A20::Open);
@@ -404,7 +453,7 @@ enum Operation {
     End(u8),
 }
 
-const WIDTHS: [Width; 3] = [Width::Byte, Width::Word, Width::Dword];
+const WIDTHS: [Width; 4] = [Width::Byte, Width::Word, Width::Dword, Width::Qword];
 
 fn operation() -> impl Strategy<Value = (u64, Operation)> {
     let port = prop_oneof![
@@ -426,14 +475,15 @@ fn operation() -> impl Strategy<Value = (u64, Operation)> {
     let gpa = prop_oneof![
         Just(IOAPIC_BASE.0),
         Just(IOAPIC_BASE.0 + 0x10),
+        (0_u64..0x2f).prop_map(|register| HPET_BASE.0 + 8 * register),
         any::<u64>()
     ];
     let operation = prop_oneof![
         (port.clone(), 0_usize..3).prop_map(|(port, width)| Operation::In(port, width)),
         (port, 0_usize..3, value)
             .prop_map(|(port, width, value)| Operation::Out(port, width, value)),
-        (gpa.clone(), 0_usize..3).prop_map(|(gpa, width)| Operation::Load(gpa, width)),
-        (gpa, 0_usize..3, any::<u64>())
+        (gpa.clone(), 0_usize..4).prop_map(|(gpa, width)| Operation::Load(gpa, width)),
+        (gpa, 0_usize..4, any::<u64>())
             .prop_map(|(gpa, width, value)| Operation::Store(gpa, width, value)),
         Just(Operation::Poll),
         Just(Operation::Acknowledge),
