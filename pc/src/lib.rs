@@ -14,6 +14,8 @@ mod a20;
 pub mod acpi_pm;
 pub mod board;
 mod clock;
+pub mod dma;
+pub mod floppy;
 pub mod hpet;
 pub mod ioapic;
 pub mod kbc;

@@ -5,6 +5,7 @@
 //! A new or reset board is set up as PC firmware leaves the chipset before it starts an operating system: PIRQ A to D on
 //! IRQ 10, 10, 11, 11; IRQ 9 to 11 level-triggered; power management block at 600h.
 
+mod floppy;
 mod input;
 mod interrupts;
 mod memory;
@@ -19,6 +20,8 @@ pub use saved::SavedPart;
 
 use crate::a20::A20;
 use crate::acpi_pm::Power;
+use crate::dma::Dma;
+use crate::floppy::Floppy;
 use crate::hpet::Hpet;
 use crate::kbc::Kbc;
 use crate::pci::{AttachError, Bus, PIRQS, Pirqs};
@@ -60,6 +63,8 @@ pub struct Board {
     reset: Reset,
     a20: A20,
     hpet: Hpet,
+    dma: Dma,
+    floppy: Floppy,
     kbc: Kbc,
     vmmouse: VmMouse,
     console: Console,
@@ -92,6 +97,8 @@ impl Board {
             reset: Reset::new(),
             a20: A20::Open,
             hpet: Hpet::new(),
+            dma: Dma::new(),
+            floppy: Floppy::new(),
             kbc: Kbc::new(),
             vmmouse: VmMouse::new(),
             console: Console::default(),
@@ -124,6 +131,7 @@ impl Board {
             serial.uart.poll();
         }
         self.drive_serial(context);
+        self.with_floppy(context, Floppy::poll);
         self.bus.poll(context);
         self.drive_pirqs(context);
     }

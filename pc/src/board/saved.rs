@@ -117,7 +117,7 @@ impl Board {
 
     fn parts(&self) -> impl Iterator<Item = &dyn Lifecycle> {
         let Interrupts { pic, ioapic, .. } = &self.interrupts;
-        let chips: [&dyn Lifecycle; 9] = [
+        let chips: [&dyn Lifecycle; 11] = [
             pic,
             ioapic,
             &self.pit,
@@ -125,6 +125,8 @@ impl Board {
             &self.power,
             &self.reset,
             &self.hpet,
+            &self.dma,
+            &self.floppy,
             &self.kbc,
             &self.vmmouse,
         ];
@@ -140,7 +142,7 @@ impl Board {
 
     fn parts_mut(&mut self) -> impl Iterator<Item = &mut dyn Lifecycle> {
         let Interrupts { pic, ioapic, .. } = &mut self.interrupts;
-        let chips: [&mut dyn Lifecycle; 9] = [
+        let chips: [&mut dyn Lifecycle; 11] = [
             pic,
             ioapic,
             &mut self.pit,
@@ -148,6 +150,8 @@ impl Board {
             &mut self.power,
             &mut self.reset,
             &mut self.hpet,
+            &mut self.dma,
+            &mut self.floppy,
             &mut self.kbc,
             &mut self.vmmouse,
         ];

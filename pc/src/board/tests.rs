@@ -1,6 +1,7 @@
 //! The board as a whole: who answers where, and which wire goes to which pin.
 
 use super::*;
+use crate::floppy::Place;
 use crate::pci::tests::Card;
 use crate::testing::{Hands, Peer, Sent, at};
 use crate::vmmouse;
@@ -285,6 +286,26 @@ fn the_hpet_replaces_the_timer() {
 }
 
 #[test]
+fn a_floppy_drive_interrupts() {
+    let mut machine = Machine::new();
+    machine.init_pics(0xbf, 0xff);
+    machine.board.add_floppy_drive(Place::A);
+    machine.outb(0x70, 0x10);
+    assert_eq!(machine.inb(0x71), 0x40);
+    machine.outb(0x3f2, 0);
+    machine.outb(0x3f2, 0x0c);
+    assert_eq!(machine.board.pic_acknowledge(), 0x26);
+    machine.outb(0x20, 0x20);
+    machine.outb(0x3f5, 8);
+    assert_eq!(machine.inb(0x3f5), 0xc0);
+    machine.outb(0x3f4, 0x80);
+    assert_eq!(machine.board.pic_acknowledge(), 0x26, "an edge again");
+    assert_eq!(machine.inb(0x3f0), 0xff);
+    machine.outb(0x81, 0x12);
+    assert_eq!(machine.inb(0x81), 0x12);
+}
+
+#[test]
 fn both_a20_gates_agree() {
     let mut machine = Machine::new();
     assert_eq!(machine.board.a20(), A20::Open);
@@ -460,8 +481,9 @@ fn operation() -> impl Strategy<Value = (u64, Operation)> {
         prop::sample::select(
             [
                 0x20_u16, 0x21, 0xa0, 0xa1, 0x40, 0x43, 0x61, 0x70, 0x71, 0x3f8, 0x3f9, 0x3fa,
-                0x3fc, 0x60, 0x64, 0x92, 0x4d0, 0x4d1, 0x600, 0x602, 0x604, 0x608, 0xcf8, 0xcfc,
-                0xcfd, 0xcfe, 0xc000, 0xc100, 0xafe0,
+                0x3fc, 0x60, 0x64, 0x92, 0x3f2, 0x3f4, 0x3f5, 0x3f5, 0x3f7, 5, 0xb, 0xd6, 0x81,
+                0x4d0, 0x4d1, 0x600, 0x602, 0x604, 0x608, 0xcf8, 0xcfc, 0xcfd, 0xcfe, 0xc000,
+                0xc100, 0xafe0,
             ]
             .as_slice()
         ),
