@@ -5,6 +5,7 @@
 //! A new or reset board is set up as PC firmware leaves the chipset before it starts an operating system: PIRQ A to D on
 //! IRQ 10, 10, 11, 11; IRQ 9 to 11 level-triggered; power management block at 600h.
 
+mod firmware;
 mod floppy;
 mod input;
 mod interrupts;
@@ -22,6 +23,7 @@ use crate::a20::A20;
 use crate::acpi_pm::Power;
 use crate::dma::Dma;
 use crate::floppy::Floppy;
+use crate::fw_cfg::FwCfg;
 use crate::hpet::Hpet;
 use crate::kbc::Kbc;
 use crate::pci::{AttachError, Bus, PIRQS, Pirqs};
@@ -31,6 +33,7 @@ use crate::rtc::Rtc;
 use crate::uart::Uart;
 use crate::vmmouse::VmMouse;
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use hvm::Instant;
 use hvm::backend::BoxedBytes;
 use hvm::device::Context;
@@ -68,6 +71,8 @@ pub struct Board {
     kbc: Kbc,
     vmmouse: VmMouse,
     console: Console,
+    fw_cfg: Option<FwCfg>,
+    flash: Vec<firmware::Part>,
     com1: Option<Serial>,
     com2: Option<Serial>,
     bus: Bus,
@@ -102,6 +107,8 @@ impl Board {
             kbc: Kbc::new(),
             vmmouse: VmMouse::new(),
             console: Console::default(),
+            fw_cfg: None,
+            flash: Vec::new(),
             com1: serial(config.com1, COM1_IRQ),
             com2: serial(config.com2, COM2_IRQ),
             bus: Bus::new(),

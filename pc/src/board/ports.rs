@@ -1,5 +1,6 @@
 //! Who answers at a port. The chipset's fixed ports come first, then the BARs of PCI functions.
 
+use super::firmware::{FW_CFG_FIRST, FW_CFG_LAST};
 use super::{Board, Serial};
 use crate::acpi_pm::{GPE0_BASE, GPE0_PORTS, PM_BASE, PM_PORTS};
 use crate::pic::Register;
@@ -39,6 +40,9 @@ impl Board {
     pub fn port_write(&mut self, port: u16, width: Width, value: u32, context: &mut Context<'_>) {
         match port {
             0xcf8 if width == Width::Dword => self.bus.set_address(value),
+            FW_CFG_FIRST..=FW_CFG_LAST if self.fw_cfg.is_some() => {
+                self.write_fw_cfg(port, width, value, context);
+            }
             0xcfc..=0xcff => {
                 self.deadline_is_stale = true;
                 self.bus.config_write(port as u8 & 3, width, value, context);
@@ -113,6 +117,7 @@ impl Board {
                 let register = port - FLOPPY_BASE;
                 self.with_floppy(context, |floppy, channel| floppy.read(register, channel))?
             }
+            FW_CFG_FIRST..=FW_CFG_LAST => self.read_fw_cfg(port)?,
             // Index of the clock, delay port: nothing to read.
             0x70 | 0xed => 0xff,
             _ => return None,

@@ -1,5 +1,6 @@
 //! The life of the whole board: reset, pause, resume, save, restore.
 
+use super::firmware::Part;
 use super::{Board, Interrupts};
 use crate::a20::A20;
 use crate::pci::Pirqs;
@@ -137,7 +138,16 @@ impl Board {
                 let uart: &dyn Lifecycle = &serial.uart;
                 uart
             });
-        chips.into_iter().chain(serial).chain(self.bus.functions())
+        let fw_cfg = self.fw_cfg.iter().map(|device| {
+            let device: &dyn Lifecycle = device;
+            device
+        });
+        chips
+            .into_iter()
+            .chain(serial)
+            .chain(fw_cfg)
+            .chain(self.flash.iter().map(Part::as_lifecycle))
+            .chain(self.bus.functions())
     }
 
     fn parts_mut(&mut self) -> impl Iterator<Item = &mut dyn Lifecycle> {
@@ -162,9 +172,15 @@ impl Board {
                 let uart: &mut dyn Lifecycle = &mut serial.uart;
                 uart
             });
+        let fw_cfg = self.fw_cfg.iter_mut().map(|device| {
+            let device: &mut dyn Lifecycle = device;
+            device
+        });
         chips
             .into_iter()
             .chain(serial)
+            .chain(fw_cfg)
+            .chain(self.flash.iter_mut().map(Part::as_lifecycle_mut))
             .chain(self.bus.functions_mut())
     }
 }

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::floppy::Place;
+use crate::fw_cfg::FwCfg;
 use crate::pci::tests::Card;
+use crate::pflash::{Flash, Protection};
 use crate::testing::{Hands, Peer, Sent, at};
 use crate::vmmouse;
 use alloc::boxed::Box;
@@ -303,6 +305,37 @@ fn a_floppy_drive_interrupts() {
     assert_eq!(machine.inb(0x3f0), 0xff);
     machine.outb(0x81, 0x12);
     assert_eq!(machine.inb(0x81), 0x12);
+}
+
+#[test]
+fn firmware_finds_its_items_and_its_flash() {
+    let mut machine = Machine::new();
+    assert_eq!(machine.inl(0x514), u32::MAX, "no device");
+    machine.board.attach_fw_cfg(FwCfg::new(Vec::new()).unwrap());
+    machine.with(|board, context| board.port_write(0x510, Width::Word, 1, context));
+    assert_eq!([machine.inb(0x511), machine.inb(0x511)], [3, 0]);
+    assert_eq!(machine.inl(0x514).to_le_bytes(), *b"QEMU");
+    machine.outl(0x514, 0);
+    machine.outl(0x518, 0x100_u32.to_be());
+    let base = Gpa(0xffc8_4000);
+    let flash = Flash::new(alloc::vec![0xff; 0x1000], Protection::Writable).unwrap();
+    machine.board.attach_flash(base, flash);
+    for value in [0x40, 0x12] {
+        assert!(machine.with(|board, context| {
+            board.mmio_write(Gpa(base.0 + 5), Width::Byte, value, context)
+        }));
+    }
+    let (at, flash) = machine.board.flash().next().unwrap();
+    assert_eq!((at, flash.contents()[5]), (base, 0x12));
+    assert!(flash.take_changed());
+    let saved = machine.board.save();
+    machine.board.reset();
+    assert_eq!(
+        machine.with(|board, context| board.mmio_read(Gpa(base.0 + 4), Width::Word, context)),
+        Some(0x12ff)
+    );
+    machine.board.restore(&saved).unwrap();
+    assert_eq!(machine.board.save(), saved);
 }
 
 #[test]
