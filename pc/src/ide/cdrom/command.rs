@@ -8,7 +8,7 @@ use super::mode::Form;
 use super::packet::{Packet, Reply};
 use super::sense::Sense;
 use super::transfer::Span;
-use super::{Cdrom, configuration, disc, inquiry, toc};
+use super::{Cdrom, configuration, disc, dvd, inquiry, toc};
 
 /// What is to follow a packet.
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +91,11 @@ impl Cdrom {
                 (disc::information(packet)?, medium)
             }
             opcode::READ_TRACK_INFORMATION => (disc::track(packet, self.bay.blocks()?)?, medium),
+            opcode::READ_DVD_STRUCTURE => {
+                let disc = self.bay.disc()?;
+                let reply = dvd::reply(packet, disc, self.bay.blocks()?)?;
+                (reply, usize::from(packet.u16(8)))
+            }
             opcode::MECHANISM_STATUS => (disc::mechanism(&self.bay), usize::from(packet.u16(8))),
             opcode::MODE_SENSE_6 => self.mode_sense(packet, Form::Six)?,
             opcode::MODE_SENSE_10 => self.mode_sense(packet, Form::Ten)?,

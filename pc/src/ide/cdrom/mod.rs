@@ -10,6 +10,7 @@ mod bits;
 mod command;
 mod configuration;
 mod disc;
+mod dvd;
 mod frame;
 mod inquiry;
 mod mode;
