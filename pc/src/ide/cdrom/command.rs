@@ -1,7 +1,7 @@
 //! What each packet asks for.
 
 use super::address::from_msf;
-use super::bay::{Event, Lock};
+use super::bay::Lock;
 use super::bits::{opcode, start_stop};
 use super::frame::Frame;
 use super::mode::Form;
@@ -179,18 +179,6 @@ impl Cdrom {
         let (start, end) = at(3).zip(at(6)).ok_or(Sense::INVALID_FIELD)?;
         let blocks = end.checked_sub(start).ok_or(Sense::INVALID_FIELD)?;
         self.read_cd(packet, start, blocks)
-    }
-
-    /// The button on the drive's front: the tray moves, or the host is asked to let it.
-    pub(in crate::ide) fn press_eject(&mut self, interface: &mut super::Interface) {
-        match (self.bay.tray(), self.bay.lock()) {
-            (super::bay::Tray::Open, _) => self.bay.close(),
-            (super::bay::Tray::Closed, Lock::Prevented) => self.bay.set_event(Event::EjectRequest),
-            (super::bay::Tray::Closed, Lock::Allowed) => {
-                self.bay.open();
-                self.lose_medium(interface);
-            }
-        }
     }
 }
 
