@@ -32,6 +32,8 @@ pub enum RangeKind {
     Ram = 1,
     /// Not for the guest to use.
     Reserved = 2,
+    /// ACPI tables: RAM for the guest once it has read them.
+    AcpiTables = 3,
 }
 
 /// One line of the E820 map.

@@ -26,12 +26,23 @@ pub const RSDP: Gpa = FIRMWARE;
 /// A FACS must be aligned so (5.2.10); for the others 16 is enough, which the RSDP needs (5.2.5.1).
 const ALIGNMENT_BYTES: u64 = 64;
 
-/// Writes all tables for `platform` (of whose vCPUs the first 254 are listed: there are no more xAPIC IDs) and returns
-/// the RSDP's address, [`RSDP`].
+/// Writes all tables for `platform` (of whose vCPUs the first 254 are listed: there are no more xAPIC IDs) behind the
+/// root, and returns the root's address, [`RSDP`].
 pub fn install(platform: &Platform, memory: &GuestMemory) -> Result<Gpa, Unmapped> {
+    install_at(platform, memory, RSDP, RSDP.wrapping_add(root::RSDP_BYTES))?;
+    Ok(RSDP)
+}
+
+/// The same with the root at `rsdp` and the tables from `tables` on, which must be below 4 GiB.
+pub fn install_at(
+    platform: &Platform,
+    memory: &GuestMemory,
+    rsdp: Gpa,
+    tables: Gpa,
+) -> Result<(), Unmapped> {
     let mut area = Area {
         memory,
-        next: RSDP.wrapping_add(root::RSDP_BYTES),
+        next: tables,
     };
     let facs = area.place(&bytes_of(&FACS::new()))?;
     let dsdt = area.place(&dsdt::table(platform))?;
@@ -44,8 +55,7 @@ pub fn install(platform: &Platform, memory: &GuestMemory) -> Result<Gpa, Unmappe
     }
     let rsdt = area.place(&root::rsdt(&tables))?;
     let xsdt = area.place(&root::xsdt(&tables))?;
-    memory.write(RSDP, &root::rsdp(rsdt, xsdt))?;
-    Ok(RSDP)
+    memory.write(rsdp, &root::rsdp(rsdt, xsdt))
 }
 
 /// Free room for tables, from `next` on. The largest set of tables is a fifth of the segment: see the tests.

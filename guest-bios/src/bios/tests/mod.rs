@@ -1,0 +1,277 @@
+//! The services on a machine of tests: RAM, video memory, ports that only remember, and disks in memory.
+
+mod boot;
+mod disk;
+mod input;
+mod robust;
+mod system;
+mod video;
+
+use super::machine::{Drive, DriveKind, Machine, Medium, Protection};
+use super::{Bios, BootDevice, Drives, Service, Setup};
+use crate::memory::memory_layout;
+use crate::platform::Platform;
+use crate::rom;
+use core::fmt;
+use guest_mem::{Gpa, GuestMemory};
+use hvm::backend::{BlockError, Segment, Transfer};
+use hvm::regs::{Gpr, Registers, Rflags, Segment as SegmentRegister, SegmentName, State};
+use hvm::{Instant, Width};
+use std::collections::BTreeMap;
+use std::string::{String, ToString};
+use std::vec::Vec;
+
+/// Where the caller's stack is: IP, CS and flags of an INT lie on it.
+const STACK: u16 = 0x7000;
+const VIDEO: std::ops::Range<u64> = 0xa_0000..0xc_0000;
+
+pub struct Board {
+    pub memory: GuestMemory,
+    pub video: Vec<u8>,
+    /// Ports that were written read back, others read as all ones.
+    pub ports: BTreeMap<u16, u8>,
+    /// Every byte written to a port, in order.
+    pub written: Vec<(u16, u8)>,
+    pub cmos: [u8; 128],
+    pub media: Vec<(Drive, Vec<u8>, Protection)>,
+    pub now: Instant,
+    pub lines: Vec<String>,
+}
+
+impl Board {
+    fn new() -> Self {
+        let mut cmos = [0; 128];
+        cmos[..10].copy_from_slice(&[0x30, 0, 0x15, 0, 0x12, 0, 1, 0x22, 0x11, 0x26]);
+        cmos[0x32] = 0x20;
+        Self {
+            memory: GuestMemory::anonymous(&memory_layout(16)),
+            video: std::vec![0; (VIDEO.end - VIDEO.start) as usize],
+            ports: BTreeMap::from([(0x3cc, 0x67)]),
+            written: Vec::new(),
+            cmos,
+            media: Vec::new(),
+            now: Instant::ZERO,
+            lines: Vec::new(),
+        }
+    }
+
+    fn byte_in(&mut self, port: u16) -> u8 {
+        if port == 0x71 {
+            let index = self.ports.get(&0x70).copied().unwrap_or(0) & 0x7f;
+            return self.cmos[usize::from(index)];
+        }
+        self.ports.get(&port).copied().unwrap_or(0xff)
+    }
+
+    fn byte_out(&mut self, port: u16, value: u8) {
+        self.written.push((port, value));
+        match port {
+            0x71 => {
+                let index = self.ports.get(&0x70).copied().unwrap_or(0) & 0x7f;
+                self.cmos[usize::from(index)] = value;
+            }
+            // Nobody has a divisor or scratch register, a keyboard controller or PCI functions.
+            0x60 | 0x64 | 0x2f8..=0x2ff | 0x3e8..=0x3ef | 0xcf8..=0xcff => {}
+            _ => {
+                self.ports.insert(port, value);
+            }
+        }
+    }
+}
+
+impl Machine for Board {
+    fn memory(&self) -> &GuestMemory {
+        &self.memory
+    }
+
+    fn physical_bits(&self) -> u8 {
+        40
+    }
+
+    fn now(&self) -> Instant {
+        self.now
+    }
+
+    fn read_device(&mut self, gpa: Gpa, into: &mut [u8]) {
+        for (offset, byte) in (0..).zip(into) {
+            let at = gpa.0.wrapping_add(offset).wrapping_sub(VIDEO.start);
+            *byte = self.video.get(at as usize).copied().unwrap_or(0xff);
+        }
+    }
+
+    fn write_device(&mut self, gpa: Gpa, from: &[u8]) {
+        for (offset, byte) in (0..).zip(from) {
+            let at = gpa.0.wrapping_add(offset).wrapping_sub(VIDEO.start);
+            if let Some(place) = self.video.get_mut(at as usize) {
+                *place = *byte;
+            }
+        }
+    }
+
+    fn port_in(&mut self, port: u16, width: Width) -> u32 {
+        (0..width.bytes() as u16).fold(0, |value, index| {
+            value | u32::from(self.byte_in(port.wrapping_add(index))) << (8 * index)
+        })
+    }
+
+    fn port_out(&mut self, port: u16, width: Width, value: u32) {
+        for (index, byte) in (0..width.bytes() as u16).zip(value.to_le_bytes()) {
+            self.byte_out(port.wrapping_add(index), byte);
+        }
+    }
+
+    fn medium(&mut self, drive: Drive) -> Option<Medium> {
+        let (_, bytes, protection) = self.media.iter().find(|medium| medium.0 == drive)?;
+        Some(Medium {
+            sectors: bytes.len() as u64 / 512,
+            protection: *protection,
+        })
+    }
+
+    fn transfer(
+        &mut self,
+        drive: Drive,
+        direction: Transfer,
+        sector: u64,
+        segments: &[Segment],
+    ) -> Result<(), BlockError> {
+        let medium = self.media.iter_mut().find(|medium| medium.0 == drive);
+        let (_, bytes, _) = medium.ok_or(BlockError::Medium)?;
+        let start = usize::try_from(sector.saturating_mul(512)).unwrap_or(usize::MAX);
+        let mut rest = bytes.get_mut(start..).ok_or(BlockError::OutOfRange)?;
+        for segment in segments {
+            let (now, later) = rest
+                .split_at_mut_checked(segment.bytes as usize)
+                .ok_or(BlockError::OutOfRange)?;
+            match direction {
+                Transfer::Read => self.memory.write(segment.gpa, now),
+                Transfer::Write => self.memory.read(segment.gpa, now),
+            }
+            .map_err(|_| BlockError::BadMemory)?;
+            rest = later;
+        }
+        Ok(())
+    }
+
+    fn log(&mut self, line: fmt::Arguments<'_>) {
+        self.lines.push(line.to_string());
+    }
+}
+
+/// A machine with its BIOS, and the registers of a caller in real mode.
+pub struct Pc {
+    pub bios: Bios,
+    pub board: Board,
+    pub cpu: State,
+}
+
+impl Pc {
+    /// Just reset, with these media.
+    pub fn off(media: Vec<(Drive, Vec<u8>, Protection)>, order: &[BootDevice]) -> Self {
+        let count = |kind| media.iter().filter(|medium| medium.0.kind == kind).count() as u8;
+        let drives = Drives {
+            floppies: count(DriveKind::Floppy),
+            disks: count(DriveKind::Disk),
+            cdroms: count(DriveKind::Cdrom),
+        };
+        let bios = Bios::new(Setup {
+            drives,
+            order: order.to_vec(),
+            platform: Platform {
+                vcpus: 1,
+                hpet: None,
+            },
+        });
+        let mut board = Board::new();
+        board.media = media;
+        bios.install(&board.memory).unwrap();
+        let mut pc = Self {
+            bios,
+            board,
+            cpu: State::reset(),
+        };
+        for name in [SegmentName::Ds, SegmentName::Es, SegmentName::Ss] {
+            pc.set_segment(name, 0);
+        }
+        pc
+    }
+
+    /// After POST.
+    pub fn with(media: Vec<(Drive, Vec<u8>, Protection)>) -> Self {
+        let mut pc = Self::off(media, &[]);
+        pc.trap(0xe05b + 2).unwrap();
+        pc.cpu.gprs = [0; 16];
+        pc
+    }
+
+    /// After POST, without drives.
+    pub fn on() -> Self {
+        Self::with(Vec::new())
+    }
+
+    pub fn set_segment(&mut self, name: SegmentName, selector: u16) {
+        let segment = SegmentRegister::new(selector, 0x93, 0xffff, u64::from(selector) << 4);
+        self.cpu.set_segment(name, segment);
+    }
+
+    /// Runs the trap whose OUT is at an offset of the ROM; returns whether it was served.
+    pub fn trap(&mut self, offset: u16) -> Result<(), hvm::event::Exception> {
+        self.set_segment(SegmentName::Cs, rom::SEGMENT);
+        self.cpu.rip = u64::from(offset) + 2;
+        self.bios
+            .trapped(&mut self.cpu, &mut self.board)
+            .expect("the ROM has a trap there")
+    }
+
+    /// INT to a service's stub; the flags it returns.
+    pub fn call(&mut self, service: Service) -> Rflags {
+        self.set_segment(SegmentName::Ss, 0);
+        self.cpu.set_gpr(Gpr::Rsp, STACK.into());
+        let frame = [0x1234_u16, 0x2000, 0x0202];
+        self.board.memory.store(Gpa(STACK.into()), &frame).unwrap();
+        let offset = rom::stub(service);
+        assert_eq!(self.trap(offset), Ok(()));
+        let flags: u16 = self.board.memory.load(Gpa(u64::from(STACK) + 4)).unwrap();
+        Rflags::from_bits_retain(flags.into())
+    }
+
+    /// INT with AX; CF of the answer.
+    pub fn int(&mut self, service: Service, ax: u16) -> bool {
+        self.set(Gpr::Rax, ax);
+        self.call(service).contains(Rflags::CF)
+    }
+
+    pub fn set(&mut self, register: Gpr, value: u16) {
+        let upper = self.cpu.gpr(register) & !0xffff;
+        self.cpu.set_gpr(register, upper | u64::from(value));
+    }
+
+    pub fn get(&self, register: Gpr) -> u16 {
+        self.cpu.gpr(register) as u16
+    }
+
+    pub fn ah(&self) -> u8 {
+        (self.get(Gpr::Rax) >> 8) as u8
+    }
+
+    pub fn load<T: zerocopy::FromBytes + zerocopy::IntoBytes>(&self, at: u64) -> T {
+        self.board.memory.load(Gpa(at)).unwrap()
+    }
+
+    /// Row of the screen's text, without spaces at its end.
+    pub fn row(&self, row: usize) -> String {
+        let start = 0x1_8000 + row * 160;
+        let cells = self.board.video[start..start + 160].chunks(2);
+        let text: String = cells.map(|cell| char::from(cell[0])).collect();
+        text.trim_end_matches([' ', '\0']).to_string()
+    }
+
+    /// All rows of the screen.
+    pub fn screen(&self) -> String {
+        (0..25).map(|row| self.row(row) + "\n").collect()
+    }
+}
+
+pub fn drive(kind: DriveKind) -> Drive {
+    Drive { kind, index: 0 }
+}
