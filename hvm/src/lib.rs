@@ -25,9 +25,11 @@ pub mod pci;
 pub mod pci_config;
 pub mod regs;
 pub mod time;
+pub mod tsc;
 pub mod vcpu;
 pub mod walk;
 pub mod width;
+pub mod xcr0;
 
 pub use guest_mem::{Gpa, Gva, Hpa};
 pub use time::Instant;
