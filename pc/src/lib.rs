@@ -13,6 +13,7 @@ extern crate std;
 pub mod acpi_pm;
 pub mod board;
 mod clock;
+pub mod ide;
 pub mod ioapic;
 pub mod lapic;
 pub mod pci;

@@ -13,6 +13,8 @@ pub(super) const COM2_IRQ: u8 = 3;
 pub(super) const COM1_IRQ: u8 = 4;
 pub(super) const RTC_IRQ: u8 = 8;
 pub(super) const SCI_IRQ: u8 = 9;
+pub(super) const PRIMARY_IDE_IRQ: u8 = 14;
+pub(super) const SECONDARY_IDE_IRQ: u8 = 15;
 /// The I/O APIC pin that the timer is wired to.
 const TIMER_PIN: u8 = 2;
 /// ELCR as firmware sets it: the lines of SCI and PCI, 9 to 11, are levels.

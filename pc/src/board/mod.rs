@@ -5,6 +5,7 @@
 //! A new or reset board is set up as PC firmware leaves the chipset before it starts an operating system: PIRQ A to D on
 //! IRQ 10, 10, 11, 11; IRQ 9 to 11 level-triggered; power management block at 600h.
 
+mod ide;
 mod interrupts;
 mod memory;
 mod ports;
@@ -16,6 +17,7 @@ pub use memory::IOAPIC_BASE;
 pub use saved::SavedPart;
 
 use crate::acpi_pm::Power;
+use crate::ide::{Drive, Ide};
 use crate::pci::{AttachError, Bus, PIRQS, Pirqs};
 use crate::pit::Pit;
 use crate::reset::Reset;
@@ -36,6 +38,8 @@ pub struct BoardConfig {
     pub com1: Option<BoxedBytes>,
     /// Behind the port at 2F8h, IRQ 3.
     pub com2: Option<BoxedBytes>,
+    /// The IDE drives: primary first and second, secondary first and second. Without any, there is no IDE at all.
+    pub ide: [Option<Drive>; 4],
 }
 
 /// A serial port and its interrupt.
@@ -72,6 +76,10 @@ impl Board {
                 irq,
             })
         };
+        let mut bus = Bus::new();
+        if config.ide.iter().any(Option::is_some) {
+            bus.set_ide(Ide::new(config.ide));
+        }
         Self {
             interrupts: Interrupts::new(),
             pit: Pit::new(),
@@ -80,7 +88,7 @@ impl Board {
             reset: Reset::new(),
             com1: serial(config.com1, COM1_IRQ),
             com2: serial(config.com2, COM2_IRQ),
-            bus: Bus::new(),
+            bus,
             driven: Pirqs::default(),
             next_event: None,
             unmasked: None,
@@ -107,6 +115,7 @@ impl Board {
         }
         self.drive_serial(context);
         self.bus.poll(context);
+        self.drive_ide(context);
         self.drive_pirqs(context);
     }
 

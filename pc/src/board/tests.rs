@@ -25,6 +25,7 @@ impl Machine {
             epoch_seconds: 1_795_368_600,
             com1: Some(peer.backend()),
             com2: None,
+            ide: [const { None }; 4],
         });
         board.attach(2, Card::boxed()).unwrap();
         board.attach(3, Card::boxed()).unwrap();
