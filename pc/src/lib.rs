@@ -10,21 +10,27 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod a20;
 pub mod acpi_pm;
 pub mod board;
 mod clock;
 pub mod ide;
+pub mod hpet;
 pub mod ioapic;
+pub mod kbc;
 pub mod lapic;
 pub mod pci;
 pub mod pic;
 pub mod pit;
+pub mod ps2;
 pub mod reset;
 pub mod rtc;
 mod saved;
 #[cfg(test)]
 mod testing;
 pub mod uart;
+pub mod vmmouse;
 
+pub use a20::A20;
 pub use board::{Board, BoardConfig};
 pub use lapic::Lapic;

@@ -83,12 +83,14 @@ impl Board {
             0x4d1 => self.read_pic(Register::SlaveElcr, context),
             0x40..=0x43 => self.pit.read(port - 0x40, context.now),
             0x61 => self.pit.read_control(context.now),
+            0x60 => self.with_kbc(context, |board, context| board.kbc.read_data(context.now)),
+            0x64 => self.with_kbc(context, |board, _| board.kbc.read_status()),
             0x71 => {
                 let value = self.rtc.read(context.now);
                 self.advance_timers(context);
                 value
             }
-            0x92 => self.reset.read_92(),
+            0x92 => self.reset.read_92(self.a20),
             0xcf9 => self.reset.read_control(),
             0x3f8..=0x3ff => {
                 let value = self.com1.as_mut()?.uart.read(port - 0x3f8);
@@ -100,8 +102,8 @@ impl Board {
                 self.drive_serial(context);
                 value
             }
-            // Index of the clock, keyboard controller (there is none), post codes, delay ports: nothing to read.
-            0x60 | 0x64 | 0x70 | 0x80 | 0xed => 0xff,
+            // Index of the clock, post codes, delay ports: nothing to read.
+            0x70 | 0x80 | 0xed => 0xff,
             _ => return None,
         })
     }
@@ -125,13 +127,20 @@ impl Board {
                 self.pit.write_control(value, context.now);
                 self.deadline_is_stale = true;
             }
-            0x64 => self.reset.write_64(value, context.signals),
+            0x60 => self.with_kbc(context, |board, context| {
+                board.kbc.write_data(value, &mut board.a20, context.signals);
+            }),
+            0x64 => self.with_kbc(context, |board, context| {
+                board
+                    .kbc
+                    .write_command(value, &mut board.a20, context.signals);
+            }),
             0x70 => self.rtc.select(value),
             0x71 => {
                 self.rtc.write(value, context.now);
                 self.advance_timers(context);
             }
-            0x92 => self.reset.write_92(value, context.signals),
+            0x92 => self.reset.write_92(value, &mut self.a20, context.signals),
             0xcf9 => self.reset.write_control(value, context.signals),
             0x3f8..=0x3ff if write_serial(&mut self.com1, port - 0x3f8, value) => {
                 self.drive_serial(context);
@@ -139,7 +148,7 @@ impl Board {
             0x2f8..=0x2ff if write_serial(&mut self.com2, port - 0x2f8, value) => {
                 self.drive_serial(context);
             }
-            0x60 | 0x80 | 0xed => {}
+            0x80 | 0xed => {}
             _ => return false,
         }
         true

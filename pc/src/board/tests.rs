@@ -2,9 +2,12 @@
 
 use super::*;
 use crate::pci::tests::Card;
-use crate::testing::{Peer, Sent, at};
+use crate::testing::{Hands, Peer, Sent, at};
+use crate::vmmouse;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use hvm::device::PowerEvent;
+use hvm::input::{Action, Key, KeyEvent, Leds, PointerEvent, Position};
 use hvm::{Gpa, Width};
 use proptest::prelude::*;
 
@@ -16,6 +19,7 @@ struct Machine {
     now_ns: u64,
     sent: Sent,
     peer: Peer,
+    hands: Hands,
 }
 
 impl Machine {
@@ -27,6 +31,8 @@ impl Machine {
             com2: None,
             ide: [const { None }; 4],
         });
+        let hands = Hands::default();
+        board.connect_input(Box::new(hands.clone()));
         board.attach(2, Card::boxed()).unwrap();
         board.attach(3, Card::boxed()).unwrap();
         Self {
@@ -34,6 +40,7 @@ impl Machine {
             now_ns: 0,
             sent: Sent::default(),
             peer,
+            hands,
         }
     }
 
@@ -168,6 +175,133 @@ fn serial_bytes_and_their_interrupt() {
 }
 
 #[test]
+fn typed_keys_interrupt_byte_by_byte() {
+    let mut machine = Machine::new();
+    machine.init_pics(0xfd, 0xff);
+    for action in [Action::Press, Action::Release] {
+        let key = Key::Enter;
+        machine
+            .hands
+            .with(|input| input.keys.push_back(KeyEvent { key, action }));
+    }
+    machine.poll();
+    for code in [0x1c, 0x9c] {
+        assert_eq!(machine.board.pic_acknowledge(), 0x21);
+        assert_eq!(machine.inb(0x60), code);
+        machine.outb(0x20, 0x20);
+        assert!(!machine.board.pic_interrupt());
+        if let Some(deadline) = machine.board.deadline() {
+            machine.now_ns = deadline.ns;
+            machine.poll();
+        }
+    }
+    assert!(!machine.board.pic_interrupt());
+    assert_eq!(machine.board.deadline(), None);
+    machine.outb(0x60, 0xed);
+    machine.outb(0x60, 4);
+    assert_eq!(machine.hands.with(|input| input.leds), Leds::CAPS);
+}
+
+#[test]
+fn an_absolute_pointer_is_announced_by_the_mouse() {
+    let mut machine = Machine::new();
+    machine.init_pics(0xfb, 0xef);
+    machine.outb(0x64, 0xd4);
+    machine.outb(0x60, 0xf4);
+    assert_eq!(machine.inb(0x60), 0xfa);
+    machine.outb(0x64, 0x60);
+    machine.outb(0x60, 0x02);
+    let ask = |board: &mut Board, ecx, ebx| {
+        board.vmware_request(vmmouse::Registers {
+            eax: 0x564d_5868,
+            ebx,
+            ecx,
+            edx: vmmouse::PORT.into(),
+        })
+    };
+    assert!(ask(&mut machine.board, 41, 0x5342_4152).is_some());
+    let corner = Position {
+        x: 639,
+        y: 479,
+        width: 640,
+        height: 480,
+    };
+    machine
+        .hands
+        .with(|input| input.pointer.push_back(PointerEvent::Position(corner)));
+    machine.now_ns = SECOND;
+    machine.poll();
+    assert_eq!(machine.board.pic_acknowledge(), 0x2c);
+    let packet = ask(&mut machine.board, 39, 4).unwrap();
+    assert_eq!((packet.ebx, packet.ecx), (0xffff, 0xffff));
+}
+
+#[test]
+fn the_hpet_replaces_the_timer() {
+    let mut machine = Machine::new();
+    machine.init_pics(0xfe, 0xff);
+    // The PIT at 100 Hz.
+    machine.outb(0x43, 0x34);
+    machine.outb(0x40, 0x9c);
+    machine.outb(0x40, 0x2e);
+    let store = |machine: &mut Machine, offset, value| {
+        assert!(machine.with(|board, context| {
+            let gpa = Gpa(HPET_BASE.0 + offset);
+            board.mmio_write(gpa, Width::Qword, value, context)
+        }));
+    };
+    // Timer 0: periodic, 1 ms.
+    store(&mut machine, 0x100, 1 << 6 | 1 << 3 | 1 << 2);
+    store(&mut machine, 0x108, 100_000);
+    store(&mut machine, 0x108, 100_000);
+    store(&mut machine, 0x10, 3);
+    machine.outb(0x20, 0x20);
+    for ms in 1..=3 {
+        let deadline = machine.board.deadline().unwrap();
+        assert_eq!(deadline, Instant::from_ns(ms * 1_000_000));
+        machine.now_ns = deadline.ns;
+        machine.poll();
+        assert_eq!(machine.board.pic_acknowledge(), 0x20);
+        machine.outb(0x20, 0x20);
+        assert!(!machine.board.pic_interrupt());
+    }
+    // Off again: the PIT goes on.
+    store(&mut machine, 0x10, 0);
+    machine.now_ns = machine.board.deadline().unwrap().ns;
+    machine.poll();
+    assert_eq!(machine.board.pic_acknowledge(), 0x20);
+    // Timer 2 on the I/O APIC.
+    machine.unmask_pin(21, 0);
+    store(&mut machine, 0x140, 21 << 9 | 1 << 2);
+    store(&mut machine, 0x148, 1_000_000_000);
+    store(&mut machine, 0xf0, 999_000_000);
+    store(&mut machine, 0x10, 1);
+    machine.outb(0x21, 0xff);
+    machine.sent.messages.clear();
+    let deadline = machine.board.deadline().unwrap();
+    machine.now_ns = deadline.ns;
+    machine.poll();
+    assert_eq!(machine.sent.take_vectors(), [0x55]);
+    assert_ne!(machine.board.deadline(), Some(deadline));
+}
+
+#[test]
+fn both_a20_gates_agree() {
+    let mut machine = Machine::new();
+    assert_eq!(machine.board.a20(), A20::Open);
+    machine.outb(0x92, 0);
+    assert_eq!(machine.board.a20(), A20::Masked);
+    machine.outb(0x64, 0xd0);
+    assert_eq!(machine.inb(0x60) & 2, 0);
+    machine.outb(0x64, 0xdf);
+    assert_eq!(machine.inb(0x92), 2);
+    machine.board.set_a20(A20::Masked);
+    assert_eq!(machine.inb(0x92), 0);
+    machine.board.reset();
+    assert_eq!(machine.board.a20(), A20::Open);
+}
+
+#[test]
 fn cards_share_a_level() {
     let mut machine = Machine::new();
     // Slot 2 is on PIRQ C, slot 3 on PIRQ D: both IRQ 11.
@@ -238,7 +372,7 @@ fn power_and_reset_ports() {
     assert_eq!(machine.sent.power, [PowerEvent::Reset; 3]);
     assert_eq!(
         (machine.inb(0x92), machine.inb(0xcf9), machine.inb(0x64)),
-        (3, 6, 0xff)
+        (3, 6, 0x1c)
     );
     machine.sent.power.clear();
     machine.with(|board, context| board.port_write(0x604, Width::Word, 0x2000, context));
@@ -320,15 +454,15 @@ enum Operation {
     End(u8),
 }
 
-const WIDTHS: [Width; 3] = [Width::Byte, Width::Word, Width::Dword];
+const WIDTHS: [Width; 4] = [Width::Byte, Width::Word, Width::Dword, Width::Qword];
 
 fn operation() -> impl Strategy<Value = (u64, Operation)> {
     let port = prop_oneof![
         prop::sample::select(
             [
                 0x20_u16, 0x21, 0xa0, 0xa1, 0x40, 0x43, 0x61, 0x70, 0x71, 0x3f8, 0x3f9, 0x3fa,
-                0x3fc, 0x4d0, 0x4d1, 0x600, 0x602, 0x604, 0x608, 0xcf8, 0xcfc, 0xcfd, 0xcfe,
-                0xc000, 0xc100, 0xafe0,
+                0x3fc, 0x60, 0x64, 0x92, 0x4d0, 0x4d1, 0x600, 0x602, 0x604, 0x608, 0xcf8, 0xcfc,
+                0xcfd, 0xcfe, 0xc000, 0xc100, 0xafe0,
             ]
             .as_slice()
         ),
@@ -342,14 +476,15 @@ fn operation() -> impl Strategy<Value = (u64, Operation)> {
     let gpa = prop_oneof![
         Just(IOAPIC_BASE.0),
         Just(IOAPIC_BASE.0 + 0x10),
+        (0_u64..0x2f).prop_map(|register| HPET_BASE.0 + 8 * register),
         any::<u64>()
     ];
     let operation = prop_oneof![
         (port.clone(), 0_usize..3).prop_map(|(port, width)| Operation::In(port, width)),
         (port, 0_usize..3, value)
             .prop_map(|(port, width, value)| Operation::Out(port, width, value)),
-        (gpa.clone(), 0_usize..3).prop_map(|(gpa, width)| Operation::Load(gpa, width)),
-        (gpa, 0_usize..3, any::<u64>())
+        (gpa.clone(), 0_usize..4).prop_map(|(gpa, width)| Operation::Load(gpa, width)),
+        (gpa, 0_usize..4, any::<u64>())
             .prop_map(|(gpa, width, value)| Operation::Store(gpa, width, value)),
         Just(Operation::Poll),
         Just(Operation::Acknowledge),
