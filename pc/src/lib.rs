@@ -24,6 +24,7 @@ mod saved;
 #[cfg(test)]
 mod testing;
 pub mod uart;
+pub mod vga;
 
 pub use board::{Board, BoardConfig};
 pub use lapic::Lapic;
