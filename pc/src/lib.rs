@@ -30,6 +30,7 @@ mod saved;
 mod testing;
 pub mod uart;
 pub mod vmmouse;
+pub mod vga;
 
 pub use a20::A20;
 pub use board::{Board, BoardConfig};

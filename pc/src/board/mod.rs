@@ -7,6 +7,7 @@
 
 mod ide;
 mod input;
+mod display;
 mod interrupts;
 mod memory;
 mod ports;
