@@ -14,8 +14,8 @@ mod a20;
 pub mod acpi_pm;
 pub mod board;
 mod clock;
-pub mod ide;
 pub mod hpet;
+pub mod ide;
 pub mod ioapic;
 pub mod kbc;
 pub mod lapic;
@@ -29,8 +29,8 @@ mod saved;
 #[cfg(test)]
 mod testing;
 pub mod uart;
-pub mod vmmouse;
 pub mod vga;
+pub mod vmmouse;
 
 pub use a20::A20;
 pub use board::{Board, BoardConfig};

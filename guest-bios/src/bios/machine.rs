@@ -70,6 +70,15 @@ pub trait Machine {
         sector: u64,
         segments: &[Segment],
     ) -> Result<(), BlockError>;
+    /// Copies whole sectors into a buffer of the hypervisor's own, and waits for them.
+    fn read_sectors(
+        &mut self,
+        drive: Drive,
+        sector: u64,
+        into: &mut [u8],
+    ) -> Result<(), BlockError>;
+    /// Copies whole sectors out of such a buffer.
+    fn write_sectors(&mut self, drive: Drive, sector: u64, from: &[u8]) -> Result<(), BlockError>;
     /// A line for the hypervisor's log.
     fn log(&mut self, line: fmt::Arguments<'_>);
 }

@@ -22,7 +22,6 @@ mod pci;
 mod pic;
 mod post;
 mod rtc;
-mod scratch;
 mod serial;
 #[cfg(test)]
 mod tests;
@@ -33,13 +32,13 @@ pub use int13::drives::Drives;
 pub use machine::{Drive, DriveKind, Machine, Medium, Protection};
 
 use crate::memory::Range;
-use crate::platform::Platform;
+use crate::platform::{ABOVE_4G, HIGH_MEMORY, Platform, VGA_END};
 use crate::rom;
 use crate::rom::font::Fonts;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use call::{Call, FlagsAt, Resume, Served};
-use guest_mem::{GuestMemory, Gva};
+use guest_mem::{Gpa, GuestMemory, Gva, Unmapped};
 use hvm::Instant;
 use hvm::event::Exception;
 use hvm::regs::{Registers, SegmentName};
@@ -152,6 +151,16 @@ enum Turn {
     Restart,
 }
 
+/// What the guest must not be able to write: from the video ROM on. The ROM's last segment also shows below 4 GiB, where
+/// CPUs start ([`RESET_ALIAS`]).
+pub const ROM_AREA: Gpa = VGA_END;
+/// Up to 1 MiB.
+pub const ROM_AREA_BYTES: u64 = HIGH_MEMORY.0 - VGA_END.0;
+/// Where [`ROM_SEGMENT`] shows a second time.
+pub const RESET_ALIAS: Gpa = Gpa(ABOVE_4G.0 - rom::BYTES as u64);
+/// The last 64 KiB of the ROM area.
+pub const ROM_SEGMENT: Gpa = Gpa((rom::SEGMENT as u64) << 4);
+
 /// What varies between machines.
 #[derive(Clone, Debug)]
 pub struct Setup {
@@ -192,14 +201,12 @@ impl Bios {
         }
     }
 
-    /// Puts the ROMs into guest memory, as they are after power-on.
-    pub fn install(&self, memory: &GuestMemory) -> Result<(), guest_mem::Unmapped> {
-        let segment = |segment: u16| guest_mem::Gpa(u64::from(segment) << 4);
-        memory.write(segment(rom::SEGMENT), &rom::image())?;
-        memory.write(
-            segment(rom::video::SEGMENT),
-            &rom::video::image(&self.fonts),
-        )
+    /// Puts the ROMs into guest memory, as they are after power-on. Between them is nothing, which reads as all ones.
+    pub fn install(&self, memory: &GuestMemory) -> Result<(), Unmapped> {
+        let at = |segment: u16| Gpa(u64::from(segment) << 4);
+        memory.fill(ROM_AREA, ROM_AREA_BYTES, 0xff)?;
+        memory.write(at(rom::SEGMENT), &rom::image())?;
+        memory.write(at(rom::video::SEGMENT), &rom::video::image(&self.fonts))
     }
 
     /// The CPU wrote to [`rom::TRAP_PORT`], and RIP is behind that instruction. `None` if it was not one of the ROM's

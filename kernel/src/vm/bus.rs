@@ -19,7 +19,7 @@ pub struct LocalBus<'a> {
 impl LocalBus<'_> {
     #[inline]
     fn is_device(&self, gpa: Gpa) -> bool {
-        self.device_page == Some(gpa.page_base())
+        self.device_page == Some(gpa.page_base()) && !self.local.machine.rom.contains(&gpa.0)
     }
 }
 
@@ -49,6 +49,9 @@ impl Bus for LocalBus<'_> {
     #[inline]
     fn write(&mut self, gpa: Gpa, width: Width, value: u64) {
         let bytes = value.to_le_bytes();
+        if self.local.machine.rom.contains(&gpa.0) {
+            return;
+        }
         let device =
             self.is_device(gpa) || self.memory().write(gpa, &bytes[..width.bytes()]).is_err();
         if device {
@@ -57,6 +60,9 @@ impl Bus for LocalBus<'_> {
     }
 
     fn exchange(&mut self, gpa: Gpa, width: Width, current: u64, new: u64) -> bool {
+        if self.local.machine.rom.contains(&gpa.0) {
+            return true;
+        }
         emulate::compare_exchange(self.memory(), gpa, width, current, new).unwrap_or_else(|| {
             self.local.mmio_write(gpa, width, new);
             true

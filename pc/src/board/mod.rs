@@ -5,9 +5,9 @@
 //! A new or reset board is set up as PC firmware leaves the chipset before it starts an operating system: PIRQ A to D on
 //! IRQ 10, 10, 11, 11; IRQ 9 to 11 level-triggered; power management block at 600h.
 
+mod display;
 mod ide;
 mod input;
-mod display;
 mod interrupts;
 mod memory;
 mod ports;
@@ -21,8 +21,8 @@ pub use saved::SavedPart;
 
 use crate::a20::A20;
 use crate::acpi_pm::Power;
-use crate::ide::{Drive, Ide};
 use crate::hpet::Hpet;
+use crate::ide::{Drive, Ide};
 use crate::kbc::Kbc;
 use crate::pci::{AttachError, Bus, PIRQS, Pirqs};
 use crate::pit::Pit;

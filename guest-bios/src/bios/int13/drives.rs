@@ -2,10 +2,9 @@
 //! emulates.
 
 use super::super::machine::{Drive, DriveKind, Machine, Medium, Protection};
-use super::super::scratch;
 use super::eltorito::{Image, Media};
 use super::geometry::Geometry;
-use hvm::backend::{BlockError, Transfer};
+use hvm::backend::BlockError;
 use serde::{Deserialize, Serialize};
 
 /// Bit 7 of a drive number: not a diskette.
@@ -168,21 +167,16 @@ impl Drives {
     }
 }
 
-/// Reads whole sectors of 512 bytes into the hypervisor, through the firmware's scratch page. At most 4096 bytes.
+/// Reads whole sectors of 512 bytes into the hypervisor.
 pub fn read_sector(
     machine: &mut dyn Machine,
     target: &Target,
     sector: u64,
     into: &mut [u8],
 ) -> Result<(), BlockError> {
-    let segment = scratch::segment(machine.memory(), into.len()).ok_or(BlockError::BadMemory)?;
     let first = target
         .base
         .checked_add(sector)
         .ok_or(BlockError::OutOfRange)?;
-    machine.transfer(target.drive, Transfer::Read, first, &[segment])?;
-    machine
-        .memory()
-        .read(segment.gpa, into)
-        .map_err(|_| BlockError::BadMemory)
+    machine.read_sectors(target.drive, first, into)
 }

@@ -1,14 +1,12 @@
 //! Sectors between a drive and the caller's memory.
 //!
 //! The buffer is looked up in the caller's page tables first and moved in as few pieces as there are; a page that is
-//! missing faults before a single byte moves there. Memory that is not RAM (video memory) gets its sectors through the
-//! scratch page.
+//! missing faults before a single byte moves there. Memory that is not RAM (video memory) gets its sectors one by one.
 
 use super::super::call::{Call, Served};
-use super::super::scratch;
 use super::drives::Target;
 use super::status::Status;
-use guest_mem::{Gva, PAGE_BYTES};
+use guest_mem::Gva;
 use hvm::backend::{BlockError, SECTOR_BYTES, Segment, Transfer};
 use hvm::walk::AccessKind;
 
@@ -33,7 +31,7 @@ pub fn transfer(
         let mut pieces = Pieces::new();
         pieces.gather(call, direction, at, left)?;
         let (moved, result) = if pieces.bytes == 0 {
-            let result = through_scratch(call, target, direction, sector, at)?;
+            let result = by_copy(call, target, direction, sector, at)?;
             (SECTOR_BYTES, result)
         } else {
             let segments = pieces.segments();
@@ -134,31 +132,20 @@ impl Pieces {
 }
 
 /// One sector of a buffer that is not RAM.
-fn through_scratch(
+fn by_copy(
     call: &mut Call<'_>,
     target: &Target,
     direction: Transfer,
     sector: u64,
     buffer: Gva,
 ) -> Served<Result<(), BlockError>> {
-    const { assert!(SECTOR_BYTES <= PAGE_BYTES) };
     let mut bytes = [0; SECTOR_BYTES as usize];
-    let Some(segment) = scratch::segment(call.machine.memory(), bytes.len()) else {
-        return Ok(Err(BlockError::BadMemory));
-    };
     if direction == Transfer::Write {
         call.read(buffer, &mut bytes)?;
-        if call.machine.memory().write(segment.gpa, &bytes).is_err() {
-            return Ok(Err(BlockError::BadMemory));
-        }
+        return Ok(call.machine.write_sectors(target.drive, sector, &bytes));
     }
-    let result = call
-        .machine
-        .transfer(target.drive, direction, sector, &[segment]);
-    if result.is_ok() && direction == Transfer::Read {
-        if call.machine.memory().read(segment.gpa, &mut bytes).is_err() {
-            return Ok(Err(BlockError::BadMemory));
-        }
+    let result = call.machine.read_sectors(target.drive, sector, &mut bytes);
+    if result.is_ok() {
         call.write(buffer, &bytes)?;
     }
     Ok(result)

@@ -153,6 +153,31 @@ impl Machine for Board {
         Ok(())
     }
 
+    fn read_sectors(
+        &mut self,
+        drive: Drive,
+        sector: u64,
+        into: &mut [u8],
+    ) -> Result<(), BlockError> {
+        let medium = self.media.iter().find(|medium| medium.0 == drive);
+        let (_, bytes, _) = medium.ok_or(BlockError::Medium)?;
+        let start = usize::try_from(sector.saturating_mul(512)).unwrap_or(usize::MAX);
+        let from = bytes.get(start..).and_then(|rest| rest.get(..into.len()));
+        into.copy_from_slice(from.ok_or(BlockError::OutOfRange)?);
+        Ok(())
+    }
+
+    fn write_sectors(&mut self, drive: Drive, sector: u64, from: &[u8]) -> Result<(), BlockError> {
+        let medium = self.media.iter_mut().find(|medium| medium.0 == drive);
+        let (_, bytes, _) = medium.ok_or(BlockError::Medium)?;
+        let start = usize::try_from(sector.saturating_mul(512)).unwrap_or(usize::MAX);
+        let into = bytes
+            .get_mut(start..)
+            .and_then(|rest| rest.get_mut(..from.len()));
+        into.ok_or(BlockError::OutOfRange)?.copy_from_slice(from);
+        Ok(())
+    }
+
     fn log(&mut self, line: fmt::Arguments<'_>) {
         self.lines.push(line.to_string());
     }
