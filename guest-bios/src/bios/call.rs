@@ -159,6 +159,24 @@ impl<'a> Call<'a> {
         self.gprs[Gpr::Rsi as usize] as u16
     }
 
+    pub fn sp(&self) -> u16 {
+        self.gprs[Gpr::Rsp as usize] as u16
+    }
+
+    /// Where the trap is: behind its OUT.
+    pub fn ip(&self) -> u16 {
+        self.cpu.rip() as u16
+    }
+
+    /// Puts a word on the caller's 16-bit stack.
+    pub fn push(&mut self, value: u16) -> Served {
+        let sp = self.sp().wrapping_sub(2);
+        let at = self.linear(SegmentName::Ss, sp.into());
+        self.store(at, &value)?;
+        self.set_sp(sp);
+        Ok(())
+    }
+
     pub fn set_sp(&mut self, value: u16) {
         let register = &mut self.gprs[Gpr::Rsp as usize];
         *register = *register & !0xffff | u64::from(value);

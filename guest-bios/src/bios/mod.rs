@@ -18,6 +18,7 @@ mod int1a;
 mod keyboard;
 mod layout;
 mod machine;
+mod mouse;
 mod pci;
 mod pic;
 mod post;
@@ -28,10 +29,12 @@ mod tests;
 mod timer;
 
 pub use boot::BootDevice;
+pub(crate) use int10::VBE_MODES;
 pub use int13::drives::Drives;
 pub use machine::{Drive, DriveKind, Machine, Medium, Protection};
 
 use crate::memory::Range;
+use crate::mp::Signature;
 use crate::platform::{ABOVE_4G, HIGH_MEMORY, Platform, VGA_END};
 use crate::rom;
 use crate::rom::font::Fonts;
@@ -89,11 +92,15 @@ pub enum Service {
     Bios32,
     /// The PCI BIOS's 32-bit entry.
     PciBios,
+    /// VBE's window function.
+    Window,
+    /// INT 74h.
+    Mouse,
 }
 
 impl Service {
     /// All of them, by number.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::Post,
         Self::Video,
         Self::Equipment,
@@ -114,6 +121,8 @@ impl Service {
         Self::Clock,
         Self::Bios32,
         Self::PciBios,
+        Self::Window,
+        Self::Mouse,
     ];
 
     /// Stubs that end with IRET answer in the flags on the stack, the others in the register.
@@ -125,6 +134,7 @@ impl Service {
             | Self::KeyboardCode
             | Self::KeyboardKey
             | Self::Bios32
+            | Self::Window
             | Self::PciBios => FlagsAt::Register,
             _ => FlagsAt::Stack,
         }
@@ -170,6 +180,8 @@ pub struct Setup {
     pub order: Vec<BootDevice>,
     /// For the tables.
     pub platform: Platform,
+    /// For the MP table.
+    pub processor: Signature,
 }
 
 /// The BIOS of one machine.
@@ -177,6 +189,7 @@ pub struct Bios {
     drives: Drives,
     order: Vec<BootDevice>,
     platform: Platform,
+    processor: Signature,
     fonts: Box<Fonts>,
     memory_map: Vec<Range>,
     emulation: Option<Emulation>,
@@ -193,6 +206,7 @@ impl Bios {
             drives: setup.drives,
             order: setup.order,
             platform: setup.platform,
+            processor: setup.processor,
             fonts: Fonts::new(),
             memory_map: Vec::new(),
             emulation: None,
@@ -259,6 +273,8 @@ impl Bios {
             Service::KeyboardCode => keyboard::int09::fetch(call)?,
             Service::KeyboardKey => keyboard::int09::take(call)?,
             Service::Clock => timer::clock(self, call)?,
+            Service::Mouse => mouse::interrupt(call)?,
+            Service::Window => int10::window(call),
             Service::Bios32 => bios32(call),
             Service::PciBios => int1a::pci_bios(call)?,
         }

@@ -143,6 +143,24 @@ pub mod clock {
     }
 }
 
+/// INT 74h: PUSH DS, ES; PUSHAD; trap; the handler returns here: ADD SP, 8; POPAD; POP ES, DS; IRET.
+pub mod mouse {
+    use super::*;
+
+    /// Where it is.
+    pub const OFFSET: u16 = 0x90c0;
+    /// From the trap's RIP to POPAD.
+    pub const NO_CALL: i16 = 7;
+
+    pub(super) fn code() -> [u8; 18] {
+        let mut code = [0; 18];
+        code[..4].copy_from_slice(&[0x1e, 0x06, 0x66, 0x60]);
+        code[4..10].copy_from_slice(&trap_bytes(Service::Mouse as u8));
+        code[10..].copy_from_slice(&[0x83, 0xc4, 0x08, 0x66, 0x61, 0x07, 0x1f, IRET]);
+        code
+    }
+}
+
 /// POST: CLI; CLD; trap; INT 19h; INT 18h; and, should both return, a halt for ever.
 mod post {
     use super::*;
@@ -174,6 +192,9 @@ pub mod bios32 {
         code
     }
 }
+
+/// VBE's window function: trap; RETF.
+pub const WINDOW_FUNCTION: u16 = 0x90a0;
 
 /// An IRET where IBM's BIOS has it.
 pub const DUMMY: u16 = 0xff53;
@@ -208,10 +229,12 @@ pub fn image() -> Box<[u8]> {
     put(keyboard::OFFSET, &keyboard::code());
     put(clock::TICK, &clock::tick());
     put(clock::CLOCK, &clock::clock());
+    put(mouse::OFFSET, &mouse::code());
     put(post::OFFSET, &post::code());
     put(bios32::DIRECTORY, &bios32::code(Service::Bios32));
     put(bios32::PCI, &bios32::code(Service::PciBios));
     // INT 05h, which prints the screen elsewhere, is right behind.
+    put(WINDOW_FUNCTION, &bios32::code(Service::Window));
     put(DUMMY, &[IRET, IRET]);
     for (from, to) in FIXED {
         let [low, high] = to.wrapping_sub(from.wrapping_add(3)).to_le_bytes();
@@ -254,6 +277,7 @@ pub fn vector(number: u8) -> (u16, u16) {
         0x1f => return (video::font_offset(8) + 128 * 8, video::SEGMENT),
         0x43 => return (video::font_offset(8), video::SEGMENT),
         0x70 => clock::CLOCK,
+        0x74 => mouse::OFFSET,
         0x0a..=0x0f | 0x71..=0x77 => stub(Service::Hardware),
         // Parameters, far pointers and vectors of programs: nothing is there until someone puts it there.
         0x1d | 0x41 | 0x46 | 0x60..=0x67 | 0x78..=0xff => return (0, 0),

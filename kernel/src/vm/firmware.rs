@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use appliance::config::BootDevice;
 use core::fmt;
 use guest_bios::bios::{self, Bios, Drive, DriveKind, Drives, Machine, Medium, Protection};
+use guest_bios::mp::Signature;
 use guest_bios::platform::Platform;
 use guest_mem::{Gpa, GuestMemory, Unmapped};
 use hvm::backend::{Block, BlockError, Segment, Submitted, Transfer};
@@ -34,6 +35,7 @@ impl Firmware {
             BootDevice::Cdrom => bios::BootDevice::Cdrom,
             BootDevice::Network => bios::BootDevice::Network,
         });
+        let [version, _, _, features] = super::host::cpuid(1, 0);
         Self {
             bios: Bios::new(bios::Setup {
                 drives: Drives {
@@ -43,6 +45,7 @@ impl Firmware {
                 },
                 order: order.collect(),
                 platform,
+                processor: Signature { version, features },
             }),
             media,
         }
@@ -102,12 +105,24 @@ impl Machine for View<'_> {
     }
 
     fn read_device(&mut self, gpa: Gpa, into: &mut [u8]) {
+        if self
+            .local
+            .with_board(|board, _| board.mmio_read_bytes(gpa, into))
+        {
+            return;
+        }
         for (offset, byte) in (0..).zip(into) {
             *byte = self.local.mmio_read(gpa.wrapping_add(offset), Width::Byte) as u8;
         }
     }
 
     fn write_device(&mut self, gpa: Gpa, from: &[u8]) {
+        if self
+            .local
+            .with_board(|board, _| board.mmio_write_bytes(gpa, from))
+        {
+            return;
+        }
         for (offset, &byte) in (0..).zip(from) {
             let at = gpa.wrapping_add(offset);
             self.local.mmio_write(at, Width::Byte, byte.into());

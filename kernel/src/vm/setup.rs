@@ -19,7 +19,7 @@ use core::ops::Range;
 use ept_npt::Tables;
 use guest_bios::bios;
 use guest_bios::linux::{self, EntryState, Image};
-use guest_bios::platform::Platform;
+use guest_bios::platform::{Console, Platform};
 use guest_mem::Hpa;
 use hvm::capability::Features;
 use hvm::regs::{Gpr, Segment, SegmentName, State, TableRegister};
@@ -55,10 +55,13 @@ enum Start {
 }
 
 /// What the tables tell of the machine.
-const PLATFORM: Platform = Platform {
-    vcpus: 1,
-    hpet: None,
-};
+const fn platform(console: Console) -> Platform {
+    Platform {
+        vcpus: 1,
+        hpet: None,
+        console,
+    }
+}
 
 /// Reads the bundle and builds the guest that it describes; the error is for people. This CPU, which offers `features`, runs the vCPU.
 pub fn build<V: Vendor>(
@@ -127,7 +130,7 @@ impl<V: Vendor> Guest<V> {
                 initrd,
                 command_line,
             } => {
-                let rsdp = guest_bios::acpi::install(&PLATFORM, memory)
+                let rsdp = guest_bios::acpi::install(&platform(Console::Serial), memory)
                     .map_err(|error| error.to_string())?;
                 let entry = linux::load(kernel, *initrd, command_line, memory, rsdp)
                     .map_err(|error| error.to_string())?;
@@ -261,7 +264,7 @@ fn firmware(boot: &Boot, media: Media) -> (Option<Box<firmware::Firmware>>, Rang
     let Boot::Firmware { order, .. } = boot else {
         return (None, 0..0);
     };
-    let firmware = firmware::Firmware::new(media, order, PLATFORM);
+    let firmware = firmware::Firmware::new(media, order, platform(Console::Screen));
     let rom = bios::ROM_AREA.0..bios::ROM_AREA.0 + bios::ROM_AREA_BYTES;
     (Some(Box::new(firmware)), rom)
 }

@@ -10,6 +10,7 @@ mod palette;
 mod registers;
 mod screen;
 mod text;
+mod vbe;
 
 use super::bda;
 use super::call::{Call, Served};
@@ -21,6 +22,14 @@ use screen::{Position, Screen};
 use text::Scroll;
 
 pub(super) use text::print;
+pub(crate) use vbe::modes::MODES as VBE_MODES;
+
+/// The window function of VBE, called far: BX and DX as function 4F05h has them.
+pub(super) fn window(call: &mut Call<'_>) {
+    let answer = vbe::window(call);
+    call.set_al(0x4f);
+    call.set_ah(answer.err().unwrap_or(0));
+}
 
 /// Serves a call.
 pub(super) fn serve(call: &mut Call<'_>, fonts: &Fonts) -> Served {
@@ -56,6 +65,7 @@ pub(super) fn serve(call: &mut Call<'_>, fonts: &Fonts) -> Served {
         0x12 => alternate_select(call),
         0x13 => text::write_string(call, fonts),
         0x1a => display_combination(call),
+        0x4f => vbe::serve(call, fonts),
         _ => Ok(()),
     }
 }
@@ -66,6 +76,7 @@ pub(super) fn set_mode(call: &mut Call<'_>, fonts: &Fonts, number: u8) -> Served
     let Some(mode) = modes::find(number) else {
         return Ok(());
     };
+    vbe::dispi::turn_off(call);
     registers::load(call, mode);
     registers::load_colours(call, mode);
     if number & KEEP == 0 {

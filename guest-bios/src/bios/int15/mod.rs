@@ -5,7 +5,7 @@ mod wait;
 
 use super::bda;
 use super::call::{Call, Served};
-use super::{Bios, Turn};
+use super::{Bios, Turn, mouse};
 use crate::rom;
 use hvm::regs::{Gpr, SegmentName};
 
@@ -41,6 +41,7 @@ pub(super) fn serve(bios: &mut Bios, call: &mut Call<'_>, entry: super::Entry) -
             call.set_segment(SegmentName::Es, segment);
             call.succeed();
         }
+        0xc2 => mouse::serve(bios, call)?,
         0xe8 => memory::serve(bios, call)?,
         // APM and EISA are asked for by many and are not there.
         0x53 | 0xd8 => unsupported(call),

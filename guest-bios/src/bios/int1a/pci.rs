@@ -2,12 +2,10 @@
 
 use super::super::call::{Call, Served};
 use super::super::pci::{self, Function};
-use crate::platform::{PCI_SLOTS, PIRQ_IRQ, pirq};
+use crate::pir::{self, Route};
 use guest_mem::Gva;
 use hvm::Width;
 use hvm::regs::{Gpr, SegmentName};
-use zerocopy::byteorder::little_endian::U16;
-use zerocopy::{Immutable, IntoBytes};
 
 // Return codes in AH (2.1, table 4).
 const SUCCESSFUL: u8 = 0;
@@ -126,49 +124,6 @@ fn access(call: &mut Call<'_>, number: u8) -> Answer {
     Ok(())
 }
 
-/// An entry of the routing table (2.1, table 3): link and possible interrupts of four pins.
-#[derive(Clone, Copy, IntoBytes, Immutable)]
-#[repr(C, packed)]
-pub struct Route {
-    bus: u8,
-    slot: u8,
-    pins: [Pin; 4],
-    external_slot: u8,
-    reserved: u8,
-}
-
-#[derive(Clone, Copy, IntoBytes, Immutable)]
-#[repr(C, packed)]
-struct Pin {
-    link: u8,
-    irqs: U16,
-}
-
-/// Which interrupts a link may be put on: the one that it is on.
-fn possible(link: usize) -> u16 {
-    1 << PIRQ_IRQ[link]
-}
-
-impl Route {
-    /// Of a slot of bus 0. Links are numbered as the PIIX3's registers are, from 60h.
-    pub fn of(slot: u8) -> Self {
-        let pins = core::array::from_fn(|pin| {
-            let link = pirq(slot, pin as u8);
-            Pin {
-                link: 0x60 + link as u8,
-                irqs: possible(link).into(),
-            }
-        });
-        Self {
-            bus: 0,
-            slot: slot << 3,
-            pins,
-            external_slot: 0,
-            reserved: 0,
-        }
-    }
-}
-
 /// Function 0Eh: the routing table to the buffer that the structure at ES:DI names (size, offset, selector; the offset
 /// is 32 bits wide for a caller in 32-bit code); BX the interrupts that only PCI uses.
 fn routing(call: &mut Call<'_>) -> Served<Answer> {
@@ -190,17 +145,16 @@ fn routing(call: &mut Call<'_>) -> Served<Answer> {
         let [offset, segment]: [u16; 2] = call.load(at.wrapping_add(2))?;
         Gva(u64::from(segment) * 16 + u64::from(offset))
     };
-    // Slot 0 is the host bridge, which has no pins.
-    let bytes = u16::from(PCI_SLOTS - 1) * size_of::<Route>() as u16;
-    call.store(at, &bytes)?;
-    if room < bytes {
+    let routes = pir::routes();
+    let bytes = routes.len() * size_of::<Route>();
+    call.store(at, &(bytes as u16))?;
+    if usize::from(room) < bytes {
         return Ok(Err(BUFFER_TOO_SMALL));
     }
-    for (index, slot) in (1..PCI_SLOTS).enumerate() {
+    for (index, route) in routes.enumerate() {
         let offset = index * size_of::<Route>();
-        call.store(buffer.wrapping_add(offset as u64), &Route::of(slot))?;
+        call.store(buffer.wrapping_add(offset as u64), &route)?;
     }
-    let exclusive = (0..4).fold(0, |irqs, link| irqs | possible(link));
-    call.set_bx(exclusive);
+    call.set_bx(pir::exclusive());
     Ok(Ok(()))
 }

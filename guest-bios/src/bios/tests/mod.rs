@@ -10,7 +10,8 @@ mod video;
 use super::machine::{Drive, DriveKind, Machine, Medium, Protection};
 use super::{Bios, BootDevice, Drives, Service, Setup};
 use crate::memory::memory_layout;
-use crate::platform::Platform;
+use crate::mp::Signature;
+use crate::platform::{Console, Platform};
 use crate::rom;
 use core::fmt;
 use guest_mem::{Gpa, GuestMemory};
@@ -205,6 +206,11 @@ impl Pc {
             platform: Platform {
                 vcpus: 1,
                 hpet: None,
+                console: Console::Screen,
+            },
+            processor: Signature {
+                version: 0x60f01,
+                features: 0,
             },
         });
         let mut board = Board::new();
