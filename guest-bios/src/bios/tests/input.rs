@@ -94,3 +94,43 @@ fn a_swallowed_code_is_not_a_key() {
     assert_eq!(key(&mut pc), None);
     assert_eq!(pc.board.written.last(), Some(&(0x20, 0x20)));
 }
+
+/// INT 15h function C2h, subfunction AL and BH.
+fn pointing(pc: &mut Pc, al: u16, bh: u16) -> bool {
+    pc.set(Gpr::Rbx, bh << 8 | pc.get(Gpr::Rbx) & 0xff);
+    pc.int(Service::System, 0xc200 | al)
+}
+
+#[test]
+fn a_packet_of_the_mouse_calls_the_handler() {
+    let mut pc = Pc::on();
+    assert!(pointing(&mut pc, 0, 1), "nobody to call yet");
+    assert_eq!(pc.ah(), 5);
+    pc.board.memory.store(Gpa(0x9_fc27), &3_u8).unwrap();
+    pc.set_segment(SegmentName::Es, 0x1234);
+    pc.set(Gpr::Rbx, 0x0010);
+    assert!(!pc.int(Service::System, 0xc207));
+    pc.set(Gpr::Rsp, 0x6ff0);
+    for (index, byte) in [0x29, 5, 0xfe].into_iter().enumerate() {
+        pc.board.ports.insert(0x64, 0x3d);
+        pc.board.ports.insert(0x60, byte);
+        pc.trap(rom::mouse::OFFSET + 4).unwrap();
+        if index < 2 {
+            assert_eq!(
+                pc.load::<[u8; 3]>(0xf_0000 + pc.cpu.rip),
+                [0x66, 0x61, 0x07]
+            );
+        }
+    }
+    assert_eq!(
+        (pc.cpu.segment(SegmentName::Cs).selector, pc.cpu.rip),
+        (0x1234, 0x10)
+    );
+    let frame: [u16; 6] = pc.load(u64::from(pc.get(Gpr::Rsp)));
+    assert_eq!(
+        pc.load::<[u8; 3]>(0xf_0000 + u64::from(frame[0])),
+        [0x83, 0xc4, 0x08]
+    );
+    assert_eq!(frame[1..], [0xf000, 0, 0xfe, 5, 0x29]);
+    assert_eq!(pc.board.written.last(), Some(&(0x20, 0x20)));
+}

@@ -5,6 +5,7 @@ mod disk;
 mod input;
 mod robust;
 mod system;
+mod vbe;
 mod video;
 
 use super::machine::{Drive, DriveKind, Machine, Medium, Protection};
@@ -37,7 +38,17 @@ pub struct Board {
     pub media: Vec<(Drive, Vec<u8>, Protection)>,
     pub now: Instant,
     pub lines: Vec<String>,
+    /// The Bochs display interface: its index, then its registers.
+    pub dispi: (u16, [u16; 11]),
+    /// The adapter's configuration space in slot 2, and the address register.
+    pub config: [u32; 64],
+    pub address: u32,
 }
+
+/// The bits of the adapter's BARs that do not take a one: 16 MiB of memory, a page of it, and 16 ports.
+const BAR_MASKS: [u32; 6] = [0xff00_0008, 0, 0xffff_f000, 0, 0xffff_fff1, 0];
+/// EDID's header, at the start of that page.
+const EDID: [u8; 8] = [0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0];
 
 impl Board {
     fn new() -> Self {
@@ -53,7 +64,36 @@ impl Board {
             media: Vec::new(),
             now: Instant::ZERO,
             lines: Vec::new(),
+            dispi: (0, [0xb0c5, 640, 480, 8, 0, 0, 640, 0, 0, 0, 256]),
+            config: {
+                let mut config = [0; 64];
+                config[0] = 0x1111_1234;
+                config[2] = 0x0300_0002;
+                config[15] = 0x0100;
+                config
+            },
+            address: 0,
         }
+    }
+
+    /// The register that the address register selects, in slot 2.
+    fn selected(&self) -> Option<usize> {
+        let function = self.address >> 8 & 0xff_ffff;
+        (function == 0x80_0010).then_some((self.address >> 2 & 0x3f) as usize)
+    }
+
+    fn config_write(&mut self, port: u16, width: Width, value: u32) {
+        let Some(register) = self.selected() else {
+            return;
+        };
+        let shift = u32::from(port & 3) * 8;
+        let mask = (width.mask() as u32) << shift;
+        let value = self.config[register] & !mask | value << shift & mask;
+        self.config[register] = match register {
+            4..=9 => value & BAR_MASKS[register - 4] | BAR_MASKS[register - 4] & 9,
+            1 | 15 => value,
+            _ => return,
+        };
     }
 
     fn byte_in(&mut self, port: u16) -> u8 {
@@ -94,6 +134,10 @@ impl Machine for Board {
     }
 
     fn read_device(&mut self, gpa: Gpa, into: &mut [u8]) {
+        if gpa.0 == u64::from(self.config[6]) && gpa.0 != 0 {
+            into[..8].copy_from_slice(&EDID);
+            return;
+        }
         for (offset, byte) in (0..).zip(into) {
             let at = gpa.0.wrapping_add(offset).wrapping_sub(VIDEO.start);
             *byte = self.video.get(at as usize).copied().unwrap_or(0xff);
@@ -110,12 +154,43 @@ impl Machine for Board {
     }
 
     fn port_in(&mut self, port: u16, width: Width) -> u32 {
+        match port {
+            0x1cf => {
+                return self
+                    .dispi
+                    .1
+                    .get(usize::from(self.dispi.0))
+                    .copied()
+                    .unwrap_or(0)
+                    .into();
+            }
+            0xcfc..=0xcff => {
+                let register = self.selected().map(|register| self.config[register]);
+                let value = register.unwrap_or(u32::MAX) >> (u32::from(port & 3) * 8);
+                return width.cut(value.into()) as u32;
+            }
+            _ => {}
+        }
         (0..width.bytes() as u16).fold(0, |value, index| {
             value | u32::from(self.byte_in(port.wrapping_add(index))) << (8 * index)
         })
     }
 
     fn port_out(&mut self, port: u16, width: Width, value: u32) {
+        match port {
+            0x1ce => self.dispi.0 = value as u16,
+            0x1cf => {
+                if let Some(register) = self.dispi.1.get_mut(usize::from(self.dispi.0)) {
+                    *register = value as u16;
+                }
+            }
+            0xcf8 => self.address = value,
+            0xcfc..=0xcff => self.config_write(port, width, value),
+            _ => {}
+        }
+        if matches!(port, 0x1ce | 0x1cf) {
+            return;
+        }
         for (index, byte) in (0..width.bytes() as u16).zip(value.to_le_bytes()) {
             self.byte_out(port.wrapping_add(index), byte);
         }
