@@ -15,6 +15,7 @@ pub(super) const TIMER_IRQ: u8 = 0;
 pub(super) const KEYBOARD_IRQ: u8 = 1;
 pub(super) const COM2_IRQ: u8 = 3;
 pub(super) const COM1_IRQ: u8 = 4;
+pub(super) const FLOPPY_IRQ: u8 = 6;
 pub(super) const RTC_IRQ: u8 = 8;
 pub(super) const SCI_IRQ: u8 = 9;
 pub(super) const PRIMARY_IDE_IRQ: u8 = 14;

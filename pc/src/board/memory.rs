@@ -22,6 +22,9 @@ impl Board {
         if let Some(offset) = offset_in(gpa, HPET_BASE, hpet::WINDOW_BYTES) {
             return Some(self.hpet.read(offset, width, context.now));
         }
+        if let Some((flash, offset)) = self.find_flash(gpa) {
+            return Some(flash.read(offset, width));
+        }
         let target = self.bus.find_memory(gpa.0)?;
         let value = self.bus.bar_read(target, width, context);
         self.drive_pirqs(context);
@@ -49,6 +52,10 @@ impl Board {
             self.hpet.write(offset, width, value, context.now);
             self.drive_hpet(context);
             self.advance_timers(context);
+            return true;
+        }
+        if let Some((flash, offset)) = self.find_flash(gpa) {
+            flash.write(offset, width, value);
             return true;
         }
         let Some(target) = self.bus.find_memory(gpa.0) else {

@@ -6,6 +6,8 @@
 //! IRQ 10, 10, 11, 11; IRQ 9 to 11 level-triggered; power management block at 600h.
 
 mod display;
+mod firmware;
+mod floppy;
 mod ide;
 mod input;
 mod interrupts;
@@ -21,6 +23,9 @@ pub use saved::SavedPart;
 
 use crate::a20::A20;
 use crate::acpi_pm::Power;
+use crate::dma::Dma;
+use crate::floppy::Floppy;
+use crate::fw_cfg::FwCfg;
 use crate::hpet::Hpet;
 use crate::ide::{Drive, Ide};
 use crate::kbc::Kbc;
@@ -31,6 +36,7 @@ use crate::rtc::Rtc;
 use crate::uart::Uart;
 use crate::vmmouse::VmMouse;
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use hvm::Instant;
 use hvm::backend::BoxedBytes;
 use hvm::device::Context;
@@ -65,9 +71,13 @@ pub struct Board {
     reset: Reset,
     a20: A20,
     hpet: Hpet,
+    dma: Dma,
+    floppy: Floppy,
     kbc: Kbc,
     vmmouse: VmMouse,
     console: Console,
+    fw_cfg: Option<FwCfg>,
+    flash: Vec<firmware::Part>,
     com1: Option<Serial>,
     com2: Option<Serial>,
     bus: Bus,
@@ -101,9 +111,13 @@ impl Board {
             reset: Reset::new(),
             a20: A20::Open,
             hpet: Hpet::new(),
+            dma: Dma::new(),
+            floppy: Floppy::new(),
             kbc: Kbc::new(),
             vmmouse: VmMouse::new(),
             console: Console::default(),
+            fw_cfg: None,
+            flash: Vec::new(),
             com1: serial(config.com1, COM1_IRQ),
             com2: serial(config.com2, COM2_IRQ),
             bus,
@@ -133,6 +147,7 @@ impl Board {
             serial.uart.poll();
         }
         self.drive_serial(context);
+        self.with_floppy(context, Floppy::poll);
         self.bus.poll(context);
         self.drive_ide(context);
         self.drive_pirqs(context);

@@ -1,11 +1,17 @@
 //! Who answers at a port. The chipset's fixed ports come first, then the BARs of PCI functions.
 
+use super::firmware::{FW_CFG_FIRST, FW_CFG_LAST};
 use super::{Board, Serial};
 use crate::acpi_pm::{GPE0_BASE, GPE0_PORTS, PM_BASE, PM_PORTS};
 use crate::pic::Register;
 use hvm::Width;
 use hvm::device::Context;
 
+/// The floppy controller's ports. One between them is the disk controller's, and the first two answer only in PS/2 mode.
+const FLOPPY_BASE: u16 = 0x3f0;
+const FLOPPY_FIRST: u16 = 0x3f2;
+const FLOPPY_FIFO: u16 = 0x3f5;
+const FLOPPY_LAST: u16 = 0x3f7;
 const PM_LAST: u16 = PM_BASE + PM_PORTS - 1;
 const GPE0_LAST: u16 = GPE0_BASE + GPE0_PORTS - 1;
 
@@ -34,6 +40,9 @@ impl Board {
     pub fn port_write(&mut self, port: u16, width: Width, value: u32, context: &mut Context<'_>) {
         match port {
             0xcf8 if width == Width::Dword => self.bus.set_address(value),
+            FW_CFG_FIRST..=FW_CFG_LAST if self.fw_cfg.is_some() => {
+                self.write_fw_cfg(port, width, value, context);
+            }
             0xcfc..=0xcff => {
                 self.deadline_is_stale = true;
                 self.bus.config_write(port as u8 & 3, width, value, context);
@@ -75,6 +84,9 @@ impl Board {
     #[inline]
     fn read_byte(&mut self, port: u16, context: &mut Context<'_>) -> Option<u8> {
         Some(match port {
+            0x00..=0x0f => self.dma.read_bytes(port as u8),
+            0x80..=0x8f => self.dma.read_page(port as u8),
+            0xc0..=0xdf => self.dma.read_words((port as u8 & 0x1f) >> 1),
             0x20 => self.read_pic(Register::MasterCommand, context),
             0x21 => self.read_pic(Register::MasterData, context),
             0xa0 => self.read_pic(Register::SlaveCommand, context),
@@ -102,8 +114,13 @@ impl Board {
                 self.drive_serial(context);
                 value
             }
-            // Index of the clock, post codes, delay ports: nothing to read.
-            0x70 | 0x80 | 0xed => 0xff,
+            FLOPPY_FIRST..=FLOPPY_FIFO | FLOPPY_LAST => {
+                let register = port - FLOPPY_BASE;
+                self.with_floppy(context, |floppy, channel| floppy.read(register, channel))?
+            }
+            FW_CFG_FIRST..=FW_CFG_LAST => self.read_fw_cfg(port)?,
+            // Index of the clock, delay port: nothing to read.
+            0x70 | 0xed => 0xff,
             _ => return None,
         })
     }
@@ -112,6 +129,9 @@ impl Board {
     #[inline]
     fn write_byte(&mut self, port: u16, value: u8, context: &mut Context<'_>) -> bool {
         match port {
+            0x00..=0x0f => self.dma.write_bytes(port as u8, value),
+            0x80..=0x8f => self.dma.write_page(port as u8, value),
+            0xc0..=0xdf => self.dma.write_words((port as u8 & 0x1f) >> 1, value),
             0x20 => self.write_pic(Register::MasterCommand, value, context),
             0x21 => self.write_pic(Register::MasterData, value, context),
             0xa0 => self.write_pic(Register::SlaveCommand, value, context),
@@ -148,7 +168,13 @@ impl Board {
             0x2f8..=0x2ff if write_serial(&mut self.com2, port - 0x2f8, value) => {
                 self.drive_serial(context);
             }
-            0x80 | 0xed => {}
+            FLOPPY_FIRST..=FLOPPY_FIFO | FLOPPY_LAST => {
+                let register = port - FLOPPY_BASE;
+                return self.with_floppy(context, |floppy, channel| {
+                    floppy.write(register, value, channel)
+                });
+            }
+            0xed => {}
             _ => return false,
         }
         true

@@ -1,5 +1,6 @@
 //! The life of the whole board: reset, pause, resume, save, restore.
 
+use super::firmware::Part;
 use super::{Board, Interrupts};
 use crate::a20::A20;
 use crate::pci::Pirqs;
@@ -117,7 +118,7 @@ impl Board {
 
     fn parts(&self) -> impl Iterator<Item = &dyn Lifecycle> {
         let Interrupts { pic, ioapic, .. } = &self.interrupts;
-        let chips: [&dyn Lifecycle; 9] = [
+        let chips: [&dyn Lifecycle; 11] = [
             pic,
             ioapic,
             &self.pit,
@@ -125,6 +126,8 @@ impl Board {
             &self.power,
             &self.reset,
             &self.hpet,
+            &self.dma,
+            &self.floppy,
             &self.kbc,
             &self.vmmouse,
         ];
@@ -135,12 +138,21 @@ impl Board {
                 let uart: &dyn Lifecycle = &serial.uart;
                 uart
             });
-        chips.into_iter().chain(serial).chain(self.bus.functions())
+        let fw_cfg = self.fw_cfg.iter().map(|device| {
+            let device: &dyn Lifecycle = device;
+            device
+        });
+        chips
+            .into_iter()
+            .chain(serial)
+            .chain(fw_cfg)
+            .chain(self.flash.iter().map(Part::as_lifecycle))
+            .chain(self.bus.functions())
     }
 
     fn parts_mut(&mut self) -> impl Iterator<Item = &mut dyn Lifecycle> {
         let Interrupts { pic, ioapic, .. } = &mut self.interrupts;
-        let chips: [&mut dyn Lifecycle; 9] = [
+        let chips: [&mut dyn Lifecycle; 11] = [
             pic,
             ioapic,
             &mut self.pit,
@@ -148,6 +160,8 @@ impl Board {
             &mut self.power,
             &mut self.reset,
             &mut self.hpet,
+            &mut self.dma,
+            &mut self.floppy,
             &mut self.kbc,
             &mut self.vmmouse,
         ];
@@ -158,9 +172,15 @@ impl Board {
                 let uart: &mut dyn Lifecycle = &mut serial.uart;
                 uart
             });
+        let fw_cfg = self.fw_cfg.iter_mut().map(|device| {
+            let device: &mut dyn Lifecycle = device;
+            device
+        });
         chips
             .into_iter()
             .chain(serial)
+            .chain(fw_cfg)
+            .chain(self.flash.iter_mut().map(Part::as_lifecycle_mut))
             .chain(self.bus.functions_mut())
     }
 }

@@ -321,7 +321,8 @@ impl Function for Ide {
 
     fn bar_read(&mut self, _: usize, offset: u64, width: Width, _: &mut Context<'_>) -> u64 {
         let mut bytes = [0; 8];
-        for (at, into) in (offset..).zip(&mut bytes[..width.bytes()]) {
+        for (into, step) in bytes[..width.bytes()].iter_mut().zip(0..) {
+            let at = offset.wrapping_add(step);
             let lane = self.lanes.get((at / bus_master::PORTS) as usize);
             *into = lane.map_or(0xff, |lane| lane.master.read(at % bus_master::PORTS));
         }
@@ -336,7 +337,8 @@ impl Function for Ide {
         value: u64,
         context: &mut Context<'_>,
     ) {
-        for (at, byte) in (offset..).zip(&value.to_le_bytes()[..width.bytes()]) {
+        for (byte, step) in value.to_le_bytes()[..width.bytes()].iter().zip(0..) {
+            let at = offset.wrapping_add(step);
             if let Some(lane) = self.lanes.get_mut((at / bus_master::PORTS) as usize) {
                 lane.master.write(at % bus_master::PORTS, *byte);
             }

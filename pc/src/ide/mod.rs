@@ -18,7 +18,7 @@ mod interface;
 mod modes;
 mod taskfile;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod unit;
 
 pub use drive::Drive;

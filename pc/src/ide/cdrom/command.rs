@@ -7,7 +7,8 @@ use super::frame::Frame;
 use super::mode::Form;
 use super::packet::{Packet, Reply};
 use super::sense::Sense;
-use super::{Cdrom, Span, configuration, disc, inquiry, toc};
+use super::transfer::Span;
+use super::{Cdrom, configuration, disc, inquiry, toc};
 
 /// What is to follow a packet.
 #[derive(Clone, Copy, Debug)]

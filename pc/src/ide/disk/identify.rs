@@ -1,6 +1,7 @@
 //! IDENTIFY DEVICE (ATA/ATAPI-6, 8.15).
 
-use super::{Disk, MOST_MULTIPLE};
+use super::settings::Cache;
+use super::{Disk, Geometry, MOST_MULTIPLE};
 use crate::ide::identity::{BYTES, Identity, MEANINGFUL};
 
 /// Word 0: a fixed disk.
@@ -20,7 +21,7 @@ const FLUSH_EXT: u16 = 1 << 13;
 const FLUSH: u16 = 1 << 12;
 const LBA_48: u16 = 1 << 10;
 /// Sectors that 28-bit commands reach.
-const LBA_28_SECTORS: u64 = (1 << 28) - 1;
+pub(super) const LBA_28_SECTORS: u64 = (1 << 28) - 1;
 
 /// The answer.
 pub(super) fn identify(disk: &Disk) -> [u8; BYTES] {
@@ -28,7 +29,7 @@ pub(super) fn identify(disk: &Disk) -> [u8; BYTES] {
     let settings = &disk.settings;
     let mut identity = Identity::new("MONOVISOR HARDDISK", &disk.serial, settings.modes);
     identity.set(0, FIXED);
-    let geometry = super::Geometry::DEFAULT;
+    let geometry = Geometry::DEFAULT;
     identity.set(1, geometry.cylinders(total));
     identity.set(3, u16::from(geometry.heads));
     identity.set(6, u16::from(geometry.sectors));
@@ -47,8 +48,8 @@ pub(super) fn identify(disk: &Disk) -> [u8; BYTES] {
     }
     identity.set_wide(60, 2, total.min(LBA_28_SECTORS));
     let cache = match settings.cache {
-        super::Cache::WriteBack => WRITE_CACHE,
-        super::Cache::WriteThrough => 0,
+        Cache::WriteBack => WRITE_CACHE,
+        Cache::WriteThrough => 0,
     };
     let sets = NOP | LOOK_AHEAD | POWER_MANAGEMENT;
     let more_sets = FLUSH_EXT | FLUSH | LBA_48;
