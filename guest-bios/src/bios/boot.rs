@@ -65,25 +65,37 @@ struct Start {
     offset: u16,
 }
 
-/// INT 19h.
+/// INT 19h: from the first device of the order on.
 pub fn bootstrap(bios: &mut Bios, call: &mut Call<'_>, entry: Entry) -> Served<Turn> {
     if entry == Entry::Resumed {
-        return wait_for_key(call);
+        return choose(bios, call);
     }
+    bios.next_device = 0;
+    try_devices(bios, call)
+}
+
+/// INT 18h: what was started gave up, and the next device has its turn.
+pub fn no_boot(bios: &mut Bios, call: &mut Call<'_>, entry: Entry) -> Served<Turn> {
+    const TEXT: u8 = 3;
+    if entry == Entry::Resumed {
+        return choose(bios, call);
+    }
+    int10::set_mode(call, &bios.fonts, TEXT)?;
+    try_devices(bios, call)
+}
+
+fn try_devices(bios: &mut Bios, call: &mut Call<'_>) -> Served<Turn> {
     bios.emulation = None;
-    for index in 0..bios.order.len() {
-        let Some(&device) = bios.order.get(index) else {
-            break;
-        };
-        match start(bios, call, device) {
-            Ok(start) => {
-                hand_over(call, &start);
-                return Ok(Turn::Done);
-            }
-            Err(failure) => tell(bios, call, name(device), &failure)?,
+    while let Some(&device) = bios.order.get(bios.next_device) {
+        bios.next_device += 1;
+        if try_device(bios, call, device)? {
+            return Ok(Turn::Done);
         }
     }
-    let text = "No device could be started. Press a key to try again.\n";
+    let text = "No device could be started. Press a for diskette, c for hard disk, d for CD,
+\
+                or another key to try them all again.
+";
     int10::print(call, &bios.fonts, text)?;
     call.machine.log(format_args!(
         "BIOS: no boot device could be started; the guest waits for a key"
@@ -91,12 +103,40 @@ pub fn bootstrap(bios: &mut Bios, call: &mut Call<'_>, entry: Entry) -> Served<T
     Ok(Turn::Wait)
 }
 
-/// A key starts over. Without one the ROM waits on.
-fn wait_for_key(call: &mut Call<'_>) -> Served<Turn> {
-    if buffer::take(call)?.is_none() {
-        return Ok(Turn::Wait);
+/// Starts a device, or tells why not. True if it starts.
+fn try_device(bios: &mut Bios, call: &mut Call<'_>, device: BootDevice) -> Served<bool> {
+    match start(bios, call, device) {
+        Ok(start) => {
+            hand_over(call, &start);
+            Ok(true)
+        }
+        Err(failure) => {
+            tell(bios, call, name(device), &failure)?;
+            Ok(false)
+        }
     }
-    Ok(Turn::Restart)
+}
+
+/// The menu: a key names a device, or starts over. Without one the ROM waits on.
+fn choose(bios: &mut Bios, call: &mut Call<'_>) -> Served<Turn> {
+    let Some(key) = buffer::take(call)? else {
+        return Ok(Turn::Wait);
+    };
+    let device = match key as u8 {
+        b'a' | b'A' => BootDevice::Floppy,
+        b'c' | b'C' => BootDevice::Disk,
+        b'd' | b'D' => BootDevice::Cdrom,
+        _ => {
+            bios.next_device = 0;
+            return Ok(Turn::Restart);
+        }
+    };
+    bios.emulation = None;
+    if try_device(bios, call, device)? {
+        Ok(Turn::Done)
+    } else {
+        Ok(Turn::Wait)
+    }
 }
 
 fn name(device: BootDevice) -> &'static str {

@@ -23,6 +23,7 @@ mod pci;
 mod pic;
 mod post;
 mod rtc;
+mod saved;
 mod serial;
 #[cfg(test)]
 mod tests;
@@ -43,6 +44,7 @@ use alloc::vec::Vec;
 use call::{Call, FlagsAt, Resume, Served};
 use guest_mem::{Gpa, GuestMemory, Gva, Unmapped};
 use hvm::Instant;
+use hvm::device::Lifecycle;
 use hvm::event::Exception;
 use hvm::regs::{Registers, SegmentName};
 use hvm::walk::{self, Access, Paging, Privilege};
@@ -193,6 +195,8 @@ pub struct Bios {
     fonts: Box<Fonts>,
     memory_map: Vec<Range>,
     emulation: Option<Emulation>,
+    /// The place in the boot order of what is tried next.
+    next_device: usize,
     /// When the wait of INT 15h function 86h ends.
     waiting_until: Option<Instant>,
     /// Calls that were logged as missing: interrupt and function.
@@ -210,13 +214,17 @@ impl Bios {
             fonts: Fonts::new(),
             memory_map: Vec::new(),
             emulation: None,
+            next_device: 0,
             waiting_until: None,
             missing: [None; 32],
         }
     }
 
-    /// Puts the ROMs into guest memory, as they are after power-on. Between them is nothing, which reads as all ones.
-    pub fn install(&self, memory: &GuestMemory) -> Result<(), Unmapped> {
+    /// Power-on: puts the ROMs into guest memory. Between them is nothing, which reads as all ones. This is to come before the
+    /// first trap.
+    pub fn install(&mut self, memory: &GuestMemory) -> Result<(), Unmapped> {
+        self.reset();
+        self.memory_map = layout::memory_map(memory);
         let at = |segment: u16| Gpa(u64::from(segment) << 4);
         memory.fill(ROM_AREA, ROM_AREA_BYTES, 0xff)?;
         memory.write(at(rom::SEGMENT), &rom::image())?;
@@ -265,7 +273,8 @@ impl Bios {
             Service::System => return int15::serve(self, call, entry),
             Service::Keyboard => return keyboard::int16::serve(self, call),
             Service::Printer => serial::printer(call),
-            Service::NoBoot | Service::Bootstrap => return boot::bootstrap(self, call, entry),
+            Service::Bootstrap => return boot::bootstrap(self, call, entry),
+            Service::NoBoot => return boot::no_boot(self, call, entry),
             Service::Time => int1a::serve(self, call)?,
             Service::Hardware => pic::dismiss(call),
             Service::Tick => timer::tick(call)?,
@@ -279,13 +288,6 @@ impl Bios {
             Service::PciBios => int1a::pci_bios(call)?,
         }
         Ok(Turn::Done)
-    }
-
-    /// Forgets what the last run left.
-    fn restart(&mut self, memory: &GuestMemory) {
-        self.memory_map = layout::memory_map(memory);
-        self.emulation = None;
-        self.waiting_until = None;
     }
 
     fn find_drive(&self, number: u8) -> Option<Target> {

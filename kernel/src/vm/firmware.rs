@@ -52,7 +52,7 @@ impl Firmware {
     }
 
     /// Puts the ROMs into guest memory.
-    pub fn install(&self, memory: &GuestMemory) -> Result<(), Unmapped> {
+    pub fn install(&mut self, memory: &GuestMemory) -> Result<(), Unmapped> {
         self.bios.install(memory)
     }
 
@@ -184,9 +184,10 @@ impl Machine for View<'_> {
 
 impl<V: Vcpu> Processor<V> {
     /// Puts the BIOS's ROMs into guest memory, if there is a BIOS.
-    pub fn install_firmware(&self) -> Result<(), Unmapped> {
-        match &self.firmware {
-            Some(firmware) => firmware.install(&self.machine().memory),
+    pub fn install_firmware(&mut self) -> Result<(), Unmapped> {
+        let machine = self.machine();
+        match &mut self.firmware {
+            Some(firmware) => firmware.install(&machine.memory),
             None => Ok(()),
         }
     }

@@ -62,6 +62,12 @@ impl Emulation {
         }
     }
 
+    /// Whether a machine with these drives can have made it.
+    pub fn is_plausible(&self, drives: Drives) -> bool {
+        let numbers = [0, FIRST_DISK, FIRST_CDROM.wrapping_add(self.cdrom)];
+        self.cdrom < drives.cdroms && numbers.contains(&self.number)
+    }
+
     fn emulates(&self, number: u8) -> bool {
         self.sectors != 0 && self.number == number
     }

@@ -21,11 +21,6 @@ use status::Status;
 /// The end of a call: AH, CF and the data area's status byte.
 pub(super) type Answer = Result<(), Status>;
 
-/// The type of a diskette of that many sectors, as CMOS and function 08h number it.
-pub(super) fn diskette_type(sectors: u64) -> u8 {
-    geometry::Geometry::of_diskette(sectors).1
-}
-
 /// Serves a call.
 pub(super) fn serve(bios: &mut Bios, call: &mut Call<'_>) -> Served {
     let number = call.dl();

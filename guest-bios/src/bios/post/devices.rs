@@ -2,7 +2,6 @@
 
 use super::super::bda;
 use super::super::call::{Call, Served};
-use super::super::machine::{Drive, DriveKind};
 use super::super::pci::{self, Function};
 use super::super::{Bios, int1a, rtc};
 use crate::memory::RangeKind;
@@ -32,10 +31,10 @@ pub fn clock(bios: &Bios, call: &mut Call<'_>) -> Served {
     call.store(bda::TICKS, &ticks)
 }
 
+/// What the board has not set itself (it tells the diskette drives).
 fn cmos(bios: &Bios, call: &mut Call<'_>) {
     const DIAGNOSTIC: u8 = 0x0e;
     const SHUTDOWN: u8 = 0x0f;
-    const DISKETTE_TYPES: u8 = 0x10;
     const EQUIPMENT: u8 = 0x14;
     const BASE_KIB: u8 = 0x15;
     const EXTENDED_KIB: [u8; 2] = [0x17, 0x30];
@@ -56,8 +55,6 @@ fn cmos(bios: &Bios, call: &mut Call<'_>) {
     let high = (ram(ABOVE_4G.0, u64::MAX) >> 16).to_le_bytes();
     rtc::write(call, DIAGNOSTIC, 0);
     rtc::write(call, SHUTDOWN, 0);
-    let diskettes = [0, 1].map(|index| diskette_type(bios, call, index));
-    rtc::write(call, DISKETTE_TYPES, diskettes[0] << 4 | diskettes[1]);
     let drives = match bios.drives.floppies {
         0 => 0,
         count => 1 | (count - 1) << 6,
@@ -76,22 +73,6 @@ fn cmos(bios: &Bios, call: &mut Call<'_>) {
     for (index, byte) in (ABOVE_4_GIB..).zip(&high[..3]) {
         rtc::write(call, index, *byte);
     }
-}
-
-/// The type of a diskette drive as CMOS names it: by its medium, or 1.44 MB if it is empty.
-fn diskette_type(bios: &Bios, call: &mut Call<'_>, index: u8) -> u8 {
-    const MB_1_44: u8 = 4;
-    if index >= bios.drives.floppies {
-        return 0;
-    }
-    let drive = Drive {
-        kind: DriveKind::Floppy,
-        index,
-    };
-    let medium = call.machine.medium(drive);
-    medium.map_or(MB_1_44, |medium| {
-        super::super::int13::diskette_type(medium.sectors)
-    })
 }
 
 /// The keyboard controller: self-test, translation to set 1, IRQ 1 (IBM PS/2 Hardware Interface Technical Reference,

@@ -9,6 +9,7 @@ mod tables;
 
 use super::call::{Call, Served};
 use super::{Bios, int10, pic};
+use hvm::device::Lifecycle;
 use hvm::regs::{Rflags, SegmentName};
 
 /// Where the stack is until a boot sector makes its own.
@@ -20,7 +21,7 @@ pub(super) fn run(bios: &mut Bios, call: &mut Call<'_>) -> Served {
         call.set_segment(segment, 0);
     }
     call.set_sp(STACK);
-    bios.restart(call.machine.memory());
+    bios.reset();
     areas::vectors(call)?;
     areas::data_area(bios, call)?;
     pic::set_up(call);

@@ -1,4 +1,5 @@
 use super::*;
+use hvm::device::Lifecycle;
 
 /// A CD with a catalog at sector 20 and an image of its own at sector 24.
 pub fn cd(media: u8, count: u16, start: u32) -> Vec<u8> {
@@ -169,4 +170,46 @@ fn without_a_device_the_bios_waits_for_a_key_and_tries_again() {
     pc.int(Service::Keyboard, 0x0500);
     pc.trap(stub + 9).unwrap();
     assert_eq!(pc.cpu.rip, u64::from(stub), "from the start");
+}
+
+#[test]
+fn what_gives_up_is_followed_by_the_next_device() {
+    let mut disk = std::vec![0; 1 << 20];
+    disk[510..512].copy_from_slice(&[0x55, 0xaa]);
+    let media = std::vec![
+        cdrom(cd(0, 4, 24)),
+        (drive(DriveKind::Disk), disk, Protection::Writable)
+    ];
+    let mut pc = started(media, &[BootDevice::Cdrom, BootDevice::Disk]);
+    assert_eq!(pc.get(Gpr::Rdx), 0xe0);
+    let stub = rom::stub(Service::NoBoot);
+    pc.trap(stub).unwrap();
+    assert_eq!((pc.get(Gpr::Rdx), pc.cpu.rip), (0x80, 0x7c00));
+    pc.trap(stub).unwrap();
+    assert_eq!(pc.cpu.rip, u64::from(stub) + 7, "nothing is left");
+    pc.set(Gpr::Rcx, 0x2064);
+    pc.int(Service::Keyboard, 0x0500);
+    pc.trap(stub + 9).unwrap();
+    assert_eq!(pc.get(Gpr::Rdx), 0xe0, "d: the CD again");
+}
+
+#[test]
+fn saved_state_keeps_the_emulation_and_refuses_others() {
+    let mut pc = started(std::vec![cdrom(cd(2, 1, 24))], &[BootDevice::Cdrom]);
+    let saved = pc.bios.save();
+    let mut other = Pc::with(std::vec![cdrom(cd(2, 1, 24))]);
+    assert_eq!(other.bios.restore(&saved), Ok(()));
+    assert_eq!(other.bios.save(), saved);
+    other.set(Gpr::Rdx, 0);
+    other.set(Gpr::Rcx, 1);
+    other.set(Gpr::Rbx, 0x4000);
+    assert!(!other.int(Service::Disk, 0x0201));
+    assert_eq!(other.load::<[u8; 10]>(0x4000), *b"boot image");
+    let mut bare = Pc::on();
+    let before = bare.bios.save();
+    assert!(bare.bios.restore(&saved).is_err(), "it has no CD-ROM drive");
+    assert!(bare.bios.restore(&saved[..saved.len() - 1]).is_err());
+    assert_eq!(bare.bios.save(), before);
+    pc.bios.reset();
+    assert_eq!(pc.bios.save(), before);
 }

@@ -275,7 +275,7 @@ impl Pc {
             disks: count(DriveKind::Disk),
             cdroms: count(DriveKind::Cdrom),
         };
-        let bios = Bios::new(Setup {
+        let mut bios = Bios::new(Setup {
             drives,
             order: order.to_vec(),
             platform: Platform {
