@@ -5,18 +5,13 @@
 //! 14 lines leave out the outermost two, which only line drawing uses; 8 lines join pairs of lines.
 
 use alloc::boxed::Box;
+use hvm::display::cp437;
 use spleen_font::FONT_8X16;
 
 const HEADER_BYTES: usize = 4;
 const FILE_GLYPHS: usize = 512;
 const HEIGHT: usize = 16;
 const END_OF_GLYPH: u16 = 0xffff;
-
-/// Code page 437 (IBM's registration CP00437), with the pictures of the control codes.
-const CODE_PAGE_437: &str = "\u{0}☺☻♥♦♣♠•◘○◙♂♀♪♫☼►◄↕‼¶§▬↨↑↓→←∟↔▲▼ !\"#$%&'()*+,-./0123456789:;<=>?\
-@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~⌂\
-ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐\
-└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u{a0}";
 
 /// The three fonts.
 pub struct Fonts {
@@ -36,8 +31,9 @@ impl Fonts {
             lines14: [[0; 14]; 256],
             lines8: [[0; 8]; 256],
         });
-        for (code, character) in CODE_PAGE_437.chars().enumerate().take(256) {
-            let glyph = glyph(character);
+        for code in 0..=255 {
+            let glyph = glyph(cp437::character(code));
+            let code = usize::from(code);
             fonts.lines16[code] = glyph;
             fonts.lines14[code].copy_from_slice(&glyph[1..15]);
             for line in 0..8 {
@@ -83,8 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_code_page_has_256_characters_and_nearly_all_have_glyphs() {
-        assert_eq!(CODE_PAGE_437.chars().count(), 256);
+    fn nearly_all_characters_have_glyphs() {
         let fonts = Fonts::new();
         let blank = (0..256)
             .filter(|&code| fonts.lines16[code] == [0; 16])

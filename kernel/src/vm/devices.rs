@@ -19,6 +19,7 @@ use guest_mem::Hpa;
 use hvm::backend::{Block, SECTOR_BYTES};
 use hvm::pci::Function;
 use pc::board::{Board, BoardConfig};
+use pc::floppy::Place;
 use pc::ide;
 use pc::vga::{Adapter, AdapterConfig};
 use virtio_pv::pci::{Transport, TransportMode};
@@ -56,6 +57,14 @@ pub fn build(config: &Config, bundle: &Bundle<'_>, end: GuestEnd) -> Result<Devi
         ide: disks.ide,
         epoch_seconds: super::wall::seconds(),
     });
+    let mut media = disks.media;
+    for ((index, place), floppy) in (0..).zip([Place::A, Place::B]).zip(disks.floppies) {
+        if let Some(floppy) = floppy {
+            board.insert_floppy(place, Box::new(floppy.clone()));
+            let kind = DriveKind::Floppy;
+            media.push((Drive { kind, index }, Some(floppy)));
+        }
+    }
     let mut attach = |slot: u8, function: Box<dyn Function>| {
         board
             .attach(slot, function)
@@ -86,10 +95,7 @@ pub fn build(config: &Config, bundle: &Bundle<'_>, end: GuestEnd) -> Result<Devi
         let transport = Transport::new(device, TransportMode::Transitional);
         attach(slot, Box::new(transport))?;
     }
-    Ok(Devices {
-        board,
-        media: disks.media,
-    })
+    Ok(Devices { board, media })
 }
 
 /// The disks of a configuration, by what they hang on.
@@ -97,6 +103,7 @@ pub fn build(config: &Config, bundle: &Bundle<'_>, end: GuestEnd) -> Result<Devi
 struct Disks {
     ide: [Option<ide::Drive>; 4],
     virtio: Vec<block::Disk>,
+    floppies: [Option<Shared>; 2],
     media: Media,
 }
 
@@ -108,6 +115,14 @@ impl Disks {
             None => None,
         };
         let name = spec.target.as_ref().map_or("", |target| &target.name);
+        if spec.vdev.bus == Bus::Floppy {
+            if let (Some(place), Some(medium)) =
+                (self.floppies.get_mut(spec.vdev.index as usize), medium)
+            {
+                *place = Some(medium);
+            }
+            return Ok(());
+        }
         let place = match spec.vdev.bus {
             Bus::Ide => self.ide.get_mut(spec.vdev.index as usize),
             Bus::Scsi => {
@@ -116,7 +131,7 @@ impl Disks {
                 );
                 None
             }
-            Bus::Xen | Bus::Virtio => None,
+            Bus::Xen | Bus::Virtio | Bus::Floppy => None,
         };
         let boxed = |disk: &Shared| -> Box<dyn Block> { Box::new(disk.clone()) };
         let kind = match (place, &medium) {

@@ -31,6 +31,7 @@ impl Firmware {
     pub fn new(media: Media, order: &[BootDevice], platform: Platform) -> Self {
         let count = |kind| media.iter().filter(|(drive, _)| drive.kind == kind).count() as u8;
         let order = order.iter().map(|device| match device {
+            BootDevice::Floppy => bios::BootDevice::Floppy,
             BootDevice::Disk => bios::BootDevice::Disk,
             BootDevice::Cdrom => bios::BootDevice::Cdrom,
             BootDevice::Network => bios::BootDevice::Network,
