@@ -1,6 +1,7 @@
 //! The machine as the emulator reaches it.
 
 use super::local::Local;
+use guest_bios::rom;
 use guest_mem::{Gpa, GuestMemory};
 use hvm::Width;
 use hvm::emulate::{self, Bus, Invalidation, XsaveImage};
@@ -74,6 +75,7 @@ impl Bus for LocalBus<'_> {
     }
 
     fn port_out(&mut self, port: u16, width: Width, value: u32) {
+        self.local.trapped |= port == rom::TRAP_PORT;
         self.local.port_write(port, width, value);
     }
 

@@ -306,6 +306,12 @@ impl<V: Vcpu> Processor<V> {
             fetched.as_ref(),
         );
         self.take_priority();
+        if core::mem::take(&mut self.local.trapped)
+            && matches!(step, Ok(Step::Done(_)))
+            && let Some(next) = self.firmware_trap(self.cpu.rip())
+        {
+            return next;
+        }
         match step {
             Ok(Step::Done(completion)) => self.completed(completion),
             Ok(Step::Halt(completion)) => match self.completed(completion) {
