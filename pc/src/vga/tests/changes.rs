@@ -111,7 +111,7 @@ fn rewriting_a_register_with_its_value_changes_nothing() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(12))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
     fn no_change_is_missed(
         mode in 0_usize..ALL.len(),

@@ -38,7 +38,7 @@ impl Machine {
 
 #[test]
 fn firmware_finds_the_interface() {
-    let mut machine = Machine::new(16 * MIB);
+    let mut machine = Machine::new(8 * MIB);
     assert_eq!(machine.dispi_read(0), 0xb0c5);
     for id in [0xb0c0, 0xb0c5] {
         machine.dispi(0, id);
@@ -46,7 +46,7 @@ fn firmware_finds_the_interface() {
     }
     machine.dispi(0, 0x1234);
     assert_eq!(machine.dispi_read(0), 0xb0c5);
-    assert_eq!(machine.dispi_read(10), 256);
+    assert_eq!(machine.dispi_read(10), 128);
     machine.dispi(4, 2);
     assert_eq!(
         [1, 2, 3].map(|index| machine.dispi_read(index)),

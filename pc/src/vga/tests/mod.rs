@@ -15,10 +15,22 @@ use crate::testing::{Sent, at};
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
-use hvm::display::{Display, Rect, Stamp};
+use hvm::display::{Display, Rect, Size, Stamp};
 use hvm::pci::Function;
 use hvm::{Instant, Width};
 use modes::Mode;
+
+/// An adapter with so much memory and a short ROM.
+fn adapter(memory_bytes: u32) -> Adapter {
+    Adapter::new(AdapterConfig {
+        memory: Arc::new(VideoRam::new(memory_bytes)),
+        rom: vec![0x55, 0xaa, 4],
+        preferred: Size {
+            width: 1280,
+            height: 800,
+        },
+    })
+}
 
 /// An adapter with time at hand.
 struct Machine {
@@ -29,11 +41,7 @@ struct Machine {
 impl Machine {
     fn new(memory_bytes: u32) -> Self {
         Self {
-            adapter: Adapter::new(AdapterConfig {
-                memory: Arc::new(VideoRam::new(memory_bytes)),
-                rom: vec![0x55, 0xaa, 4],
-                ..AdapterConfig::new()
-            }),
+            adapter: adapter(memory_bytes),
             now_ns: 0,
         }
     }

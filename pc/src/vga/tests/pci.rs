@@ -1,11 +1,9 @@
 //! The adapter on the board.
 
-use super::{Adapter, AdapterConfig, MINIMUM_BYTES, VideoRam};
+use super::{MINIMUM_BYTES, adapter};
 use crate::testing::{Sent, at};
 use crate::{Board, BoardConfig};
 use alloc::boxed::Box;
-use alloc::sync::Arc;
-use alloc::vec;
 use hvm::device::Context;
 use hvm::pci::{Window, WindowCopy};
 use hvm::{Gpa, Width};
@@ -16,12 +14,7 @@ fn board() -> Board {
         com1: None,
         com2: None,
     });
-    let adapter = Adapter::new(AdapterConfig {
-        memory: Arc::new(VideoRam::new(MINIMUM_BYTES)),
-        rom: vec![0x55, 0xaa, 4],
-        ..AdapterConfig::new()
-    });
-    board.attach(2, Box::new(adapter)).unwrap();
+    board.attach(2, Box::new(adapter(MINIMUM_BYTES))).unwrap();
     board
 }
 

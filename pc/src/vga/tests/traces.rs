@@ -1,9 +1,8 @@
 //! Arbitrary traffic: nothing panics, pictures stay bounded, and a restored adapter goes on alike.
 
 use super::modes::ALL;
-use super::{Adapter, AdapterConfig, Display, MINIMUM_BYTES, Machine, VideoRam};
+use super::{Display, MINIMUM_BYTES, Machine, adapter};
 use crate::testing::twins;
-use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use hvm::Width;
@@ -171,9 +170,6 @@ fn reset_blanks_the_screen() {
 #[test]
 fn memory_of_another_size_is_refused() {
     let saved = machine().save();
-    let mut other = Adapter::new(AdapterConfig {
-        memory: Arc::new(VideoRam::new(2 * MINIMUM_BYTES)),
-        ..AdapterConfig::new()
-    });
+    let mut other = adapter(2 * MINIMUM_BYTES);
     assert!(other.restore(&saved).is_err());
 }
