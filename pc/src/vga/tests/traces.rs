@@ -36,7 +36,9 @@ pub(super) enum Operation {
 }
 
 pub(super) fn operation() -> impl Strategy<Value = Operation> {
-    let port = || prop_oneof![0x3c0_u16..0x3e0, 0x3b0_u16..0x3bc];
+    // Ports whose meaning depends on earlier accesses come more often.
+    let stateful = prop::sample::select(&[0x3c0_u16, 0x3c7, 0x3c8, 0x3c9][..]);
+    let port = || prop_oneof![0x3c0_u16..0x3e0, 0x3b0_u16..0x3bc, stateful.clone()];
     let indexed = prop::sample::select(&[0x3c4_u16, 0x3ce, 0x3d4][..]);
     let window = || prop_oneof![0_u32..0x2_0000, 0x1_8000_u32..0x1_9000];
     let small = prop_oneof![
@@ -45,8 +47,8 @@ pub(super) fn operation() -> impl Strategy<Value = Operation> {
         prop::sample::select(&[8_u16, 15, 24, 0x41, 0xc1, 0x61][..])
     ];
     prop_oneof![
-        1 => port().prop_map(Operation::In),
-        1 => (port(), any::<u8>()).prop_map(|(port, value)| Operation::Out(port, value)),
+        2 => port().prop_map(Operation::In),
+        3 => (port(), any::<u8>()).prop_map(|(port, value)| Operation::Out(port, value)),
         3 => (indexed, 0_u8..0x1a, any::<u8>())
             .prop_map(|(port, index, value)| Operation::Register(port, index, value)),
         1 => (any::<u8>(), any::<u8>()).prop_map(|(index, value)| Operation::Attribute(index, value)),
