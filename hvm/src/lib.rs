@@ -2,8 +2,8 @@
 //!
 //! Nothing above this crate knows the vendor. It guarantees to `kernel` and the device crates: one register model
 //! ([`regs`]), one set of exits ([`exit`]), one event-injection state machine ([`event`]), one instruction emulator
-//! ([`emulate`]), one CPUID map ([`cpuid`]), and the traits by which devices, back ends and viewers meet ([`device`], [`display`], [`pci`],
-//! [`backend`]). The vendor crates implement [`vcpu::Vcpu`].
+//! ([`emulate`]), one CPUID map ([`cpuid`]), and the traits by which devices, back ends and viewers meet ([`device`],
+//! [`pci`], [`backend`], [`input`], [`display`]). The vendor crates implement [`vcpu::Vcpu`].
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -20,15 +20,20 @@ pub mod display;
 pub mod emulate;
 pub mod event;
 pub mod exit;
+pub mod gprs;
+pub mod input;
+pub mod interruption;
 pub mod msix;
 pub mod msr;
 pub mod pci;
 pub mod pci_config;
 pub mod regs;
 pub mod time;
+pub mod tsc;
 pub mod vcpu;
 pub mod walk;
 pub mod width;
+pub mod xcr0;
 
 pub use guest_mem::{Gpa, Gva, Hpa};
 pub use time::Instant;

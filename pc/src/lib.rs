@@ -10,14 +10,23 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod a20;
 pub mod acpi_pm;
 pub mod board;
 mod clock;
+pub mod dma;
+pub mod floppy;
+pub mod fw_cfg;
+pub mod hpet;
+pub mod ide;
 pub mod ioapic;
+pub mod kbc;
 pub mod lapic;
 pub mod pci;
+pub mod pflash;
 pub mod pic;
 pub mod pit;
+pub mod ps2;
 pub mod reset;
 pub mod rtc;
 mod saved;
@@ -25,6 +34,8 @@ mod saved;
 mod testing;
 pub mod uart;
 pub mod vga;
+pub mod vmmouse;
 
+pub use a20::A20;
 pub use board::{Board, BoardConfig};
 pub use lapic::Lapic;
