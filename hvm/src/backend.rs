@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use core::convert::Infallible;
 use guest_mem::{Gpa, GuestMemory};
+use serde::{Deserialize, Serialize};
 
 /// A byte stream in both directions that never blocks: `embedded-io` with its readiness traits. A reader asks
 /// `read_ready` first, a writer `write_ready`.
@@ -34,7 +35,7 @@ pub trait Entropy: Send {
 }
 
 /// Which way a disk transfer goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Transfer {
     /// Medium to guest memory.
     Read,

@@ -18,6 +18,7 @@ pub mod dma;
 pub mod floppy;
 pub mod fw_cfg;
 pub mod hpet;
+pub mod ide;
 pub mod ioapic;
 pub mod kbc;
 pub mod lapic;

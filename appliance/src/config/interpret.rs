@@ -6,8 +6,8 @@ use super::error::{ConfigError, Note};
 use super::key::{self, Use};
 use super::setting::{Setting, Value};
 use super::{
-    BlobName, Boot, BootDevice, Config, Firmware, Loaded, MAX_MEMORY_MIB, MAX_VCPUS, Memory,
-    Paging, Serial, suggest,
+    BlobName, Boot, BootDevice, Config, Firmware, Loaded, MAX_MEMORY_MIB, MAX_TSC_MHZ, MAX_VCPUS,
+    Memory, Paging, Serial, TscRate, Without, suggest,
 };
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -46,6 +46,14 @@ pub(super) fn config(settings: Vec<Setting>, notes: Vec<Note>) -> Result<Loaded,
             None => None,
         },
         viridian: reader.viridian()?,
+        without: reader.without()?,
+        tsc: match reader.get("tsc_mhz") {
+            Some(setting) => Some(TscRate {
+                mhz: setting.number(1..=MAX_TSC_MHZ)?,
+                place: setting.place,
+            }),
+            None => None,
+        },
     };
     Ok(Loaded {
         config,
@@ -362,6 +370,22 @@ impl Reader {
             Some(false) => Ok(Paging::Shadow),
             Some(true) | None => Ok(Paging::Auto),
         }
+    }
+
+    /// A list, or words between commas or spaces.
+    fn without(&self) -> Result<Vec<Without>, ConfigError> {
+        let mut all = Vec::new();
+        for setting in match self.get("without") {
+            Some(setting) => setting.list()?,
+            None => &[],
+        } {
+            let words = setting.text()?.split([',', ' ']);
+            all.extend(words.filter(|word| !word.is_empty()).map(|word| Without {
+                name: word.to_string(),
+                place: setting.place,
+            }));
+        }
+        Ok(all)
     }
 
     /// A boolean, or a list of groups of which `!` takes some away: any group turns all of them on.

@@ -63,10 +63,12 @@ pub(super) const HONOURED: &[&str] = &[
     "root",
     "serial",
     "shadow_memory",
+    "tsc_mhz",
     "type",
     "vcpus",
     "vif",
     "viridian",
+    "without",
 ];
 
 type Group = (Shape, &'static str, &'static [&'static str]);

@@ -1,6 +1,7 @@
 //! What each exit asks for.
 
 use super::processor::{Next, Processor};
+use crate::cpu::live;
 use crate::service::control::{CONTROL, count};
 use alloc::format;
 use guest_mem::Gpa;
@@ -53,7 +54,12 @@ impl<V: Vcpu> Processor<V> {
                 self.forget_window();
                 Next::Enter
             }
-            Exit::ControlRegister => self.emulate(Hint::None),
+            Exit::Deadline => {
+                count(&CONTROL.counters.interrupts);
+                self.deadline();
+                Next::Enter
+            }
+            Exit::ControlRegister => self.control_register(),
             Exit::Exception { vector, error_code } => self.exception(vector, error_code),
             Exit::TripleFault => Next::Stop(TRIPLE_FAULT.into()),
             Exit::EntryFailed { code, reason } => Next::Stop(format!(
@@ -70,13 +76,7 @@ impl<V: Vcpu> Processor<V> {
     fn instruction(&mut self, instruction: Instruction) -> Next {
         let next_rip = match self.cpu.next_rip() {
             Some(rip) => rip,
-            None => match length::next_rip(
-                &self.cpu,
-                self.local.physical_bits,
-                &self.local.machine.memory,
-                &mut self.cache,
-                instruction,
-            ) {
+            None => match self.next_rip_of(instruction) {
                 Ok(rip) => rip,
                 Err(lost) => return self.lost(lost),
             },
@@ -85,16 +85,7 @@ impl<V: Vcpu> Processor<V> {
             Instruction::Cpuid => self.cpuid_exit(next_rip),
             Instruction::Rdmsr => self.rdmsr(next_rip),
             Instruction::Wrmsr => self.wrmsr(next_rip),
-            Instruction::Hypercall => {
-                count(&CONTROL.counters.other);
-                let answer = if self.cpu.cpl() == 0 {
-                    UNKNOWN_HYPERCALL
-                } else {
-                    NOT_PERMITTED
-                };
-                self.cpu.set_gpr(Gpr::Rax, answer);
-                self.complete(next_rip)
-            }
+            Instruction::Hypercall => self.hypercall(next_rip),
             Instruction::Hlt => match self.complete(next_rip) {
                 Next::Enter => Next::Halt,
                 other => other,
@@ -102,13 +93,66 @@ impl<V: Vcpu> Processor<V> {
             // Caches are the host's: the guest's devices see memory through them. INVD would lose other people's data.
             Instruction::Invd | Instruction::Wbinvd | Instruction::Pause => self.complete(next_rip),
             Instruction::Rdpmc => self.raise(Exception::GENERAL_PROTECTION),
+            Instruction::Xsetbv => self.xsetbv(next_rip),
             // Never asked for.
-            Instruction::Rdtsc | Instruction::Rdtscp | Instruction::Xsetbv => {
-                self.emulate(Hint::None)
-            }
+            Instruction::Rdtsc | Instruction::Rdtscp => self.emulate(Hint::None),
             // Taken care of before.
             Instruction::Virtualization | Instruction::Monitor | Instruction::Mwait => Next::Enter,
         }
+    }
+
+    /// RIP behind `instruction`, by the bytes.
+    #[inline]
+    fn next_rip_of(&mut self, instruction: Instruction) -> Result<u64, Lost> {
+        length::next_rip(
+            &self.cpu,
+            self.local.physical_bits,
+            &self.local.machine.memory,
+            &mut self.cache,
+            instruction,
+        )
+    }
+
+    fn hypercall(&mut self, next_rip: u64) -> Next {
+        count(&CONTROL.counters.other);
+        let answer = if self.cpu.cpl() == 0 {
+            UNKNOWN_HYPERCALL
+        } else {
+            NOT_PERMITTED
+        };
+        self.cpu.set_gpr(Gpr::Rax, answer);
+        self.complete(next_rip)
+    }
+
+    /// XSETBV exits always on VT-x, and never on AMD-V. That CR4.OSXSAVE is set the CPU has checked before.
+    #[cold]
+    fn xsetbv(&mut self, next_rip: u64) -> Next {
+        const XSAVE_LEAF: u32 = 0xd;
+        let halves =
+            |high: Gpr, low: Gpr| self.cpu.gpr(high) << 32 | self.cpu.gpr(low) & 0xffff_ffff;
+        let value = halves(Gpr::Rdx, Gpr::Rax);
+        let [low, _, _, high] = self.local.cpuid(XSAVE_LEAF, 0, self.cpu.cr4());
+        let offered = u64::from(high) << 32 | u64::from(low);
+        let register = self.cpu.gpr(Gpr::Rcx) as u32;
+        if register != 0 || self.cpu.cpl() != 0 || !hvm::xcr0::is_valid(value, offered) {
+            return self.raise(Exception::GENERAL_PROTECTION);
+        }
+        // SAFETY: CPUID, which offers no more than this CPU has, allows the value; the host's CR4.OSXSAVE is set wherever CPUID shows XSAVE.
+        unsafe { live::set_xcr0(value) };
+        self.complete(next_rip)
+    }
+
+    /// A MOV to or from a control register, CLTS or LMSW. With PAE paging the CPU loads four entries when these change
+    /// (SDM vol. 3A, 4.4.1); where an emulated write stood for that, they are told to it.
+    #[cold]
+    fn control_register(&mut self) -> Next {
+        count(&CONTROL.counters.other);
+        let next = self.emulate(Hint::None);
+        if let Some(table) = self.paging().pae_table() {
+            let entries = self.local.machine.memory.load::<[u64; 4]>(table);
+            self.cpu.set_pdptes(entries.unwrap_or_default());
+        }
+        next
     }
 
     #[cold]
@@ -276,12 +320,18 @@ impl<V: Vcpu> Processor<V> {
         }
     }
 
-    /// Exceptions that are intercepted for the host's sake go on to the guest, except for its machine checks.
+    /// Intercepted exceptions go on to the guest, except for machine checks, which are the host's, and for a hypercall in the
+    /// other vendor's form: a guest may not know which CPU it is on.
     #[cold]
     fn exception(&mut self, vector: u8, error_code: u32) -> Next {
+        const INVALID_OPCODE: u8 = 6;
         const ALIGNMENT: u8 = 17;
         const MACHINE_CHECK: u8 = 18;
         match vector {
+            INVALID_OPCODE => match self.next_rip_of(Instruction::Hypercall) {
+                Ok(next_rip) => self.hypercall(next_rip),
+                Err(_) => self.raise(Exception::INVALID_OPCODE),
+            },
             MACHINE_CHECK => {
                 Next::Stop("a machine check interrupted it: the host's hardware is failing".into())
             }

@@ -4,7 +4,7 @@ use super::crash::Crash;
 use super::interrupts::Sources;
 use super::local::Local;
 use crate::cpu::events::{self, Events as HostEvents};
-use crate::cpu::interrupts;
+use crate::cpu::{interrupts, live};
 use crate::service;
 use crate::service::control::{CONTROL, Request, count};
 use crate::time::timer;
@@ -16,6 +16,7 @@ use hvm::device::PowerEvent;
 use hvm::emulate::DecodeCache;
 use hvm::event::{Exception, Interruptible, Shadow, TripleFault, Window};
 use hvm::regs::{Rflags, State};
+use hvm::tsc::Scale;
 use hvm::vcpu::Vcpu;
 use hvm::walk::Paging;
 use pc::board::Board;
@@ -27,6 +28,8 @@ pub struct Machine {
     pub memory: GuestMemory,
     /// The chipset and all devices. Only vCPUs take this lock; services talk to devices through queues.
     pub board: Mutex<Board>,
+    /// Its TSC's rate.
+    pub tsc_scale: Scale,
 }
 
 /// What the vCPU's processor has to do beside it.
@@ -106,6 +109,7 @@ impl<V: Vcpu> Processor<V> {
     pub fn reset(&mut self, start: &State) {
         self.local.reset();
         self.window = None;
+        live::reset();
         self.cpu.reset();
         self.cpu.set_tsc_offset(self.local.clock.offset());
         start.apply(&mut self.cpu);
@@ -123,8 +127,7 @@ impl<V: Vcpu> Processor<V> {
     pub fn run(&mut self) -> Outcome {
         self.cpu.hold_host_interrupts();
         let outcome = self.turn();
-        timer::disarm();
-        self.armed = None;
+        self.disarm();
         self.cpu.admit_host_interrupts();
         outcome
     }
@@ -233,8 +236,10 @@ impl<V: Vcpu> Processor<V> {
     #[cold]
     fn halt(&mut self) {
         count(&CONTROL.counters.halts);
+        // HLT has ended the shadow of an STI before it: what waited for that enters now, without a window's exit.
+        self.local.attention = true;
         while !self.wakes() {
-            self.rearm();
+            self.rearm_host();
             self.cpu.admit_host_interrupts();
             self.duty.serve();
             if !CONTROL.requested() && !self.duty.has_services_to_run() {
@@ -253,17 +258,43 @@ impl<V: Vcpu> Processor<V> {
             || CONTROL.requested()
     }
 
-    /// Has the host's timer fire when the next timer of the guest is due.
+    /// Has the guest left when its next timer is due: by the vCPU's own timer where there is one, else by the host's.
     #[inline]
     fn rearm(&mut self) {
         let wanted = self.local.deadline();
         if wanted != self.armed {
-            match wanted {
-                Some(deadline) => timer::arm(self.local.clock.host_tsc(deadline)),
-                None => timer::disarm(),
+            let host_tsc = wanted.map(|deadline| self.local.clock.host_tsc(deadline));
+            if !self.cpu.set_deadline(host_tsc) {
+                arm_host(host_tsc);
             }
             self.armed = wanted;
         }
+    }
+
+    /// The same while the guest does not run, when only the host's timer counts.
+    fn rearm_host(&mut self) {
+        if self.cpu.set_deadline(None) {
+            let wanted = self.local.deadline();
+            arm_host(wanted.map(|deadline| self.local.clock.host_tsc(deadline)));
+            // Before the next entry the vCPU's own timer has to be told again.
+            self.armed = None;
+        } else {
+            self.rearm();
+        }
+    }
+
+    /// No timer is to come any more.
+    fn disarm(&mut self) {
+        timer::disarm();
+        self.cpu.set_deadline(None);
+        self.armed = None;
+    }
+
+    /// The vCPU's own timer ended guest code.
+    pub(super) fn deadline(&mut self) {
+        self.cpu.set_deadline(None);
+        self.armed = None;
+        self.attend();
     }
 
     /// The guest's paging registers.
@@ -286,7 +317,7 @@ impl<V: Vcpu> Processor<V> {
     #[cold]
     pub(super) fn single_step(&mut self) -> Next {
         const DR6_BS: u64 = 1 << 14;
-        self.cpu.set_debug(6, self.cpu.debug(6) | DR6_BS);
+        self.cpu.set_dr6(self.cpu.dr6() | DR6_BS);
         self.raise(Exception::plain(1))
     }
 
@@ -307,5 +338,13 @@ impl<V: Vcpu> Processor<V> {
             state: State::capture(&self.cpu),
             bytes: super::crash::code(&self.cpu, &self.paging(), memory),
         }
+    }
+}
+
+/// Has the host's timer fire at a time, or not at all.
+fn arm_host(host_tsc: Option<u64>) {
+    match host_tsc {
+        Some(deadline) => timer::arm(deadline),
+        None => timer::disarm(),
     }
 }

@@ -18,6 +18,8 @@ pub(super) const COM1_IRQ: u8 = 4;
 pub(super) const FLOPPY_IRQ: u8 = 6;
 pub(super) const RTC_IRQ: u8 = 8;
 pub(super) const SCI_IRQ: u8 = 9;
+pub(super) const PRIMARY_IDE_IRQ: u8 = 14;
+pub(super) const SECONDARY_IDE_IRQ: u8 = 15;
 pub(super) const MOUSE_IRQ: u8 = 12;
 /// The I/O APIC pin that the timer is wired to.
 const TIMER_PIN: u8 = 2;

@@ -7,6 +7,7 @@
 
 mod firmware;
 mod floppy;
+mod ide;
 mod input;
 mod interrupts;
 mod memory;
@@ -25,6 +26,7 @@ use crate::dma::Dma;
 use crate::floppy::Floppy;
 use crate::fw_cfg::FwCfg;
 use crate::hpet::Hpet;
+use crate::ide::{Drive, Ide};
 use crate::kbc::Kbc;
 use crate::pci::{AttachError, Bus, PIRQS, Pirqs};
 use crate::pit::Pit;
@@ -49,6 +51,8 @@ pub struct BoardConfig {
     pub com1: Option<BoxedBytes>,
     /// Behind the port at 2F8h, IRQ 3.
     pub com2: Option<BoxedBytes>,
+    /// The IDE drives: primary first and second, secondary first and second. Without any, there is no IDE at all.
+    pub ide: [Option<Drive>; 4],
 }
 
 /// A serial port and its interrupt.
@@ -94,6 +98,10 @@ impl Board {
                 irq,
             })
         };
+        let mut bus = Bus::new();
+        if config.ide.iter().any(Option::is_some) {
+            bus.set_ide(Ide::new(config.ide));
+        }
         Self {
             interrupts: Interrupts::new(),
             pit: Pit::new(),
@@ -111,7 +119,7 @@ impl Board {
             flash: Vec::new(),
             com1: serial(config.com1, COM1_IRQ),
             com2: serial(config.com2, COM2_IRQ),
-            bus: Bus::new(),
+            bus,
             driven: Pirqs::default(),
             next_event: None,
             unmasked: None,
@@ -140,6 +148,7 @@ impl Board {
         self.drive_serial(context);
         self.with_floppy(context, Floppy::poll);
         self.bus.poll(context);
+        self.drive_ide(context);
         self.drive_pirqs(context);
     }
 

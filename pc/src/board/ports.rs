@@ -46,6 +46,7 @@ impl Board {
             0xcfc..=0xcff => {
                 self.deadline_is_stale = true;
                 self.bus.config_write(port as u8 & 3, width, value, context);
+                self.drive_ide(context);
                 self.drive_pirqs(context);
             }
             PM_BASE..=PM_LAST => {
@@ -194,7 +195,8 @@ impl Board {
 
     fn read_bar(&mut self, port: u16, width: Width, context: &mut Context<'_>) -> u32 {
         let Some(target) = self.bus.find_port(port) else {
-            return width.mask() as u32;
+            let ide = self.read_ide(port, width, context);
+            return ide.unwrap_or(width.mask() as u32);
         };
         let value = self.bus.bar_read(target, width, context);
         self.drive_pirqs(context);
@@ -206,6 +208,8 @@ impl Board {
             let value = width.cut(u64::from(value));
             self.bus.bar_write(target, width, value, context);
             self.drive_pirqs(context);
+        } else {
+            self.write_ide(port, width, value, context);
         }
     }
 }
