@@ -5,6 +5,7 @@ use crate::mem::{frames, phys_to_virt};
 use alloc::vec::Vec;
 use boot::PhysRange;
 use core::fmt;
+use core::sync::atomic::{AtomicU64, Ordering};
 use ept_npt::{Format, Level, MapError, Rights, TableMemory, Tables};
 use guest_mem::{Gpa, GuestMemory, Hpa, Region};
 
@@ -155,6 +156,22 @@ impl TableMemory for TablePages {
                 .add(index & 511)
                 .write_volatile(entry)
         }
+    }
+
+    fn compare_exchange(
+        &mut self,
+        table: Hpa,
+        index: usize,
+        current: u64,
+        new: u64,
+    ) -> Result<(), u64> {
+        // SAFETY: as in `read`; entries are aligned, and all that writes them does so in one access.
+        let entry = unsafe {
+            AtomicU64::from_ptr(phys_to_virt(table).cast::<u64>().add(index & 511))
+        };
+        entry
+            .compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire)
+            .map(drop)
     }
 }
 
