@@ -196,11 +196,13 @@ bitflags! {
         const NESTED_DIRTY_BITS = 1 << 10;
         /// The guest's task priority is kept by the CPU.
         const TPR_SHADOW = 1 << 11;
+        /// The CPU lists the pages whose dirty bits it sets.
+        const PAGE_MODIFICATION_LOG = 1 << 12;
     }
 }
 
 impl Options {
-    const NAMES: [(Self, &'static str); 12] = [
+    const NAMES: [(Self, &'static str); 13] = [
         (Self::NEXT_RIP, "next RIP"),
         (Self::DECODE_ASSISTS, "decode assists"),
         (Self::CLEAN_BITS, "clean bits"),
@@ -213,6 +215,7 @@ impl Options {
         (Self::POSTED_INTERRUPTS, "posted interrupts"),
         (Self::NESTED_DIRTY_BITS, "nested dirty bits"),
         (Self::TPR_SHADOW, "TPR shadow"),
+        (Self::PAGE_MODIFICATION_LOG, "page modification log"),
     ];
 }
 

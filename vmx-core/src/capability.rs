@@ -102,6 +102,10 @@ fn options(pins: u32, primaries: u32, controls: u32, ept_vpid: u64) -> Options {
         ),
         (controls & secondary::TSC_SCALING != 0, Options::TSC_SCALING),
         (
+            controls & secondary::PAGE_MODIFICATION_LOG != 0,
+            Options::PAGE_MODIFICATION_LOG,
+        ),
+        (
             ept_vpid & ept_vpid::DIRTY_BITS != 0,
             Options::NESTED_DIRTY_BITS,
         ),
