@@ -166,9 +166,8 @@ impl TableMemory for TablePages {
         new: u64,
     ) -> Result<(), u64> {
         // SAFETY: as in `read`; entries are aligned, and all that writes them does so in one access.
-        let entry = unsafe {
-            AtomicU64::from_ptr(phys_to_virt(table).cast::<u64>().add(index & 511))
-        };
+        let entry =
+            unsafe { AtomicU64::from_ptr(phys_to_virt(table).cast::<u64>().add(index & 511)) };
         entry
             .compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire)
             .map(drop)

@@ -11,6 +11,7 @@ mod bus;
 mod clock;
 mod crash;
 mod devices;
+mod dirty;
 mod exits;
 mod host;
 #[cfg(feature = "vmx")]
@@ -24,6 +25,7 @@ mod processor;
 mod setup;
 mod vendor;
 mod wall;
+mod written;
 
 use crate::console::bytes::GuestEnd;
 use crate::cpu::{events, percpu};

@@ -1,6 +1,7 @@
 //! One virtual CPU, and the loop that runs it.
 
 use super::crash::Crash;
+use super::dirty::Tracker;
 use super::interrupts::Sources;
 use super::local::Local;
 use crate::cpu::events::{self, Events as HostEvents};
@@ -79,6 +80,8 @@ pub struct Processor<V> {
     pub(super) cpu: V,
     pub(super) local: Box<Local>,
     pub(super) cache: Box<DecodeCache>,
+    /// The nested tables, and who wrote where.
+    pub(super) tracker: Tracker,
     duty: Duty,
     window: Option<Window>,
     armed: Option<Instant>,
@@ -86,11 +89,12 @@ pub struct Processor<V> {
 
 impl<V: Vcpu> Processor<V> {
     /// A vCPU on `machine`.
-    pub fn new(cpu: V, machine: &'static Machine, duty: Duty) -> Self {
+    pub fn new(cpu: V, machine: &'static Machine, tracker: Tracker, duty: Duty) -> Self {
         Self {
             cpu,
             local: Local::new(machine),
             cache: Box::new(DecodeCache::new()),
+            tracker,
             duty,
             window: None,
             armed: None,
