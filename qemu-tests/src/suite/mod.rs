@@ -6,6 +6,7 @@
 mod bad_input;
 mod boot;
 mod crash;
+mod dirty;
 mod guest;
 mod host;
 mod prompt;
@@ -69,6 +70,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         prompt::CASES,
         bad_input::CASES,
         crash::CASES,
+        dirty::CASES,
         host::CASES,
     ]
     .into_iter()
