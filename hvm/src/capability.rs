@@ -198,11 +198,13 @@ bitflags! {
         const TPR_SHADOW = 1 << 11;
         /// The CPU lists the pages whose dirty bits it sets.
         const PAGE_MODIFICATION_LOG = 1 << 12;
+        /// EFER and PAT are switched by controls; else by lists.
+        const MSR_CONTROLS = 1 << 13;
     }
 }
 
 impl Options {
-    const NAMES: [(Self, &'static str); 13] = [
+    const NAMES: [(Self, &'static str); 14] = [
         (Self::NEXT_RIP, "next RIP"),
         (Self::DECODE_ASSISTS, "decode assists"),
         (Self::CLEAN_BITS, "clean bits"),
@@ -216,6 +218,7 @@ impl Options {
         (Self::NESTED_DIRTY_BITS, "nested dirty bits"),
         (Self::TPR_SHADOW, "TPR shadow"),
         (Self::PAGE_MODIFICATION_LOG, "page modification log"),
+        (Self::MSR_CONTROLS, "MSR controls"),
     ];
 }
 

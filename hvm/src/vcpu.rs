@@ -3,6 +3,7 @@
 use crate::event::{Event, Shadow, Window};
 use crate::exit::Exit;
 use crate::regs::Registers;
+use crate::tsc::Scale;
 use guest_mem::{Gpa, Hpa};
 
 /// How accesses to a model-specific register are treated.
@@ -33,8 +34,9 @@ pub enum ModificationLog {
 }
 
 /// Exceptions that exit always: #DB and #AC because a guest could make their delivery loop for ever, out of reach of any
-/// interrupt (APM vol. 2, 15.12.2 and 15.12.17), and #MC because the machine is the host's.
-pub const INTERCEPTED_EXCEPTIONS: u32 = 1 << 1 | 1 << 17 | 1 << 18;
+/// interrupt (APM vol. 2, 15.12.2 and 15.12.17), #MC because the machine is the host's, and #UD because a guest's hypercall may
+/// be the other vendor's instruction, which this CPU does not have.
+pub const INTERCEPTED_EXCEPTIONS: u32 = 1 << 1 | 1 << 6 | 1 << 17 | 1 << 18;
 
 /// A virtual CPU on the physical CPU that calls it. All methods but [`Vcpu::run`] only read and write its control block.
 pub trait Vcpu: Registers {
@@ -94,7 +96,12 @@ pub trait Vcpu: Registers {
     /// the CPU keeps them with its registers and the write was emulated (SDM vol. 3A, 4.4.1). Others read them as they walk.
     fn set_pdptes(&mut self, _entries: [u64; 4]) {}
 
-    /// What is added to the host's TSC for the guest's.
+    /// Has the guest's TSC run at this ratio to the host's, from now on and across resets; returns false if the CPU cannot.
+    fn set_tsc_scale(&mut self, scale: Scale) -> bool {
+        scale == Scale::ONE
+    }
+
+    /// What is added to the host's TSC, scaled, for the guest's.
     fn set_tsc_offset(&mut self, ticks: u64);
 
     /// The root of the nested page tables.

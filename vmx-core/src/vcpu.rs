@@ -6,7 +6,7 @@ use crate::bits::{
     qualification, reason, secondary,
 };
 use crate::controls::{Controls, Msrs};
-use crate::enter::{self, Entered, Gprs, Launch};
+use crate::enter::{self, Entered, Launch};
 use crate::maps::{self, IO_BITMAPS_BYTES, MSR_BITMAP_BYTES};
 use crate::vmcs::{Current, Field, Fields};
 use crate::vpid::{self, Extent, Flush};
@@ -17,7 +17,9 @@ use hvm::apic::RegisterPage;
 use hvm::capability::{Features, Options};
 use hvm::event::{Event, Shadow, Window};
 use hvm::exit::Exit;
-use hvm::regs::{Cr0, Rflags, State};
+use hvm::gprs::Gprs;
+use hvm::regs::{Cr0, Registers, Rflags, State};
+use hvm::tsc::Scale;
 use hvm::vcpu::{Hlt, ModificationLog, MsrAccess, Vcpu};
 use hvm::{Gpa, Hpa};
 
@@ -113,7 +115,7 @@ impl<F: Fields> Vmx<F> {
 
     /// The guest's EFER, from wherever exits leave it.
     pub(crate) fn stored_efer(&self) -> u64 {
-        if self.controls.switch_efer() {
+        if self.controls.switch_msrs() {
             self.fields.read(Field::GuestEfer)
         } else {
             // SAFETY: as in `areas`.
@@ -315,7 +317,9 @@ impl<F: Fields> Vcpu for Vmx<F> {
             return None;
         }
         let fields = &self.fields;
-        let event = inject::decode(word, || fields.read(Field::IdtVectoringErrorCode));
+        let event = hvm::interruption::decode(word as u32, || {
+            fields.read(Field::IdtVectoringErrorCode) as u32
+        });
         if event == Some(Event::Nmi) {
             // Its delivery, which blocked NMIs, did not happen, and VM entry refuses to inject one while they are blocked.
             let old = self.fields.read(Field::GuestInterruptibility);
@@ -341,7 +345,11 @@ impl<F: Fields> Vcpu for Vmx<F> {
         let old = self.fields.read(Field::GuestInterruptibility);
         let new = match shadow {
             Shadow::None => old & !SHADOWS,
-            Shadow::Active => old & !SHADOWS | interruptibility::STI,
+            // STI leaves a shadow only with interrupts on (27.3.1.5); the other instructions that do block debug exceptions as well.
+            Shadow::Active if self.rflags() & Rflags::IF.bits() != 0 => {
+                old & !SHADOWS | interruptibility::STI
+            }
+            Shadow::Active => old & !SHADOWS | interruptibility::MOV_SS,
         };
         if new != old {
             self.fields.write(Field::GuestInterruptibility, new);
@@ -360,12 +368,14 @@ impl<F: Fields> Vcpu for Vmx<F> {
         }
         let cr0 = self.fields.read(Field::GuestCr0);
         let injection = inject::encode(event, cr0);
+        self.fields.write(
+            Field::EntryInterruptionInformation,
+            injection.information.into(),
+        );
         self.fields
-            .write(Field::EntryInterruptionInformation, injection.information);
+            .write(Field::EntryExceptionErrorCode, injection.error_code.into());
         self.fields
-            .write(Field::EntryExceptionErrorCode, injection.error_code);
-        self.fields
-            .write(Field::EntryInstructionLength, injection.length);
+            .write(Field::EntryInstructionLength, injection.length.into());
     }
 
     fn set_window(&mut self, window: Option<Window>) {
@@ -432,6 +442,17 @@ impl<F: Fields> Vcpu for Vmx<F> {
         for (field, entry) in fields.into_iter().zip(entries) {
             self.fields.write(field, entry);
         }
+    }
+
+    fn set_tsc_scale(&mut self, scale: Scale) -> bool {
+        if !self.has(Options::TSC_SCALING) {
+            return scale == Scale::ONE;
+        }
+        self.controls.secondary |= secondary::TSC_SCALING;
+        self.fields
+            .write(Field::SecondaryControls, self.controls.secondary.into());
+        self.fields.write(Field::TscMultiplier, scale.bits());
+        true
     }
 
     fn set_tsc_offset(&mut self, ticks: u64) {

@@ -1,7 +1,7 @@
 //! Which memory the guest writes, as Monovisor tells it.
 
 use super::session::{Lab, SOON, SWITCH, Session};
-use super::{Case, Scope, Tier};
+use super::{Case, Machines, Scope, Tier};
 use anyhow::{Context, Result, ensure};
 
 pub(super) const CASES: &[Case] = &[
@@ -9,12 +9,14 @@ pub(super) const CASES: &[Case] = &[
         name: "dirty",
         tier: Tier::Always,
         scope: Scope::Hypervisor,
+        machines: Machines::Any,
         body: as_the_cpu_can,
     },
     Case {
         name: "dirty-without",
         tier: Tier::Full,
         scope: Scope::Hypervisor,
+        machines: Machines::Any,
         body: without,
     },
 ];
