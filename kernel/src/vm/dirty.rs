@@ -44,6 +44,30 @@ pub enum Grain {
     Leaf,
 }
 
+/// What tracking asks of a vCPU, as [`Vcpu`] has it.
+pub trait Watched {
+    /// [`Vcpu::set_modification_log`].
+    fn set_modification_log(&mut self, state: ModificationLog) -> bool;
+    /// [`Vcpu::drain_modified`].
+    fn drain_modified(&mut self, to: &mut dyn FnMut(Gpa));
+    /// [`Vcpu::flush_tlb`].
+    fn flush_tlb(&mut self);
+}
+
+impl<V: Vcpu> Watched for V {
+    fn set_modification_log(&mut self, state: ModificationLog) -> bool {
+        Vcpu::set_modification_log(self, state)
+    }
+
+    fn drain_modified(&mut self, to: &mut dyn FnMut(Gpa)) {
+        Vcpu::drain_modified(self, to);
+    }
+
+    fn flush_tlb(&mut self) {
+        Vcpu::flush_tlb(self);
+    }
+}
+
 /// Who wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writer {
@@ -95,7 +119,7 @@ impl Tracker {
     /// Starts tracking, or starts it anew: nothing counts as written.
     pub fn start(
         &mut self,
-        cpu: &mut impl Vcpu,
+        cpu: &mut impl Watched,
         memory: &GuestMemory,
     ) -> Result<(Means, Grain), OutOfMemory> {
         self.stop(cpu);
@@ -128,7 +152,7 @@ impl Tracker {
     /// Tells what was written, and by whom; `None` if nothing is tracked. A piece may be told for both writers.
     pub fn collect(
         &mut self,
-        cpu: &mut impl Vcpu,
+        cpu: &mut impl Watched,
         memory: &GuestMemory,
         told: &mut dyn FnMut(Writer, Piece),
     ) -> Option<Span> {
@@ -165,7 +189,7 @@ impl Tracker {
     }
 
     /// Ends tracking; the tables are as large pages as before. False if nothing was tracked.
-    pub fn stop(&mut self, cpu: &mut impl Vcpu) -> bool {
+    pub fn stop(&mut self, cpu: &mut impl Watched) -> bool {
         let Some(_) = self.round.take() else {
             return false;
         };
@@ -176,7 +200,7 @@ impl Tracker {
     }
 
     /// Takes the CPU's list, which makes room in it.
-    pub fn drain(&mut self, cpu: &mut impl Vcpu) {
+    pub fn drain(&mut self, cpu: &mut impl Watched) {
         if let Some(round) = &self.round {
             cpu.drain_modified(&mut |gpa| round.noticed.mark(gpa.0 / PAGE_BYTES));
         }
@@ -192,7 +216,7 @@ impl Tracker {
 
     /// The guest's CPU faulted at a write; true if that was due to tracking, and the guest may try again.
     #[cold]
-    pub fn write_fault(&mut self, cpu: &mut impl Vcpu, gpa: Gpa) -> bool {
+    pub fn write_fault(&mut self, cpu: &mut impl Watched, gpa: Gpa) -> bool {
         let Some(round) = &self.round else {
             return false;
         };
@@ -209,3 +233,6 @@ impl Tracker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
