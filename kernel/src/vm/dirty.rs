@@ -4,7 +4,7 @@
 //! every page that was written since the one before it, or since the start, and no page is lost: what it tells may be read right away,
 //! and what is written to it later is told next time. It may tell a page that was only looked at (CPUs treat their own walks of the
 //! guest's page tables as writes), and tells larger pieces where no memory is left for tables of 4 KiB pages.
-//! `docs/decisions/0016-dirty-tracking.md` says why there are three means, and how they are chosen.
+//! `docs/decisions/0019-dirty-tracking.md` says why there are three means, and how they are chosen.
 
 use crate::time;
 use alloc::boxed::Box;

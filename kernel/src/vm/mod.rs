@@ -12,7 +12,9 @@ mod clock;
 mod crash;
 mod devices;
 mod dirty;
+mod disk;
 mod exits;
+mod firmware;
 mod host;
 #[cfg(feature = "vmx")]
 mod intel;

@@ -9,6 +9,7 @@ mod crash;
 mod dirty;
 mod guest;
 mod host;
+mod options;
 mod prompt;
 mod session;
 
@@ -90,6 +91,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         crash::CASES,
         dirty::CASES,
         host::CASES,
+        options::CASES,
     ]
     .into_iter()
     .flatten()

@@ -11,6 +11,7 @@ use hvm::Hpa;
 use hvm::apic::RegisterPage;
 use hvm::capability::Options;
 use hvm::event::{Event, Exception, Shadow, Window};
+use hvm::exit::Exit;
 use hvm::regs::{Efer, Registers, Segment, SegmentName};
 use hvm::vcpu::{Hlt, ModificationLog, Vcpu};
 use std::boxed::Box;
@@ -102,6 +103,15 @@ fn the_modification_log_follows_dirty_bits_and_outlasts_a_reset() {
     assert_eq!((drained, vcpu.fields.read(Field::PmlIndex)), (2, 511));
     assert!(vcpu.set_modification_log(ModificationLog::Off));
     assert!(!logs(&vcpu));
+}
+
+#[test]
+fn an_unpaged_guest_is_not_entered_on_a_cpu_that_cannot() {
+    let mut vcpu = vcpu(Options::empty(), Hlt::Native);
+    let Exit::EntryFailed { reason, .. } = vcpu.run() else {
+        panic!()
+    };
+    assert!(reason.contains("unrestricted guest"), "{reason}");
 }
 
 fn events() -> impl Strategy<Value = Option<Event>> {
