@@ -121,6 +121,8 @@ pub enum Exit {
     NmiWindow,
     /// The time that [`crate::vcpu::Vcpu::set_deadline`] was told has come.
     Deadline,
+    /// The list that [`crate::vcpu::Vcpu::set_modification_log`] turned on is full.
+    ModificationLogFull,
     /// INIT arrived from outside.
     Init,
     /// The guest's CPU shut down: a fault while delivering a double fault.

@@ -4,7 +4,7 @@ use crate::event::{Event, Shadow, Window};
 use crate::exit::Exit;
 use crate::regs::Registers;
 use crate::tsc::Scale;
-use guest_mem::Hpa;
+use guest_mem::{Gpa, Hpa};
 
 /// How accesses to a model-specific register are treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,15 @@ pub enum Hlt {
     Native,
     /// The CPU has other work while the guest waits.
     Intercepted,
+}
+
+/// Whether the CPU lists pages whose dirty bits it sets in the nested page tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModificationLog {
+    /// It does, and exits when there is no room left.
+    On,
+    /// It does not.
+    Off,
 }
 
 /// Exceptions that exit always: #DB and #AC because a guest could make their delivery loop for ever, out of reach of any
@@ -100,6 +109,16 @@ pub trait Vcpu: Registers {
 
     /// Drops what the TLB holds of the guest, before the next entry.
     fn flush_tlb(&mut self);
+
+    /// Has the CPU list the pages whose nested dirty bits it sets from now on, or no longer; returns false if it has no such list. A
+    /// guest's reset leaves it as it is.
+    fn set_modification_log(&mut self, _state: ModificationLog) -> bool {
+        false
+    }
+
+    /// Takes the list: calls `to` with each page on it, and makes room. Due at [`Exit::ModificationLogFull`], and before the list is
+    /// judged to be complete.
+    fn drain_modified(&mut self, _to: &mut dyn FnMut(Gpa)) {}
 
     /// How accesses to an MSR are treated; returns false if the CPU cannot pass it through.
     fn set_msr_access(&mut self, msr: u32, access: MsrAccess) -> bool;

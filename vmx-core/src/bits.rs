@@ -248,6 +248,7 @@ pub mod qualification {
     pub const EPT_LINEAR_VALID: u64 = 1 << 7;
     /// Clear if the access was part of a page walk.
     pub const EPT_TRANSLATED: u64 = 1 << 8;
+    /// EPT violations and a full modification log (28.2.3).
     pub const EPT_NMI_UNBLOCKED_BY_IRET: u64 = 1 << 12;
 }
 
@@ -293,6 +294,7 @@ pub mod reason {
     pub const XSETBV: u64 = 55;
     pub const APIC_WRITE: u64 = 56;
     pub const VMFUNC: u64 = 59;
+    pub const MODIFICATION_LOG_FULL: u64 = 62;
     /// Bit 31: the entry failed.
     pub const ENTRY_FAILURE: u64 = 1 << 31;
     pub const BASIC: u64 = 0xffff;

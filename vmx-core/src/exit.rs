@@ -22,6 +22,7 @@ pub fn decode(fields: &impl Fields) -> Exit {
         reason::INTERRUPT_WINDOW | reason::TPR_BELOW_THRESHOLD => Exit::InterruptWindow,
         reason::NMI_WINDOW => Exit::NmiWindow,
         reason::PREEMPTION_TIMER => Exit::Deadline,
+        reason::MODIFICATION_LOG_FULL => Exit::ModificationLogFull,
         reason::EXCEPTION_OR_NMI => exception(fields),
         reason::CONTROL_REGISTER => Exit::ControlRegister,
         reason::TRIPLE_FAULT => Exit::TripleFault,

@@ -5,7 +5,8 @@
 //! its reasons in neutral form, `inject` events, `check` the state checker, `maps` MSR and I/O bitmaps, `vpid` TLB tags,
 //! `reset` the state after one, `vcpu` the whole with its `registers`, `host` what a CPU needs before its first entry, `capability`
 //! what it offers. Without a twin, because AMD-V needs nothing of the kind: `controls` what of all that the CPU allows is used,
-//! `areas` MSRs that are switched by list, `live` guest registers that stay in the CPU.
+//! `areas` MSRs that are switched by list, `live` guest registers that stay in the CPU,
+//! `pml` the page-modification log.
 #![no_std]
 
 #[cfg(test)]
@@ -22,6 +23,7 @@ pub mod host;
 mod inject;
 mod live;
 mod maps;
+mod pml;
 mod registers;
 mod reset;
 mod vcpu;
@@ -31,4 +33,5 @@ mod vpid;
 pub use areas::Areas;
 pub use controls::Msrs;
 pub use maps::{IO_BITMAPS_BYTES, MSR_BITMAP_BYTES};
+pub use pml::Log;
 pub use vcpu::{Pages, Vmx};

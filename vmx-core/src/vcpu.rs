@@ -10,10 +10,9 @@ use crate::enter::{self, Entered, Launch};
 use crate::maps::{self, IO_BITMAPS_BYTES, MSR_BITMAP_BYTES};
 use crate::vmcs::{Current, Field, Fields};
 use crate::vpid::{self, Extent, Flush};
-use crate::{check, exit, host, inject, live};
+use crate::{check, exit, host, inject, live, pml};
 use core::arch::asm;
 use core::ptr::NonNull;
-use hvm::Hpa;
 use hvm::apic::RegisterPage;
 use hvm::capability::{Features, Options};
 use hvm::event::{Event, Shadow, Window};
@@ -21,7 +20,8 @@ use hvm::exit::Exit;
 use hvm::gprs::Gprs;
 use hvm::regs::{Cr0, Registers, Rflags, State};
 use hvm::tsc::Scale;
-use hvm::vcpu::{Hlt, MsrAccess, Vcpu};
+use hvm::vcpu::{Hlt, ModificationLog, MsrAccess, Vcpu};
+use hvm::{Gpa, Hpa};
 
 /// The pages that a vCPU is made of, beside its VMCS. All are zeroed, physically contiguous each, and owned by the vCPU alone.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +34,8 @@ pub struct Pages {
     pub apic: (Hpa, &'static RegisterPage),
     /// The MSR areas.
     pub areas: (Hpa, NonNull<Areas>),
+    /// The page-modification log.
+    pub modified: (Hpa, NonNull<pml::Log>),
 }
 
 /// The task-priority register in the virtual-APIC page.
@@ -297,7 +299,7 @@ impl<F: Fields> Vcpu for Vmx<F> {
             Exit::HostNmi | Exit::Exception { .. } | Exit::Unexpected { .. } => {
                 self.look_closer(seen)
             }
-            Exit::NestedFault { .. } => {
+            Exit::NestedFault { .. } | Exit::ModificationLogFull => {
                 let info = self.fields.read(Field::ExitQualification);
                 if info & qualification::EPT_NMI_UNBLOCKED_BY_IRET != 0 {
                     self.note_iret(info & qualification::EPT_NMI_UNBLOCKED_BY_IRET);
@@ -482,6 +484,29 @@ impl<F: Fields> Vcpu for Vmx<F> {
 
     fn flush_tlb(&mut self) {
         self.forget(Flush::Nested);
+    }
+
+    /// The log follows dirty bits, so where those are not used there is none.
+    fn set_modification_log(&mut self, state: ModificationLog) -> bool {
+        if !self.has(Options::PAGE_MODIFICATION_LOG | Options::NESTED_DIRTY_BITS) {
+            return false;
+        }
+        pml::point(&mut self.fields, self.pages.modified.0);
+        match state {
+            ModificationLog::On => self.controls.secondary |= secondary::PAGE_MODIFICATION_LOG,
+            ModificationLog::Off => self.controls.secondary &= !secondary::PAGE_MODIFICATION_LOG,
+        }
+        self.fields
+            .write(Field::SecondaryControls, self.controls.secondary.into());
+        true
+    }
+
+    fn drain_modified(&mut self, to: &mut dyn FnMut(Gpa)) {
+        if self.controls.secondary & secondary::PAGE_MODIFICATION_LOG != 0 {
+            // SAFETY: the page is ours alone, and the CPU writes to it only inside `enter`, which borrows self mutably.
+            let log = unsafe { self.pages.modified.1.as_ref() };
+            pml::drain(&mut self.fields, log, to);
+        }
     }
 
     fn set_msr_access(&mut self, msr: u32, access: MsrAccess) -> bool {

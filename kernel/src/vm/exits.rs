@@ -60,6 +60,11 @@ impl<V: Vcpu> Processor<V> {
                 self.deadline();
                 Next::Enter
             }
+            Exit::ModificationLogFull => {
+                count(&CONTROL.counters.other);
+                self.tracker.drain(&mut self.cpu);
+                Next::Enter
+            }
             Exit::ControlRegister => self.control_register(),
             Exit::Exception { vector, error_code } => self.exception(vector, error_code),
             Exit::TripleFault => Next::Stop(TRIPLE_FAULT.into()),
@@ -269,6 +274,13 @@ impl<V: Vcpu> Processor<V> {
 
     #[inline]
     fn nested_fault(&mut self, gpa: Gpa, access: Access, table_walk: bool) -> Next {
+        if access == Access::Write
+            && self.tracker.protects()
+            && self.tracker.write_fault(&mut self.cpu, gpa)
+        {
+            count(&CONTROL.counters.other);
+            return Next::Enter;
+        }
         count(&CONTROL.counters.mmio);
         if table_walk {
             return Next::Stop(format!(

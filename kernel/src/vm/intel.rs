@@ -39,6 +39,7 @@ impl Vendor for Intel {
             // SAFETY: zeroed, never freed, and accessed by us through its atomics only.
             apic: (apic, unsafe { page.as_ref() }),
             areas: vendor::pages()?,
+            modified: vendor::pages()?,
         };
         let (region, revision) = vendor::pages::<u32>()?;
         // SAFETY: VMX operation is on, by the caller's promise; all pages were just allocated zeroed, contiguous, and for this vCPU

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use boot::PhysRange;
 use core::fmt;
 use core::ops::Range;
+use core::sync::atomic::{AtomicU64, Ordering};
 use ept_npt::{Format, Level, MapError, Rights, TableMemory, Tables};
 use guest_bios::{bios, rom};
 use guest_mem::{Gpa, GuestMemory, Hpa, Region};
@@ -157,6 +158,21 @@ impl TableMemory for TablePages {
                 .add(index & 511)
                 .write_volatile(entry)
         }
+    }
+
+    fn compare_exchange(
+        &mut self,
+        table: Hpa,
+        index: usize,
+        current: u64,
+        new: u64,
+    ) -> Result<(), u64> {
+        // SAFETY: as in `read`; entries are aligned, and all that writes them does so in one access.
+        let entry =
+            unsafe { AtomicU64::from_ptr(phys_to_virt(table).cast::<u64>().add(index & 511)) };
+        entry
+            .compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire)
+            .map(drop)
     }
 }
 

@@ -11,6 +11,7 @@ mod bus;
 mod clock;
 mod crash;
 mod devices;
+mod dirty;
 mod disk;
 mod exits;
 mod firmware;
@@ -26,6 +27,7 @@ mod processor;
 mod setup;
 mod vendor;
 mod wall;
+mod written;
 
 use crate::console::bytes::GuestEnd;
 use crate::cpu::{events, percpu};

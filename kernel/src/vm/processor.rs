@@ -1,6 +1,7 @@
 //! One virtual CPU, and the loop that runs it.
 
 use super::crash::Crash;
+use super::dirty::Tracker;
 use super::firmware::Firmware;
 use super::interrupts::Sources;
 use super::local::Local;
@@ -86,6 +87,8 @@ pub struct Processor<V> {
     pub(super) cpu: V,
     pub(super) local: Box<Local>,
     pub(super) cache: Box<DecodeCache>,
+    /// The nested tables, and who wrote where.
+    pub(super) tracker: Tracker,
     /// The guest's BIOS, if it boots through one.
     pub(super) firmware: Option<Box<Firmware>>,
     duty: Duty,
@@ -98,6 +101,7 @@ impl<V: Vcpu> Processor<V> {
     pub fn new(
         cpu: V,
         machine: &'static Machine,
+        tracker: Tracker,
         duty: Duty,
         firmware: Option<Box<Firmware>>,
     ) -> Self {
@@ -105,6 +109,7 @@ impl<V: Vcpu> Processor<V> {
             cpu,
             local: Local::new(machine),
             cache: Box::new(DecodeCache::new()),
+            tracker,
             firmware,
             duty,
             window: None,

@@ -6,6 +6,7 @@
 mod bad_input;
 mod boot;
 mod crash;
+mod dirty;
 mod guest;
 mod host;
 mod options;
@@ -88,6 +89,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         prompt::CASES,
         bad_input::CASES,
         crash::CASES,
+        dirty::CASES,
         host::CASES,
         options::CASES,
     ]

@@ -13,7 +13,7 @@ use hvm::capability::Options;
 use hvm::event::{Event, Exception, Shadow, Window};
 use hvm::exit::Exit;
 use hvm::regs::{Efer, Registers, Segment, SegmentName};
-use hvm::vcpu::{Hlt, Vcpu};
+use hvm::vcpu::{Hlt, ModificationLog, Vcpu};
 use std::boxed::Box;
 
 /// Bits 11:10 of an encoding tell the area (SDM vol. 3C, table 25-21).
@@ -33,6 +33,7 @@ fn vcpu(options: Options, hlt: Hlt) -> Vmx<Plain> {
         io_bitmaps: page::<[u8; IO_BITMAPS_BYTES]>(0x10_1000),
         apic: (Hpa(0x10_3000), Box::leak(Box::new(RegisterPage::new()))),
         areas: page::<Areas>(0x10_4000),
+        modified: page(0x10_5000),
     };
     let host = crate::host::State::default();
     let msrs = generous();
@@ -81,6 +82,30 @@ fn after_reset() {
 }
 
 #[test]
+fn the_modification_log_follows_dirty_bits_and_outlasts_a_reset() {
+    let logs = |vcpu: &Vmx<Plain>| {
+        vcpu.fields.read(Field::SecondaryControls) as u32 & secondary::PAGE_MODIFICATION_LOG != 0
+    };
+    for missing in [Options::PAGE_MODIFICATION_LOG, Options::NESTED_DIRTY_BITS] {
+        let mut vcpu = vcpu(Options::all() - missing, Hlt::Native);
+        assert!(!vcpu.set_modification_log(ModificationLog::On));
+        assert!(!logs(&vcpu));
+    }
+    let mut vcpu = vcpu(Options::all(), Hlt::Native);
+    assert!(vcpu.set_modification_log(ModificationLog::On));
+    // Two entries are used.
+    vcpu.fields.write(Field::PmlIndex, 509);
+    vcpu.reset();
+    assert!(logs(&vcpu));
+    assert_eq!(vcpu.fields.read(Field::PmlAddress), 0x10_5000);
+    let mut drained = 0;
+    vcpu.drain_modified(&mut |_| drained += 1);
+    assert_eq!((drained, vcpu.fields.read(Field::PmlIndex)), (2, 511));
+    assert!(vcpu.set_modification_log(ModificationLog::Off));
+    assert!(!logs(&vcpu));
+}
+
+#[test]
 fn an_unpaged_guest_is_not_entered_on_a_cpu_that_cannot() {
     let mut vcpu = vcpu(Options::empty(), Hlt::Native);
     let Exit::EntryFailed { reason, .. } = vcpu.run() else {
@@ -115,6 +140,7 @@ proptest! {
         open: bool,
         halts: bool,
         deadline in any::<Option<u64>>(),
+        logs: bool,
     ) {
         let hlt = if native_hlt { Hlt::Native } else { Hlt::Intercepted };
         let mut vcpu = vcpu(options, hlt);
@@ -138,6 +164,9 @@ proptest! {
         }
         vcpu.set_window(window);
         vcpu.set_deadline(deadline);
+        if logs {
+            vcpu.set_modification_log(ModificationLog::On);
+        }
         prop_assert_eq!(violation(&vcpu), "no rule that this checker knows is broken");
     }
 }
