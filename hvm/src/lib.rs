@@ -26,6 +26,7 @@ pub mod pci_config;
 pub mod regs;
 pub mod time;
 pub mod vcpu;
+pub mod virtual_apic;
 pub mod walk;
 pub mod width;
 

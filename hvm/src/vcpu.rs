@@ -3,6 +3,7 @@
 use crate::event::{Event, Shadow, Window};
 use crate::exit::Exit;
 use crate::regs::Registers;
+use crate::virtual_apic::{ApicMode, Delivery, VirtualApicPage};
 use guest_mem::Hpa;
 
 /// How accesses to a model-specific register are treated.
@@ -55,6 +56,22 @@ pub trait Vcpu: Registers {
 
     /// Sets it.
     fn set_cr8(&mut self, priority: u8);
+
+    /// Tells the CPU how the guest reaches its local APIC, so that it serves what it can. To be said before an entry whenever it
+    /// may have changed; costs little if it has not. Without such help from the CPU, as by default, nothing comes of it.
+    #[inline]
+    fn set_apic_mode(&mut self, _mode: ApicMode) {}
+
+    /// The page from which the CPU serves the guest's local APIC now, delivering its interrupts without
+    /// [`Vcpu::inject`]. `None` if software does, as by default.
+    #[inline]
+    fn virtual_apic(&self) -> Option<&'static VirtualApicPage> {
+        None
+    }
+
+    /// Tells the CPU what to deliver from [`Vcpu::virtual_apic`], whose contents agree with it.
+    #[inline]
+    fn set_delivery(&mut self, _delivery: Delivery) {}
 
     /// A debug register: 0 to 3, 6 or 7.
     fn debug(&self, index: u8) -> u64;
