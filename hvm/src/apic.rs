@@ -1,5 +1,6 @@
 //! Messages between interrupt controllers, as the APIC bus carries them (SDM vol. 3A, 11.6.1 and 11.11; APM vol. 2, 16).
 
+use core::sync::atomic::{AtomicU32, Ordering};
 use serde::{Deserialize, Serialize};
 
 /// How the destination field is read.
@@ -104,5 +105,36 @@ impl ApicMessage {
                 Trigger::Edge
             },
         })
+    }
+}
+
+/// The registers of a local APIC as a page in hardware layout (SDM vol. 3A, table 11-1): what CPUs that virtualize the APIC
+/// read and write beside us.
+#[derive(Debug)]
+#[repr(C, align(4096))]
+pub struct RegisterPage([AtomicU32; 1024]);
+
+impl RegisterPage {
+    /// All zeros.
+    pub const fn new() -> Self {
+        Self([const { AtomicU32::new(0) }; 1024])
+    }
+
+    /// The dword at byte offset `offset`, which wraps at the page's end.
+    #[inline]
+    pub fn read(&self, offset: u16) -> u32 {
+        self.0[usize::from(offset >> 2) & 1023].load(Ordering::Relaxed)
+    }
+
+    /// Writes it.
+    #[inline]
+    pub fn write(&self, offset: u16, value: u32) {
+        self.0[usize::from(offset >> 2) & 1023].store(value, Ordering::Relaxed);
+    }
+}
+
+impl Default for RegisterPage {
+    fn default() -> Self {
+        Self::new()
     }
 }

@@ -1,9 +1,10 @@
 //! The contract of a virtual CPU, implemented by `svm-core` and `vmx-core`.
 
+use crate::apic::RegisterPage;
 use crate::event::{Event, Shadow, Window};
 use crate::exit::Exit;
 use crate::regs::Registers;
-use crate::virtual_apic::{ApicMode, Delivery, VirtualApicPage};
+use crate::virtual_apic::{ApicMode, Delivery};
 use guest_mem::Hpa;
 
 /// How accesses to a model-specific register are treated.
@@ -65,7 +66,7 @@ pub trait Vcpu: Registers {
     /// The page from which the CPU serves the guest's local APIC now, delivering its interrupts without
     /// [`Vcpu::inject`]. `None` if software does, as by default.
     #[inline]
-    fn virtual_apic(&self) -> Option<&'static VirtualApicPage> {
+    fn virtual_apic(&self) -> Option<&'static RegisterPage> {
         None
     }
 

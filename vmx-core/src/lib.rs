@@ -10,3 +10,4 @@ extern crate std;
 
 pub mod bits;
 pub mod capability;
+pub mod posted;

@@ -14,8 +14,9 @@ use super::Lapic;
 use super::bits::*;
 use super::vectors::Vectors;
 use hvm::Instant;
+use hvm::apic::RegisterPage;
 use hvm::device::Signals;
-use hvm::virtual_apic::{ApicMode, Delivery, VirtualApicPage};
+use hvm::virtual_apic::{ApicMode, Delivery};
 
 /// A register's place in the page.
 const fn offset(number: u16) -> u16 {
@@ -38,7 +39,7 @@ impl Lapic {
     }
 
     /// Puts all registers into the page, and leaves it to the CPU to work on them.
-    pub fn hand_over(&mut self, page: &VirtualApicPage) -> Delivery {
+    pub fn hand_over(&mut self, page: &RegisterPage) -> Delivery {
         for index in 0..8 {
             page.write(offset(IRR + index), self.irr.register(index));
             page.write(offset(ISR + index), self.isr.register(index));
@@ -58,7 +59,7 @@ impl Lapic {
     }
 
     /// The registers that change by software alone, as the guest reads them.
-    fn show_registers(&self, page: &VirtualApicPage) {
+    fn show_registers(&self, page: &RegisterPage) {
         let command_high = (self.command >> 32) as u32;
         if self.x2apic() {
             page.write(offset(ID), self.id);
@@ -82,7 +83,7 @@ impl Lapic {
     }
 
     /// Takes back what [`Lapic::hand_over`] gave away, as the CPU left it, in the same mode.
-    pub fn take_back(&mut self, page: &VirtualApicPage) {
+    pub fn take_back(&mut self, page: &RegisterPage) {
         let vectors = |first| Vectors::from_registers(|index| page.read(offset(first + index)));
         self.irr = self.irr.union(vectors(IRR));
         self.isr = vectors(ISR);
@@ -100,7 +101,7 @@ impl Lapic {
     /// The guest wrote to the page at `written`, and the CPU left it to software to act. After [`Lapic::take_back`].
     pub fn complete_write(
         &mut self,
-        page: &VirtualApicPage,
+        page: &RegisterPage,
         written: u16,
         now: Instant,
         signals: &mut dyn Signals,

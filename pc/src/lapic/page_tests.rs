@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::testing::Sent;
-use hvm::apic::{ApicMessage, Delivery as Mode, Destination, Trigger};
-use hvm::virtual_apic::{ApicMode, Delivery, VirtualApicPage};
+use hvm::apic::{ApicMessage, Delivery as Mode, Destination, RegisterPage, Trigger};
+use hvm::virtual_apic::{ApicMode, Delivery};
 use proptest::prelude::*;
 
 const TPR: u16 = 0x80;
@@ -43,7 +43,7 @@ enum Exit {
 /// The CPU, from the SDM's pseudo-code.
 #[derive(Default)]
 struct Cpu {
-    page: VirtualApicPage,
+    page: RegisterPage,
     rvi: u8,
     svi: u8,
     eoi_exits: [u64; 4],
@@ -451,7 +451,7 @@ fn compare(mode: ApicMode, operations: &[Operation]) {
 #[test]
 fn a_periodic_timer_keeps_its_deadline_while_the_cpu_delivers() {
     let mut lapic = lapic(ApicMode::Memory(Gpa(0xfee0_0000)));
-    let (page, mut sent) = (VirtualApicPage::new(), Sent::default());
+    let (page, mut sent) = (RegisterPage::new(), Sent::default());
     lapic.mmio_write(0x320, 0x2_0040, Instant::ZERO, &mut sent);
     lapic.mmio_write(0x380, 100_000, Instant::ZERO, &mut sent);
     let due = lapic.deadline().unwrap();
@@ -522,7 +522,7 @@ proptest! {
         for operation in &operations {
             in_software(&mut lapic, operation, Instant::ZERO);
         }
-        let page = VirtualApicPage::new();
+        let page = RegisterPage::new();
         let mut back = lapic.clone();
         back.hand_over(&page);
         for lapic in [&mut lapic, &mut back] {
