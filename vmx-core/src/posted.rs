@@ -69,9 +69,8 @@ impl Descriptor {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::sync::atomic::{AtomicBool, AtomicUsize};
+    use std::sync::atomic::AtomicUsize;
     use std::thread;
-    use std::time::{Duration, Instant};
     use std::vec::Vec;
 
     #[test]
@@ -90,66 +89,86 @@ mod tests {
         assert_eq!(descriptor.post(0x41), Notification::Due);
     }
 
-    /// After so long without an arrival a vector is lost.
-    const PATIENCE: Duration = Duration::from_secs(10);
-
     /// What the CPU does with the notification in guest mode.
     fn process(descriptor: &Descriptor) -> [u64; 4] {
         descriptor.control.fetch_and(!OUTSTANDING, Ordering::AcqRel);
         [0, 1, 2, 3].map(|index: usize| descriptor.requests[index].swap(0, Ordering::Relaxed))
     }
 
-    fn vectors(words: [u64; 4]) -> impl Iterator<Item = u8> {
-        (0..=255_u8)
-            .filter(move |&vector| words[usize::from(vector >> 6)] >> (vector & 63) & 1 != 0)
+    fn set(words: &mut [u64; 4], vector: u8) {
+        words[usize::from(vector >> 6)] |= 1 << (vector & 63);
+    }
+
+    /// In each round another thread posts a few vectors while this one takes what it is notified of; once both are done, all must
+    /// have come. Returns the first round in which they did not.
+    fn first_loss(rounds: &[Vec<u8>], take: fn(&Descriptor) -> [u64; 4]) -> Option<usize> {
+        let descriptor = Descriptor::new();
+        let [notifications, posted, taken] = [const { AtomicUsize::new(0) }; 3];
+        let wait = |count: &AtomicUsize, wanted| {
+            while count.load(Ordering::Acquire) < wanted {
+                thread::yield_now();
+            }
+        };
+        let mut loss = None;
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for (round, vectors) in rounds.iter().enumerate() {
+                    wait(&taken, round);
+                    for &vector in vectors {
+                        if descriptor.post(vector) == Notification::Due {
+                            notifications.fetch_add(1, Ordering::Release);
+                        }
+                    }
+                    posted.fetch_add(1, Ordering::Release);
+                }
+            });
+            for (round, vectors) in rounds.iter().enumerate() {
+                let (mut found, mut wanted) = ([0; 4], [0; 4]);
+                vectors.iter().for_each(|&vector| set(&mut wanted, vector));
+                loop {
+                    let done = posted.load(Ordering::Acquire) > round;
+                    if notifications.swap(0, Ordering::Acquire) > 0 {
+                        let words = take(&descriptor);
+                        found = [0, 1, 2, 3].map(|index| found[index] | words[index]);
+                    } else if done {
+                        break;
+                    } else {
+                        thread::yield_now();
+                    }
+                }
+                if found != wanted {
+                    loss = Some(round);
+                    taken.store(usize::MAX, Ordering::Release);
+                    break;
+                }
+                taken.store(round + 1, Ordering::Release);
+            }
+        });
+        loss
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-        /// Each thread posts its own vectors one after the other, each only when the last has arrived, as an edge-triggered
-        /// source does; the vCPU looks only when it was notified.
+        #![proptest_config(ProptestConfig::with_cases(4))]
         #[test]
         fn no_vector_is_lost(
-            posters in prop::collection::vec(prop::collection::vec(0_u8..64, 1..40), 1..4),
-            in_guest_mode in any::<bool>(),
+            rounds in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..12), 200..400),
         ) {
-            let descriptor = Descriptor::new();
-            let (notifications, over) = (AtomicUsize::new(0), AtomicBool::new(false));
-            let arrived: Vec<AtomicUsize> = (0..256).map(|_| AtomicUsize::new(0)).collect();
-            let total: usize = posters.iter().map(Vec::len).sum();
-            thread::scope(|scope| {
-                for (poster, own) in posters.iter().enumerate() {
-                    let (descriptor, notifications, arrived, over) = (&descriptor, &notifications, &arrived, &over);
-                    scope.spawn(move || {
-                        for &vector in own {
-                            let vector = poster as u8 * 64 + vector;
-                            let before = arrived[usize::from(vector)].load(Ordering::Acquire);
-                            if descriptor.post(vector) == Notification::Due {
-                                notifications.fetch_add(1, Ordering::Release);
-                            }
-                            while arrived[usize::from(vector)].load(Ordering::Acquire) == before && !over.load(Ordering::Relaxed) {
-                                thread::yield_now();
-                            }
-                        }
-                    });
-                }
-                let (mut taken, mut last) = (0, Instant::now());
-                while taken < total && last.elapsed() < PATIENCE {
-                    if notifications.swap(0, Ordering::Acquire) == 0 {
-                        thread::yield_now();
-                        continue;
-                    }
-                    let words = if in_guest_mode { process(&descriptor) } else { descriptor.take() };
-                    for vector in vectors(words) {
-                        arrived[usize::from(vector)].fetch_add(1, Ordering::Release);
-                        (taken, last) = (taken + 1, Instant::now());
-                    }
-                }
-                over.store(true, Ordering::Relaxed);
-            });
-            prop_assert_eq!(descriptor.take(), [0; 4]);
-            let all: usize = arrived.iter().map(|count| count.load(Ordering::Relaxed)).sum();
-            prop_assert_eq!(all, total);
+            prop_assert_eq!(first_loss(&rounds, Descriptor::take), None);
+            prop_assert_eq!(first_loss(&rounds, process), None);
         }
+    }
+
+    /// The test above can see a loss: requests taken before the bit is cleared miss what comes in between.
+    #[test]
+    fn the_order_matters() {
+        let wrong = |descriptor: &Descriptor| {
+            let words = [0, 1, 2, 3]
+                .map(|index: usize| descriptor.requests[index].swap(0, Ordering::Relaxed));
+            thread::yield_now();
+            descriptor.control.fetch_and(!OUTSTANDING, Ordering::AcqRel);
+            words
+        };
+        let rounds = std::vec![std::vec![0x20, 0x61, 0xa2, 0xe3]; 20_000];
+        assert!(first_loss(&rounds, wrong).is_some());
     }
 }
