@@ -157,18 +157,4 @@ mod tests {
             prop_assert_eq!(first_loss(&rounds, process), None);
         }
     }
-
-    /// The test above can see a loss: requests taken before the bit is cleared miss what comes in between.
-    #[test]
-    fn the_order_matters() {
-        let wrong = |descriptor: &Descriptor| {
-            let words = [0, 1, 2, 3]
-                .map(|index: usize| descriptor.requests[index].swap(0, Ordering::Relaxed));
-            thread::yield_now();
-            descriptor.control.fetch_and(!OUTSTANDING, Ordering::AcqRel);
-            words
-        };
-        let rounds = std::vec![std::vec![0x20, 0x61, 0xa2, 0xe3]; 20_000];
-        assert!(first_loss(&rounds, wrong).is_some());
-    }
 }
