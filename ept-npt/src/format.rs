@@ -1,5 +1,6 @@
 //! How a table entry is written; everything else about a walk is the same for all formats.
 
+use crate::memory_type::MemoryType;
 use guest_mem::Hpa;
 
 /// A level of the tables, by the size of what one of its entries maps.
@@ -41,6 +42,11 @@ impl Level {
         }
     }
 
+    /// The bits of an address inside one entry's piece.
+    pub const fn offset_mask(self) -> u64 {
+        self.bytes() - 1
+    }
+
     /// The index of an address at this level.
     pub const fn index(self, address: u64) -> usize {
         (address >> self.shift() & 511) as usize
@@ -56,12 +62,24 @@ pub enum Rights {
     ReadExecute,
 }
 
+/// What an entry maps: to where, with which rights, cached how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leaf {
+    /// The first byte of the page.
+    pub page: Hpa,
+    /// What the guest may do.
+    pub rights: Rights,
+    /// The memory type that the entry carries.
+    pub memory_type: MemoryType,
+}
+
 /// One table format.
 pub trait Format {
     /// An entry that points to the next table.
     fn table(next: Hpa) -> u64;
-    /// An entry that maps a page of `level` at `page`, write-back cached.
-    fn leaf(page: Hpa, level: Level, rights: Rights) -> u64;
+    /// An entry that maps a page of `level`, which is not [`Level::Top`]. A format that has no place for the memory type
+    /// leaves it out, and says why that is right.
+    fn leaf(leaf: Leaf, level: Level) -> u64;
     /// What an entry of `level` says.
     fn decode(entry: u64, level: Level) -> Entry;
 }
@@ -74,5 +92,5 @@ pub enum Entry {
     /// The next table.
     Table(Hpa),
     /// A page.
-    Leaf(Hpa, Rights),
+    Leaf(Leaf),
 }

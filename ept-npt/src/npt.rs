@@ -1,6 +1,7 @@
 //! AMD-V's nested page tables: long-mode page tables, walked with user rights (APM vol. 2, 15.25.5).
 
-use crate::format::{Entry, Format, Level, Rights};
+use crate::format::{Entry, Format, Leaf, Level, Rights};
+use crate::memory_type::MemoryType;
 use guest_mem::Hpa;
 
 const PRESENT: u64 = 1;
@@ -12,8 +13,10 @@ const DIRTY: u64 = 1 << 6;
 const PAGE_SIZE: u64 = 1 << 7;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
-/// The format. Memory type: PAT entry 0 of the host, write-back; the guest's own PAT and MTRRs combine with it by
-/// APM vol. 2, 15.25.8. Accessed and dirty bits are set beforehand so that the CPU never has to.
+/// The format. Accessed and dirty bits are set beforehand so that the CPU never has to.
+///
+/// The memory type asked for is left out: every entry names PAT entry 0 of the host, write-back, and the CPU combines that
+/// with the host's MTRRs for the frame (APM vol. 2, 15.25.8), which gives the MTRRs' type back. Entries decode as write-back.
 #[derive(Debug)]
 pub enum Npt {}
 
@@ -22,26 +25,29 @@ impl Format for Npt {
         next.0 & ADDRESS | PRESENT | WRITE | USER | ACCESSED
     }
 
-    fn leaf(page: Hpa, level: Level, rights: Rights) -> u64 {
+    fn leaf(leaf: Leaf, level: Level) -> u64 {
         let size = if level == Level::Page { 0 } else { PAGE_SIZE };
-        let write = if rights == Rights::ReadWriteExecute {
-            WRITE
-        } else {
-            0
+        let write = match leaf.rights {
+            Rights::ReadWriteExecute => WRITE,
+            Rights::ReadExecute => 0,
         };
-        page.0 & ADDRESS | PRESENT | USER | ACCESSED | DIRTY | size | write
+        let page = leaf.page.0 & ADDRESS & !level.offset_mask();
+        page | PRESENT | USER | ACCESSED | DIRTY | size | write
     }
 
     fn decode(entry: u64, level: Level) -> Entry {
         if entry & PRESENT == 0 {
             Entry::Empty
         } else if level == Level::Page || entry & PAGE_SIZE != 0 {
-            let rights = if entry & WRITE != 0 {
-                Rights::ReadWriteExecute
-            } else {
-                Rights::ReadExecute
-            };
-            Entry::Leaf(Hpa(entry & ADDRESS & !(level.bytes() - 1)), rights)
+            Entry::Leaf(Leaf {
+                page: Hpa(entry & ADDRESS & !level.offset_mask()),
+                rights: if entry & WRITE != 0 {
+                    Rights::ReadWriteExecute
+                } else {
+                    Rights::ReadExecute
+                },
+                memory_type: MemoryType::WriteBack,
+            })
         } else {
             Entry::Table(Hpa(entry & ADDRESS))
         }

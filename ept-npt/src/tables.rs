@@ -1,6 +1,7 @@
 //! Four levels of tables over any format.
 
-use crate::format::{Entry, Format, Level, Rights};
+use crate::format::{Entry, Format, Leaf, Level, Rights};
+use crate::memory_type::MemoryType;
 use core::fmt;
 use core::marker::PhantomData;
 use guest_mem::{Gpa, Hpa};
@@ -20,7 +21,7 @@ pub trait TableMemory {
 /// Why a range was not mapped. The tables are as before, but for empty tables that a failed attempt may leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MapError {
-    /// Addresses or length are no whole pages, or lie beyond 48 bits.
+    /// Addresses or length are no whole pages, or lie beyond 48 bits (guest) or 52 bits (host).
     Misaligned,
     /// Something is mapped there already.
     Occupied(Gpa),
@@ -31,7 +32,9 @@ pub enum MapError {
 impl fmt::Display for MapError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Misaligned => f.write_str("the range is no whole pages below 2^48"),
+            Self::Misaligned => f.write_str(
+                "the range is no whole pages below 2^48, or its memory is not below 2^52",
+            ),
             Self::Occupied(gpa) => write!(f, "guest-physical {gpa:#x} is mapped already"),
             Self::OutOfMemory => f.write_str("no host memory left for a page table"),
         }
@@ -47,6 +50,8 @@ pub struct Mapping {
     pub level: Level,
     /// What the guest may do there.
     pub rights: Rights,
+    /// The memory type that the entry carries.
+    pub memory_type: MemoryType,
 }
 
 /// Guest-physical to host-physical tables.
@@ -74,14 +79,19 @@ impl<M: TableMemory, F: Format> Tables<M, F> {
         self.root
     }
 
-    /// Maps `bytes` from `gpa` on to `hpa` on. New translations need no TLB flush: neither vendor caches absent ones
-    /// (APM vol. 2, 5.5.2; SDM vol. 3C, 29.4.3.3).
-    pub fn map(&mut self, gpa: Gpa, hpa: Hpa, bytes: u64, rights: Rights) -> Result<(), MapError> {
-        let end = gpa
-            .0
-            .checked_add(bytes)
-            .filter(|&end| end <= 1 << 48)
-            .ok_or(MapError::Misaligned)?;
+    /// Maps `bytes` from `gpa` on to `hpa` on. `memory_type` is the type that the host's own mappings of all these bytes have. New
+    /// translations need no TLB flush: neither vendor caches absent ones (APM vol. 2, 5.5.2; SDM vol. 3C, 29.4.3.3).
+    pub fn map(
+        &mut self,
+        gpa: Gpa,
+        hpa: Hpa,
+        bytes: u64,
+        rights: Rights,
+        memory_type: MemoryType,
+    ) -> Result<(), MapError> {
+        let below = |start: u64, limit| start.checked_add(bytes).filter(|&end| end <= limit);
+        let end = below(gpa.0, 1 << 48).ok_or(MapError::Misaligned)?;
+        below(hpa.0, 1 << 52).ok_or(MapError::Misaligned)?;
         if (gpa.0 | hpa.0 | bytes) & 0xfff != 0 {
             return Err(MapError::Misaligned);
         }
@@ -90,9 +100,14 @@ impl<M: TableMemory, F: Format> Tables<M, F> {
         }
         let mut at = gpa.0;
         while at < end {
-            let to = hpa.0 + (at - gpa.0);
-            let level = self.largest_fit(at, to, end - at);
-            self.map_leaf(at, to, level, rights)?;
+            let page = hpa.wrapping_add(at - gpa.0);
+            let level = self.largest_fit(at, page.0, end - at);
+            let leaf = Leaf {
+                page,
+                rights,
+                memory_type,
+            };
+            self.map_leaf(at, leaf, level)?;
             at += level.bytes();
         }
         Ok(())
@@ -101,10 +116,11 @@ impl<M: TableMemory, F: Format> Tables<M, F> {
     /// What maps `gpa`, if anything.
     pub fn translate(&self, gpa: Gpa) -> Option<Mapping> {
         match self.walk(gpa.0) {
-            (level, _, _, Entry::Leaf(page, rights)) => Some(Mapping {
-                hpa: Hpa(page.0 | gpa.0 & (level.bytes() - 1)),
+            (level, _, _, Entry::Leaf(leaf)) => Some(Mapping {
+                hpa: Hpa(leaf.page.0 | gpa.0 & level.offset_mask()),
                 level,
-                rights,
+                rights: leaf.rights,
+                memory_type: leaf.memory_type,
             }),
             _ => None,
         }
@@ -134,7 +150,7 @@ impl<M: TableMemory, F: Format> Tables<M, F> {
             if matches!(entry, Entry::Leaf(..)) {
                 return Some(at);
             }
-            at = (at | (level.bytes() - 1)) + 1;
+            at = (at | level.offset_mask()) + 1;
         }
         None
     }
@@ -144,7 +160,7 @@ impl<M: TableMemory, F: Format> Tables<M, F> {
             .into_iter()
             .find(|level| {
                 *level <= self.largest
-                    && (gpa | hpa) & (level.bytes() - 1) == 0
+                    && (gpa | hpa) & level.offset_mask() == 0
                     && bytes >= level.bytes()
             })
             .unwrap_or(Level::Page)
@@ -167,13 +183,7 @@ impl<M: TableMemory, F: Format> Tables<M, F> {
         }
     }
 
-    fn map_leaf(
-        &mut self,
-        gpa: u64,
-        hpa: u64,
-        level: Level,
-        rights: Rights,
-    ) -> Result<(), MapError> {
+    fn map_leaf(&mut self, gpa: u64, leaf: Leaf, level: Level) -> Result<(), MapError> {
         loop {
             let (at, table, index, entry) = self.walk(gpa);
             if at == level {
@@ -181,15 +191,15 @@ impl<M: TableMemory, F: Format> Tables<M, F> {
                     // An empty table of an earlier, finer mapping stands where a larger page would go.
                     return Err(MapError::Occupied(Gpa(gpa)));
                 }
-                self.memory
-                    .write(table, index, F::leaf(Hpa(hpa), level, rights));
+                self.memory.write(table, index, F::leaf(leaf, level));
                 return Ok(());
             }
             if at < level {
                 // Tables left by a failed finer mapping: map the large page through them, piece by piece.
                 let below = level.below().ok_or(MapError::Occupied(Gpa(gpa)))?;
                 for offset in (0..level.bytes()).step_by(below.bytes() as usize) {
-                    self.map_leaf(gpa + offset, hpa + offset, below, rights)?;
+                    let page = leaf.page.wrapping_add(offset);
+                    self.map_leaf(gpa + offset, Leaf { page, ..leaf }, below)?;
                 }
                 return Ok(());
             }
@@ -200,126 +210,4 @@ impl<M: TableMemory, F: Format> Tables<M, F> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::npt::Npt;
-    use proptest::prelude::*;
-    use std::vec::Vec;
-
-    /// Table pages in a vector; page n lives at address (n + 1) << 12.
-    struct Pages {
-        pages: Vec<[u64; 512]>,
-        limit: usize,
-    }
-
-    impl TableMemory for Pages {
-        fn allocate(&mut self) -> Option<Hpa> {
-            if self.pages.len() == self.limit {
-                return None;
-            }
-            self.pages.push([0; 512]);
-            Some(Hpa((self.pages.len() as u64) << 12))
-        }
-        fn release(&mut self, _table: Hpa) {}
-        fn read(&self, table: Hpa, index: usize) -> u64 {
-            self.pages[(table.0 >> 12) as usize - 1][index]
-        }
-        fn write(&mut self, table: Hpa, index: usize, entry: u64) {
-            self.pages[(table.0 >> 12) as usize - 1][index] = entry;
-        }
-    }
-
-    fn tables(limit: usize) -> Tables<Pages, Npt> {
-        Tables::new(
-            Pages {
-                pages: Vec::new(),
-                limit,
-            },
-            Level::Huge,
-        )
-        .unwrap()
-    }
-
-    #[test]
-    fn aligned_memory_takes_few_large_pages() {
-        let mut tables = tables(8);
-        tables
-            .map(Gpa(0), Hpa(0x4000_0000), 3 << 30, Rights::ReadWriteExecute)
-            .unwrap();
-        assert_eq!(tables.memory.pages.len(), 2);
-        let found = tables.translate(Gpa(0x8000_1234)).unwrap();
-        assert_eq!(
-            found,
-            Mapping {
-                hpa: Hpa(0xc000_1234),
-                level: Level::Huge,
-                rights: Rights::ReadWriteExecute
-            }
-        );
-    }
-
-    #[test]
-    fn pages_larger_than_the_cpu_has_are_not_used() {
-        let mut tables: Tables<_, Npt> = Tables::new(
-            Pages {
-                pages: Vec::new(),
-                limit: 8,
-            },
-            Level::Large,
-        )
-        .unwrap();
-        tables
-            .map(Gpa(0), Hpa(0), 1 << 30, Rights::ReadWriteExecute)
-            .unwrap();
-        assert_eq!(tables.translate(Gpa(0)).unwrap().level, Level::Large);
-    }
-
-    #[test]
-    fn a_hole_stays_a_hole() {
-        let mut tables = tables(16);
-        tables
-            .map(Gpa(0), Hpa(0x20_0000), 0xa_0000, Rights::ReadWriteExecute)
-            .unwrap();
-        tables
-            .map(Gpa(0xc_0000), Hpa(0x2c_0000), 0x4_0000, Rights::ReadExecute)
-            .unwrap();
-        assert_eq!(tables.translate(Gpa(0xa_0000)), None);
-        assert_eq!(
-            tables.translate(Gpa(0xc_0fff)).unwrap().rights,
-            Rights::ReadExecute
-        );
-    }
-
-    #[test]
-    fn what_is_mapped_is_not_mapped_again() {
-        let mut tables = tables(16);
-        tables
-            .map(Gpa(0x1000), Hpa(0), 0x1000, Rights::ReadWriteExecute)
-            .unwrap();
-        let refused = tables.map(Gpa(0), Hpa(0x8000), 0x4000, Rights::ReadWriteExecute);
-        assert_eq!(refused, Err(MapError::Occupied(Gpa(0x1000))));
-        assert_eq!(tables.translate(Gpa(0)), None);
-        tables.clear();
-        assert_eq!(tables.translate(Gpa(0x1000)), None);
-    }
-
-    #[test]
-    fn running_out_of_tables_is_an_error() {
-        let mut tables = tables(3);
-        let refused = tables.map(Gpa(0), Hpa(0), 0x1000, Rights::ReadWriteExecute);
-        assert_eq!(refused, Err(MapError::OutOfMemory));
-    }
-
-    proptest! {
-        #[test]
-        fn exactly_the_mapped_bytes_translate(
-            gpa in 0_u64..0x1000, hpa in 0_u64..0x1000, pages in 1_u64..0x800, probe in 0_u64..0x2000,
-        ) {
-            let mut tables = tables(64);
-            tables.map(Gpa(gpa << 12), Hpa(hpa << 12), pages << 12, Rights::ReadWriteExecute).unwrap();
-            let found = tables.translate(Gpa(probe << 12 | 5)).map(|mapping| mapping.hpa.0);
-            let wanted = (gpa..gpa + pages).contains(&probe).then(|| (hpa + (probe - gpa)) << 12 | 5);
-            prop_assert_eq!(found, wanted);
-        }
-    }
-}
+mod tests;

@@ -186,11 +186,13 @@ bitflags! {
         const POSTED_INTERRUPTS = 1 << 9;
         /// Accessed and dirty bits in nested page tables.
         const NESTED_DIRTY_BITS = 1 << 10;
+        /// The guest's task priority is kept by the CPU.
+        const TPR_SHADOW = 1 << 11;
     }
 }
 
 impl Options {
-    const NAMES: [(Self, &'static str); 11] = [
+    const NAMES: [(Self, &'static str); 12] = [
         (Self::NEXT_RIP, "next RIP"),
         (Self::DECODE_ASSISTS, "decode assists"),
         (Self::CLEAN_BITS, "clean bits"),
@@ -202,6 +204,7 @@ impl Options {
         (Self::PAUSE_FILTER, "pause filter"),
         (Self::POSTED_INTERRUPTS, "posted interrupts"),
         (Self::NESTED_DIRTY_BITS, "nested dirty bits"),
+        (Self::TPR_SHADOW, "TPR shadow"),
     ];
 }
 
@@ -261,6 +264,8 @@ pub enum Extension {
     Absent,
     /// The CPU has it and firmware keeps it off.
     Locked(Lock),
+    /// This build has no code for it.
+    NotBuilt,
     /// It can be used.
     Usable(Features),
 }
@@ -306,6 +311,7 @@ impl fmt::Display for Capability {
         match &self.extension {
             Extension::Absent => write!(out, "{name} absent ({})", technology.cpuid_bit()),
             Extension::Locked(lock) => write!(out, "{name} present, kept off by firmware ({lock})"),
+            Extension::NotBuilt => write!(out, "{name} is left out of this build"),
             Extension::Usable(features) => {
                 write!(out, "{name} usable, ")?;
                 features.describe(technology, out)

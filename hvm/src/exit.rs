@@ -131,6 +131,8 @@ pub enum Exit {
     InterruptWindow,
     /// The guest is about to leave its NMI handler ([`crate::event::Window::Nmi`] was asked for).
     NmiWindow,
+    /// The time that [`crate::vcpu::Vcpu::set_deadline`] was told has come.
+    Deadline,
     /// INIT arrived from outside.
     Init,
     /// The guest's CPU shut down: a fault while delivering a double fault.

@@ -4,6 +4,12 @@
 use bitflags::bitflags;
 use serde::{Deserialize, Serialize};
 
+/// The page-attribute table after reset (SDM vol. 3A, 12.12.4).
+pub const PAT_RESET: u64 = 0x0007_0406_0007_0406;
+/// DR6 and DR7 after reset (SDM vol. 3A, table 10-1).
+pub const DR6_RESET: u64 = 0xffff_0ff0;
+pub const DR7_RESET: u64 = 0x400;
+
 /// General-purpose registers, in instruction-encoding order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[repr(u8)]

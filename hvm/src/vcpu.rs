@@ -5,7 +5,7 @@ use crate::event::{Event, Shadow, Window};
 use crate::exit::Exit;
 use crate::regs::Registers;
 use crate::virtual_apic::{ApicMode, Delivery};
-use guest_mem::Hpa;
+use guest_mem::{Gpa, Hpa};
 
 /// How accesses to a model-specific register are treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,19 @@ pub enum MsrAccess {
     /// Both exit.
     Intercept,
 }
+
+/// Who gets HLT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hlt {
+    /// The vCPU owns its CPU: the guest's HLT halts it, and an interrupt for the host ends that.
+    Native,
+    /// The CPU has other work while the guest waits.
+    Intercepted,
+}
+
+/// Exceptions that exit always: #DB and #AC because a guest could make their delivery loop for ever, out of reach of any
+/// interrupt (APM vol. 2, 15.12.2 and 15.12.17), and #MC because the machine is the host's.
+pub const INTERCEPTED_EXCEPTIONS: u32 = 1 << 1 | 1 << 17 | 1 << 18;
 
 /// A virtual CPU on the physical CPU that calls it. All methods but [`Vcpu::run`] only read and write its control block.
 pub trait Vcpu: Registers {
@@ -59,9 +72,18 @@ pub trait Vcpu: Registers {
     fn set_cr8(&mut self, priority: u8);
 
     /// Tells the CPU how the guest reaches its local APIC, so that it serves what it can. To be said before an entry whenever it
-    /// may have changed; costs little if it has not. Without such help from the CPU, as by default, nothing comes of it.
+    /// may have changed; costs little if it has not. Returns true if it has, and with it perhaps the two things below. A CPU
+    /// without such help, as by default, stays with software.
     #[inline]
-    fn set_apic_mode(&mut self, _mode: ApicMode) {}
+    fn set_apic_mode(&mut self, _mode: ApicMode) -> bool {
+        false
+    }
+
+    /// The page that nested paging must map for the guest, readable and writable, and where; and there only. The CPU turns
+    /// accesses to it into what they do to the local APIC. `None` if there is to be none.
+    fn apic_access_page(&self) -> Option<(Gpa, Hpa)> {
+        None
+    }
 
     /// The page from which the CPU serves the guest's local APIC now, delivering its interrupts without
     /// [`Vcpu::inject`]. `None` if software does, as by default.
@@ -74,11 +96,21 @@ pub trait Vcpu: Registers {
     #[inline]
     fn set_delivery(&mut self, _delivery: Delivery) {}
 
-    /// A debug register: 0 to 3, 6 or 7.
-    fn debug(&self, index: u8) -> u64;
+    /// DR6. (DR7 needs nobody's help, and DR0 to DR3 stay in the CPU.)
+    fn dr6(&self) -> u64;
 
     /// Sets it.
-    fn set_debug(&mut self, index: u8, value: u64);
+    fn set_dr6(&mut self, value: u64);
+
+    /// Has the guest left with [`Exit::Deadline`] when the host's TSC reaches a value, from now on or no longer; returns false
+    /// if the CPU has no such timer.
+    fn set_deadline(&mut self, _host_tsc: Option<u64>) -> bool {
+        false
+    }
+
+    /// Tells the four page-directory-pointer entries that a guest with PAE paging loads when CR3, CR0 or CR4 is written, where
+    /// the CPU keeps them with its registers and the write was emulated (SDM vol. 3A, 4.4.1). Others read them as they walk.
+    fn set_pdptes(&mut self, _entries: [u64; 4]) {}
 
     /// What is added to the host's TSC for the guest's.
     fn set_tsc_offset(&mut self, ticks: u64);
@@ -92,8 +124,8 @@ pub trait Vcpu: Registers {
     /// How accesses to an MSR are treated; returns false if the CPU cannot pass it through.
     fn set_msr_access(&mut self, msr: u32, access: MsrAccess) -> bool;
 
-    /// Puts everything but the registers of [`crate::regs::State`], which the caller sets next, to its reset values: the
-    /// control block with what was asked of it (windows, shadow, TSC offset, CR8), and the state that the CPU holds
-    /// outside it (x87, SSE, XCR0, debug registers). The nested root and MSR accesses stay.
+    /// Puts everything in the control block but the registers of [`crate::regs::State`], which the caller sets next, to its
+    /// reset values, with what was asked of it (windows, shadow, TSC offset, CR8). The nested root, MSR accesses and the APIC's
+    /// mode stay, and what the CPU holds outside the control block (x87, SSE, XCR0, DR0 to DR3) is the caller's.
     fn reset(&mut self);
 }

@@ -6,7 +6,7 @@ use crate::bits::tlb;
 #[derive(Debug)]
 pub struct Asids {
     next: u32,
-    count: u32,
+    last: u32,
 }
 
 /// The ASID for the next entry, with the TLB control byte that must go with it.
@@ -17,19 +17,19 @@ pub struct Tag {
 }
 
 impl Asids {
-    /// `count` is CPUID 8000_000Ah.EBX: identifiers 1…count-1 may be used.
-    pub const fn new(count: u32) -> Self {
-        // Where the count makes no sense there is at least ASID 1 (15.5.1 only forbids 0).
+    /// `tags` is how many identifiers may be used beside the host's: 1…tags.
+    pub const fn new(tags: u32) -> Self {
+        // Where the CPU counts none there is at least ASID 1 (15.5.1 only forbids 0).
         Self {
             next: 1,
-            count: if count < 2 { 2 } else { count },
+            last: if tags == 0 { 1 } else { tags },
         }
     }
 
     /// An ASID of which the TLB holds nothing. The first round starts with a flush too: firmware or a hypervisor before
     /// us may have used any of them.
     pub fn fresh(&mut self) -> Tag {
-        if self.next >= self.count {
+        if self.next > self.last {
             self.next = 1;
         }
         let asid = self.next;
@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn every_round_starts_with_a_flush_and_none_uses_the_hosts_tag() {
-        let mut asids = Asids::new(3);
+        let mut asids = Asids::new(2);
         let tags: std::vec::Vec<Tag> = (0..5).map(|_| asids.fresh()).collect();
         assert!(tags.iter().all(|tag| tag.asid != 0 && tag.asid < 3));
         let flushes: std::vec::Vec<u8> = tags.iter().map(|tag| tag.tlb_control).collect();

@@ -3,30 +3,7 @@
 use crate::bits::{EFER_SVME, msr};
 use core::arch::asm;
 use hvm::Hpa;
-
-/// Reads a model-specific register.
-///
-/// # Safety
-/// The register exists on this CPU.
-pub unsafe fn rdmsr(register: u32) -> u64 {
-    let (low, high): (u32, u32);
-    // SAFETY: the caller vouches for the register; RDMSR changes nothing else.
-    unsafe {
-        asm!("rdmsr", in("ecx") register, out("eax") low, out("edx") high, options(nomem, nostack))
-    };
-    u64::from(high) << 32 | u64::from(low)
-}
-
-/// Writes a model-specific register.
-///
-/// # Safety
-/// The register exists, and the value keeps every promise that running code relies on.
-pub unsafe fn wrmsr(register: u32, value: u64) {
-    // SAFETY: the caller vouches for register and value.
-    unsafe {
-        asm!("wrmsr", in("ecx") register, in("eax") value as u32, in("edx") (value >> 32) as u32, options(nostack));
-    }
-}
+use x86::msr::{rdmsr, wrmsr};
 
 /// Turns SVM on for this CPU and gives it its host save area.
 ///

@@ -23,4 +23,4 @@ mod vcpu;
 mod vmcb;
 
 pub use maps::{IOPM_BYTES, MSRPM_BYTES};
-pub use vcpu::{Features, Hlt, Pages, Svm};
+pub use vcpu::{Pages, Svm};

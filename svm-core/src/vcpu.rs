@@ -5,38 +5,15 @@ use crate::bits::{EFER_SVME, clean, intercept1, tlb, vintr};
 use crate::enter::{self, Gprs};
 use crate::maps::{self, IOPM_BYTES, MSRPM_BYTES};
 use crate::vmcb::{self, Vmcb};
-use crate::{exit, host, inject, reset};
+use crate::{exit, host, inject};
 use core::arch::asm;
 use core::ptr::NonNull;
 use hvm::Hpa;
+use hvm::capability::{Features, Options};
 use hvm::event::{Event, Shadow, Window};
 use hvm::exit::Exit;
 use hvm::regs::{Attributes, Gpr, Registers, Rflags, Segment, SegmentName, State, TableRegister};
-use hvm::vcpu::{MsrAccess, Vcpu};
-
-/// Which of AMD-V's options this CPU has (CPUID 8000_000Ah).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Features {
-    /// EDX bit 3: next RIP is saved at #VMEXIT.
-    pub next_rip: bool,
-    /// EDX bit 7: instruction bytes are saved at nested page faults.
-    pub decode_assists: bool,
-    /// EDX bit 5.
-    pub clean_bits: bool,
-    /// EDX bit 6.
-    pub flush_by_asid: bool,
-    /// EBX: number of ASIDs.
-    pub asids: u32,
-}
-
-/// Who gets HLT.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hlt {
-    /// The vCPU owns its CPU: the guest's HLT halts it, and an interrupt for the host ends that.
-    Native,
-    /// The CPU has other work while the guest waits.
-    Intercepted,
-}
+use hvm::vcpu::{Hlt, MsrAccess, Vcpu};
 
 /// The pages that a vCPU is made of. All are zeroed, physically contiguous each, and owned by the vCPU alone.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +42,7 @@ pub(crate) enum Step {
 pub struct Svm {
     gprs: Gprs,
     pub(crate) pages: Pages,
-    features: Features,
+    options: Options,
     asids: Asids,
     /// VMCB fields changed since the last entry (clean bits to clear).
     pub(crate) changed: u32,
@@ -89,16 +66,20 @@ impl Svm {
     ///
     /// # Safety
     /// `pages` fulfils its contract for as long as the vCPU lives.
-    pub unsafe fn new(pages: Pages, features: Features, hlt: Hlt) -> Self {
+    pub unsafe fn new(pages: Pages, features: &Features, hlt: Hlt) -> Self {
         let mut vcpu = Self {
             gprs: [0; 16],
             pages,
-            features,
-            asids: Asids::new(features.asids),
+            options: features.options,
+            asids: Asids::new(features.tags),
             changed: clean::ALL,
             flush: true,
             nested_root: Hpa(0),
-            clean_mask: if features.clean_bits { clean::ALL } else { 0 },
+            clean_mask: if features.options.contains(Options::CLEAN_BITS) {
+                clean::ALL
+            } else {
+                0
+            },
             step: Step::Off,
             own_flags: u64::MAX,
             hlt,
@@ -111,6 +92,11 @@ impl Svm {
         vcpu.clear_control_block();
         State::reset().apply(&mut vcpu);
         vcpu
+    }
+
+    #[inline]
+    fn has(&self, option: Options) -> bool {
+        self.options.contains(option)
     }
 
     #[inline]
@@ -176,7 +162,7 @@ impl Svm {
     fn flush_now(&mut self) {
         self.flush = false;
         let asid = self.vmcb().control.asid;
-        let tag = if self.features.flush_by_asid && asid != 0 {
+        let tag = if self.has(Options::FLUSH_BY_TAG) && asid != 0 {
             Tag {
                 asid,
                 tlb_control: tlb::FLUSH_ASID,
@@ -258,15 +244,14 @@ impl Vcpu for Svm {
 
     #[inline]
     fn next_rip(&self) -> Option<u64> {
-        self.features
-            .next_rip
+        self.has(Options::NEXT_RIP)
             .then(|| self.vmcb().control.next_rip)
             .filter(|&rip| rip != 0)
     }
 
     #[inline]
     fn fetched_bytes(&self) -> Option<&[u8; 15]> {
-        if !self.features.decode_assists {
+        if !self.has(Options::DECODE_ASSISTS) {
             return None;
         }
         // Fewer than 15 were fetched where the next page could not be read (APM vol. 2, 15.8.4).
@@ -335,34 +320,12 @@ impl Vcpu for Svm {
         self.touch(clean::TPR).control.vintr = word;
     }
 
-    fn debug(&self, index: u8) -> u64 {
-        let live: u64;
-        // SAFETY: DR0-DR3 hold the guest's values; reading them has no effect.
-        unsafe {
-            match index {
-                0 => asm!("mov {}, dr0", out(reg) live, options(nomem, nostack)),
-                1 => asm!("mov {}, dr1", out(reg) live, options(nomem, nostack)),
-                2 => asm!("mov {}, dr2", out(reg) live, options(nomem, nostack)),
-                3 => asm!("mov {}, dr3", out(reg) live, options(nomem, nostack)),
-                6 => live = self.vmcb().save.dr6,
-                _ => live = self.vmcb().save.dr7,
-            }
-        }
-        live
+    fn dr6(&self) -> u64 {
+        self.vmcb().save.dr6
     }
 
-    fn set_debug(&mut self, index: u8, value: u64) {
-        // SAFETY: DR0-DR3 are the guest's, and do nothing here because the host's DR7 enables none.
-        unsafe {
-            match index {
-                0 => asm!("mov dr0, {}", in(reg) value, options(nomem, nostack)),
-                1 => asm!("mov dr1, {}", in(reg) value, options(nomem, nostack)),
-                2 => asm!("mov dr2, {}", in(reg) value, options(nomem, nostack)),
-                3 => asm!("mov dr3, {}", in(reg) value, options(nomem, nostack)),
-                6 => self.touch(clean::DRX).save.dr6 = value & 0xffff_ffff,
-                _ => self.touch(clean::DRX).save.dr7 = value & 0xffff_ffff,
-            }
-        }
+    fn set_dr6(&mut self, value: u64) {
+        self.touch(clean::DRX).save.dr6 = value & 0xffff_ffff;
     }
 
     fn set_tsc_offset(&mut self, ticks: u64) {
@@ -389,7 +352,6 @@ impl Vcpu for Svm {
         // Not only what a reset changes: after a shutdown nothing in the control block can be relied on
         // (APM vol. 2, 15.14.3).
         self.clear_control_block();
-        reset::live_state();
     }
 }
 
@@ -554,6 +516,7 @@ impl Registers for Svm {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use hvm::capability::{ApicVirtualization, NestedPaging};
     use std::boxed::Box;
 
     /// A VMCB of zeros.
@@ -562,7 +525,13 @@ pub(crate) mod tests {
         unsafe { Box::new(core::mem::zeroed()) }
     }
 
-    fn vcpu(features: Features) -> Svm {
+    fn vcpu(tags: u32, options: Options) -> Svm {
+        let features = Features {
+            nested_paging: NestedPaging::Huge,
+            tags,
+            apic_virtualization: ApicVirtualization::Absent,
+            options,
+        };
         let leak =
             |bytes: usize| NonNull::from(std::vec![[0_u64; 512]; bytes / 4096].leak()).cast::<u8>();
         let vmcb = NonNull::from(Box::leak(blank()));
@@ -573,12 +542,12 @@ pub(crate) mod tests {
             iopm: (Hpa(0x8000), leak(IOPM_BYTES).cast()),
         };
         // SAFETY: the pages were just leaked for this vCPU; it is never entered.
-        unsafe { Svm::new(pages, features, Hlt::Intercepted) }
+        unsafe { Svm::new(pages, &features, Hlt::Intercepted) }
     }
 
     #[test]
     fn the_state_round_trips_through_the_control_block() {
-        let mut cpu = vcpu(Features::default());
+        let mut cpu = vcpu(15, Options::empty());
         let mut state = State::reset();
         state.gprs = core::array::from_fn(|at| at as u64 * 0x0101);
         state.rip = 0x1234;
@@ -593,10 +562,7 @@ pub(crate) mod tests {
 
     #[test]
     fn many_flushes_before_an_entry_are_one_and_none_is_lost() {
-        let mut cpu = vcpu(Features {
-            asids: 3,
-            ..Features::default()
-        });
+        let mut cpu = vcpu(2, Options::empty());
         for wanted in [(1, tlb::FLUSH_ALL), (2, tlb::NOTHING), (1, tlb::FLUSH_ALL)] {
             cpu.flush_tlb();
             cpu.flush_tlb();
@@ -608,12 +574,7 @@ pub(crate) mod tests {
 
     #[test]
     fn only_changed_fields_are_marked() {
-        let mut cpu = vcpu(Features {
-            clean_bits: true,
-            flush_by_asid: true,
-            asids: 8,
-            ..Features::default()
-        });
+        let mut cpu = vcpu(7, Options::CLEAN_BITS | Options::FLUSH_BY_TAG);
         cpu.changed = 0;
         cpu.set_gpr(Gpr::Rax, 1);
         cpu.set_rip(2);
@@ -626,7 +587,7 @@ pub(crate) mod tests {
 
     #[test]
     fn windows_ask_for_a_virtual_interrupt_and_go_away() {
-        let mut cpu = vcpu(Features::default());
+        let mut cpu = vcpu(15, Options::empty());
         cpu.set_cr8(5);
         cpu.set_window(Some(Window::Interrupt));
         assert_ne!(cpu.vmcb().control.intercept1 & intercept1::VINTR, 0);
@@ -638,7 +599,7 @@ pub(crate) mod tests {
 
     #[test]
     fn the_nmi_window_opens_one_step_after_iret() {
-        let mut cpu = vcpu(Features::default());
+        let mut cpu = vcpu(15, Options::empty());
         cpu.inject(Event::Nmi);
         assert_ne!(cpu.vmcb().control.intercept1 & intercept1::IRET, 0);
         let iret = Exit::Unexpected {
@@ -658,7 +619,7 @@ pub(crate) mod tests {
 
     #[test]
     fn passed_through_msrs_leave_the_rest_alone() {
-        let mut cpu = vcpu(Features::default());
+        let mut cpu = vcpu(15, Options::empty());
         assert!(cpu.set_msr_access(0xc000_0100, MsrAccess::PassThrough));
         assert!(!cpu.set_msr_access(0x4000_0000, MsrAccess::PassThrough));
     }

@@ -108,6 +108,7 @@ pub mod exit_controls {
     pub const ACKNOWLEDGE_INTERRUPT: u32 = 1 << 15;
     pub const SAVE_PAT: u32 = 1 << 18;
     pub const LOAD_PAT: u32 = 1 << 19;
+    pub const SAVE_EFER: u32 = 1 << 20;
     pub const LOAD_EFER: u32 = 1 << 21;
 }
 
@@ -200,6 +201,13 @@ pub mod qualification {
     /// Clear if the access was part of a page walk.
     pub const EPT_TRANSLATED: u64 = 1 << 8;
     pub const EPT_NMI_UNBLOCKED_BY_IRET: u64 = 1 << 12;
+    /// APIC accesses and APIC writes: the offset in the page.
+    pub const APIC_OFFSET: u64 = 0xfff;
+    /// APIC accesses: the kind.
+    pub const APIC_ACCESS_SHIFT: u32 = 12;
+    pub const APIC_ACCESS_MASK: u64 = 0xf;
+    pub const APIC_ACCESS_WRITE: u64 = 1;
+    pub const APIC_ACCESS_FETCH: u64 = 2;
 }
 
 /// Basic exit reasons (SDM vol. 3D, appendix C).

@@ -14,6 +14,7 @@ pub mod heap;
 pub mod image;
 pub mod layout;
 pub mod map;
+pub mod mtrr;
 pub mod paging;
 pub mod stack;
 

@@ -1,11 +1,11 @@
 //! Guest RAM out of host RAM, and the nested page tables that say so.
 
+use crate::mem::mtrr::Mtrrs;
 use crate::mem::{frames, phys_to_virt};
 use alloc::vec::Vec;
 use boot::PhysRange;
 use core::fmt;
-use ept_npt::npt::Npt;
-use ept_npt::{Level, MapError, Rights, TableMemory, Tables};
+use ept_npt::{Format, Level, MapError, Rights, TableMemory, Tables};
 use guest_mem::{Gpa, GuestMemory, Hpa, Region};
 
 const MIB: u64 = 1 << 20;
@@ -158,21 +158,24 @@ impl TableMemory for TablePages {
     }
 }
 
-/// Maps all of guest RAM.
-pub fn map(memory: &GuestMemory) -> Result<Tables<TablePages, Npt>, MapError> {
-    let largest = if crate::cpu::features::huge_pages() {
-        Level::Huge
-    } else {
-        Level::Large
-    };
+/// Maps all of guest RAM, in pages of at most `largest`, each with the memory type that the host's MTRRs give its frames: no page lies
+/// across two types, which no CPU allows (SDM vol. 3A, 12.11.9).
+pub fn map<F: Format>(
+    memory: &GuestMemory,
+    largest: Level,
+) -> Result<Tables<TablePages, F>, MapError> {
+    let types = Mtrrs::of_this_cpu();
     let mut tables = Tables::new(TablePages, largest)?;
     for region in memory.regions() {
-        tables.map(
-            region.gpa,
-            region.hpa,
-            region.bytes,
-            Rights::ReadWriteExecute,
-        )?;
+        let frames = PhysRange {
+            base: region.hpa.0,
+            bytes: region.bytes,
+        };
+        for (piece, memory_type) in types.pieces(frames) {
+            let gpa = region.gpa.wrapping_add(piece.base - frames.base);
+            let hpa = Hpa(piece.base);
+            tables.map(gpa, hpa, piece.bytes, Rights::ReadWriteExecute, memory_type)?;
+        }
     }
     Ok(tables)
 }

@@ -4,6 +4,7 @@ use super::devices;
 use super::memory::{self, TablePages};
 use super::processor::{Duty, Machine, Processor};
 use crate::console::bytes::GuestEnd;
+use crate::cpu::features;
 use crate::mem::{frames, phys_to_virt};
 use crate::{info, warn};
 use alloc::boxed::Box;
@@ -12,8 +13,8 @@ use alloc::string::{String, ToString};
 use appliance::Bundle;
 use appliance::config::{Actions, Boot, Config, Paging};
 use boot::BootInfo;
-use ept_npt::Tables;
 use ept_npt::npt::Npt;
+use ept_npt::{Level, Tables};
 use guest_bios::linux::{self, EntryState, Image};
 use guest_bios::platform::Platform;
 use guest_mem::Hpa;
@@ -88,7 +89,12 @@ pub fn build<V: Vcpu>(
         ),
         None => error.to_string(),
     })?;
-    let tables = memory::map(&guest_memory).map_err(|error| error.to_string())?;
+    let largest = if features::huge_pages() {
+        Level::Huge
+    } else {
+        Level::Large
+    };
+    let tables = memory::map(&guest_memory, largest).map_err(|error| error.to_string())?;
     let mut cpu = vcpu()?;
     cpu.set_nested_root(tables.root());
     let machine = Box::leak(Box::new(Machine {

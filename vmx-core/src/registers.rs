@@ -1,0 +1,223 @@
+//! The guest's registers in a VMCS.
+
+use crate::live;
+use crate::vcpu::Vmx;
+use crate::vmcs::{Field, Fields};
+use crate::vpid::Flush;
+use hvm::regs::{
+    Attributes, Cr0, Cr4, Gpr, Registers, Rflags, Segment, SegmentName, TableRegister,
+};
+
+/// The bits of CR4 that a guest changes without an exit. Not MCE: machine checks are the host's, and shut the CPU down where
+/// it is clear; not VMXE, which VMX operation fixes; not what our CPUID never offers.
+pub const CR4_OWN: u64 = 0x0077_0fff & !Cr4::MCE.bits();
+
+/// The four fields of a segment register: selector, base, limit, access rights.
+const fn segment_fields(name: SegmentName) -> [Field; 4] {
+    match name {
+        SegmentName::Es => [
+            Field::GuestEsSelector,
+            Field::GuestEsBase,
+            Field::GuestEsLimit,
+            Field::GuestEsAccessRights,
+        ],
+        SegmentName::Cs => [
+            Field::GuestCsSelector,
+            Field::GuestCsBase,
+            Field::GuestCsLimit,
+            Field::GuestCsAccessRights,
+        ],
+        SegmentName::Ss => [
+            Field::GuestSsSelector,
+            Field::GuestSsBase,
+            Field::GuestSsLimit,
+            Field::GuestSsAccessRights,
+        ],
+        SegmentName::Ds => [
+            Field::GuestDsSelector,
+            Field::GuestDsBase,
+            Field::GuestDsLimit,
+            Field::GuestDsAccessRights,
+        ],
+        SegmentName::Fs => [
+            Field::GuestFsSelector,
+            Field::GuestFsBase,
+            Field::GuestFsLimit,
+            Field::GuestFsAccessRights,
+        ],
+        SegmentName::Gs => [
+            Field::GuestGsSelector,
+            Field::GuestGsBase,
+            Field::GuestGsLimit,
+            Field::GuestGsAccessRights,
+        ],
+        SegmentName::Ldtr => [
+            Field::GuestLdtrSelector,
+            Field::GuestLdtrBase,
+            Field::GuestLdtrLimit,
+            Field::GuestLdtrAccessRights,
+        ],
+        SegmentName::Tr => [
+            Field::GuestTrSelector,
+            Field::GuestTrBase,
+            Field::GuestTrLimit,
+            Field::GuestTrAccessRights,
+        ],
+    }
+}
+
+impl<F: Fields> Vmx<F> {
+    fn table(&self, base: Field, limit: Field) -> TableRegister {
+        TableRegister {
+            base: self.fields.read(base),
+            limit: self.fields.read(limit) as u16,
+        }
+    }
+
+    fn set_table(&mut self, (base, limit): (Field, Field), table: TableRegister) {
+        self.fields.write(base, table.base);
+        self.fields.write(limit, table.limit.into());
+    }
+}
+
+impl<F: Fields> Registers for Vmx<F> {
+    #[inline]
+    fn gpr(&self, register: Gpr) -> u64 {
+        match register {
+            Gpr::Rsp => self.fields.read(Field::GuestRsp),
+            other => self.gprs[other as usize],
+        }
+    }
+
+    #[inline]
+    fn set_gpr(&mut self, register: Gpr, value: u64) {
+        match register {
+            Gpr::Rsp => self.fields.write(Field::GuestRsp, value),
+            other => self.gprs[other as usize] = value,
+        }
+    }
+
+    #[inline]
+    fn rip(&self) -> u64 {
+        self.fields.read(Field::GuestRip)
+    }
+
+    #[inline]
+    fn set_rip(&mut self, value: u64) {
+        self.fields.write(Field::GuestRip, value);
+    }
+
+    #[inline]
+    fn rflags(&self) -> u64 {
+        self.fields.read(Field::GuestRflags)
+    }
+
+    fn set_rflags(&mut self, value: u64) {
+        self.fields
+            .write(Field::GuestRflags, value | Rflags::FIXED.bits());
+    }
+
+    #[inline]
+    fn segment(&self, name: SegmentName) -> Segment {
+        let [selector, base, limit, rights] = segment_fields(name);
+        Segment {
+            selector: self.fields.read(selector) as u16,
+            attributes: Attributes::from_bits_retain(self.fields.read(rights) as u32),
+            limit: self.fields.read(limit) as u32,
+            base: self.fields.read(base),
+        }
+    }
+
+    /// A code or data segment that can be used is an accessed one, as VM entry insists (27.3.1.2) and loading it would have made it.
+    fn set_segment(&mut self, name: SegmentName, segment: Segment) {
+        const ACCESSED: u32 = 1;
+        let mut rights = segment.attributes;
+        if rights.contains(Attributes::S) && !rights.contains(Attributes::UNUSABLE) {
+            rights |= Attributes::from_bits_retain(ACCESSED);
+        }
+        let [selector_field, base, limit, rights_field] = segment_fields(name);
+        self.fields.write(selector_field, segment.selector.into());
+        self.fields.write(base, segment.base);
+        self.fields.write(limit, segment.limit.into());
+        self.fields.write(rights_field, rights.bits().into());
+    }
+
+    fn gdtr(&self) -> TableRegister {
+        self.table(Field::GuestGdtrBase, Field::GuestGdtrLimit)
+    }
+
+    fn set_gdtr(&mut self, table: TableRegister) {
+        self.set_table((Field::GuestGdtrBase, Field::GuestGdtrLimit), table);
+    }
+
+    fn idtr(&self) -> TableRegister {
+        self.table(Field::GuestIdtrBase, Field::GuestIdtrLimit)
+    }
+
+    fn set_idtr(&mut self, table: TableRegister) {
+        self.set_table((Field::GuestIdtrBase, Field::GuestIdtrLimit), table);
+    }
+
+    #[inline]
+    fn cr0(&self) -> u64 {
+        let own = self.cr0_own();
+        self.fields.read(Field::GuestCr0) & own | self.fields.read(Field::Cr0ReadShadow) & !own
+    }
+
+    /// CD and NW stay in the shadow: the caches are the host's.
+    fn set_cr0(&mut self, value: u64) {
+        let caches = (Cr0::CD | Cr0::NW).bits();
+        let real = (value & !caches | self.cr0_fixed()) & self.msrs.cr0_fixed.1;
+        self.fields.write(Field::GuestCr0, real);
+        self.fields.write(Field::Cr0ReadShadow, value);
+        self.forget(Flush::Linear);
+    }
+
+    fn cr2(&self) -> u64 {
+        live::cr2()
+    }
+
+    fn set_cr2(&mut self, value: u64) {
+        live::set_cr2(value);
+    }
+
+    #[inline]
+    fn cr3(&self) -> u64 {
+        self.fields.read(Field::GuestCr3)
+    }
+
+    fn set_cr3(&mut self, value: u64) {
+        self.fields.write(Field::GuestCr3, value);
+        self.forget(Flush::Linear);
+    }
+
+    #[inline]
+    fn cr4(&self) -> u64 {
+        self.fields.read(Field::GuestCr4) & CR4_OWN
+            | self.fields.read(Field::Cr4ReadShadow) & !CR4_OWN
+    }
+
+    fn set_cr4(&mut self, value: u64) {
+        let (fixed, allowed) = self.msrs.cr4_fixed;
+        let real = (value | fixed | Cr4::MCE.bits()) & allowed;
+        self.fields.write(Field::GuestCr4, real);
+        self.fields.write(Field::Cr4ReadShadow, value);
+        self.forget(Flush::Linear);
+    }
+
+    #[inline]
+    fn efer(&self) -> u64 {
+        self.stored_efer()
+    }
+
+    fn set_efer(&mut self, value: u64) {
+        self.store_efer(value);
+        self.forget(Flush::Linear);
+    }
+
+    /// As VM entry and exit have it: the privilege level of SS.
+    #[inline]
+    fn cpl(&self) -> u8 {
+        (self.fields.read(Field::GuestSsAccessRights) >> 5) as u8 & 3
+    }
+}

@@ -1,0 +1,532 @@
+//! A virtual CPU on VT-x.
+
+use crate::apic::Virtualization;
+use crate::areas::{self, Areas};
+use crate::bits::{
+    activity, entry_controls, eptp, interruptibility, interruption, misc, pin, primary,
+    qualification, reason,
+};
+use crate::controls::{Controls, Msrs};
+use crate::enter::{self, Entered, Gprs, Launch};
+use crate::maps::{self, IO_BITMAPS_BYTES, MSR_BITMAP_BYTES};
+use crate::vmcs::{Current, Field, Fields};
+use crate::vpid::{self, Extent, Flush};
+use crate::{check, exit, host, inject, live};
+use core::arch::asm;
+use core::ptr::NonNull;
+use hvm::apic::RegisterPage;
+use hvm::capability::{Features, Options};
+use hvm::event::{Event, Shadow, Window};
+use hvm::exit::Exit;
+use hvm::regs::{Cr0, Rflags, State};
+use hvm::vcpu::{Hlt, MsrAccess, Vcpu};
+use hvm::virtual_apic::{ApicMode, Delivery};
+use hvm::{Gpa, Hpa};
+
+/// The pages that a vCPU is made of, beside its VMCS. All are zeroed, physically contiguous each, and owned by the vCPU alone.
+#[derive(Clone, Copy, Debug)]
+pub struct Pages {
+    /// The MSR bitmap.
+    pub msr_bitmap: (Hpa, NonNull<[u8; MSR_BITMAP_BYTES]>),
+    /// Both I/O bitmaps.
+    pub io_bitmaps: (Hpa, NonNull<[u8; IO_BITMAPS_BYTES]>),
+    /// The virtual-APIC page, which the CPU reads and writes beside us.
+    pub apic: (Hpa, &'static RegisterPage),
+    /// The APIC-access page, of which the CPU uses no more than the address.
+    pub apic_access: Hpa,
+    /// The MSR areas.
+    pub areas: (Hpa, NonNull<Areas>),
+}
+
+/// The task-priority register in the virtual-APIC page.
+const TPR: u16 = 0x80;
+
+/// A virtual CPU.
+pub struct Vmx<F = Current> {
+    pub(crate) gprs: Gprs,
+    pub(crate) fields: F,
+    pub(crate) pages: Pages,
+    pub(crate) msrs: Msrs,
+    pub(crate) controls: Controls,
+    pub(crate) apic: Virtualization,
+    options: Options,
+    launch: Launch,
+    pub(crate) flush: Flush,
+    invvpid: Option<Extent>,
+    invept: Option<Extent>,
+    pub(crate) ept_pointer: Hpa,
+    /// The guest's task priority (bits 7:4 of the TPR) where the CPU keeps none.
+    pub(crate) priority: u8,
+    deadline: Option<u64>,
+    window: Option<Window>,
+    /// A host NMI ended guest code, and its handler has not run yet.
+    host_nmi: bool,
+}
+
+// SAFETY: the pointers name pages that the vCPU owns alone. It runs on one CPU, where its VMCS is current; who moves it must clear
+// and load that, which nothing does.
+unsafe impl<F: Send> Send for Vmx<F> {}
+
+impl<F: Fields> Vmx<F> {
+    /// A vCPU whose VMCS is `fields`, with everything set up but the nested root. `features` are those of this CPU that may be used.
+    ///
+    /// # Safety
+    /// `pages` fulfils its contract for as long as the vCPU lives; `host` and `msrs` are of the CPU that will run it.
+    pub unsafe fn new(
+        fields: F,
+        pages: Pages,
+        (msrs, host): (Msrs, &host::State),
+        features: &Features,
+        hlt: Hlt,
+    ) -> Self {
+        let mut vcpu = Self {
+            gprs: [0; 16],
+            fields,
+            pages,
+            msrs,
+            controls: Controls::choose(&msrs, features, hlt),
+            apic: Virtualization::new(&msrs, features),
+            options: features.options,
+            launch: Launch::Clear,
+            flush: Flush::Nested,
+            invvpid: vpid::invvpid_extent(&msrs).filter(|_| features.tags > 0),
+            invept: vpid::invept_extent(&msrs),
+            ept_pointer: Hpa(0),
+            priority: 0,
+            deadline: None,
+            window: None,
+            host_nmi: false,
+        };
+        // SAFETY: the pages are ours alone, by the caller's promise.
+        unsafe {
+            pages.msr_bitmap.1.as_ptr().write_bytes(0xff, 1);
+            pages.io_bitmaps.1.as_ptr().write_bytes(0xff, 1);
+        }
+        host.store(&mut vcpu.fields);
+        vcpu.areas().fill(host.efer, host.pat);
+        areas::point(&mut vcpu.fields, &vcpu.controls, pages.areas.0);
+        vcpu.clear_control_block();
+        State::reset().apply(&mut vcpu);
+        vcpu
+    }
+
+    pub(crate) fn areas(&mut self) -> &mut Areas {
+        // SAFETY: the page is ours alone, and the CPU uses it only inside `enter`, which borrows self mutably.
+        unsafe { self.pages.areas.1.as_mut() }
+    }
+
+    /// The guest's EFER, from wherever exits leave it.
+    pub(crate) fn stored_efer(&self) -> u64 {
+        if self.controls.switch_efer() {
+            self.fields.read(Field::GuestEfer)
+        } else {
+            // SAFETY: as in `areas`.
+            unsafe { self.pages.areas.1.as_ref() }.efer()
+        }
+    }
+
+    /// Stores it, and what VM entry wants to agree with it.
+    pub(crate) fn store_efer(&mut self, value: u64) {
+        self.fields.write(Field::GuestEfer, value);
+        self.areas().set_efer(value);
+        let controls = self.fields.read(Field::EntryControls) as u32;
+        let long = value & hvm::regs::Efer::LMA.bits() != 0;
+        let wanted = if long {
+            controls | entry_controls::IA32E_GUEST
+        } else {
+            controls & !entry_controls::IA32E_GUEST
+        };
+        self.fields.write(Field::EntryControls, wanted.into());
+    }
+
+    pub(crate) fn forget(&mut self, what: Flush) {
+        self.flush = self.flush.max(what);
+    }
+
+    fn has(&self, option: Options) -> bool {
+        self.options.contains(option)
+    }
+
+    /// Sets or clears primary controls.
+    fn control(&mut self, bits: u32, wanted: bool) {
+        let word = self.controls.primary;
+        let new = if wanted { word | bits } else { word & !bits };
+        if new != word {
+            self.controls.primary = new;
+            self.fields.write(Field::PrimaryControls, new.into());
+        }
+    }
+
+    /// Drops what was asked to be forgotten. Without VPIDs, entries forget linear addresses by themselves.
+    #[cold]
+    fn flush_now(&mut self) {
+        // SAFETY: VMX operation is on wherever a vCPU runs; the extents are what this CPU offers.
+        unsafe {
+            if self.flush == Flush::Nested
+                && let Some(extent) = self.invept
+            {
+                vpid::invept(extent, self.ept_pointer);
+            }
+            if let Some(extent) = self.invvpid {
+                vpid::invvpid(extent, vpid::GUEST);
+            }
+        }
+        self.flush = Flush::None;
+    }
+
+    /// Tells the preemption timer how long it is to the deadline: it counts from each entry on, at a fraction of the TSC's rate
+    /// (SDM vol. 3C, 26.5.1). A time too far for it ends in an exit too early, after which it is asked again.
+    fn arm(&mut self, deadline: u64) {
+        // SAFETY: reading the counter has no effect.
+        let left = deadline.saturating_sub(unsafe { core::arch::x86_64::_rdtsc() });
+        let ticks = left >> (self.msrs.misc & misc::PREEMPTION_TIMER_SHIFT);
+        self.fields
+            .write(Field::PreemptionTimerValue, ticks.min(u32::MAX.into()));
+    }
+
+    /// One entry and exit.
+    #[inline]
+    fn enter(&mut self) -> Entered {
+        if self.flush != Flush::None {
+            self.flush_now();
+        }
+        if let Some(deadline) = self.deadline {
+            self.arm(deadline);
+        }
+        // SAFETY: the kernel runs vCPUs with interrupts off, on the CPU whose host state the VMCS has; EPT maps guest RAM only.
+        let entered = unsafe { enter::enter(&mut self.gprs, self.launch) };
+        if entered == Entered::Exited {
+            self.launch = Launch::Launched;
+        }
+        entered
+    }
+
+    /// An exit that carries more than its reason, or an entry that failed.
+    #[cold]
+    fn look_closer(&mut self, seen: Exit) -> Exit {
+        match seen {
+            Exit::HostNmi => {
+                self.host_nmi = true;
+                seen
+            }
+            Exit::Exception { vector: 1, .. } => {
+                self.debug_exception();
+                seen
+            }
+            Exit::Exception { .. } => {
+                let info = self.fields.read(Field::ExitInterruptionInformation);
+                self.note_iret(info & interruption::NMI_UNBLOCKED_BY_IRET);
+                seen
+            }
+            Exit::Unexpected { code, .. } if code & reason::ENTRY_FAILURE != 0 => {
+                if code & reason::BASIC == reason::MACHINE_CHECK {
+                    const MACHINE_CHECK: u8 = 18;
+                    return Exit::Exception {
+                        vector: MACHINE_CHECK,
+                        error_code: 0,
+                    };
+                }
+                self.refused(code)
+            }
+            _ => seen,
+        }
+    }
+
+    fn refused(&self, code: u64) -> Exit {
+        Exit::EntryFailed {
+            code,
+            reason: check::first_violation(&self.fields, &self.msrs),
+        }
+    }
+
+    /// A debug exception's causes are in the qualification alone; DR6 is ours to set (28.2.1). INT1 is told apart because RIP
+    /// is still at it, and it is a trap.
+    fn debug_exception(&mut self) {
+        let info = self.fields.read(Field::ExitInterruptionInformation);
+        let kind = info >> interruption::TYPE_SHIFT & interruption::TYPE_MASK;
+        if kind == interruption::TYPE_PRIVILEGED_SOFTWARE_EXCEPTION {
+            let next = exit::next_rip(&self.fields);
+            self.fields.write(Field::GuestRip, next);
+            return;
+        }
+        let causes = self.fields.read(Field::ExitQualification) & qualification::DEBUG_DR6;
+        live::set_dr6(live::dr6() & !0xf | causes);
+    }
+
+    /// An IRET that ended the blocking of NMIs faulted afterwards: it will run again, so they are still blocked (28.2.3).
+    fn note_iret(&mut self, unblocked: u64) {
+        let vectoring = self.fields.read(Field::IdtVectoringInformation);
+        if unblocked != 0 && vectoring & interruption::VALID == 0 {
+            let old = self.fields.read(Field::GuestInterruptibility);
+            self.fields
+                .write(Field::GuestInterruptibility, old | interruptibility::NMI);
+        }
+    }
+}
+
+impl<F: Fields> Vcpu for Vmx<F> {
+    fn hold_host_interrupts(&mut self) {
+        // SAFETY: external-interrupt exiting is on, so what arrives in guest code ends it and stays pending.
+        unsafe { asm!("cli", options(nomem, nostack)) };
+    }
+
+    fn admit_host_interrupts(&mut self) {
+        if core::mem::take(&mut self.host_nmi) {
+            // SAFETY: the host's NMI handler is in its IDT; its IRET ends the blocking of NMIs that the exit left (28.5.5).
+            unsafe { asm!("int 2", options(nostack)) };
+        }
+        // SAFETY: handlers are in place; STI lets nothing in before the instruction behind the next has begun.
+        unsafe { asm!("sti", "nop", options(nostack)) };
+    }
+
+    #[inline]
+    fn run(&mut self) -> Exit {
+        if self.enter() == Entered::Failed {
+            return self.refused(self.fields.read(Field::InstructionError));
+        }
+        let seen = exit::decode(&self.fields, || self.apic.access_page());
+        match seen {
+            Exit::HostNmi | Exit::Exception { .. } | Exit::Unexpected { .. } => {
+                self.look_closer(seen)
+            }
+            Exit::NestedFault { .. } => {
+                let info = self.fields.read(Field::ExitQualification);
+                if info & qualification::EPT_NMI_UNBLOCKED_BY_IRET != 0 {
+                    self.note_iret(info & qualification::EPT_NMI_UNBLOCKED_BY_IRET);
+                }
+                seen
+            }
+            // Without virtual NMIs the next interrupt window stands in for theirs: a handler that has returned has interrupts on.
+            Exit::InterruptWindow if self.window == Some(Window::Nmi) => Exit::NmiWindow,
+            _ => seen,
+        }
+    }
+
+    #[inline]
+    fn next_rip(&self) -> Option<u64> {
+        Some(exit::next_rip(&self.fields))
+    }
+
+    #[inline]
+    fn fetched_bytes(&self) -> Option<&[u8; 15]> {
+        None
+    }
+
+    #[inline]
+    fn interrupted_event(&mut self) -> Option<Event> {
+        let word = self.fields.read(Field::IdtVectoringInformation);
+        if word & interruption::VALID == 0 {
+            return None;
+        }
+        let fields = &self.fields;
+        let event = inject::decode(word, || fields.read(Field::IdtVectoringErrorCode));
+        if event == Some(Event::Nmi) {
+            // Its delivery, which blocked NMIs, did not happen, and VM entry refuses to inject one while they are blocked.
+            let old = self.fields.read(Field::GuestInterruptibility);
+            self.fields
+                .write(Field::GuestInterruptibility, old & !interruptibility::NMI);
+        }
+        event
+    }
+
+    #[inline]
+    fn shadow(&self) -> Shadow {
+        const SHADOWS: u64 = interruptibility::STI | interruptibility::MOV_SS;
+        if self.fields.read(Field::GuestInterruptibility) & SHADOWS != 0 {
+            Shadow::Active
+        } else {
+            Shadow::None
+        }
+    }
+
+    #[inline]
+    fn set_shadow(&mut self, shadow: Shadow) {
+        const SHADOWS: u64 = interruptibility::STI | interruptibility::MOV_SS;
+        let old = self.fields.read(Field::GuestInterruptibility);
+        let new = match shadow {
+            Shadow::None => old & !SHADOWS,
+            Shadow::Active => old & !SHADOWS | interruptibility::STI,
+        };
+        if new != old {
+            self.fields.write(Field::GuestInterruptibility, new);
+            self.pend_single_step(shadow);
+        }
+    }
+
+    fn inject(&mut self, event: Event) {
+        if let Event::Exception(exception) = event {
+            if let Some(cr2) = exception.cr2 {
+                live::set_cr2(cr2);
+            }
+            // A CPU in HLT takes only what ends it (27.2.1.3).
+            self.fields
+                .write(Field::GuestActivityState, activity::ACTIVE);
+        }
+        let cr0 = self.fields.read(Field::GuestCr0);
+        let injection = inject::encode(event, cr0);
+        self.fields
+            .write(Field::EntryInterruptionInformation, injection.information);
+        self.fields
+            .write(Field::EntryExceptionErrorCode, injection.error_code);
+        self.fields
+            .write(Field::EntryInstructionLength, injection.length);
+    }
+
+    fn set_window(&mut self, window: Option<Window>) {
+        self.window = window;
+        let virtual_nmis = self.has(Options::VIRTUAL_NMI);
+        let nmi = window == Some(Window::Nmi);
+        self.control(
+            primary::INTERRUPT_WINDOW_EXITING,
+            window == Some(Window::Interrupt) || nmi && !virtual_nmis,
+        );
+        self.control(primary::NMI_WINDOW_EXITING, nmi && virtual_nmis);
+        // Without the shadow every write of CR8 exits, and needs no threshold.
+        if self.has(Options::TPR_SHADOW) {
+            let threshold = match window {
+                Some(Window::Priority(class)) => class,
+                _ => 0,
+            };
+            self.fields.write(Field::TprThreshold, threshold.into());
+        }
+    }
+
+    #[inline]
+    fn cr8(&self) -> u8 {
+        if self.has(Options::TPR_SHADOW) {
+            (self.pages.apic.1.read(TPR) >> 4) as u8 & 15
+        } else {
+            self.priority
+        }
+    }
+
+    fn set_cr8(&mut self, priority: u8) {
+        self.priority = priority & 15;
+        self.pages.apic.1.write(TPR, u32::from(priority & 15) << 4);
+    }
+
+    #[inline]
+    fn set_apic_mode(&mut self, mode: ApicMode) -> bool {
+        self.switch_apic(mode)
+    }
+
+    fn apic_access_page(&self) -> Option<(Gpa, Hpa)> {
+        self.apic
+            .serves_memory()
+            .then_some((self.apic.access_page(), self.pages.apic_access))
+    }
+
+    #[inline]
+    fn virtual_apic(&self) -> Option<&'static RegisterPage> {
+        self.apic.delivers().then_some(self.pages.apic.1)
+    }
+
+    fn set_delivery(&mut self, delivery: Delivery) {
+        self.offer(delivery);
+    }
+
+    fn dr6(&self) -> u64 {
+        live::dr6()
+    }
+
+    fn set_dr6(&mut self, value: u64) {
+        live::set_dr6(value);
+    }
+
+    fn set_deadline(&mut self, host_tsc: Option<u64>) -> bool {
+        if !self.has(Options::PREEMPTION_TIMER) {
+            return false;
+        }
+        if self.deadline.is_some() != host_tsc.is_some() {
+            self.controls.pin ^= pin::PREEMPTION_TIMER;
+            self.fields
+                .write(Field::PinBasedControls, self.controls.pin.into());
+        }
+        self.deadline = host_tsc;
+        true
+    }
+
+    fn set_pdptes(&mut self, entries: [u64; 4]) {
+        let fields = [
+            Field::GuestPdpte0,
+            Field::GuestPdpte1,
+            Field::GuestPdpte2,
+            Field::GuestPdpte3,
+        ];
+        for (field, entry) in fields.into_iter().zip(entries) {
+            self.fields.write(field, entry);
+        }
+    }
+
+    fn set_tsc_offset(&mut self, ticks: u64) {
+        self.fields.write(Field::TscOffset, ticks);
+    }
+
+    fn set_nested_root(&mut self, root: Hpa) {
+        let dirty = if self.has(Options::NESTED_DIRTY_BITS) {
+            eptp::DIRTY_BITS
+        } else {
+            0
+        };
+        self.ept_pointer = Hpa(root.0 | eptp::WRITE_BACK | eptp::FOUR_LEVELS | dirty);
+        self.fields.write(Field::EptPointer, self.ept_pointer.0);
+        self.forget(Flush::Nested);
+    }
+
+    fn flush_tlb(&mut self) {
+        self.forget(Flush::Nested);
+    }
+
+    fn set_msr_access(&mut self, msr: u32, access: MsrAccess) -> bool {
+        // SAFETY: the map is ours alone; the CPU reads it only inside `enter`.
+        maps::set_msr(unsafe { self.pages.msr_bitmap.1.as_mut() }, msr, access)
+    }
+
+    fn reset(&mut self) {
+        self.clear_control_block();
+    }
+}
+
+impl<F: Fields> Vmx<F> {
+    /// Forgets what was asked of the vCPU since its last reset, but for the flush.
+    pub(crate) fn forget_requests(&mut self) {
+        self.deadline = None;
+        self.controls.pin &= !pin::PREEMPTION_TIMER;
+        self.window = None;
+        self.controls.primary &= !(primary::INTERRUPT_WINDOW_EXITING | primary::NMI_WINDOW_EXITING);
+        self.set_cr8(0);
+    }
+
+    /// A single step that comes due behind a shadow must be pending, and one that does not must not be (27.3.1.5).
+    fn pend_single_step(&mut self, shadow: Shadow) {
+        const SINGLE_STEP: u64 = 1 << 14;
+        let steps = self.fields.read(Field::GuestRflags) & Rflags::TF.bits() != 0;
+        let pending = if shadow == Shadow::Active && steps {
+            SINGLE_STEP
+        } else {
+            0
+        };
+        self.fields
+            .write(Field::GuestPendingDebugExceptions, pending);
+    }
+
+    /// The bits of CR0 that the guest changes without an exit; those of paging and protection only where it may go without.
+    pub(crate) fn cr0_own(&self) -> u64 {
+        let always = Cr0::MP | Cr0::EM | Cr0::TS | Cr0::WP | Cr0::AM;
+        if self.has(Options::UNRESTRICTED_GUEST) {
+            (always | Cr0::PE | Cr0::PG).bits()
+        } else {
+            always.bits()
+        }
+    }
+
+    /// The bits of CR0 that VMX operation fixes to 1.
+    pub(crate) fn cr0_fixed(&self) -> u64 {
+        let fixed = self.msrs.cr0_fixed.0;
+        if self.has(Options::UNRESTRICTED_GUEST) {
+            fixed & !(Cr0::PE | Cr0::PG).bits()
+        } else {
+            fixed
+        }
+    }
+}
