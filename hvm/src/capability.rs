@@ -136,6 +136,14 @@ impl Technology {
         }
     }
 
+    /// What shows nested paging, for people: register and bit.
+    pub const fn nested_paging_bit(self) -> &'static str {
+        match self {
+            Self::AmdV => "CPUID 8000_000Ah.EDX[0] (NP) is 0",
+            Self::VtX => "IA32_VMX_PROCBASED_CTLS2 (MSR 48Bh) bit 33 (EPT) is 0",
+        }
+    }
+
     /// What firmware menus call the switch.
     pub const fn menu_name(self) -> &'static str {
         match self {
@@ -293,6 +301,15 @@ impl Capability {
             extension: Extension::Absent,
         }
     }
+
+    /// A CPU whose make of the extension was left out of this build.
+    pub fn not_built(cpuid: Source<'_>, technology: Technology) -> Self {
+        Self {
+            technology: Some(technology),
+            extension: Extension::NotBuilt,
+            ..Self::unknown(cpuid)
+        }
+    }
 }
 
 impl fmt::Display for Capability {
@@ -320,7 +337,55 @@ impl fmt::Display for Capability {
     }
 }
 
+/// A name that [`Features::without`] does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownOption;
+
+impl fmt::Display for UnknownOption {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("no such option of a CPU; there are tags, huge pages, apicv")?;
+        for (_, name) in Options::NAMES {
+            write!(out, ", {name}")?;
+        }
+        out.write_str(" (with hyphens for spaces)")
+    }
+}
+
+/// True if `word` is the name, with hyphens for spaces and in any case.
+fn is_hyphenated(name: &str, word: &str) -> bool {
+    let plain = |byte: u8| {
+        if byte == b'-' {
+            b' '
+        } else {
+            byte.to_ascii_lowercase()
+        }
+    };
+    name.bytes().map(plain).eq(word.bytes().map(plain))
+}
+
 impl Features {
+    /// The same CPU without one option, by its name in lower case with hyphens ("next-rip", "tpr-shadow"; "tags" are ASIDs and VPIDs).
+    pub fn without(mut self, name: &str) -> Result<Self, UnknownOption> {
+        match name {
+            "tags" | "asid" | "vpid" => self.tags = 0,
+            "huge-pages" => {
+                if self.nested_paging == NestedPaging::Huge {
+                    self.nested_paging = NestedPaging::Large;
+                }
+            }
+            "apic-virtualization" | "apicv" | "avic" => {
+                self.apic_virtualization = ApicVirtualization::Absent;
+            }
+            _ => {
+                let mut options = Options::NAMES.iter();
+                let known = options.find(|(_, known)| is_hyphenated(known, name));
+                let (option, _) = known.ok_or(UnknownOption)?;
+                self.options -= *option;
+            }
+        }
+        Ok(self)
+    }
+
     fn describe(&self, technology: Technology, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nested = technology.nested_paging_name();
         match self.nested_paging {
@@ -369,6 +434,30 @@ mod tests {
         };
         assert_eq!(Model::of(&named).as_str(), "EPYC Test");
         assert_eq!(Model::of(&|_, _| [0; 4]).as_str(), "");
+    }
+
+    #[test]
+    fn options_can_be_left_out_by_name() {
+        let all = Features {
+            nested_paging: NestedPaging::Huge,
+            tags: 15,
+            apic_virtualization: ApicVirtualization::Present,
+            options: Options::NEXT_RIP | Options::TPR_SHADOW,
+        };
+        assert_eq!(
+            all.without("next-rip").unwrap().options,
+            Options::TPR_SHADOW
+        );
+        assert_eq!(
+            all.without("TPR-shadow").unwrap().options,
+            Options::NEXT_RIP
+        );
+        assert_eq!(all.without("vpid").unwrap().tags, 0);
+        let large = all.without("huge-pages").unwrap();
+        assert_eq!(large.nested_paging, NestedPaging::Large);
+        assert_eq!(all.without("florizel"), Err(UnknownOption));
+        let text = UnknownOption.to_string();
+        assert!(text.contains("preemption timer") && text.contains("hyphens"));
     }
 
     #[test]

@@ -29,6 +29,7 @@ pub mod vcpu;
 pub mod virtual_apic;
 pub mod walk;
 pub mod width;
+pub mod xcr0;
 
 pub use guest_mem::{Gpa, Gva, Hpa};
 pub use time::Instant;

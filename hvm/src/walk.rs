@@ -251,6 +251,14 @@ impl Paging {
         }
     }
 
+    /// Where the four page-directory-pointer entries of a PAE guest are: 32-byte aligned, below 4 GiB (SDM vol. 3A, table 4-7).
+    pub const fn pae_table(&self) -> Option<Gpa> {
+        match self.mode {
+            Mode::Pae => Some(Gpa(self.cr3 & 0xffff_ffe0)),
+            _ => None,
+        }
+    }
+
     /// True if the tables can translate the address: always below long mode, where it has 32 bits.
     #[inline]
     pub const fn is_canonical(&self, linear: u64) -> bool {

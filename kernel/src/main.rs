@@ -19,7 +19,7 @@ mod bare {
         let guest_console = service::start(vm::kick);
         cpu::interrupts::enable();
         match mode {
-            Mode::AmdVNested => vm::run(boot, guest_console),
+            Mode::Nested(technology) => vm::run(boot, technology, guest_console),
             // The report has said why. The prompt works, and nothing resets the machine.
             Mode::None(_) => service::run_forever(),
         }

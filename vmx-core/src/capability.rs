@@ -53,8 +53,8 @@ fn allowed(rdmsr: MsrSource<'_>, register: u32) -> u32 {
 
 fn features(rdmsr: MsrSource<'_>) -> Features {
     let pins = allowed(rdmsr, msr::IA32_VMX_PINBASED_CTLS);
-    let has_secondary =
-        allowed(rdmsr, msr::IA32_VMX_PROCBASED_CTLS) & primary::SECONDARY_CONTROLS != 0;
+    let primaries = allowed(rdmsr, msr::IA32_VMX_PROCBASED_CTLS);
+    let has_secondary = primaries & primary::SECONDARY_CONTROLS != 0;
     let controls = if has_secondary {
         allowed(rdmsr, msr::IA32_VMX_PROCBASED_CTLS2)
     } else {
@@ -79,13 +79,14 @@ fn features(rdmsr: MsrSource<'_>) -> Features {
         } else {
             ApicVirtualization::Absent
         },
-        options: options(pins, controls, ept_vpid),
+        options: options(pins, primaries, controls, ept_vpid),
     }
 }
 
-fn options(pins: u32, controls: u32, ept_vpid: u64) -> Options {
+fn options(pins: u32, primaries: u32, controls: u32, ept_vpid: u64) -> Options {
     [
         (pins & pin::VIRTUAL_NMIS != 0, Options::VIRTUAL_NMI),
+        (primaries & primary::TPR_SHADOW != 0, Options::TPR_SHADOW),
         (pins & pin::PREEMPTION_TIMER != 0, Options::PREEMPTION_TIMER),
         (
             pins & pin::POSTED_INTERRUPTS != 0,
@@ -183,7 +184,7 @@ mod tests {
         };
         assert_eq!(features.nested_paging, NestedPaging::Absent);
         assert_eq!(features.tags, 0);
-        assert_eq!(features.options, Options::NEXT_RIP);
+        assert_eq!(features.options, Options::NEXT_RIP | Options::TPR_SHADOW);
     }
 
     #[test]

@@ -94,10 +94,15 @@ const fn fit(wanted: u32, capability: u64) -> u32 {
 /// The controls of a vCPU, in VMCS form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Controls {
+    /// Pin-based.
     pub pin: u32,
+    /// Primary processor-based.
     pub primary: u32,
+    /// Secondary processor-based.
     pub secondary: u32,
+    /// VM-exit controls.
     pub exit: u32,
+    /// VM-entry controls; those that depend on the guest's state are clear.
     pub entry: u32,
 }
 

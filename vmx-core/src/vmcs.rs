@@ -3,7 +3,10 @@
 //! Its layout is the CPU's secret: fields are reached by encoding (SDM vol. 3D, appendix B), with VMREAD and VMWRITE, on the
 //! CPU where it is current. What only needs field values takes any [`Fields`], so that it can be tested without a CPU.
 
+use crate::bits::basic;
+use crate::controls::Msrs;
 use core::arch::asm;
+use core::ptr::NonNull;
 use hvm::Hpa;
 
 /// A field, by its encoding (SDM vol. 3D, appendix B).
@@ -180,15 +183,21 @@ pub trait Fields {
 pub struct Current(());
 
 impl Current {
-    /// Makes the VMCS in `region` current, cleared: its launch state is "clear" (SDM vol. 3C, 25.11.3), its fields are not defined.
+    /// Makes a VMCS in `region` current, cleared: its launch state is "clear" (SDM vol. 3C, 25.11.3), its fields are not defined.
     ///
     /// # Safety
-    /// VMX operation is on for this CPU. `region` is a page that starts with the VMCS revision identifier and that nothing else uses
-    /// from now on; no other VMCS is made current on this CPU while the value lives, and it is used on this CPU only.
-    pub unsafe fn load(region: Hpa) -> Self {
+    /// VMX operation is on for this CPU, and `msrs` are its. `region` is a page, by its physical address and as we see it, that nothing
+    /// else uses from now on; no other VMCS is made current on this CPU while the value lives, and it is used on this CPU only.
+    pub unsafe fn load(region: (Hpa, NonNull<u32>), msrs: &Msrs) -> Self {
+        // SAFETY: the page is ours. It starts with the revision identifier (25.2).
+        unsafe {
+            region
+                .1
+                .write_volatile((msrs.basic & basic::REVISION) as u32);
+        }
         // SAFETY: by the caller's promise both instructions succeed.
         unsafe {
-            asm!("vmclear [{0}]", "vmptrld [{0}]", in(reg) &region.0, options(nostack));
+            asm!("vmclear [{0}]", "vmptrld [{0}]", in(reg) &region.0.0, options(nostack));
         }
         Self(())
     }

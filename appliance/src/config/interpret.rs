@@ -7,7 +7,7 @@ use super::key::{self, Use};
 use super::setting::{Setting, Value};
 use super::{
     BlobName, Boot, BootDevice, Config, Firmware, Loaded, MAX_MEMORY_MIB, MAX_VCPUS, Memory,
-    Paging, Serial, suggest,
+    Paging, Serial, Without, suggest,
 };
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -46,6 +46,7 @@ pub(super) fn config(settings: Vec<Setting>, notes: Vec<Note>) -> Result<Loaded,
             None => None,
         },
         viridian: reader.viridian()?,
+        without: reader.without()?,
     };
     Ok(Loaded {
         config,
@@ -362,6 +363,22 @@ impl Reader {
             Some(false) => Ok(Paging::Shadow),
             Some(true) | None => Ok(Paging::Auto),
         }
+    }
+
+    /// A list, or words between commas or spaces.
+    fn without(&self) -> Result<Vec<Without>, ConfigError> {
+        let mut all = Vec::new();
+        for setting in match self.get("without") {
+            Some(setting) => setting.list()?,
+            None => &[],
+        } {
+            let words = setting.text()?.split([',', ' ']);
+            all.extend(words.filter(|word| !word.is_empty()).map(|word| Without {
+                name: word.to_string(),
+                place: setting.place,
+            }));
+        }
+        Ok(all)
     }
 
     /// A boolean, or a list of groups of which `!` takes some away: any group turns all of them on.

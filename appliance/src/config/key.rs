@@ -67,6 +67,7 @@ pub(super) const HONOURED: &[&str] = &[
     "vcpus",
     "vif",
     "viridian",
+    "without",
 ];
 
 type Group = (Shape, &'static str, &'static [&'static str]);

@@ -2,7 +2,7 @@
 //!
 //! Every key of xl.cfg(5), and of xm before it, is known: honoured, or ignored with a [`Note`] that says why. Any other
 //! key is an error. Values have the types of the manual page; as in xl, a number may be quoted, and 0 and 1 are booleans
-//! (so are `true` and `false`). Keys of our own: `initrd` (another name for `ramdisk`) and `paging`.
+//! (so are `true` and `false`). Keys of our own: `initrd` (another name for `ramdisk`), `paging` and `without`.
 //!
 //! The syntax is TOML, and the statements of xl's own syntax load as they are: see [`syntax`](self::syntax) for the two
 //! liberties taken. `key=value` words of the hypervisor's command line override the file (`command_line`).
@@ -61,6 +61,17 @@ pub struct Config {
     pub shadow_memory_mib: Option<u64>,
     /// Offer Hyper-V's interfaces to the guest.
     pub viridian: bool,
+    /// Options of the host's CPU that are not to be used: for tests, and to get around errata.
+    pub without: Vec<Without>,
+}
+
+/// An option of the host's CPU by name; the names are the hypervisor's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Without {
+    /// The name as written.
+    pub name: String,
+    /// Where.
+    pub place: Place,
 }
 
 /// An amount of memory that the configuration names.

@@ -240,6 +240,15 @@ fn numbers_may_be_quoted_and_flags_are_zero_and_one() {
 }
 
 #[test]
+fn options_of_the_cpu_are_left_out_by_list_or_by_words() {
+    for toml in ["without = ['vpid', 'apicv']", "without = 'vpid, apicv'"] {
+        let names: Vec<_> = config(toml).without.into_iter().map(|it| it.name).collect();
+        assert_eq!(names, ["vpid", "apicv"]);
+    }
+    assert!(config("").without.is_empty());
+}
+
+#[test]
 fn actions_of_xl_are_mapped() {
     let loaded =
         load("on_poweroff='preserve'\non_crash='coredump-restart'\non_reboot='rename-restart'")

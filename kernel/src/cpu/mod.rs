@@ -7,6 +7,7 @@ pub mod exception;
 pub mod features;
 pub mod idt;
 pub mod interrupts;
+pub mod live;
 pub mod percpu;
 
 pub use events::Events;

@@ -5,6 +5,7 @@ mod mode;
 mod pci;
 mod version;
 
+pub use cpus::this_cpu;
 pub use mode::{Mode, Obstacle};
 
 use crate::{

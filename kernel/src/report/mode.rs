@@ -6,8 +6,8 @@ use hvm::capability::{Capability, Extension, Lock, NestedPaging, Technology};
 /// The verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// AMD-V with nested paging.
-    AmdVNested,
+    /// This make of the extension, with nested paging.
+    Nested(Technology),
     /// No guest can run.
     None(Obstacle),
 }
@@ -23,34 +23,42 @@ pub enum Obstacle {
     Absent(Technology),
     /// Firmware keeps it off.
     Locked(Technology, Lock),
-    /// AMD-V without nested paging.
-    NoNestedPaging,
-    /// VT-x, for which this version has no engine.
-    VtX,
+    /// The extension without nested paging.
+    NoNestedPaging(Technology),
+    /// A make of the extension that was left out of this build.
+    NotBuilt(Technology),
+    /// CPUs of different makes.
+    Mixed,
 }
 
 impl Mode {
     /// The mode that all CPUs allow.
     pub fn of(cpus: &[Option<Capability>]) -> Self {
-        let obstacle = cpus.iter().find_map(|cpu| match cpu {
-            Some(cpu) => obstacle(cpu),
-            None => Some(Obstacle::Silent),
+        let verdicts = cpus.iter().map(|cpu| match cpu {
+            Some(cpu) => verdict(cpu),
+            None => Err(Obstacle::Silent),
         });
-        obstacle.map_or(Self::AmdVNested, Self::None)
+        let agreed = verdicts.reduce(|one, other| match (one?, other?) {
+            (one, other) if one == other => Ok(one),
+            _ => Err(Obstacle::Mixed),
+        });
+        match agreed {
+            Some(Ok(technology)) => Self::Nested(technology),
+            Some(Err(obstacle)) => Self::None(obstacle),
+            None => Self::None(Obstacle::Silent),
+        }
     }
 }
 
-fn obstacle(cpu: &Capability) -> Option<Obstacle> {
-    let Some(technology) = cpu.technology else {
-        return Some(Obstacle::UnknownVendor);
-    };
-    match (technology, &cpu.extension) {
-        (_, Extension::Absent) => Some(Obstacle::Absent(technology)),
-        (_, Extension::Locked(lock)) => Some(Obstacle::Locked(technology, *lock)),
-        (Technology::VtX, Extension::Usable(_)) => Some(Obstacle::VtX),
-        (Technology::AmdV, Extension::Usable(features)) => match features.nested_paging {
-            NestedPaging::Absent => Some(Obstacle::NoNestedPaging),
-            NestedPaging::Large | NestedPaging::Huge => None,
+fn verdict(cpu: &Capability) -> Result<Technology, Obstacle> {
+    let technology = cpu.technology.ok_or(Obstacle::UnknownVendor)?;
+    match &cpu.extension {
+        Extension::Absent => Err(Obstacle::Absent(technology)),
+        Extension::Locked(lock) => Err(Obstacle::Locked(technology, *lock)),
+        Extension::NotBuilt => Err(Obstacle::NotBuilt(technology)),
+        Extension::Usable(features) => match features.nested_paging {
+            NestedPaging::Absent => Err(Obstacle::NoNestedPaging(technology)),
+            NestedPaging::Large | NestedPaging::Huge => Ok(technology),
         },
     }
 }
@@ -58,9 +66,11 @@ fn obstacle(cpu: &Capability) -> Option<Obstacle> {
 impl fmt::Display for Mode {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AmdVNested => {
-                out.write_str("AMD-V with nested paging, because every CPU offers both")
-            }
+            Self::Nested(technology) => write!(
+                out,
+                "{} with nested paging, because every CPU offers both",
+                technology.name()
+            ),
             Self::None(obstacle) => write!(out, "none, because {obstacle}"),
         }
     }
@@ -72,17 +82,27 @@ impl fmt::Display for Obstacle {
             Self::Silent => out.write_str("a CPU did not tell what it offers"),
             Self::UnknownVendor => out.write_str("this CPU is neither AMD's nor Intel's"),
             Self::Absent(technology) => {
-                write!(out, "this CPU offers no {}: {}", technology.name(), technology.cpuid_bit())
+                write!(
+                    out,
+                    "this CPU offers no {}: {}",
+                    technology.name(),
+                    technology.cpuid_bit()
+                )
             }
             Self::Locked(technology, lock) => {
                 write!(out, "firmware keeps {} off: {lock}", technology.name())
             }
-            Self::NoNestedPaging => {
-                out.write_str("this CPU offers no nested paging: CPUID 8000_000Ah.EDX[0] (NP) is 0")
-            }
-            Self::VtX => out.write_str(
-                "VT-x is usable, but this version of Monovisor runs guests on AMD-V only; VT-x follows",
+            Self::NoNestedPaging(technology) => write!(
+                out,
+                "this CPU offers no nested paging: {}",
+                technology.nested_paging_bit()
             ),
+            Self::NotBuilt(technology) => write!(
+                out,
+                "this build of Monovisor has no code for {}",
+                technology.name()
+            ),
+            Self::Mixed => out.write_str("the CPUs of this machine are of different makes"),
         }
     }
 }
@@ -98,25 +118,36 @@ impl Obstacle {
 pub struct Advice<'a>(&'a Obstacle);
 
 /// Under an emulator or another hypervisor.
-const QEMU: &str =
-    "in QEMU, add `-cpu EPYC,+svm,+npt`, or with KVM `-cpu host` and nested virtualization on";
+const QEMU: &str = "in QEMU, add `-cpu EPYC,+svm,+npt`, or with KVM `-cpu host` and nested virtualization on; in Bochs, `cpu: model=corei7_skylake_x`";
 
 impl fmt::Display for Advice<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Obstacle::Silent => out.write_str("switch the machine off and on again"),
-            Obstacle::UnknownVendor | Obstacle::VtX => {
-                write!(out, "use a machine with an AMD CPU; {QEMU}")
+            Obstacle::UnknownVendor | Obstacle::Mixed => {
+                write!(
+                    out,
+                    "use a machine with CPUs of Intel or AMD, all alike; {QEMU}"
+                )
             }
+            Obstacle::NotBuilt(technology) => write!(
+                out,
+                "build Monovisor with the feature `{}`, which is on by default",
+                match technology {
+                    Technology::AmdV => "svm",
+                    Technology::VtX => "vmx",
+                }
+            ),
             Obstacle::Absent(technology) | Obstacle::Locked(technology, _) => write!(
                 out,
                 "enter the firmware setup, switch {} on, save, and switch the machine off and on again; {QEMU}",
                 technology.menu_name()
             ),
-            Obstacle::NoNestedPaging => {
+            Obstacle::NoNestedPaging(technology) => {
                 write!(
                     out,
-                    "use a CPU with NPT, because shadow paging is not there yet; {QEMU}"
+                    "use a CPU with {}, because shadow paging is not there yet; {QEMU}",
+                    technology.nested_paging_name()
                 )
             }
         }
@@ -155,12 +186,15 @@ mod tests {
             what: "VM_CR: SVMDIS (bit 4) is set",
         };
         let locked = cpu(Some(Technology::AmdV), Extension::Locked(lock));
-        assert_eq!(Mode::of(&[good, good]), Mode::AmdVNested);
+        assert_eq!(Mode::of(&[good, good]), Mode::Nested(Technology::AmdV));
         assert_eq!(
             Mode::of(&[good, locked]),
             Mode::None(Obstacle::Locked(Technology::AmdV, lock))
         );
         assert_eq!(Mode::of(&[good, None]), Mode::None(Obstacle::Silent));
+        let other = cpu(Some(Technology::VtX), usable(NestedPaging::Large));
+        assert_eq!(Mode::of(&[other]), Mode::Nested(Technology::VtX));
+        assert_eq!(Mode::of(&[good, other]), Mode::None(Obstacle::Mixed));
     }
 
     #[test]
@@ -180,8 +214,8 @@ mod tests {
             why.contains("CPUID 1.ECX[5]") && advice.contains("Intel Virtualization"),
             "{why}; {advice}"
         );
-        let (why, _) = of(Some(Technology::VtX), usable(NestedPaging::Huge));
-        assert!(why.contains("VT-x is usable") && why.contains("AMD-V only"));
+        let (why, advice) = of(Some(Technology::VtX), Extension::NotBuilt);
+        assert!(why.contains("no code for VT-x") && advice.contains("`vmx`"));
         let (why, advice) = of(Some(Technology::AmdV), usable(NestedPaging::Absent));
         assert!(why.contains("NP") && advice.contains("shadow"));
         assert!(

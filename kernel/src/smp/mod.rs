@@ -7,7 +7,7 @@ mod role;
 mod start;
 mod trampoline;
 
-pub use role::{NotFree, run_on};
+pub use role::{NotFree, on_every_cpu, run_on};
 pub(crate) use start::start_all;
 
 use crate::apic::{local, vector};

@@ -2,10 +2,17 @@
 
 use super::kick;
 use crate::cpu::{self, MAX_CPUS, events, interrupts, percpu};
+use crate::time;
 use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::fmt;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
+use spin::Once;
+
+/// How long the other CPUs may take to answer.
+const PATIENCE_NS: u64 = 500_000_000;
 
 type Role = Box<dyn FnOnce() + Send>;
 
@@ -48,6 +55,25 @@ pub fn run_on(cpu_index: usize, role: impl FnOnce() + Send + 'static) -> Result<
     }
     kick(cpu_index);
     Ok(())
+}
+
+/// Runs `work` on every CPU, this one (the boot CPU) last, and gives what came of it by index; `None` for a CPU that did not answer in
+/// time.
+pub fn on_every_cpu<T: Clone + Send + Sync + 'static>(work: fn() -> T) -> Vec<Option<T>> {
+    let count = percpu::count();
+    let slots: Arc<[Once<T>]> = (0..count).map(|_| Once::new()).collect();
+    for index in 1..count {
+        let slots = slots.clone();
+        // A CPU that takes no role keeps its slot empty.
+        let _ = run_on(index, move || {
+            slots[index].call_once(work);
+        });
+    }
+    slots[0].call_once(work);
+    if count > 1 {
+        time::poll_for(PATIENCE_NS, || slots.iter().all(Once::is_completed));
+    }
+    slots.iter().map(|slot| slot.get().cloned()).collect()
 }
 
 /// Takes roles for ever. On a CPU that was started, with interrupts off.

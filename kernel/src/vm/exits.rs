@@ -1,6 +1,7 @@
 //! What each exit asks for.
 
 use super::processor::{Next, Processor};
+use crate::cpu::live;
 use crate::service::control::{CONTROL, count};
 use alloc::format;
 use guest_mem::Gpa;
@@ -53,7 +54,12 @@ impl<V: Vcpu> Processor<V> {
                 self.forget_window();
                 Next::Enter
             }
-            Exit::ControlRegister => self.emulate(Hint::None),
+            Exit::Deadline => {
+                count(&CONTROL.counters.interrupts);
+                self.deadline();
+                Next::Enter
+            }
+            Exit::ControlRegister => self.control_register(),
             Exit::Exception { vector, error_code } => self.exception(vector, error_code),
             Exit::TripleFault => Next::Stop(TRIPLE_FAULT.into()),
             Exit::EntryFailed { code, reason } => Next::Stop(format!(
@@ -102,13 +108,43 @@ impl<V: Vcpu> Processor<V> {
             // Caches are the host's: the guest's devices see memory through them. INVD would lose other people's data.
             Instruction::Invd | Instruction::Wbinvd | Instruction::Pause => self.complete(next_rip),
             Instruction::Rdpmc => self.raise(Exception::GENERAL_PROTECTION),
+            Instruction::Xsetbv => self.xsetbv(next_rip),
             // Never asked for.
-            Instruction::Rdtsc | Instruction::Rdtscp | Instruction::Xsetbv => {
-                self.emulate(Hint::None)
-            }
+            Instruction::Rdtsc | Instruction::Rdtscp => self.emulate(Hint::None),
             // Taken care of before.
             Instruction::Virtualization | Instruction::Monitor | Instruction::Mwait => Next::Enter,
         }
+    }
+
+    /// XSETBV exits always on VT-x, and never on AMD-V. That CR4.OSXSAVE is set the CPU has checked before.
+    #[cold]
+    fn xsetbv(&mut self, next_rip: u64) -> Next {
+        const XSAVE_LEAF: u32 = 0xd;
+        let halves =
+            |high: Gpr, low: Gpr| self.cpu.gpr(high) << 32 | self.cpu.gpr(low) & 0xffff_ffff;
+        let value = halves(Gpr::Rdx, Gpr::Rax);
+        let [low, _, _, high] = self.local.cpuid(XSAVE_LEAF, 0, self.cpu.cr4());
+        let offered = u64::from(high) << 32 | u64::from(low);
+        let register = self.cpu.gpr(Gpr::Rcx) as u32;
+        if register != 0 || self.cpu.cpl() != 0 || !hvm::xcr0::is_valid(value, offered) {
+            return self.raise(Exception::GENERAL_PROTECTION);
+        }
+        // SAFETY: CPUID, which offers no more than this CPU has, allows the value; the host's CR4.OSXSAVE is set wherever CPUID shows XSAVE.
+        unsafe { live::set_xcr0(value) };
+        self.complete(next_rip)
+    }
+
+    /// A MOV to or from a control register, CLTS or LMSW. With PAE paging the CPU loads four entries when these change
+    /// (SDM vol. 3A, 4.4.1); where an emulated write stood for that, they are told to it.
+    #[cold]
+    fn control_register(&mut self) -> Next {
+        count(&CONTROL.counters.other);
+        let next = self.emulate(Hint::None);
+        if let Some(table) = self.paging().pae_table() {
+            let entries = self.local.machine.memory.load::<[u64; 4]>(table);
+            self.cpu.set_pdptes(entries.unwrap_or_default());
+        }
+        next
     }
 
     #[cold]

@@ -22,7 +22,7 @@ pub fn physical_bits() -> u8 {
 /// The microcode level that the host's CPU reports (MSR 8Bh), for guests that look for fixed errata.
 pub fn microcode_level() -> u64 {
     // SAFETY: every CPU with long mode has the register; reading it has no effect.
-    unsafe { svm_core::host::rdmsr(0x8b) }
+    unsafe { x86::msr::rdmsr(0x8b) }
 }
 
 /// The CPU's random number generator.

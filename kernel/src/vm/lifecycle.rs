@@ -2,13 +2,13 @@
 
 use super::processor::{Duty, Outcome};
 use super::setup::Guest;
+use super::vendor::Vendor;
 use crate::cpu::interrupts;
 use crate::service::control::{CONTROL, GuestState, HostAction, Request};
 use crate::time;
 use crate::{error, info, service, warn};
 use appliance::config::Action;
 use hvm::device::PowerEvent;
-use hvm::vcpu::Vcpu;
 
 /// What happens next.
 enum Turn {
@@ -21,7 +21,7 @@ enum Turn {
 }
 
 /// Lives it.
-pub fn live<V: Vcpu>(mut guest: Guest<V>, entry_tsc: u64, duty: Duty) -> ! {
+pub fn live<V: Vendor>(mut guest: Guest<V>, entry_tsc: u64, duty: Duty) -> ! {
     let mut turn = Turn::Start;
     loop {
         turn = match turn {
@@ -32,7 +32,7 @@ pub fn live<V: Vcpu>(mut guest: Guest<V>, entry_tsc: u64, duty: Duty) -> ! {
     }
 }
 
-fn start<V: Vcpu>(guest: &mut Guest<V>, entry_tsc: u64) -> Turn {
+fn start<V: Vendor>(guest: &mut Guest<V>, entry_tsc: u64) -> Turn {
     if let Err(reason) = guest.power_on() {
         error!("guest `{}` cannot start: {reason}", guest.name);
         CONTROL.set_state(GuestState::Crashed);
@@ -47,7 +47,7 @@ fn start<V: Vcpu>(guest: &mut Guest<V>, entry_tsc: u64) -> Turn {
     Turn::Run
 }
 
-fn run<V: Vcpu>(guest: &mut Guest<V>) -> Turn {
+fn run<V: Vendor>(guest: &mut Guest<V>) -> Turn {
     match guest.processor.run() {
         Outcome::Power(PowerEvent::Reset) => {
             info!("guest `{}` reboots", guest.name);
@@ -91,7 +91,7 @@ fn act(action: Action, state: GuestState) -> Turn {
 }
 
 /// Does what the owner asks of a guest that runs.
-fn obey<V: Vcpu>(request: Request, guest: &mut Guest<V>) -> Turn {
+fn obey<V: Vendor>(request: Request, guest: &mut Guest<V>) -> Turn {
     match request {
         Request::Reset => {
             info!("guest `{}` is reset", guest.name);
@@ -106,7 +106,7 @@ fn obey<V: Vcpu>(request: Request, guest: &mut Guest<V>) -> Turn {
 }
 
 /// Sleeps until the owner asks for something that ends the wait.
-fn wait<V: Vcpu>(guest: &mut Guest<V>, duty: Duty) -> Turn {
+fn wait<V: Vendor>(guest: &mut Guest<V>, duty: Duty) -> Turn {
     let since = time::tsc();
     loop {
         // Events first: a kick that comes after this ends the sleep below.

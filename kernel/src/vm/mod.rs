@@ -3,8 +3,9 @@
 //! On a machine with one CPU the guest's vCPU and the services share it: services run between guest slices. With two or
 //! more, CPU 0 belongs to the services and CPU 1 to the vCPU, which then sees no host interrupt but its own timer and kicks.
 //!
-//! Nothing here knows the vendor but [`amd`], which makes the vCPU.
+//! Nothing here knows the vendor but [`amd`] and [`intel`], which make the vCPU, each behind [`vendor::Vendor`].
 
+#[cfg(feature = "svm")]
 mod amd;
 mod bus;
 mod clock;
@@ -12,6 +13,8 @@ mod crash;
 mod devices;
 mod exits;
 mod host;
+#[cfg(feature = "vmx")]
+mod intel;
 mod interrupts;
 mod lifecycle;
 mod line;
@@ -19,16 +22,20 @@ mod local;
 mod memory;
 mod processor;
 mod setup;
+mod vendor;
 mod wall;
 
 use crate::console::bytes::GuestEnd;
 use crate::cpu::{events, percpu};
 use crate::service::control::{CONTROL, GuestFacts};
-use crate::{error, info, service, smp};
+use crate::{error, info, report, service, smp};
+use alloc::format;
 use alloc::string::String;
 use boot::BootInfo;
+use hvm::capability::{Extension, Features, Technology};
+use hvm::vcpu::Hlt;
 use processor::Duty;
-use svm_core::{Hlt, Svm};
+use vendor::Vendor;
 
 /// The CPU of the vCPU where there are several.
 const GUEST_CPU: usize = 1;
@@ -43,36 +50,71 @@ pub fn kick() {
 }
 
 /// Runs the guest of the bundle, and the services beside it. To be called on the boot CPU, services started and interrupts on, if
-/// [`crate::report`] finds AMD-V with nested paging usable. `end` is the guest's end of the console.
-pub fn run(boot: &'static BootInfo, end: GuestEnd) -> ! {
+/// [`crate::report`] finds `technology` with nested paging usable on every CPU. `end` is the guest's end of the console.
+pub fn run(boot: &'static BootInfo, technology: Technology, end: GuestEnd) -> ! {
     CONTROL.on_request(kick);
-    if percpu::count() == 1 {
-        host(boot, end, Duty::GuestAndServices);
-    } else if let Err(refusal) = smp::run_on(GUEST_CPU, move || host(boot, end, Duty::GuestOnly)) {
-        error!("no guest: {refusal}");
+    match technology {
+        #[cfg(feature = "svm")]
+        Technology::AmdV => start::<amd::Amd>(boot, end),
+        #[cfg(feature = "vmx")]
+        Technology::VtX => start::<intel::Intel>(boot, end),
+        #[cfg(not(all(feature = "svm", feature = "vmx")))]
+        left_out => error!("no guest: {} is left out of this build", left_out.name()),
     }
     service::run_forever()
 }
 
+/// Turns the extension on everywhere, and starts the guest on its CPU.
+fn start<V: Vendor>(boot: &'static BootInfo, end: GuestEnd) {
+    if let Err(reason) = enable_everywhere::<V>() {
+        error!("no guest: {reason}");
+        service::offer_prompt();
+        return;
+    }
+    if percpu::count() == 1 {
+        host::<V>(boot, end, Duty::GuestAndServices);
+    } else if let Err(refusal) =
+        smp::run_on(GUEST_CPU, move || host::<V>(boot, end, Duty::GuestOnly))
+    {
+        error!("no guest: {refusal}");
+    }
+}
+
+fn enable_everywhere<V: Vendor>() -> Result<(), String> {
+    // SAFETY: the caller of `run` found the extension usable on every CPU; this comes to each once.
+    let answers = smp::on_every_cpu(|| unsafe { V::enable() });
+    for (index, answer) in answers.into_iter().enumerate() {
+        match answer {
+            Some(Ok(done)) => info!("CPU {index}: {done}"),
+            Some(Err(reason)) => return Err(format!("CPU {index}: {reason}")),
+            None => return Err(format!("CPU {index} did not answer")),
+        }
+    }
+    Ok(())
+}
+
+/// What this CPU offers.
+fn features() -> Result<Features, String> {
+    match report::this_cpu().extension {
+        Extension::Usable(features) => Ok(features),
+        _ => Err("this CPU no longer offers what the report says".into()),
+    }
+}
+
 /// Builds the guest and lives its life on this CPU; comes back only if there is no guest to run.
-fn host(boot: &'static BootInfo, end: GuestEnd, duty: Duty) {
+fn host<V: Vendor>(boot: &'static BootInfo, end: GuestEnd, duty: Duty) {
     hvm::emulate::warm_up();
     let hlt = match duty {
         Duty::GuestOnly => Hlt::Native,
         Duty::GuestAndServices => Hlt::Intercepted,
     };
-    let vcpu = || -> Result<Svm, String> {
-        // SAFETY: the caller of `run` found AMD-V usable; this CPU runs the vCPU from here on.
-        let vcpu = unsafe { amd::vcpu(hlt) };
-        vcpu.ok_or_else(|| "no host memory left for the vCPU's control block".into())
-    };
-    match setup::build(boot, end, duty, vcpu) {
+    match features().and_then(|features| setup::build::<V>(boot, end, duty, hlt, &features)) {
         Ok(guest) => {
             CONTROL.describe(GuestFacts {
                 name: guest.name.clone(),
                 vcpus: 1,
                 memory_mib: guest.memory_mib,
-                paging: "nested paging (NPT)",
+                paging: V::NESTED_PAGING,
             });
             info!(
                 "guest `{}`: {} MiB, 1 vCPU, nested paging",

@@ -4,7 +4,7 @@ use super::crash::Crash;
 use super::interrupts::Sources;
 use super::local::Local;
 use crate::cpu::events::{self, Events as HostEvents};
-use crate::cpu::interrupts;
+use crate::cpu::{interrupts, live};
 use crate::service;
 use crate::service::control::{CONTROL, Request, count};
 use crate::time::timer;
@@ -106,6 +106,7 @@ impl<V: Vcpu> Processor<V> {
     pub fn reset(&mut self, start: &State) {
         self.local.reset();
         self.window = None;
+        live::reset();
         self.cpu.reset();
         self.cpu.set_tsc_offset(self.local.clock.offset());
         start.apply(&mut self.cpu);
@@ -123,8 +124,7 @@ impl<V: Vcpu> Processor<V> {
     pub fn run(&mut self) -> Outcome {
         self.cpu.hold_host_interrupts();
         let outcome = self.turn();
-        timer::disarm();
-        self.armed = None;
+        self.disarm();
         self.cpu.admit_host_interrupts();
         outcome
     }
@@ -233,8 +233,12 @@ impl<V: Vcpu> Processor<V> {
     #[cold]
     fn halt(&mut self) {
         count(&CONTROL.counters.halts);
+        // Outside the guest only the host's timer counts.
+        self.disarm();
         while !self.wakes() {
-            self.rearm();
+            if let Some(deadline) = self.local.deadline() {
+                timer::arm(self.local.clock.host_tsc(deadline));
+            }
             self.cpu.admit_host_interrupts();
             self.duty.serve();
             if !CONTROL.requested() && !self.duty.has_services_to_run() {
@@ -243,6 +247,7 @@ impl<V: Vcpu> Processor<V> {
             self.cpu.hold_host_interrupts();
             self.attend();
         }
+        self.disarm();
     }
 
     fn wakes(&self) -> bool {
@@ -253,17 +258,34 @@ impl<V: Vcpu> Processor<V> {
             || CONTROL.requested()
     }
 
-    /// Has the host's timer fire when the next timer of the guest is due.
+    /// Has the guest left when its next timer is due: by the vCPU's own timer where there is one, else by the host's.
     #[inline]
     fn rearm(&mut self) {
         let wanted = self.local.deadline();
         if wanted != self.armed {
-            match wanted {
-                Some(deadline) => timer::arm(self.local.clock.host_tsc(deadline)),
-                None => timer::disarm(),
+            let host_tsc = wanted.map(|deadline| self.local.clock.host_tsc(deadline));
+            if !self.cpu.set_deadline(host_tsc) {
+                match host_tsc {
+                    Some(deadline) => timer::arm(deadline),
+                    None => timer::disarm(),
+                }
             }
             self.armed = wanted;
         }
+    }
+
+    /// No timer is to come any more.
+    fn disarm(&mut self) {
+        timer::disarm();
+        self.cpu.set_deadline(None);
+        self.armed = None;
+    }
+
+    /// The vCPU's own timer ended guest code.
+    pub(super) fn deadline(&mut self) {
+        self.cpu.set_deadline(None);
+        self.armed = None;
+        self.attend();
     }
 
     /// The guest's paging registers.
@@ -286,7 +308,7 @@ impl<V: Vcpu> Processor<V> {
     #[cold]
     pub(super) fn single_step(&mut self) -> Next {
         const DR6_BS: u64 = 1 << 14;
-        self.cpu.set_debug(6, self.cpu.debug(6) | DR6_BS);
+        self.cpu.set_dr6(self.cpu.dr6() | DR6_BS);
         self.raise(Exception::plain(1))
     }
 

@@ -3,8 +3,8 @@
 use super::devices;
 use super::memory::{self, TablePages};
 use super::processor::{Duty, Machine, Processor};
+use super::vendor::{self, Vendor};
 use crate::console::bytes::GuestEnd;
-use crate::cpu::features;
 use crate::mem::{frames, phys_to_virt};
 use crate::{info, warn};
 use alloc::boxed::Box;
@@ -13,19 +13,19 @@ use alloc::string::{String, ToString};
 use appliance::Bundle;
 use appliance::config::{Actions, Boot, Config, Paging};
 use boot::BootInfo;
-use ept_npt::npt::Npt;
-use ept_npt::{Level, Tables};
+use ept_npt::Tables;
 use guest_bios::linux::{self, EntryState, Image};
 use guest_bios::platform::Platform;
 use guest_mem::Hpa;
+use hvm::capability::Features;
 use hvm::regs::{Gpr, Segment, SegmentName, State, TableRegister};
-use hvm::vcpu::Vcpu;
+use hvm::vcpu::{Hlt, Vcpu};
 use spin::Mutex;
 
 /// Everything that a guest is made of, and stays made of across its resets.
-pub struct Guest<V> {
+pub struct Guest<V: Vendor> {
     /// Its vCPU.
-    pub processor: Processor<V>,
+    pub processor: Processor<V::Cpu>,
     /// What to do when it stops.
     pub actions: Actions,
     /// Its name.
@@ -36,15 +36,16 @@ pub struct Guest<V> {
     initrd: Option<&'static [u8]>,
     command_line: String,
     /// Kept for as long as the CPU may walk them.
-    _tables: Tables<TablePages, Npt>,
+    _tables: Tables<TablePages, V::Format>,
 }
 
-/// Reads the bundle and builds the guest that it describes; the error is for people. `vcpu` makes the virtual CPU.
-pub fn build<V: Vcpu>(
+/// Reads the bundle and builds the guest that it describes; the error is for people. This CPU, which offers `features`, runs the vCPU.
+pub fn build<V: Vendor>(
     boot: &BootInfo,
     end: GuestEnd,
     duty: Duty,
-    vcpu: impl FnOnce() -> Result<V, String>,
+    hlt: Hlt,
+    features: &Features,
 ) -> Result<Guest<V>, String> {
     let bundle = open(boot)?;
     let loaded = bundle
@@ -55,6 +56,7 @@ pub fn build<V: Vcpu>(
     }
     let config = loaded.config;
     check(&config)?;
+    let features = &without(features, &config)?;
     let Boot::Linux {
         kernel,
         initrd,
@@ -89,13 +91,10 @@ pub fn build<V: Vcpu>(
         ),
         None => error.to_string(),
     })?;
-    let largest = if features::huge_pages() {
-        Level::Huge
-    } else {
-        Level::Large
-    };
-    let tables = memory::map(&guest_memory, largest).map_err(|error| error.to_string())?;
-    let mut cpu = vcpu()?;
+    let tables = memory::map(&guest_memory, vendor::largest_page(features))
+        .map_err(|error| error.to_string())?;
+    // SAFETY: the extension is on, on every CPU, and `features` are of this one, which runs the vCPU from here on.
+    let mut cpu = unsafe { V::vcpu(features, hlt) }?;
     cpu.set_nested_root(tables.root());
     let machine = Box::leak(Box::new(Machine {
         memory: guest_memory,
@@ -113,7 +112,7 @@ pub fn build<V: Vcpu>(
     })
 }
 
-impl<V: Vcpu> Guest<V> {
+impl<V: Vendor> Guest<V> {
     /// Puts kernel, initrd and firmware tables into guest memory, and the machine in its reset state.
     pub fn power_on(&mut self) -> Result<(), String> {
         let memory = &self.processor.machine().memory;
@@ -148,6 +147,21 @@ fn open(boot: &BootInfo) -> Result<Bundle<'static>, String> {
         )
     };
     Bundle::open(bytes).map_err(|error| error.to_string())
+}
+
+/// The CPU's features less those that are not to be used.
+fn without(features: &Features, config: &Config) -> Result<Features, String> {
+    let mut left = *features;
+    for option in &config.without {
+        left = left.without(&option.name).map_err(|unknown| {
+            format!(
+                "monovisor.toml, {}: `without = {}`: {unknown}",
+                option.place, option.name
+            )
+        })?;
+        info!("monovisor: the CPU's {} is not used", option.name);
+    }
+    Ok(left)
 }
 
 /// What the configuration may ask for and this version cannot do.

@@ -1,0 +1,59 @@
+//! vCPUs on VT-x.
+
+use super::host::physical_bits;
+use super::vendor::{self, Vendor};
+use alloc::string::{String, ToString};
+use ept_npt::ept::Ept;
+use hvm::capability::Features;
+use hvm::vcpu::Hlt;
+use vmx_core::vmcs::Current;
+use vmx_core::{Msrs, Pages, Vmx, host};
+
+/// VT-x.
+pub enum Intel {}
+
+fn msrs() -> Msrs {
+    // SAFETY: only MSRs that a CPU with VMX has are read.
+    let rdmsr = |register| unsafe { x86::msr::rdmsr(register) };
+    Msrs::read(&rdmsr, physical_bits())
+}
+
+impl Vendor for Intel {
+    type Cpu = Vmx;
+    type Format = Ept;
+    const NESTED_PAGING: &'static str = "nested paging (EPT)";
+
+    unsafe fn enable() -> Result<&'static str, String> {
+        let region = vendor::pages()?;
+        // SAFETY: the caller vouches for VMX; the page was just allocated for this CPU.
+        unsafe { host::enable(region, &msrs()) }.map_err(|refused| refused.to_string())?;
+        Ok("VMXON is done")
+    }
+
+    unsafe fn vcpu(features: &Features, hlt: Hlt) -> Result<Vmx, String> {
+        let msrs = msrs();
+        let (apic, page) = vendor::pages()?;
+        let pages = Pages {
+            msr_bitmap: vendor::pages()?,
+            io_bitmaps: vendor::pages()?,
+            // SAFETY: zeroed, never freed, and accessed by us through its atomics only.
+            apic: (apic, unsafe { page.as_ref() }),
+            areas: vendor::pages()?,
+        };
+        let (region, revision) = vendor::pages::<u32>()?;
+        // SAFETY: VMX operation is on, by the caller's promise; all pages were just allocated zeroed, contiguous, and for this vCPU
+        // alone, and are never freed. The kernel's descriptor tables, page tables and GS base never change on a CPU that runs.
+        let mut cpu = unsafe {
+            let fields = Current::load((region, revision), &msrs);
+            Vmx::new(
+                fields,
+                pages,
+                (msrs, &host::State::capture()),
+                features,
+                hlt,
+            )
+        };
+        vendor::pass_through(&mut cpu);
+        Ok(cpu)
+    }
+}
