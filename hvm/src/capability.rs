@@ -196,11 +196,15 @@ bitflags! {
         const NESTED_DIRTY_BITS = 1 << 10;
         /// The guest's task priority is kept by the CPU.
         const TPR_SHADOW = 1 << 11;
+        /// Accesses to the page of the guest's local APIC are told apart, and those to the task priority served.
+        const APIC_ACCESS_PAGE = 1 << 12;
+        /// The same for the MSRs of x2APIC mode.
+        const X2APIC_VIRTUALIZATION = 1 << 13;
     }
 }
 
 impl Options {
-    const NAMES: [(Self, &'static str); 12] = [
+    const NAMES: [(Self, &'static str); 14] = [
         (Self::NEXT_RIP, "next RIP"),
         (Self::DECODE_ASSISTS, "decode assists"),
         (Self::CLEAN_BITS, "clean bits"),
@@ -213,6 +217,8 @@ impl Options {
         (Self::POSTED_INTERRUPTS, "posted interrupts"),
         (Self::NESTED_DIRTY_BITS, "nested dirty bits"),
         (Self::TPR_SHADOW, "TPR shadow"),
+        (Self::APIC_ACCESS_PAGE, "APIC-access page"),
+        (Self::X2APIC_VIRTUALIZATION, "x2APIC virtualization"),
     ];
 }
 

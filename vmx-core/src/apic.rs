@@ -6,7 +6,6 @@
 //! interrupts. In [`ApicMode::Software`] none of it is on, and the TPR shadow serves CR8 alone.
 
 use crate::bits::{activity, secondary};
-use crate::controls::{Msrs, allows};
 use crate::maps::{self, Direction, MSR_BITMAP_BYTES};
 use crate::vcpu::Vmx;
 use crate::vmcs::{Field, Fields};
@@ -57,14 +56,13 @@ struct Support {
 
 impl Support {
     /// All of it wants the TPR shadow (27.2.1.1). The APIC-access page is mapped by nested paging only.
-    fn choose(msrs: &Msrs, features: &Features) -> Self {
-        let shadow = features.options.contains(Options::TPR_SHADOW);
-        let has = |control| shadow && allows(msrs.secondary, control);
+    fn choose(features: &Features) -> Self {
+        let has = |option| features.options.contains(Options::TPR_SHADOW | option);
         Self {
             memory: features.nested_paging != NestedPaging::Absent
-                && has(secondary::VIRTUALIZE_APIC_ACCESSES),
-            msrs: has(secondary::VIRTUALIZE_X2APIC),
-            delivery: features.apic_virtualization == ApicVirtualization::Present && has(DELIVERY),
+                && has(Options::APIC_ACCESS_PAGE),
+            msrs: has(Options::X2APIC_VIRTUALIZATION),
+            delivery: features.apic_virtualization == ApicVirtualization::Present,
         }
     }
 
@@ -118,9 +116,9 @@ pub struct Virtualization {
 
 impl Virtualization {
     /// Off.
-    pub fn new(msrs: &Msrs, features: &Features) -> Self {
+    pub fn new(features: &Features) -> Self {
         Self {
-            support: Support::choose(msrs, features),
+            support: Support::choose(features),
             mode: ApicMode::Software,
             controls: 0,
             eoi_exits: None,
@@ -202,7 +200,7 @@ impl<F: Fields> Vmx<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::controls::tests::{features, generous};
+    use crate::controls::tests::features;
     use std::vec;
     use std::vec::Vec;
 
@@ -217,7 +215,7 @@ mod tests {
 
     #[test]
     fn each_mode_has_its_controls() {
-        let all = Support::choose(&generous(), &everything());
+        let all = Support::choose(&everything());
         assert_eq!(all.controls(ApicMode::Software), 0);
         assert_eq!(
             all.controls(MEMORY),
@@ -227,7 +225,7 @@ mod tests {
             all.controls(ApicMode::Msrs),
             secondary::VIRTUALIZE_X2APIC | DELIVERY
         );
-        let no_delivery = Support::choose(&generous(), &features(Options::all()));
+        let no_delivery = Support::choose(&features(Options::all()));
         assert_eq!(
             no_delivery.controls(MEMORY),
             secondary::VIRTUALIZE_APIC_ACCESSES
@@ -241,20 +239,22 @@ mod tests {
             options: Options::all() - Options::TPR_SHADOW,
             ..everything()
         };
-        let support = Support::choose(&generous(), &no_shadow);
+        let support = Support::choose(&no_shadow);
         for mode in [MEMORY, ApicMode::Msrs] {
             assert_eq!(support.controls(mode), 0);
         }
-        let mut old = generous();
-        old.secondary &= !(u64::from(secondary::VIRTUALIZE_X2APIC) << 32);
-        let support = Support::choose(&old, &everything());
+        let old = Features {
+            options: Options::all() - Options::X2APIC_VIRTUALIZATION,
+            ..everything()
+        };
+        let support = Support::choose(&old);
         assert_eq!(support.controls(ApicMode::Msrs), 0);
         assert_ne!(support.controls(MEMORY), 0);
         let unnested = Features {
             nested_paging: NestedPaging::Absent,
             ..everything()
         };
-        let support = Support::choose(&generous(), &unnested);
+        let support = Support::choose(&unnested);
         assert_eq!(support.controls(MEMORY), 0);
     }
 

@@ -85,7 +85,7 @@ impl<F: Fields> Vmx<F> {
             pages,
             msrs,
             controls: Controls::choose(&msrs, features, hlt),
-            apic: Virtualization::new(&msrs, features),
+            apic: Virtualization::new(features),
             options: features.options,
             launch: Launch::Clear,
             flush: Flush::Nested,

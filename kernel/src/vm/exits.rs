@@ -59,6 +59,8 @@ impl<V: Vcpu> Processor<V> {
                 self.deadline();
                 Next::Enter
             }
+            Exit::ApicWrite { offset } => self.apic_write(offset),
+            Exit::EndOfInterrupt { vector } => self.end_of_interrupt(vector),
             Exit::ControlRegister => self.control_register(),
             Exit::Exception { vector, error_code } => self.exception(vector, error_code),
             Exit::TripleFault => Next::Stop(TRIPLE_FAULT.into()),
@@ -200,6 +202,7 @@ impl<V: Vcpu> Processor<V> {
         if register == msr::EFER {
             Ok(self.cpu.efer())
         } else {
+            self.recall_for_msr(register);
             self.local.read_msr(register)
         }
     }
@@ -210,6 +213,7 @@ impl<V: Vcpu> Processor<V> {
             self.cpu.set_efer(checked);
             return Ok(());
         }
+        self.recall_for_msr(register);
         self.local.write_msr(register, value)?;
         if register == msr::IA32_TSC {
             self.cpu.set_tsc_offset(self.local.clock.offset());
@@ -218,9 +222,13 @@ impl<V: Vcpu> Processor<V> {
         Ok(())
     }
 
-    /// Shows the CPU the task priority that was written through the local APIC.
+    /// Shows the CPU the task priority that was written through the local APIC. Where the CPU delivers interrupts it is handed over
+    /// with the rest.
     #[inline]
-    fn take_priority(&mut self) {
+    pub(super) fn take_priority(&mut self) {
+        if self.cpu.virtual_apic().is_some() {
+            return;
+        }
         let priority = self.local.lapic.tpr() >> 4;
         if priority != self.cpu.cr8() {
             self.cpu.set_cr8(priority);
@@ -274,6 +282,7 @@ impl<V: Vcpu> Processor<V> {
     /// Has the emulator execute the instruction at RIP.
     #[inline]
     pub(super) fn emulate(&mut self, hint: Hint) -> Next {
+        self.recall();
         let device_page = match hint {
             Hint::Read(gpa) | Hint::Write(gpa) => Some(gpa.page_base()),
             Hint::None => None,

@@ -1,7 +1,7 @@
 //! Guest RAM out of host RAM, and the nested page tables that say so.
 
 use crate::mem::mtrr::Mtrrs;
-use crate::mem::{frames, phys_to_virt};
+use crate::mem::{PAGE_BYTES, frames, phys_to_virt};
 use alloc::vec::Vec;
 use boot::PhysRange;
 use core::fmt;
@@ -158,6 +158,34 @@ impl TableMemory for TablePages {
     }
 }
 
+/// Nested tables of any format.
+pub trait NestedTables {
+    /// The top table.
+    fn root(&self) -> Hpa;
+    /// Maps a page of host RAM, which the guest may read, write and execute.
+    fn map_page(&mut self, gpa: Gpa, page: Hpa) -> Result<(), MapError>;
+    /// Removes what [`NestedTables::map_page`] mapped there, if anything. The caller flushes the TLB.
+    fn unmap_page(&mut self, gpa: Gpa);
+}
+
+impl<F: Format> NestedTables for Tables<TablePages, F> {
+    fn root(&self) -> Hpa {
+        Tables::root(self)
+    }
+
+    fn map_page(&mut self, gpa: Gpa, page: Hpa) -> Result<(), MapError> {
+        let frame = PhysRange {
+            base: page.0,
+            bytes: PAGE_BYTES,
+        };
+        map_frames(self, &Mtrrs::of_this_cpu(), gpa, frame)
+    }
+
+    fn unmap_page(&mut self, gpa: Gpa) {
+        self.unmap(gpa);
+    }
+}
+
 /// Maps all of guest RAM, in pages of at most `largest`, each with the memory type that the host's MTRRs give its frames: no page lies
 /// across two types, which no CPU allows (SDM vol. 3A, 12.11.9).
 pub fn map<F: Format>(
@@ -171,11 +199,21 @@ pub fn map<F: Format>(
             base: region.hpa.0,
             bytes: region.bytes,
         };
-        for (piece, memory_type) in types.pieces(frames) {
-            let gpa = region.gpa.wrapping_add(piece.base - frames.base);
-            let hpa = Hpa(piece.base);
-            tables.map(gpa, hpa, piece.bytes, Rights::ReadWriteExecute, memory_type)?;
-        }
+        map_frames(&mut tables, &types, region.gpa, frames)?;
     }
     Ok(tables)
+}
+
+fn map_frames<F: Format>(
+    tables: &mut Tables<TablePages, F>,
+    types: &Mtrrs,
+    gpa: Gpa,
+    frames: PhysRange,
+) -> Result<(), MapError> {
+    for (piece, memory_type) in types.pieces(frames) {
+        let gpa = gpa.wrapping_add(piece.base - frames.base);
+        let hpa = Hpa(piece.base);
+        tables.map(gpa, hpa, piece.bytes, Rights::ReadWriteExecute, memory_type)?;
+    }
+    Ok(())
 }

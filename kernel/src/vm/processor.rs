@@ -1,8 +1,10 @@
 //! One virtual CPU, and the loop that runs it.
 
+use super::apic::Holder;
 use super::crash::Crash;
-use super::interrupts::Sources;
+use super::interrupts::{Pic, Sources};
 use super::local::Local;
+use super::memory::NestedTables;
 use crate::cpu::events::{self, Events as HostEvents};
 use crate::cpu::{interrupts, live};
 use crate::service;
@@ -14,7 +16,7 @@ use guest_mem::GuestMemory;
 use hvm::Instant;
 use hvm::device::PowerEvent;
 use hvm::emulate::DecodeCache;
-use hvm::event::{Exception, Interruptible, Shadow, TripleFault, Window};
+use hvm::event::{Exception, Interruptible, Plan, Shadow, TripleFault, Window};
 use hvm::regs::{Rflags, State};
 use hvm::vcpu::Vcpu;
 use hvm::walk::Paging;
@@ -79,18 +81,30 @@ pub struct Processor<V> {
     pub(super) cpu: V,
     pub(super) local: Box<Local>,
     pub(super) cache: Box<DecodeCache>,
+    /// The tables that its CPU walks.
+    pub(super) nested: Box<dyn NestedTables>,
+    /// Who has the local APIC, where the CPU can.
+    pub(super) holder: Holder,
     duty: Duty,
     window: Option<Window>,
     armed: Option<Instant>,
 }
 
 impl<V: Vcpu> Processor<V> {
-    /// A vCPU on `machine`.
-    pub fn new(cpu: V, machine: &'static Machine, duty: Duty) -> Self {
+    /// A vCPU on `machine`, whose memory `nested` maps.
+    pub fn new(
+        mut cpu: V,
+        machine: &'static Machine,
+        nested: Box<dyn NestedTables>,
+        duty: Duty,
+    ) -> Self {
+        cpu.set_nested_root(nested.root());
         Self {
             cpu,
             local: Local::new(machine),
             cache: Box::new(DecodeCache::new()),
+            nested,
+            holder: Holder::Model,
             duty,
             window: None,
             armed: None,
@@ -124,6 +138,7 @@ impl<V: Vcpu> Processor<V> {
     pub fn run(&mut self) -> Outcome {
         self.cpu.hold_host_interrupts();
         let outcome = self.turn();
+        self.recall();
         self.disarm();
         self.cpu.admit_host_interrupts();
         outcome
@@ -145,8 +160,14 @@ impl<V: Vcpu> Processor<V> {
                 if let Some(power) = self.local.power.take() {
                     return Outcome::Power(power);
                 }
-                self.rearm();
-                self.deliver();
+                self.follow_apic();
+                match self.cpu.virtual_apic() {
+                    Some(page) => self.hand_over(page),
+                    None => {
+                        self.rearm();
+                        self.deliver();
+                    }
+                }
             }
             let exit = self.cpu.run();
             if let Some(event) = self.cpu.interrupted_event() {
@@ -175,11 +196,18 @@ impl<V: Vcpu> Processor<V> {
         }
         let mut sources = Sources {
             lapic: &mut local.lapic,
-            board: &local.machine.board,
-            pic_output: &mut local.pic_output,
+            pic: Pic {
+                board: &local.machine.board,
+                output: &mut local.pic_output,
+            },
         };
         let enabled = Interruptible::from(self.cpu.rflags());
         let plan = local.events.plan(enabled, self.cpu.shadow(), &mut sources);
+        self.carry_out(plan);
+    }
+
+    #[inline]
+    pub(super) fn carry_out(&mut self, plan: Plan) {
         if let Some(event) = plan.inject {
             self.cpu.inject(event);
         }
@@ -233,6 +261,7 @@ impl<V: Vcpu> Processor<V> {
     #[cold]
     fn halt(&mut self) {
         count(&CONTROL.counters.halts);
+        self.recall();
         // Outside the guest only the host's timer counts.
         self.disarm();
         while !self.wakes() {
@@ -260,7 +289,7 @@ impl<V: Vcpu> Processor<V> {
 
     /// Has the guest left when its next timer is due: by the vCPU's own timer where there is one, else by the host's.
     #[inline]
-    fn rearm(&mut self) {
+    pub(super) fn rearm(&mut self) {
         let wanted = self.local.deadline();
         if wanted != self.armed {
             let host_tsc = wanted.map(|deadline| self.local.clock.host_tsc(deadline));

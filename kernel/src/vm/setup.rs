@@ -1,7 +1,7 @@
 //! From a bundle to a guest that can be powered on.
 
 use super::devices;
-use super::memory::{self, TablePages};
+use super::memory;
 use super::processor::{Duty, Machine, Processor};
 use super::vendor::{self, Vendor};
 use crate::console::bytes::GuestEnd;
@@ -13,13 +13,12 @@ use alloc::string::{String, ToString};
 use appliance::Bundle;
 use appliance::config::{Actions, Boot, Config, Paging};
 use boot::BootInfo;
-use ept_npt::Tables;
 use guest_bios::linux::{self, EntryState, Image};
 use guest_bios::platform::Platform;
 use guest_mem::Hpa;
 use hvm::capability::Features;
 use hvm::regs::{Gpr, Segment, SegmentName, State, TableRegister};
-use hvm::vcpu::{Hlt, Vcpu};
+use hvm::vcpu::Hlt;
 use spin::Mutex;
 
 /// Everything that a guest is made of, and stays made of across its resets.
@@ -35,8 +34,6 @@ pub struct Guest<V: Vendor> {
     kernel: Image<'static>,
     initrd: Option<&'static [u8]>,
     command_line: String,
-    /// Kept for as long as the CPU may walk them.
-    _tables: Tables<TablePages, V::Format>,
 }
 
 /// Reads the bundle and builds the guest that it describes; the error is for people. This CPU, which offers `features`, runs the vCPU.
@@ -91,24 +88,22 @@ pub fn build<V: Vendor>(
         ),
         None => error.to_string(),
     })?;
-    let tables = memory::map(&guest_memory, vendor::largest_page(features))
+    let tables = memory::map::<V::Format>(&guest_memory, vendor::largest_page(features))
         .map_err(|error| error.to_string())?;
     // SAFETY: the extension is on, on every CPU, and `features` are of this one, which runs the vCPU from here on.
-    let mut cpu = unsafe { V::vcpu(features, hlt) }?;
-    cpu.set_nested_root(tables.root());
+    let cpu = unsafe { V::vcpu(features, hlt) }?;
     let machine = Box::leak(Box::new(Machine {
         memory: guest_memory,
         board: Mutex::new(board),
     }));
     Ok(Guest {
-        processor: Processor::new(cpu, machine, duty),
+        processor: Processor::new(cpu, machine, Box::new(tables), duty),
         actions: config.actions,
         memory_mib,
         kernel: image,
         initrd,
         command_line: command_line.clone(),
         name: config.name,
-        _tables: tables,
     })
 }
 

@@ -1,0 +1,116 @@
+//! The local APIC where the CPU serves it, wholly or in part (see [`hvm::virtual_apic`]). On CPUs that serve nothing of it, which
+//! their [`Vcpu`] says at compile time, nothing of this remains.
+//!
+//! Where the CPU delivers interrupts, the registers that it changes are in its page while the guest runs. Whoever looks at more of the
+//! model than [`Lapic::hand_over`] leaves there calls [`Processor::recall`] first; the loop hands over again before the next entry.
+
+use super::interrupts::{Pic, PicAlone};
+use super::processor::{Next, Processor};
+use crate::service::control::{CONTROL, count};
+use guest_mem::Gpa;
+use hvm::apic::RegisterPage;
+use hvm::event::Interruptible;
+use hvm::vcpu::Vcpu;
+use hvm::virtual_apic::ApicMode;
+use pc::lapic::Lapic;
+
+/// Where every system has its local APIC, and where no RAM is. A guest that moves it is served by software.
+const USUAL_PLACE: Gpa = Gpa(0xfee0_0000);
+
+/// Who has the registers that change while the guest runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// [`Lapic`] alone.
+    Model,
+    /// The CPU's page; requests that came since are in [`Lapic`].
+    Cpu,
+}
+
+impl<V: Vcpu> Processor<V> {
+    /// Has the CPU serve the APIC as it is reached now. The model holds it whenever that changes, for such changes are its own.
+    #[inline]
+    pub(super) fn follow_apic(&mut self) {
+        let mode = match self.local.lapic.mode() {
+            ApicMode::Memory(page) if page != USUAL_PLACE => ApicMode::Software,
+            mode => mode,
+        };
+        if self.cpu.set_apic_mode(mode) {
+            self.move_access_page();
+        }
+    }
+
+    #[cold]
+    fn move_access_page(&mut self) {
+        self.nested.unmap_page(USUAL_PLACE);
+        self.cpu.flush_tlb();
+        if let Some((gpa, page)) = self.cpu.apic_access_page()
+            && self.nested.map_page(gpa, page).is_err()
+        {
+            // No memory for a table: software does without, and this is tried again.
+            self.cpu.set_apic_mode(ApicMode::Software);
+        }
+        self.take_priority();
+    }
+
+    /// Decides what enters the guest beside what the CPU delivers from `page`, and leaves the registers to it.
+    pub(super) fn hand_over(&mut self, page: &RegisterPage) {
+        self.recall();
+        let local = &mut *self.local;
+        let mut source = PicAlone {
+            reaches: local.lapic.accepts_pic(),
+            pic: Pic {
+                board: &local.machine.board,
+                output: &mut local.pic_output,
+            },
+        };
+        let enabled = Interruptible::from(self.cpu.rflags());
+        let plan = local.events.plan(enabled, self.cpu.shadow(), &mut source);
+        self.carry_out(plan);
+        let delivery = self.local.lapic.hand_over(page);
+        self.cpu.set_delivery(delivery);
+        self.holder = Holder::Cpu;
+        // Only now: while the model holds a request of the timer's vector, it has no further deadline.
+        self.rearm();
+        self.local.attention = false;
+    }
+
+    /// Puts the model in charge.
+    #[inline]
+    pub(super) fn recall(&mut self) {
+        if let Some(page) = self.cpu.virtual_apic()
+            && self.holder == Holder::Cpu
+        {
+            self.local.lapic.take_back(page);
+            self.holder = Holder::Model;
+            self.local.attention = true;
+        }
+    }
+
+    /// The guest wrote a register of the page, and something has to come of it.
+    pub(super) fn apic_write(&mut self, offset: u16) -> Next {
+        count(&CONTROL.counters.mmio);
+        if let Some(page) = self.cpu.virtual_apic() {
+            self.recall();
+            self.local.with_lapic(|lapic, signals, clock| {
+                lapic.complete_write(page, offset, clock.now(), signals)
+            });
+        }
+        Next::Enter
+    }
+
+    /// The CPU ended an interrupt that came level-triggered.
+    pub(super) fn end_of_interrupt(&mut self, vector: u8) -> Next {
+        count(&CONTROL.counters.mmio);
+        self.local
+            .with_board(|board, context| board.end_of_interrupt(vector, context));
+        Next::Enter
+    }
+
+    /// Puts the model in charge if the MSR is the APIC's.
+    #[inline]
+    pub(super) fn recall_for_msr(&mut self, register: u32) {
+        if Lapic::owns_msr(register) {
+            self.recall();
+        }
+    }
+}
