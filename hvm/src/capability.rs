@@ -200,11 +200,13 @@ bitflags! {
         const APIC_ACCESS_PAGE = 1 << 12;
         /// The same for the MSRs of x2APIC mode.
         const X2APIC_VIRTUALIZATION = 1 << 13;
+        /// EFER and PAT are switched by controls; else by lists.
+        const MSR_CONTROLS = 1 << 14;
     }
 }
 
 impl Options {
-    const NAMES: [(Self, &'static str); 14] = [
+    const NAMES: [(Self, &'static str); 15] = [
         (Self::NEXT_RIP, "next RIP"),
         (Self::DECODE_ASSISTS, "decode assists"),
         (Self::CLEAN_BITS, "clean bits"),
@@ -219,6 +221,7 @@ impl Options {
         (Self::TPR_SHADOW, "TPR shadow"),
         (Self::APIC_ACCESS_PAGE, "APIC-access page"),
         (Self::X2APIC_VIRTUALIZATION, "x2APIC virtualization"),
+        (Self::MSR_CONTROLS, "MSR controls"),
     ];
 }
 

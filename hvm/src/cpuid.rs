@@ -18,6 +18,17 @@ pub type Source<'a> = &'a dyn Fn(u32, u32) -> Leaf;
 pub struct Policy {
     /// How many vCPUs the guest has.
     pub vcpus: u32,
+    /// Whether leaves 15h and 16h are shown.
+    pub rates: Rates,
+}
+
+/// The leaves that tell the TSC's and the CPU's rates (SDM vol. 2A, CPUID, leaves 15h and 16h).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rates {
+    /// As the host has them.
+    Host,
+    /// Zero: the guest measures for itself.
+    Hidden,
 }
 
 /// What changes while the guest runs.
@@ -247,7 +258,8 @@ fn basic(host: Source<'_>, policy: Policy, leaf: u32, last: u32) -> Leaf {
                 edx & LEAF_1_EDX | LEAF_1_EDX_OURS | threads,
             ]
         }
-        2 | 0x15 | 0x16 => [eax, ebx, ecx, edx],
+        2 => [eax, ebx, ecx, edx],
+        0x15 | 0x16 if policy.rates == Rates::Host => [eax, ebx, ecx, edx],
         6 => [ARAT, 0, 0, 0],
         _ => [0; 4],
     }
@@ -318,7 +330,8 @@ mod tests {
     }
 
     fn map(vcpus: u32) -> Map {
-        Map::new(&everything, Policy { vcpus })
+        let rates = Rates::Host;
+        Map::new(&everything, Policy { vcpus, rates })
     }
 
     #[test]

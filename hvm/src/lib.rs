@@ -25,6 +25,7 @@ pub mod pci;
 pub mod pci_config;
 pub mod regs;
 pub mod time;
+pub mod tsc;
 pub mod vcpu;
 pub mod virtual_apic;
 pub mod walk;

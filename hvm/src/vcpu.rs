@@ -4,6 +4,7 @@ use crate::apic::RegisterPage;
 use crate::event::{Event, Shadow, Window};
 use crate::exit::Exit;
 use crate::regs::Registers;
+use crate::tsc::Scale;
 use crate::virtual_apic::{ApicMode, Delivery};
 use guest_mem::{Gpa, Hpa};
 
@@ -112,7 +113,12 @@ pub trait Vcpu: Registers {
     /// the CPU keeps them with its registers and the write was emulated (SDM vol. 3A, 4.4.1). Others read them as they walk.
     fn set_pdptes(&mut self, _entries: [u64; 4]) {}
 
-    /// What is added to the host's TSC for the guest's.
+    /// Has the guest's TSC run at this ratio to the host's, from now on and across resets; returns false if the CPU cannot.
+    fn set_tsc_scale(&mut self, scale: Scale) -> bool {
+        scale == Scale::ONE
+    }
+
+    /// What is added to the host's TSC, scaled, for the guest's.
     fn set_tsc_offset(&mut self, ticks: u64);
 
     /// The root of the nested page tables.

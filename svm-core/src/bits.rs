@@ -6,6 +6,8 @@ pub mod msr {
     pub const VM_CR: u32 = 0xc001_0114;
     /// Physical address of the host save area.
     pub const VM_HSAVE_PA: u32 = 0xc001_0117;
+    /// The guest's TSC rate relative to the host's: 8 bits, point, 32 bits.
+    pub const TSC_RATIO: u32 = 0xc000_0104;
     /// Extended feature enable.
     pub const EFER: u32 = 0xc000_0080;
 }

@@ -1,7 +1,7 @@
 //! A virtual CPU on AMD-V.
 
 use crate::asid::{Asids, Tag};
-use crate::bits::{EFER_SVME, clean, intercept1, tlb, vintr};
+use crate::bits::{EFER_SVME, clean, intercept1, msr, tlb, vintr};
 use crate::enter::{self, Gprs};
 use crate::maps::{self, IOPM_BYTES, MSRPM_BYTES};
 use crate::vmcb::{self, Vmcb};
@@ -13,7 +13,9 @@ use hvm::capability::{Features, Options};
 use hvm::event::{Event, Shadow, Window};
 use hvm::exit::Exit;
 use hvm::regs::{Attributes, Gpr, Registers, Rflags, Segment, SegmentName, State, TableRegister};
+use hvm::tsc::Scale;
 use hvm::vcpu::{Hlt, MsrAccess, Vcpu};
+use x86::msr::wrmsr;
 
 /// The pages that a vCPU is made of. All are zeroed, physically contiguous each, and owned by the vCPU alone.
 #[derive(Clone, Copy, Debug)]
@@ -326,6 +328,15 @@ impl Vcpu for Svm {
 
     fn set_dr6(&mut self, value: u64) {
         self.touch(clean::DRX).save.dr6 = value & 0xffff_ffff;
+    }
+
+    fn set_tsc_scale(&mut self, scale: Scale) -> bool {
+        if !self.has(Options::TSC_SCALING) {
+            return scale == Scale::ONE;
+        }
+        // SAFETY: CPUID offers the register, which guests alone feel. It has 32 bits behind the point (APM vol. 2, 15.30.5).
+        unsafe { wrmsr(msr::TSC_RATIO, scale.bits() >> 16) };
+        true
     }
 
     fn set_tsc_offset(&mut self, ticks: u64) {

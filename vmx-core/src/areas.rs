@@ -60,14 +60,10 @@ impl Areas {
     }
 }
 
-/// Points a VMCS to the areas at `page`. A register that a control switches as well has the same value in both, and the list comes
-/// last (27.4); so the list is whole or not used at all.
+/// Points a VMCS to the areas at `page`. The lists are whole or empty: where a control switches one of the registers as well, both
+/// have the same value.
 pub fn point(fields: &mut impl Fields, controls: &Controls, page: Hpa) {
-    let count = if controls.switch_efer() && controls.switch_pat() {
-        0
-    } else {
-        2
-    };
+    let count = if controls.switch_msrs() { 0 } else { 2 };
     fields.write(Field::EntryMsrLoadAddress, page.0);
     fields.write(Field::ExitMsrStoreAddress, page.0);
     fields.write(Field::ExitMsrLoadAddress, page.0 + HOST_OFFSET);

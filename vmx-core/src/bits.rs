@@ -42,6 +42,8 @@ pub mod basic {
     #![allow(missing_docs)]
     pub const REVISION: u64 = 0x7fff_ffff;
     pub const TRUE_CONTROLS: u64 = 1 << 55;
+    /// Exceptions may be injected with or without an error code, whatever their vector.
+    pub const ANY_ERROR_CODE: u64 = 1 << 56;
 }
 
 /// IA32_VMX_MISC (SDM vol. 3D, A.6).
@@ -49,6 +51,12 @@ pub mod misc {
     #![allow(missing_docs)]
     pub const PREEMPTION_TIMER_SHIFT: u64 = 0x1f;
     pub const ACTIVITY_HLT: u64 = 1 << 6;
+    pub const ACTIVITY_SHUTDOWN: u64 = 1 << 7;
+    pub const ACTIVITY_WAIT_FOR_SIPI: u64 = 1 << 8;
+    pub const CR3_TARGETS_SHIFT: u32 = 16;
+    pub const CR3_TARGETS_MASK: u64 = 0x1ff;
+    /// Software events may be injected with an instruction length of 0.
+    pub const ZERO_LENGTH_INJECTION: u64 = 1 << 30;
 }
 
 /// Pin-based VM-execution controls (SDM vol. 3C, table 25-5).
@@ -77,6 +85,7 @@ pub mod primary {
     pub const NMI_WINDOW_EXITING: u32 = 1 << 22;
     pub const UNCONDITIONAL_IO_EXITING: u32 = 1 << 24;
     pub const IO_BITMAPS: u32 = 1 << 25;
+    pub const MONITOR_TRAP: u32 = 1 << 27;
     pub const MSR_BITMAPS: u32 = 1 << 28;
     pub const MONITOR_EXITING: u32 = 1 << 29;
     pub const SECONDARY_CONTROLS: u32 = 1 << 31;
@@ -95,7 +104,10 @@ pub mod secondary {
     pub const VIRTUAL_INTERRUPT_DELIVERY: u32 = 1 << 9;
     pub const PAUSE_LOOP_EXITING: u32 = 1 << 10;
     pub const INVPCID: u32 = 1 << 12;
+    pub const PAGE_MODIFICATION_LOG: u32 = 1 << 17;
     pub const XSAVES: u32 = 1 << 20;
+    pub const MODE_BASED_EXECUTE: u32 = 1 << 22;
+    pub const SUB_PAGE_WRITE_PERMISSIONS: u32 = 1 << 23;
     pub const TSC_SCALING: u32 = 1 << 25;
     pub const USER_WAIT: u32 = 1 << 26;
 }
@@ -110,6 +122,7 @@ pub mod exit_controls {
     pub const LOAD_PAT: u32 = 1 << 19;
     pub const SAVE_EFER: u32 = 1 << 20;
     pub const LOAD_EFER: u32 = 1 << 21;
+    pub const SAVE_PREEMPTION_TIMER: u32 = 1 << 22;
 }
 
 /// VM-entry controls (SDM vol. 3C, table 25-15).
@@ -117,8 +130,11 @@ pub mod entry_controls {
     #![allow(missing_docs)]
     pub const LOAD_DEBUG: u32 = 1 << 2;
     pub const IA32E_GUEST: u32 = 1 << 9;
+    pub const ENTRY_TO_SMM: u32 = 1 << 10;
+    pub const DEACTIVATE_DUAL_MONITOR: u32 = 1 << 11;
     pub const LOAD_PAT: u32 = 1 << 14;
     pub const LOAD_EFER: u32 = 1 << 15;
+    pub const LOAD_BNDCFGS: u32 = 1 << 16;
 }
 
 /// IA32_VMX_EPT_VPID_CAP (SDM vol. 3D, A.10).
@@ -126,11 +142,14 @@ pub mod ept_vpid {
     #![allow(missing_docs)]
     pub const EXECUTE_ONLY: u64 = 1;
     pub const FOUR_LEVELS: u64 = 1 << 6;
+    pub const FIVE_LEVELS: u64 = 1 << 7;
+    pub const UNCACHEABLE: u64 = 1 << 8;
     pub const WRITE_BACK: u64 = 1 << 14;
     pub const LARGE_PAGES: u64 = 1 << 16;
     pub const HUGE_PAGES: u64 = 1 << 17;
     pub const INVEPT: u64 = 1 << 20;
     pub const DIRTY_BITS: u64 = 1 << 21;
+    pub const SHADOW_STACKS: u64 = 1 << 23;
     pub const INVEPT_SINGLE_CONTEXT: u64 = 1 << 25;
     pub const INVEPT_ALL_CONTEXTS: u64 = 1 << 26;
     pub const INVVPID: u64 = 1 << 32;
@@ -141,9 +160,15 @@ pub mod ept_vpid {
 /// The extended-page-table pointer (SDM vol. 3C, table 25-9).
 pub mod eptp {
     #![allow(missing_docs)]
+    pub const MEMORY_TYPE: u64 = 7;
+    pub const UNCACHEABLE: u64 = 0;
     pub const WRITE_BACK: u64 = 6;
+    pub const LEVELS: u64 = 7 << 3;
     pub const FOUR_LEVELS: u64 = 3 << 3;
+    pub const FIVE_LEVELS: u64 = 4 << 3;
     pub const DIRTY_BITS: u64 = 1 << 6;
+    pub const SHADOW_STACKS: u64 = 1 << 7;
+    pub const RESERVED: u64 = 0xf00;
 }
 
 /// Interruptibility state (SDM vol. 3C, table 25-3).
@@ -154,6 +179,7 @@ pub mod interruptibility {
     pub const SMI: u64 = 1 << 2;
     pub const NMI: u64 = 1 << 3;
     pub const ENCLAVE: u64 = 1 << 4;
+    pub const RESERVED: u64 = !0x1f;
 }
 
 /// Activity states (SDM vol. 3C, 25.4.2).
@@ -163,6 +189,24 @@ pub mod activity {
     pub const HLT: u64 = 1;
     pub const SHUTDOWN: u64 = 2;
     pub const WAIT_FOR_SIPI: u64 = 3;
+}
+
+/// Pending debug exceptions (SDM vol. 3C, table 25-4).
+pub mod pending_debug {
+    #![allow(missing_docs)]
+    pub const ENABLED_BREAKPOINT: u64 = 1 << 12;
+    pub const SINGLE_STEP: u64 = 1 << 14;
+    pub const RTM: u64 = 1 << 16;
+    /// All but the breakpoints 0 to 3, the bus lock of newer CPUs (bit 11) and the three above.
+    pub const RESERVED: u64 = !0x1_580f;
+}
+
+/// IA32_DEBUGCTL (SDM vol. 3B, 18.4.1).
+pub mod debugctl {
+    #![allow(missing_docs)]
+    pub const BRANCH_STEP: u64 = 1 << 1;
+    /// All but bits 2:0 and 15:6, of which some CPUs have fewer.
+    pub const RESERVED: u64 = !0xffc7;
 }
 
 /// Interruption information: of VM entries, VM exits and IDT vectoring (SDM vol. 3C, tables 25-17, 25-19, 25-20).
@@ -181,6 +225,8 @@ pub mod interruption {
     pub const ERROR_VALID: u64 = 1 << 11;
     /// Exits only: the fault came from an IRET that had already ended the blocking of NMIs.
     pub const NMI_UNBLOCKED_BY_IRET: u64 = 1 << 12;
+    /// Entries only.
+    pub const RESERVED: u64 = 0x7fff_f000;
     pub const VALID: u64 = 1 << 31;
 }
 

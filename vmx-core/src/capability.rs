@@ -4,6 +4,7 @@ use crate::bits::{
     FEATURE_CONTROL_LOCK, FEATURE_CONTROL_VMX_IN_SMX, FEATURE_CONTROL_VMX_OUTSIDE_SMX, ept_vpid,
     msr, pin, primary, secondary,
 };
+use crate::controls::{ENTRY_MSRS, EXIT_MSRS};
 use hvm::capability::{
     ApicVirtualization, Capability, Extension, Features, Lock, Model, MsrSource, NestedPaging,
     Options, Technology, Vendor,
@@ -55,6 +56,8 @@ fn features(rdmsr: MsrSource<'_>) -> Features {
     let pins = allowed(rdmsr, msr::IA32_VMX_PINBASED_CTLS);
     let primaries = allowed(rdmsr, msr::IA32_VMX_PROCBASED_CTLS);
     let has_secondary = primaries & primary::SECONDARY_CONTROLS != 0;
+    let switches = allowed(rdmsr, msr::IA32_VMX_ENTRY_CTLS) & ENTRY_MSRS == ENTRY_MSRS
+        && allowed(rdmsr, msr::IA32_VMX_EXIT_CTLS) & EXIT_MSRS == EXIT_MSRS;
     let controls = if has_secondary {
         allowed(rdmsr, msr::IA32_VMX_PROCBASED_CTLS2)
     } else {
@@ -79,7 +82,12 @@ fn features(rdmsr: MsrSource<'_>) -> Features {
         } else {
             ApicVirtualization::Absent
         },
-        options: options(pins, primaries, controls, ept_vpid),
+        options: options(pins, primaries, controls, ept_vpid)
+            | if switches {
+                Options::MSR_CONTROLS
+            } else {
+                Options::empty()
+            },
     }
 }
 
@@ -154,6 +162,8 @@ mod tests {
             (msr::IA32_VMX_PINBASED_CTLS, 0x7f << 32),
             (msr::IA32_VMX_PROCBASED_CTLS, 0xffff_ffff << 32),
             (msr::IA32_VMX_PROCBASED_CTLS2, 0xffff_ffff << 32),
+            (msr::IA32_VMX_EXIT_CTLS, 0x7f_ffff << 32),
+            (msr::IA32_VMX_ENTRY_CTLS, 0xffff << 32),
             (
                 msr::IA32_VMX_EPT_VPID_CAP,
                 ept_vpid::HUGE_PAGES | ept_vpid::DIRTY_BITS,
@@ -185,6 +195,8 @@ mod tests {
             (msr::IA32_FEATURE_CONTROL, 0),
             (msr::IA32_VMX_PINBASED_CTLS, 0x1f << 32),
             (msr::IA32_VMX_PROCBASED_CTLS, 0x7fff_ffff << 32),
+            (msr::IA32_VMX_EXIT_CTLS, 0x3_7fff << 32),
+            (msr::IA32_VMX_ENTRY_CTLS, 0x13ff << 32),
         ]);
         let Extension::Usable(features) = detect(&intel(BASIC_FEATURES_ECX_VMX), &rdmsr).extension
         else {

@@ -81,6 +81,14 @@ impl Msrs {
     }
 }
 
+/// Exit controls that switch EFER and PAT.
+pub const EXIT_MSRS: u32 = exit_controls::SAVE_PAT
+    | exit_controls::LOAD_PAT
+    | exit_controls::SAVE_EFER
+    | exit_controls::LOAD_EFER;
+/// Entry controls that do.
+pub const ENTRY_MSRS: u32 = entry_controls::LOAD_PAT | entry_controls::LOAD_EFER;
+
 /// True if a control's capability MSR lets it be set.
 pub const fn allows(capability: u64, control: u32) -> bool {
     (capability >> 32) as u32 & control == control
@@ -145,12 +153,8 @@ impl Controls {
             | option(Options::UNRESTRICTED_GUEST, secondary::UNRESTRICTED_GUEST);
         let exit = exit_controls::SAVE_DEBUG
             | exit_controls::HOST_64_BIT
-            | exit_controls::SAVE_PAT
-            | exit_controls::LOAD_PAT
-            | exit_controls::SAVE_EFER
-            | exit_controls::LOAD_EFER;
-        let entry =
-            entry_controls::LOAD_DEBUG | entry_controls::LOAD_PAT | entry_controls::LOAD_EFER;
+            | option(Options::MSR_CONTROLS, EXIT_MSRS);
+        let entry = entry_controls::LOAD_DEBUG | option(Options::MSR_CONTROLS, ENTRY_MSRS);
         Self {
             pin: fit(pin, msrs.pin),
             primary: fit(primary, msrs.primary),
@@ -160,16 +164,9 @@ impl Controls {
         }
     }
 
-    /// True if EFER is switched by controls; otherwise by the MSR areas.
-    pub const fn switch_efer(&self) -> bool {
-        let exit = exit_controls::SAVE_EFER | exit_controls::LOAD_EFER;
-        self.entry & entry_controls::LOAD_EFER != 0 && self.exit & exit == exit
-    }
-
-    /// True if PAT is; otherwise by the MSR areas.
-    pub const fn switch_pat(&self) -> bool {
-        let exit = exit_controls::SAVE_PAT | exit_controls::LOAD_PAT;
-        self.entry & entry_controls::LOAD_PAT != 0 && self.exit & exit == exit
+    /// True if EFER and PAT are switched by these; otherwise by the MSR areas.
+    pub const fn switch_msrs(&self) -> bool {
+        self.entry & ENTRY_MSRS == ENTRY_MSRS && self.exit & EXIT_MSRS == EXIT_MSRS
     }
 }
 
@@ -215,7 +212,7 @@ pub(crate) mod tests {
             all.primary & (primary::HLT_EXITING | primary::CR3_LOAD_EXITING),
             0
         );
-        assert!(all.switch_efer() && all.switch_pat());
+        assert!(all.switch_msrs());
 
         let none = Controls::choose(&generous(), &features(Options::empty()), Hlt::Intercepted);
         assert_eq!(none.secondary & secondary::UNRESTRICTED_GUEST, 0);
@@ -233,7 +230,7 @@ pub(crate) mod tests {
             ..generous()
         };
         let chosen = Controls::choose(&poor, &features(Options::all()), Hlt::Native);
-        assert!(!chosen.switch_efer() && !chosen.switch_pat());
+        assert!(!chosen.switch_msrs());
         assert_ne!(chosen.primary & primary::CR3_LOAD_EXITING, 0);
         assert_ne!(chosen.exit & exit_controls::HOST_64_BIT, 0);
     }

@@ -4,7 +4,7 @@ use crate::apic::Virtualization;
 use crate::areas::{self, Areas};
 use crate::bits::{
     activity, entry_controls, eptp, interruptibility, interruption, misc, pin, primary,
-    qualification, reason,
+    qualification, reason, secondary,
 };
 use crate::controls::{Controls, Msrs};
 use crate::enter::{self, Entered, Gprs, Launch};
@@ -19,6 +19,7 @@ use hvm::capability::{Features, Options};
 use hvm::event::{Event, Shadow, Window};
 use hvm::exit::Exit;
 use hvm::regs::{Cr0, Rflags, State};
+use hvm::tsc::Scale;
 use hvm::vcpu::{Hlt, MsrAccess, Vcpu};
 use hvm::virtual_apic::{ApicMode, Delivery};
 use hvm::{Gpa, Hpa};
@@ -117,7 +118,7 @@ impl<F: Fields> Vmx<F> {
 
     /// The guest's EFER, from wherever exits leave it.
     pub(crate) fn stored_efer(&self) -> u64 {
-        if self.controls.switch_efer() {
+        if self.controls.switch_msrs() {
             self.fields.read(Field::GuestEfer)
         } else {
             // SAFETY: as in `areas`.
@@ -456,6 +457,17 @@ impl<F: Fields> Vcpu for Vmx<F> {
         for (field, entry) in fields.into_iter().zip(entries) {
             self.fields.write(field, entry);
         }
+    }
+
+    fn set_tsc_scale(&mut self, scale: Scale) -> bool {
+        if !self.has(Options::TSC_SCALING) {
+            return scale == Scale::ONE;
+        }
+        self.controls.secondary |= secondary::TSC_SCALING;
+        self.fields
+            .write(Field::SecondaryControls, self.controls.secondary.into());
+        self.fields.write(Field::TscMultiplier, scale.bits());
+        true
     }
 
     fn set_tsc_offset(&mut self, ticks: u64) {

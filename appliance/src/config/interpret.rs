@@ -6,8 +6,8 @@ use super::error::{ConfigError, Note};
 use super::key::{self, Use};
 use super::setting::{Setting, Value};
 use super::{
-    BlobName, Boot, BootDevice, Config, Firmware, Loaded, MAX_MEMORY_MIB, MAX_VCPUS, Memory,
-    Paging, Serial, Without, suggest,
+    BlobName, Boot, BootDevice, Config, Firmware, Loaded, MAX_MEMORY_MIB, MAX_TSC_MHZ, MAX_VCPUS,
+    Memory, Paging, Serial, TscRate, Without, suggest,
 };
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -47,6 +47,13 @@ pub(super) fn config(settings: Vec<Setting>, notes: Vec<Note>) -> Result<Loaded,
         },
         viridian: reader.viridian()?,
         without: reader.without()?,
+        tsc: match reader.get("tsc_mhz") {
+            Some(setting) => Some(TscRate {
+                mhz: setting.number(1..=MAX_TSC_MHZ)?,
+                place: setting.place,
+            }),
+            None => None,
+        },
     };
     Ok(Loaded {
         config,

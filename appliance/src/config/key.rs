@@ -63,6 +63,7 @@ pub(super) const HONOURED: &[&str] = &[
     "root",
     "serial",
     "shadow_memory",
+    "tsc_mhz",
     "type",
     "vcpus",
     "vif",

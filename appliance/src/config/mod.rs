@@ -2,7 +2,7 @@
 //!
 //! Every key of xl.cfg(5), and of xm before it, is known: honoured, or ignored with a [`Note`] that says why. Any other
 //! key is an error. Values have the types of the manual page; as in xl, a number may be quoted, and 0 and 1 are booleans
-//! (so are `true` and `false`). Keys of our own: `initrd` (another name for `ramdisk`), `paging` and `without`.
+//! (so are `true` and `false`). Keys of our own: `initrd` (another name for `ramdisk`), `paging`, `tsc_mhz` and `without`.
 //!
 //! The syntax is TOML, and the statements of xl's own syntax load as they are: see [`syntax`](self::syntax) for the two
 //! liberties taken. `key=value` words of the hypervisor's command line override the file (`command_line`).
@@ -33,6 +33,8 @@ use net::vif::Vif;
 
 /// Most virtual CPUs that a guest can have.
 pub const MAX_VCPUS: u32 = 64;
+/// The fastest time-stamp counter that can be asked for.
+pub const MAX_TSC_MHZ: u64 = 100_000;
 /// Most memory that can be asked for: what 52 physical address bits reach.
 pub const MAX_MEMORY_MIB: u64 = 1 << 32;
 
@@ -63,6 +65,17 @@ pub struct Config {
     pub viridian: bool,
     /// Options of the host's CPU that are not to be used: for tests, and to get around errata.
     pub without: Vec<Without>,
+    /// The rate of the guest's time-stamp counter; `None`: the host's.
+    pub tsc: Option<TscRate>,
+}
+
+/// A rate that the configuration names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TscRate {
+    /// In MHz, 1 to [`MAX_TSC_MHZ`].
+    pub mhz: u64,
+    /// Where it is written, for a report that the host cannot do it.
+    pub place: Place,
 }
 
 /// An option of the host's CPU by name; the names are the hypervisor's.

@@ -246,6 +246,7 @@ fn options_of_the_cpu_are_left_out_by_list_or_by_words() {
         assert_eq!(names, ["vpid", "apicv"]);
     }
     assert!(config("").without.is_empty());
+    assert_eq!(config("tsc_mhz = 2000").tsc.unwrap().mhz, 2000);
 }
 
 #[test]

@@ -26,3 +26,17 @@ pub fn tsc_hz() -> Option<u64> {
     let khz = raw_cpuid::cpuid!(HYPERVISOR_TIMING_LEAF).eax;
     (khz != 0).then(|| u64::from(khz) * 1000)
 }
+
+/// True if leaves 15h and 16h, as far as there are any, tell the TSC's rate to one part in a hundred.
+pub fn agree_with(tsc_hz: u64) -> bool {
+    let cpuid = cpuid();
+    let exact = cpuid.get_tsc_info().and_then(|info| info.tsc_frequency());
+    let rounded = cpuid
+        .get_processor_frequency_info()
+        .map(|info| u64::from(info.processor_base_frequency()) * 1_000_000);
+    [exact, rounded]
+        .into_iter()
+        .flatten()
+        .filter(|&hz| hz != 0)
+        .all(|hz| hz.abs_diff(tsc_hz) <= tsc_hz / 100)
+}

@@ -2,6 +2,7 @@
 
 use crate::time;
 use hvm::Instant;
+use hvm::tsc::Scale;
 use pc::lapic::TscClock;
 
 /// Guest time and guest TSC. Both stand still while the guest is paused and survive its resets.
@@ -9,21 +10,25 @@ use pc::lapic::TscClock;
 pub struct Clock {
     /// Host TSC at [`Instant::ZERO`], moved on by every pause.
     origin_tsc: u64,
-    /// Guest TSC less host TSC.
+    /// Guest ticks for host ticks.
+    scale: Scale,
+    /// Guest TSC less scaled host TSC.
     offset: u64,
     tsc: TscClock,
 }
 
 impl Clock {
-    /// A clock that starts now. The guest reads the host's TSC as it is: nothing is gained by hiding how long the host
+    /// A clock that starts now. But for its rate the guest reads the host's TSC as it is: nothing is gained by hiding how long the host
     /// has been up, and an offset of zero is one thing less that can go wrong.
-    pub fn start() -> Self {
-        let origin_tsc = time::tsc();
-        Self {
-            origin_tsc,
+    pub fn start(scale: Scale) -> Self {
+        let mut clock = Self {
+            origin_tsc: time::tsc(),
+            scale,
             offset: 0,
-            tsc: TscClock::new(time::tsc_hz(), origin_tsc),
-        }
+            tsc: TscClock::new(1, 0),
+        };
+        clock.renew();
+        clock
     }
 
     /// Guest time.
@@ -43,31 +48,33 @@ impl Clock {
         &self.tsc
     }
 
-    /// What the CPU adds to its TSC for the guest's.
+    /// What the CPU adds to its TSC, scaled, for the guest's.
     pub fn offset(&self) -> u64 {
         self.offset
     }
 
     /// The guest's TSC now.
     pub fn guest_tsc(&self) -> u64 {
-        time::tsc().wrapping_add(self.offset)
+        self.scale.apply(time::tsc()).wrapping_add(self.offset)
     }
 
     /// WRMSR to IA32_TSC.
     pub fn set_guest_tsc(&mut self, value: u64) {
-        self.offset = value.wrapping_sub(time::tsc());
+        self.offset = value.wrapping_sub(self.scale.apply(time::tsc()));
         self.renew();
     }
 
     /// The guest stood still from host TSC `since` until now: its time goes on where it was.
     pub fn skip_pause(&mut self, since: u64) {
-        let pause = time::tsc().wrapping_sub(since);
-        self.origin_tsc = self.origin_tsc.wrapping_add(pause);
-        self.offset = self.offset.wrapping_sub(pause);
+        let now = time::tsc();
+        let ticks = self.scale.apply(now).wrapping_sub(self.scale.apply(since));
+        self.origin_tsc = self.origin_tsc.wrapping_add(now.wrapping_sub(since));
+        self.offset = self.offset.wrapping_sub(ticks);
         self.renew();
     }
 
     fn renew(&mut self) {
-        self.tsc = TscClock::new(time::tsc_hz(), self.origin_tsc.wrapping_add(self.offset));
+        let at_zero = self.scale.apply(self.origin_tsc).wrapping_add(self.offset);
+        self.tsc = TscClock::new(self.scale.apply(time::tsc_hz()), at_zero);
     }
 }

@@ -3,11 +3,13 @@
 use super::clock::Clock;
 use super::interrupts::{BoardSignals, LapicSignals, Sender, route};
 use super::processor::Machine;
+use crate::time;
 use alloc::boxed::Box;
-use hvm::cpuid::{Leaf, Live, Map, Policy};
+use hvm::cpuid::{Leaf, Live, Map, Policy, Rates};
 use hvm::device::{Context, Lifecycle, PowerEvent};
 use hvm::event::{Events, Exception, TripleFault};
 use hvm::msr::{Bank, GeneralProtection};
+use hvm::tsc::Scale;
 use hvm::{Gpa, Instant, Width};
 use pc::board::Board;
 use pc::lapic::Lapic;
@@ -39,8 +41,14 @@ impl Local {
             lapic: Lapic::new(0, true),
             events: Events::new(),
             msrs: msrs(physical_bits),
-            cpuid: Map::new(&super::host::cpuid, Policy { vcpus: 1 }),
-            clock: Clock::start(),
+            cpuid: Map::new(
+                &super::host::cpuid,
+                Policy {
+                    vcpus: 1,
+                    rates: rates(machine.tsc_scale),
+                },
+            ),
+            clock: Clock::start(machine.tsc_scale),
             physical_bits,
             machine,
             power: None,
@@ -213,6 +221,15 @@ impl Local {
                 apic_id: self.lapic.id(),
             },
         )
+    }
+}
+
+/// Leaves that tell the TSC's rate are shown only if they tell the truth: some emulators repeat those of the CPU that they model.
+fn rates(scale: Scale) -> Rates {
+    if scale == Scale::ONE && time::cpuid_rates::agree_with(time::tsc_hz()) {
+        Rates::Host
+    } else {
+        Rates::Hidden
     }
 }
 

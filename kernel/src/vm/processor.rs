@@ -18,6 +18,7 @@ use hvm::device::PowerEvent;
 use hvm::emulate::DecodeCache;
 use hvm::event::{Exception, Interruptible, Plan, Shadow, TripleFault, Window};
 use hvm::regs::{Rflags, State};
+use hvm::tsc::Scale;
 use hvm::vcpu::Vcpu;
 use hvm::walk::Paging;
 use pc::board::Board;
@@ -29,6 +30,8 @@ pub struct Machine {
     pub memory: GuestMemory,
     /// The chipset and all devices. Only vCPUs take this lock; services talk to devices through queues.
     pub board: Mutex<Board>,
+    /// Its TSC's rate.
+    pub tsc_scale: Scale,
 }
 
 /// What the vCPU's processor has to do beside it.

@@ -6,6 +6,7 @@ use super::processor::{Duty, Machine, Processor};
 use super::vendor::{self, Vendor};
 use crate::console::bytes::GuestEnd;
 use crate::mem::{frames, phys_to_virt};
+use crate::time;
 use crate::{info, warn};
 use alloc::boxed::Box;
 use alloc::format;
@@ -18,7 +19,8 @@ use guest_bios::platform::Platform;
 use guest_mem::Hpa;
 use hvm::capability::Features;
 use hvm::regs::{Gpr, Segment, SegmentName, State, TableRegister};
-use hvm::vcpu::Hlt;
+use hvm::tsc::Scale;
+use hvm::vcpu::{Hlt, Vcpu};
 use spin::Mutex;
 
 /// Everything that a guest is made of, and stays made of across its resets.
@@ -91,10 +93,12 @@ pub fn build<V: Vendor>(
     let tables = memory::map::<V::Format>(&guest_memory, vendor::largest_page(features))
         .map_err(|error| error.to_string())?;
     // SAFETY: the extension is on, on every CPU, and `features` are of this one, which runs the vCPU from here on.
-    let cpu = unsafe { V::vcpu(features, hlt) }?;
+    let mut cpu = unsafe { V::vcpu(features, hlt) }?;
+    let tsc_scale = scale_tsc(&mut cpu, &config)?;
     let machine = Box::leak(Box::new(Machine {
         memory: guest_memory,
         board: Mutex::new(board),
+        tsc_scale,
     }));
     Ok(Guest {
         processor: Processor::new(cpu, machine, Box::new(tables), duty),
@@ -142,6 +146,24 @@ fn open(boot: &BootInfo) -> Result<Bundle<'static>, String> {
         )
     };
     Bundle::open(bytes).map_err(|error| error.to_string())
+}
+
+/// Sets the guest's TSC rate, where one is asked for.
+fn scale_tsc(cpu: &mut impl Vcpu, config: &Config) -> Result<Scale, String> {
+    let Some(wanted) = config.tsc else {
+        return Ok(Scale::ONE);
+    };
+    let scale = Scale::new(wanted.mhz * 1_000_000, time::tsc_hz());
+    scale
+        .filter(|&scale| cpu.set_tsc_scale(scale))
+        .ok_or_else(|| {
+            format!(
+                "monovisor.toml, {}: `tsc_mhz = {}`: this CPU, whose TSC runs at {} MHz, cannot show its guest another rate, or not this one; leave the key out",
+                wanted.place,
+                wanted.mhz,
+                time::tsc_hz() / 1_000_000
+            )
+        })
 }
 
 /// The CPU's features less those that are not to be used.
