@@ -1,11 +1,10 @@
 //! The contract of a virtual CPU, implemented by `svm-core` and `vmx-core`.
 
-use crate::apic::RegisterPage;
 use crate::event::{Event, Shadow, Window};
 use crate::exit::Exit;
 use crate::regs::Registers;
 use crate::tsc::Scale;
-use crate::virtual_apic::{ApicMode, Delivery};
+use crate::virtual_apic::{ApicMode, Delivery, Served};
 use guest_mem::{Gpa, Hpa};
 
 /// How accesses to a model-specific register are treated.
@@ -86,14 +85,13 @@ pub trait Vcpu: Registers {
         None
     }
 
-    /// The page from which the CPU serves the guest's local APIC now, delivering its interrupts without
-    /// [`Vcpu::inject`]. `None` if software does, as by default.
+    /// What of the local APIC the CPU serves now. Nothing, by default.
     #[inline]
-    fn virtual_apic(&self) -> Option<&'static RegisterPage> {
-        None
+    fn served_apic(&self) -> Served {
+        Served::Nothing
     }
 
-    /// Tells the CPU what to deliver from [`Vcpu::virtual_apic`], whose contents agree with it.
+    /// Tells the CPU what to deliver from the page of [`Served::All`], whose contents agree with it.
     #[inline]
     fn set_delivery(&mut self, _delivery: Delivery) {}
 

@@ -2,6 +2,7 @@
 //! ([`crate::apic::RegisterPage`], the virtual-APIC page of SDM vol. 3C, chapter 30).
 
 use crate::Gpa;
+use crate::apic::RegisterPage;
 
 /// How the guest reaches its local APIC, as far as a CPU can serve it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,6 +14,18 @@ pub enum ApicMode {
     Memory(Gpa),
     /// By MSRs: x2APIC mode.
     Msrs,
+}
+
+/// What of the guest's local APIC the CPU serves.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Served {
+    /// Nothing, or CR8 alone.
+    #[default]
+    Nothing,
+    /// The task priority, by whatever way the guest reaches it: the guest changes it without an exit.
+    Priority,
+    /// Nearly all, from this page; interrupts are delivered without [`crate::vcpu::Vcpu::inject`].
+    All(&'static RegisterPage),
 }
 
 /// What the CPU has to know beside the page to deliver interrupts (guest interrupt status and EOI-exit bitmap, SDM vol. 3C, 25.4.2

@@ -10,10 +10,11 @@ use crate::maps::{self, Direction, MSR_BITMAP_BYTES};
 use crate::vcpu::Vmx;
 use crate::vmcs::{Field, Fields};
 use hvm::Gpa;
+use hvm::apic::RegisterPage;
 use hvm::capability::{ApicVirtualization, Features, NestedPaging, Options};
 use hvm::regs::Rflags;
 use hvm::vcpu::MsrAccess;
-use hvm::virtual_apic::{ApicMode, Delivery};
+use hvm::virtual_apic::{ApicMode, Delivery, Served};
 
 /// The processor-priority register in the virtual-APIC page.
 const PPR: u16 = 0xa0;
@@ -125,10 +126,14 @@ impl Virtualization {
         }
     }
 
-    /// True if the CPU delivers interrupts.
+    /// What the CPU serves, given the virtual-APIC page.
     #[inline]
-    pub fn delivers(&self) -> bool {
-        self.controls & DELIVERY != 0
+    pub fn served(&self, page: &'static RegisterPage) -> Served {
+        match self.controls {
+            0 => Served::Nothing,
+            controls if controls & DELIVERY == 0 => Served::Priority,
+            _ => Served::All(page),
+        }
     }
 
     /// True if accesses to the APIC-access page are served.

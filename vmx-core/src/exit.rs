@@ -118,7 +118,8 @@ fn nested_fault(fields: &impl Fields) -> Exit {
 }
 
 /// An access to the APIC-access page that the CPU does not serve (28.2.1, table 28-6). The guest-physical address is not among what
-/// such an exit tells. Accesses that no instruction's operand makes are those of page walks.
+/// such an exit tells. Accesses that no instruction makes (page walks, delivery of
+/// events) cannot be emulated; they are told as walks.
 fn apic_fault(fields: &impl Fields, page: Gpa) -> Exit {
     let info = fields.read(Field::ExitQualification);
     let kind = info >> bits::APIC_ACCESS_SHIFT & bits::APIC_ACCESS_MASK;

@@ -21,7 +21,7 @@ use hvm::exit::Exit;
 use hvm::regs::{Cr0, Rflags, State};
 use hvm::tsc::Scale;
 use hvm::vcpu::{Hlt, MsrAccess, Vcpu};
-use hvm::virtual_apic::{ApicMode, Delivery};
+use hvm::virtual_apic::{ApicMode, Delivery, Served};
 use hvm::{Gpa, Hpa};
 
 /// The pages that a vCPU is made of, beside its VMCS. All are zeroed, physically contiguous each, and owned by the vCPU alone.
@@ -418,8 +418,8 @@ impl<F: Fields> Vcpu for Vmx<F> {
     }
 
     #[inline]
-    fn virtual_apic(&self) -> Option<&'static RegisterPage> {
-        self.apic.delivers().then_some(self.pages.apic.1)
+    fn served_apic(&self) -> Served {
+        self.apic.served(self.pages.apic.1)
     }
 
     fn set_delivery(&mut self, delivery: Delivery) {

@@ -11,7 +11,7 @@ use guest_mem::Gpa;
 use hvm::apic::RegisterPage;
 use hvm::event::Interruptible;
 use hvm::vcpu::Vcpu;
-use hvm::virtual_apic::ApicMode;
+use hvm::virtual_apic::{ApicMode, Served};
 use pc::lapic::Lapic;
 
 /// Where every system has its local APIC, and where no RAM is. A guest that moves it is served by software.
@@ -77,19 +77,33 @@ impl<V: Vcpu> Processor<V> {
     /// Puts the model in charge.
     #[inline]
     pub(super) fn recall(&mut self) {
-        if let Some(page) = self.cpu.virtual_apic()
-            && self.holder == Holder::Cpu
-        {
-            self.local.lapic.take_back(page);
-            self.holder = Holder::Model;
-            self.local.attention = true;
+        match self.cpu.served_apic() {
+            Served::All(page) if self.holder == Holder::Cpu => {
+                self.local.lapic.take_back(page);
+                self.holder = Holder::Model;
+                self.local.attention = true;
+            }
+            Served::Priority => {
+                self.learn_priority();
+            }
+            Served::All(_) | Served::Nothing => {}
         }
+    }
+
+    /// Tells the model the task priority that the guest has set without an exit, and returns it.
+    #[inline]
+    pub(super) fn learn_priority(&mut self) -> u8 {
+        let priority = self.cpu.cr8() << 4;
+        if priority != self.local.lapic.tpr() & 0xf0 {
+            self.local.lapic.set_tpr(priority);
+        }
+        priority
     }
 
     /// The guest wrote a register of the page, and something has to come of it.
     pub(super) fn apic_write(&mut self, offset: u16) -> Next {
         count(&CONTROL.counters.mmio);
-        if let Some(page) = self.cpu.virtual_apic() {
+        if let Served::All(page) = self.cpu.served_apic() {
             self.recall();
             self.local.with_lapic(|lapic, signals, clock| {
                 lapic.complete_write(page, offset, clock.now(), signals)

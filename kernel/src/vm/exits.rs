@@ -13,6 +13,7 @@ use hvm::exit::{Access, Exit, Instruction, IoDirection, IoExit, IoKind};
 use hvm::msr::{self, GeneralProtection};
 use hvm::regs::Gpr;
 use hvm::vcpu::Vcpu;
+use hvm::virtual_apic::Served;
 
 /// For the report of a guest whose CPU shut down.
 pub const TRIPLE_FAULT: &str = "triple fault: an exception while its double fault was delivered";
@@ -226,7 +227,7 @@ impl<V: Vcpu> Processor<V> {
     /// with the rest.
     #[inline]
     pub(super) fn take_priority(&mut self) {
-        if self.cpu.virtual_apic().is_some() {
+        if let Served::All(_) = self.cpu.served_apic() {
             return;
         }
         let priority = self.local.lapic.tpr() >> 4;

@@ -20,6 +20,7 @@ use hvm::event::{Exception, Interruptible, Plan, Shadow, TripleFault, Window};
 use hvm::regs::{Rflags, State};
 use hvm::tsc::Scale;
 use hvm::vcpu::Vcpu;
+use hvm::virtual_apic::Served;
 use hvm::walk::Paging;
 use pc::board::Board;
 use spin::Mutex;
@@ -164,9 +165,9 @@ impl<V: Vcpu> Processor<V> {
                     return Outcome::Power(power);
                 }
                 self.follow_apic();
-                match self.cpu.virtual_apic() {
-                    Some(page) => self.hand_over(page),
-                    None => {
+                match self.cpu.served_apic() {
+                    Served::All(page) => self.hand_over(page),
+                    Served::Priority | Served::Nothing => {
                         self.rearm();
                         self.deliver();
                     }
@@ -188,11 +189,8 @@ impl<V: Vcpu> Processor<V> {
     /// Decides what enters the guest, and where it stops next.
     #[inline]
     fn deliver(&mut self) {
+        let priority = self.learn_priority();
         let local = &mut *self.local;
-        let priority = self.cpu.cr8() << 4;
-        if priority != local.lapic.tpr() & 0xf0 {
-            local.lapic.set_tpr(priority);
-        }
         let nothing = local.events.is_idle() && !local.interrupt_pending() && priority == 0;
         if nothing && self.window.is_none() {
             return;

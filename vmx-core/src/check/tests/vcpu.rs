@@ -12,7 +12,7 @@ use hvm::capability::{ApicVirtualization, Features, Options};
 use hvm::event::{Event, Exception, Shadow, Window};
 use hvm::regs::{Efer, Registers, Segment, SegmentName};
 use hvm::vcpu::{Hlt, Vcpu};
-use hvm::virtual_apic::{ApicMode, Delivery};
+use hvm::virtual_apic::{ApicMode, Delivery, Served};
 use hvm::{Gpa, Hpa};
 use std::boxed::Box;
 
@@ -140,7 +140,7 @@ proptest! {
         }
         for (mode, delivery) in apics {
             vcpu.set_apic_mode(mode);
-            if vcpu.virtual_apic().is_some() {
+            if matches!(vcpu.served_apic(), Served::All(_)) {
                 vcpu.set_delivery(delivery);
             }
         }
