@@ -2,55 +2,63 @@
 //!
 //! Reading is driven by arriving bytes; nothing sleeps or polls. Every byte is also kept in a log.
 
+use crate::machine::{self, Ending, Launch, Line};
 use anyhow::{Context, Result, bail};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-/// A running machine whose COM1 is QEMU's standard input and output.
+/// A running machine and its COM1. Time limits are for QEMU's emulation; a slower engine has its multiple of them.
 pub struct Console {
     child: Child,
-    input: ChildStdin,
+    input: Box<dyn Write + Send>,
     output: Receiver<Vec<u8>>,
     /// What has arrived and was not yet waited for.
     unread: String,
     log: File,
     open: bool,
+    ending: Ending,
+    slowness: u32,
 }
 
 impl Console {
-    /// Starts `qemu`; its console goes to `serial.log`, its complaints to `qemu.log` in `directory`.
-    pub fn start(qemu: &mut Command, directory: &Path) -> Result<Self> {
+    /// Starts the machine; its console is also written to `serial.log`, QEMU's complaints to `emulator.log` in
+    /// `directory`.
+    pub fn start(launch: Launch, directory: &Path) -> Result<Self> {
         let create = |name: &str| {
             let path = directory.join(name);
             File::create(&path).with_context(|| format!("cannot create {}", path.display()))
         };
         let log = create("serial.log")?;
-        qemu.stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(create("qemu.log")?);
-        let mut child = qemu.spawn().context("cannot start QEMU")?;
-        let input = child.stdin.take().context("QEMU has no standard input")?;
-        let mut stdout = child.stdout.take().context("QEMU has no standard output")?;
-        let (sender, output) = channel();
-        std::thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok(length @ 1..) = stdout.read(&mut buffer) {
-                if sender.send(buffer[..length].to_vec()).is_err() {
-                    break;
-                }
+        let mut command = launch.command;
+        if matches!(launch.line, Line::Stdio) {
+            command
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(create("emulator.log")?);
+        }
+        let mut child = command.spawn().context("cannot start the emulator")?;
+        let (input, output) = match ends(&launch.line, &mut child) {
+            Ok(ends) => ends,
+            Err(error) => {
+                // It may have ended already.
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(error);
             }
-        });
+        };
         Ok(Self {
             child,
             input,
-            output,
+            output: forward(output),
             unread: String::new(),
             log,
             open: true,
+            ending: launch.ending,
+            slowness: launch.slowness,
         })
     }
 
@@ -61,6 +69,7 @@ impl Console {
 
     /// Waits for the first of `texts`, and returns its index and everything up to and with it.
     pub fn expect_any(&mut self, texts: &[&str], limit: Duration) -> Result<(usize, String)> {
+        let limit = limit * self.slowness;
         let deadline = Instant::now() + limit;
         loop {
             let found = texts.iter().enumerate().filter_map(|(index, text)| {
@@ -109,6 +118,7 @@ impl Console {
 
     /// Waits until the machine ends by itself, and returns all that it still said.
     pub fn ended(&mut self, limit: Duration) -> Result<String> {
+        let limit = limit * self.slowness;
         let deadline = Instant::now() + limit;
         while self.open {
             if !self.receive(deadline)? {
@@ -118,10 +128,7 @@ impl Console {
                 bail!("the machine still runs after {} s", limit.as_secs());
             }
         }
-        let status = self.child.wait()?;
-        if !status.success() {
-            bail!("QEMU ended with {status}");
-        }
+        self.ending.judge(self.child.wait()?)?;
         Ok(std::mem::take(&mut self.unread))
     }
 
@@ -147,6 +154,40 @@ impl Console {
     }
 }
 
+/// The two directions of a machine's COM1.
+type Ends = (Box<dyn Write + Send>, Box<dyn Read + Send>);
+
+fn ends(line: &Line, child: &mut Child) -> Result<Ends> {
+    match line {
+        Line::Stdio => {
+            let input = child.stdin.take().context("no standard input")?;
+            let output = child.stdout.take().context("no standard output")?;
+            Ok((Box::new(input), Box::new(output)))
+        }
+        Line::Calls(listener) => {
+            let stream = machine::accept(listener, child)?;
+            // Keys are few, and each is waited for.
+            stream.set_nodelay(true)?;
+            Ok((Box::new(stream.try_clone()?), Box::new(stream)))
+        }
+        Line::Elsewhere => bail!("this machine's console leads elsewhere"),
+    }
+}
+
+/// Reads to the end, on a thread of its own.
+fn forward(mut output: Box<dyn Read + Send>) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(length @ 1..) = output.read(&mut buffer) {
+            if sender.send(buffer[..length].to_vec()).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
 impl Drop for Console {
     fn drop(&mut self) {
         // It may have ended already.
@@ -170,14 +211,54 @@ fn quoted(texts: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::TcpListener;
+    use std::path::PathBuf;
+    use std::process::Command;
 
-    fn console(script: &str, name: &str) -> Console {
+    fn launch(script: &str, line: Line) -> Launch {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        Launch {
+            command,
+            line,
+            ending: Ending::ExitCode,
+            slowness: 1,
+        }
+    }
+
+    fn directory(name: &str) -> PathBuf {
         let directory = std::env::temp_dir().join(format!("console-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
-        Console::start(Command::new("sh").args(["-c", script]), &directory).unwrap()
+        directory
+    }
+
+    fn console(script: &str, name: &str) -> Console {
+        Console::start(launch(script, Line::Stdio), &directory(name)).unwrap()
     }
 
     const SOON: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn a_machine_that_calls_is_talked_to_in_both_directions() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let script = format!(
+            "exec bash -c 'exec 3<>/dev/tcp/127.0.0.1/{port}; read -u 3 x; echo got=$x >&3'"
+        );
+        let launch = launch(&script, Line::Calls(listener));
+        let mut console = Console::start(launch, &directory("calls")).unwrap();
+        console.send("keys\n").unwrap();
+        assert_eq!(console.line_after("got=", SOON).unwrap(), "keys");
+        assert_eq!(console.ended(SOON).unwrap(), "");
+    }
+
+    #[test]
+    fn a_slow_engine_has_more_time() {
+        let mut launch = launch("sleep 1; echo late", Line::Stdio);
+        launch.slowness = 200;
+        let mut console = Console::start(launch, &directory("slowness")).unwrap();
+        console.expect("late", Duration::from_millis(50)).unwrap();
+    }
 
     #[test]
     fn waits_types_and_sees_the_end() {

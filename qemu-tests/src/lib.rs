@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bench;
+pub mod bochs;
 pub mod bundle;
 pub mod command;
 pub mod console;
@@ -15,5 +16,6 @@ pub mod initramfs;
 pub mod loader;
 pub mod machine;
 pub mod program;
+pub mod qemu;
 pub mod suite;
 pub mod tree;

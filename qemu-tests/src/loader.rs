@@ -126,20 +126,44 @@ fn direct(payload: &Payload) -> Vec<OsString> {
     arguments
 }
 
-/// The image that `monovisor build` makes: it boots under both firmwares.
 fn iso(payload: &Payload, directory: &Path) -> Result<Vec<OsString>> {
-    let bundle = payload
-        .initrd
-        .as_deref()
-        .context("an ISO image needs a bundle")?;
-    let image = directory.join("boot.iso");
-    build::make_iso(&payload.kernel, bundle, &image).map_err(|error| anyhow!("{error}"))?;
+    let image = iso_image(payload, directory)?;
     Ok(vec![
         "-cdrom".into(),
         image.into(),
         "-boot".into(),
         "d".into(),
     ])
+}
+
+/// Makes `boot.iso` in `directory`: the image that `monovisor build` makes, which boots under both firmwares. A kernel that needs
+/// a command line, or has no initrd, is no appliance; it gets an image of the same kind.
+pub fn iso_image(payload: &Payload, directory: &Path) -> Result<PathBuf> {
+    present(payload)?;
+    let image = directory.join("boot.iso");
+    match &payload.initrd {
+        Some(bundle) if payload.append.is_empty() => {
+            build::make_iso(&payload.kernel, bundle, &image).map_err(|error| anyhow!("{error}"))?;
+        }
+        _ => plain_iso(payload, &image, &emptied(&directory.join("iso"))?)?,
+    }
+    Ok(image)
+}
+
+/// GRUB with any kernel, initrd and command line, staged in the directory `stage`.
+fn plain_iso(payload: &Payload, image: &Path, stage: &Path) -> Result<()> {
+    let boot = stage.join("boot");
+    fs::create_dir_all(boot.join("grub"))?;
+    link(&payload.kernel, &boot.join("kernel"))?;
+    let mut script = format!("linux /boot/kernel {}\n", payload.append);
+    if let Some(initrd) = &payload.initrd {
+        link(initrd, &boot.join("initrd"))?;
+        script.push_str("initrd /boot/initrd\n");
+    }
+    script.push_str("boot\n");
+    fs::write(boot.join("grub/grub.cfg"), script)?;
+    let mut make = Command::new("grub-mkrescue");
+    command::output(make.arg("-o").arg(image).arg(stage)).map(drop)
 }
 
 /// A script for iPXE in a directory that QEMU serves over TFTP.

@@ -18,7 +18,7 @@ use hvm::apic::RegisterPage;
 use hvm::capability::{Features, Options};
 use hvm::event::{Event, Shadow, Window};
 use hvm::exit::Exit;
-use hvm::regs::{Cr0, Rflags, State};
+use hvm::regs::{Cr0, Registers, Rflags, State};
 use hvm::tsc::Scale;
 use hvm::vcpu::{Hlt, MsrAccess, Vcpu};
 use hvm::virtual_apic::{ApicMode, Delivery, Served};
@@ -346,7 +346,11 @@ impl<F: Fields> Vcpu for Vmx<F> {
         let old = self.fields.read(Field::GuestInterruptibility);
         let new = match shadow {
             Shadow::None => old & !SHADOWS,
-            Shadow::Active => old & !SHADOWS | interruptibility::STI,
+            // STI leaves a shadow only with interrupts on (27.3.1.5); the other instructions that do block debug exceptions as well.
+            Shadow::Active if self.rflags() & Rflags::IF.bits() != 0 => {
+                old & !SHADOWS | interruptibility::STI
+            }
+            Shadow::Active => old & !SHADOWS | interruptibility::MOV_SS,
         };
         if new != old {
             self.fields.write(Field::GuestInterruptibility, new);

@@ -3,7 +3,7 @@
 use crate::{compile, host};
 use anyhow::Result;
 use qemu_tests::bench::Bench;
-use qemu_tests::bench::figures::{self, Figures, KEYS, Key};
+use qemu_tests::bench::figures::{self, Figures, KEYS, TWINS};
 
 /// What to show.
 #[derive(clap::Args)]
@@ -24,7 +24,12 @@ pub fn bench(options: &Options) -> Result<()> {
     eprintln!("measuring the bare machine");
     let bare = bench.bare()?;
     eprintln!("measuring Monovisor");
-    let ours = bench.monovisor(&bare)?;
+    let mut ours = bench.monovisor(&bare)?;
+    eprintln!("measuring AMD-V and VT-x in Bochs (a minute)");
+    match bench.twins() {
+        Ok(twins) => ours.extend(twins),
+        Err(error) => eprintln!("without figures from Bochs: {error:#}"),
+    }
     let peer = match options.peers {
         true => {
             eprintln!("measuring KVM and QEMU (a few minutes)");
@@ -34,7 +39,10 @@ pub fn bench(options: &Options) -> Result<()> {
     };
     match options.json {
         true => println!("{}", figures::json(&ours)),
-        false => table(&bare, &ours, peer.as_ref()),
+        false => {
+            table(&bare, &ours, peer.as_ref());
+            twins(&ours);
+        }
     }
     Ok(())
 }
@@ -57,24 +65,47 @@ fn table(bare: &Figures, ours: &Figures, peer: Option<&Figures>) {
             "{:<36} {:>12} {:>12} {:>10} {:>12} {:>12}  {}",
             key.what,
             cell(value),
-            key.target.map_or_else(String::new, |target| format!(
-                "≤ {}",
-                figures::shown(target)
-            )),
+            limit(key.target),
             cell(bare.get(key.name).copied()),
             cell(kvm),
             cell(key.xen),
-            verdict(key, value),
+            verdict(key.target, value),
         );
     }
+}
+
+fn twins(ours: &Figures) {
+    println!("\nInstructions in Bochs, under Monovisor.\n");
+    println!(
+        "{:<36} {:>12} {:>12} {:>10} {:>12}",
+        "", "VT-x", "AMD-V", "ratio", "target"
+    );
+    for twin in &TWINS {
+        let value = |name| ours.get(name).copied();
+        println!(
+            "{:<36} {:>12} {:>12} {:>10} {:>12}  {}",
+            figures::key(twin.exit).map_or(twin.exit, |key| key.what),
+            cell(value(twin.vmx)),
+            cell(value(twin.svm)),
+            cell(value(twin.ratio)),
+            limit(twin.target),
+            verdict(twin.target, value(twin.ratio)),
+        );
+    }
+}
+
+fn limit(target: Option<f64>) -> String {
+    target.map_or_else(String::new, |target| {
+        format!("≤ {}", figures::shown(target))
+    })
 }
 
 fn cell(value: Option<f64>) -> String {
     value.map_or_else(|| "–".to_owned(), figures::shown)
 }
 
-fn verdict(key: &Key, value: Option<f64>) -> &'static str {
-    match (value, key.target) {
+fn verdict(target: Option<f64>, value: Option<f64>) -> &'static str {
+    match (value, target) {
         (Some(value), Some(target)) if value <= target => "met",
         (_, Some(_)) => "MISSED",
         _ => "",

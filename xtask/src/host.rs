@@ -21,12 +21,17 @@ pub enum Need {
     Everything,
 }
 
-/// Debian packages for booting in an emulator: QEMU and its firmware, tools for media, the guest's user space.
-const PACKAGES: [&str; 11] = [
+/// Debian packages for booting in an emulator: QEMU and Bochs with their firmware, tools for media, the guest's user space. Bochs
+/// wants one of its screens installed; that for terminals is the smallest.
+const PACKAGES: [&str; 15] = [
     "qemu-system-x86",
     "seabios",
     "ovmf",
     "ipxe-qemu",
+    "bochs",
+    "bochs-term",
+    "bochsbios",
+    "vgabios",
     "grub-common",
     "grub-pc-bin",
     "grub-efi-amd64-bin",

@@ -4,11 +4,12 @@ use crate::{compile, host};
 use anyhow::{Context, Result, anyhow, bail};
 use monovisor::{build, plan::Plan};
 use qemu_tests::bundle::Guest;
-use qemu_tests::engine::{self, Engine, Subject};
-use qemu_tests::loader::{Firmware, Loader, Payload};
-use qemu_tests::machine::{Machine, Serial};
+use qemu_tests::engine::{self, Emulator, Engine, Subject};
+use qemu_tests::loader::Payload;
+use qemu_tests::machine::{self, Launch, Line, Machine, Serial};
 use qemu_tests::{command, tree};
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Read, Write};
+use std::net::TcpStream;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -89,7 +90,7 @@ pub fn run(options: &Options) -> Result<()> {
     std::fs::create_dir_all(&directory)?;
     let appliance = options.appliance()?;
     let payload = appliance.payload(engine, &directory)?;
-    let mut machine = Machine::new(engine, Loader::Direct(Firmware::Bios));
+    let mut machine = Machine::new(engine, engine.emulator().loader());
     machine.memory_mib = match options.host_memory {
         Some(memory_mib) => memory_mib,
         None => appliance.host_memory_mib(&payload)?,
@@ -97,22 +98,20 @@ pub fn run(options: &Options) -> Result<()> {
     machine.cpus = options.host_cpus.unwrap_or(appliance.vcpus().max(1));
     machine.serial = options.serial.clone();
     machine.extra = options.qemu_arg.clone();
-    if let (Subject::Guest, Appliance::Guest(guest)) = (engine.subject(), &appliance) {
+    if let (Subject::Guest, Emulator::Qemu(_), Appliance::Guest(guest)) =
+        (engine.subject(), engine.emulator(), &appliance)
+    {
         machine.extra.splice(0..0, guest.devices());
     }
-    let mut qemu = machine.command(&payload, &directory)?;
+    let launch = machine.launch(&payload, &directory)?;
     eprintln!("engine {}: {reason}", engine.name());
-    eprintln!("{}", command::shown(&qemu));
+    eprintln!("{}", command::shown(&launch.command));
     if options.serial == Serial::Stdio && engine.subject() == Subject::Monovisor {
         eprintln!(
             "Ctrl-A twice switches between the guest and Monovisor's prompt; `poweroff` there ends the machine."
         );
     }
-    let status = supervise(&mut qemu, options.timeout.map(Duration::from_secs))?;
-    match status.success() {
-        true => Ok(()),
-        false => bail!("QEMU ended with {status}"),
-    }
+    supervise(launch, options.timeout.map(Duration::from_secs))
 }
 
 /// Why this engine works here, or an error that says why not.
@@ -140,7 +139,7 @@ impl Options {
         match &self.config {
             None => Ok(Appliance::Guest(self.guest()?)),
             Some(config) => Plan::read(config)
-                .map(Appliance::Plan)
+                .map(|plan| Appliance::Plan(Box::new(plan)))
                 .map_err(|error| anyhow!("{error}")),
         }
     }
@@ -168,7 +167,7 @@ impl Options {
 /// What is run: a guest put together from options, or an appliance read from a file.
 enum Appliance {
     Guest(Guest),
-    Plan(Plan),
+    Plan(Box<Plan>),
 }
 
 impl Appliance {
@@ -228,22 +227,53 @@ impl Appliance {
         let sum_mib = guest_mib
             .saturating_add(initrd >> 20)
             .saturating_add(HYPERVISOR_MIB);
-        u32::try_from(sum_mib).map_err(|_| anyhow!("QEMU cannot have a machine with {sum_mib} MiB"))
+        u32::try_from(sum_mib).map_err(|_| anyhow!("no emulator has a machine with {sum_mib} MiB"))
     }
 }
 
-/// Runs QEMU until it ends or its time is over, and leaves the terminal as it was.
-fn supervise(qemu: &mut Command, timeout: Option<Duration>) -> Result<ExitStatus> {
+/// Runs a machine until it ends or its time is over, and leaves the terminal as it was.
+fn supervise(launch: Launch, timeout: Option<Duration>) -> Result<()> {
+    let Launch {
+        mut command,
+        line,
+        ending,
+        ..
+    } = launch;
     let terminal = Terminal::remember();
-    let mut child = qemu
+    let mut child = command
         .spawn()
-        .with_context(|| format!("cannot start {}", engine::QEMU))?;
+        .with_context(|| format!("cannot start `{}`", command::shown(&command)))?;
+    if let Line::Calls(listener) = line {
+        terminal.make_raw();
+        converse(machine::accept(&listener, &mut child)?)?;
+    }
     let status = match timeout {
         None => child.wait().map_err(Into::into),
         Some(limit) => wait_at_most(&mut child, limit),
     };
     drop(terminal);
-    status
+    ending.judge(status?)
+}
+
+/// Joins this process's standard input and output to the machine's console, on threads that end with it.
+fn converse(console: TcpStream) -> Result<()> {
+    let (mut keys, mut output) = (console.try_clone()?, console);
+    // Either direction ends when the machine or the terminal does, and there is nobody left to tell.
+    std::thread::spawn(move || io::copy(&mut io::stdin(), &mut keys));
+    std::thread::spawn(move || copy_at_once(&mut output, &mut io::stdout()));
+    Ok(())
+}
+
+/// Standard output is buffered by lines; a prompt has none.
+fn copy_at_once(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
+    let mut buffer = [0; 4096];
+    loop {
+        match from.read(&mut buffer)? {
+            0 => return Ok(()),
+            length => to.write_all(&buffer[..length])?,
+        }
+        to.flush()?;
+    }
 }
 
 fn wait_at_most(child: &mut Child, limit: Duration) -> Result<ExitStatus> {
@@ -259,7 +289,7 @@ fn wait_at_most(child: &mut Child, limit: Duration) -> Result<ExitStatus> {
     bail!("stopped after {} s, as --timeout asked", limit.as_secs())
 }
 
-/// The terminal's settings, put back when dropped: a QEMU that is killed leaves it raw.
+/// The terminal's settings, put back when dropped: an emulator that is killed leaves it raw.
 struct Terminal(Option<String>);
 
 impl Terminal {
@@ -273,6 +303,14 @@ impl Terminal {
             Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
         });
         Self(settings.flatten())
+    }
+
+    /// Every key goes to the machine as it is typed, Ctrl-C, too.
+    fn make_raw(&self) {
+        if self.0.is_some() {
+            // Where this fails, keys come line by line.
+            let _ = Command::new("stty").args(["raw", "-echo"]).status();
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use crate::checks::{CHECKS, Check, Counts};
 use crate::{compile, host};
 use anyhow::{Result, bail};
 use qemu_tests::engine::{ENGINES, Subject};
-use qemu_tests::suite::{self, Job, Outcome, Tier, Verdict};
+use qemu_tests::suite::{self, Job, Outcome, Verdict};
 use std::sync::Mutex;
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use std::time::Instant;
 pub struct Options {
     /// `unit`, `e2e`, or a part of a test's name
     filter: Option<String>,
-    /// Run the whole matrix, and the guest alone as a reference
+    /// Run the whole matrix, and the guest alone as a reference (hours: all cases on Bochs, too)
     #[arg(long)]
     full: bool,
     /// List the names instead
@@ -85,7 +85,7 @@ impl Options {
                 .filter(fits)
                 .map(move |case| Job { case, engine })
         });
-        let in_tier = |job: &Job| self.full || self.list || named(job) || is_always(job);
+        let in_tier = |job: &Job| self.full || self.list || named(job) || job.is_usual();
         Plan {
             checks,
             jobs: jobs
@@ -93,11 +93,6 @@ impl Options {
                 .collect(),
         }
     }
-}
-
-/// The guest alone is a reference, not a part of the product, so it is left to full runs.
-fn is_always(job: &Job) -> bool {
-    job.case.tier == Tier::Always && job.engine.subject() == Subject::Monovisor
 }
 
 fn run_check(check: &Check) -> Counts {

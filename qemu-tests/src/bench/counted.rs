@@ -1,9 +1,11 @@
 //! The machine on which time is instructions.
 
 use crate::console::Console;
-use crate::engine::{Engine, QEMU, SvmNptQemu};
+use crate::engine::{Emulator, Engine, SvmNptQemu};
 use crate::loader::{Firmware, Loader, Payload};
-use anyhow::{Context, Result};
+use crate::machine::{Ending, Launch, Line};
+use crate::qemu::QEMU;
+use anyhow::{Context, Result, bail};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -35,8 +37,11 @@ const ARGUMENTS: [&str; 17] = [
 
 /// Boots `payload` on a counted machine of `memory_mib`.
 pub fn start(payload: &Payload, memory_mib: u32, directory: &Path) -> Result<Console> {
+    let Emulator::Qemu(engine) = SvmNptQemu.emulator() else {
+        bail!("{} is not QEMU", SvmNptQemu.name());
+    };
     let mut qemu = Command::new(QEMU);
-    qemu.args(SvmNptQemu.arguments())
+    qemu.args(engine)
         .args(ARGUMENTS)
         .arg(memory_mib.to_string());
     qemu.args(Loader::Direct(Firmware::Bios).arguments(payload, directory)?);
@@ -44,7 +49,13 @@ pub fn start(payload: &Payload, memory_mib: u32, directory: &Path) -> Result<Con
         directory.join("command"),
         crate::command::shown(&qemu) + "\n",
     )?;
-    Console::start(&mut qemu, directory)
+    let launch = Launch {
+        command: qemu,
+        line: Line::Stdio,
+        ending: Ending::ExitCode,
+        slowness: 1,
+    };
+    Console::start(launch, directory)
 }
 
 /// Boots `payload` and returns all that it says up to and with `last`, and that line's rest.

@@ -54,16 +54,59 @@ const fn row(
     }
 }
 
+/// One exit on AMD-V and on VT-x, in Bochs: the names of its figures.
+pub struct Twin {
+    /// The exit, a name of [`KEYS`].
+    pub exit: &'static str,
+    /// Instructions on AMD-V.
+    pub svm: &'static str,
+    /// Instructions on VT-x.
+    pub vmx: &'static str,
+    /// The second by the first.
+    pub ratio: &'static str,
+    /// The most that the ratio may be.
+    pub target: Option<f64>,
+}
+
+macro_rules! twin {
+    ($exit:literal, $target:expr) => {
+        Twin {
+            exit: $exit,
+            svm: concat!($exit, "_svm_bochs"),
+            vmx: concat!($exit, "_vmx_bochs"),
+            ratio: concat!($exit, "_vmx_ratio"),
+            target: $target,
+        }
+    };
+}
+
+/// Every exit that is measured on both.
+pub const TWINS: [Twin; 9] = [
+    twin!("exit_cpuid", Some(1.3)),
+    twin!("exit_cpuid_64", Some(1.3)),
+    twin!("exit_pio_in_pic", Some(1.3)),
+    twin!("exit_pio_unused", Some(1.3)),
+    twin!("exit_mmio_unmapped", None),
+    twin!("exit_mmio_lapic", None),
+    twin!("exit_hypercall", None),
+    twin!("exit_rdmsr_efer", None),
+    twin!("selfipi_hlt_eoi", None),
+];
+
 /// The key of that name.
 pub fn key(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
 }
 
-/// One flat JSON object of these figures, in the order of [`KEYS`]; what was not measured is absent.
+/// One flat JSON object of these figures, in the order of [`KEYS`] and then of [`TWINS`]; what was not measured is absent.
 pub fn json(figures: &Figures) -> String {
-    let fields = KEYS.iter().filter_map(|key| {
-        let value = figures.get(key.name)?;
-        Some(format!("  \"{}\": {}", key.name, shown(*value)))
+    let twins = TWINS
+        .iter()
+        .flat_map(|twin| [twin.svm, twin.vmx, twin.ratio]);
+    let names = KEYS.iter().map(|key| key.name).chain(twins);
+    let fields = names.filter_map(|name| {
+        let value = figures.get(name)?;
+        Some(format!("  \"{name}\": {}", shown(*value)))
     });
     format!("{{\n{}\n}}", fields.collect::<Vec<_>>().join(",\n"))
 }
@@ -86,10 +129,18 @@ mod tests {
             ("exit_cpuid", 244.0),
             ("boot_ratio_to_bare", 1.03125),
             ("boot_insns", 5.0),
+            ("exit_cpuid_vmx_ratio", 1.25),
         ]);
         assert_eq!(
             json(&figures),
-            "{\n  \"boot_ratio_to_bare\": 1.0312,\n  \"exit_cpuid\": 244\n}"
+            "{\n  \"boot_ratio_to_bare\": 1.0312,\n  \"exit_cpuid\": 244,\n  \"exit_cpuid_vmx_ratio\": 1.2500\n}"
         );
+    }
+
+    #[test]
+    fn twins_are_exits_that_are_measured() {
+        for twin in &TWINS {
+            assert!(key(twin.exit).is_some(), "{}", twin.exit);
+        }
     }
 }

@@ -8,6 +8,7 @@ mod counted;
 pub mod figures;
 mod micro;
 mod peer;
+mod twins;
 
 use crate::bundle::Guest;
 use crate::debian::Kernel;
@@ -102,6 +103,11 @@ impl Bench {
     /// KVM and QEMU on the same machine.
     pub fn peer(&self, bare: &Figures) -> Result<Figures> {
         peer::measure(self, bare)
+    }
+
+    /// Single exits on AMD-V and on VT-x, in Bochs.
+    pub fn twins(&self) -> Result<Figures> {
+        twins::measure(self)
     }
 
     fn payload(&self, kernel: &Path, initrd: Option<&Path>) -> Payload {

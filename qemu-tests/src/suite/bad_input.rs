@@ -1,7 +1,7 @@
 //! Bundles that cannot run: each gives one error that names the file and the value, and the prompt stays.
 
 use super::session::Lab;
-use super::{Case, Scope, Tier};
+use super::{Case, Machines, Scope, Tier};
 use crate::bundle::Guest;
 use anyhow::{Result, ensure};
 use std::fs;
@@ -11,18 +11,21 @@ pub(super) const CASES: &[Case] = &[
         name: "bad-bundle",
         tier: Tier::Always,
         scope: Scope::Hypervisor,
+        machines: Machines::Any,
         body: bad_bundle,
     },
     Case {
         name: "bad-config",
         tier: Tier::Always,
         scope: Scope::Hypervisor,
+        machines: Machines::Any,
         body: bad_config,
     },
     Case {
         name: "bad-guest",
         tier: Tier::Always,
         scope: Scope::Hypervisor,
+        machines: Machines::Any,
         body: bad_guest,
     },
 ];

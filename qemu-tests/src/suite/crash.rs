@@ -1,7 +1,7 @@
 //! Guests that bring themselves down: the report names the registers, the bytes and the reason, and `on_crash` is obeyed.
 
 use super::session::{BOOT, Lab, SOON, Session};
-use super::{Case, Scope, Tier};
+use super::{Case, Machines, Scope, Tier};
 use crate::bundle::Guest;
 use crate::program::{Form, build};
 use anyhow::{Result, ensure};
@@ -11,24 +11,28 @@ pub(super) const CASES: &[Case] = &[
         name: "crash-triple-fault",
         tier: Tier::Always,
         scope: Scope::Hypervisor,
+        machines: Machines::Any,
         body: triple_fault,
     },
     Case {
         name: "crash-unemulated",
         tier: Tier::Always,
         scope: Scope::Hypervisor,
+        machines: Machines::Any,
         body: unemulated,
     },
     Case {
         name: "crash-destroy",
         tier: Tier::Always,
         scope: Scope::Hypervisor,
+        machines: Machines::Any,
         body: destroy,
     },
     Case {
         name: "crash-restart",
         tier: Tier::Always,
         scope: Scope::Hypervisor,
+        machines: Machines::Any,
         body: restart,
     },
 ];

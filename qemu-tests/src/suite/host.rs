@@ -1,7 +1,7 @@
 //! Hosts: without the CPU feature, with two CPUs, with another chipset, CPU model or size.
 
 use super::session::{BOOT, Lab, SOON};
-use super::{Case, Scope, Tier};
+use super::{Case, Machines, Scope, Tier};
 use crate::loader::{Firmware, Loader};
 use crate::machine::Machine;
 use anyhow::{Result, bail, ensure};
@@ -11,43 +11,50 @@ pub(super) const CASES: &[Case] = &[
     Case {
         name: "host-without-svm",
         tier: Tier::Always,
-        scope: Scope::EmulatedHypervisor,
+        scope: Scope::Hypervisor,
+        machines: Machines::SvmNptQemu,
         body: without_svm,
     },
     Case {
         name: "host-two-cpus",
         tier: Tier::Always,
         scope: Scope::Hypervisor,
+        machines: Machines::Any,
         body: two_cpus,
     },
     Case {
         name: "host-q35",
         tier: Tier::Always,
         scope: Scope::Hypervisor,
+        machines: Machines::Qemu,
         body: q35,
     },
     Case {
         name: "host-uefi-two-cpus",
         tier: Tier::Always,
         scope: Scope::Hypervisor,
+        machines: Machines::Qemu,
         body: uefi_two_cpus,
     },
     Case {
         name: "host-4-gib",
         tier: Tier::Always,
         scope: Scope::Hypervisor,
+        machines: Machines::Qemu,
         body: four_gib,
     },
     Case {
         name: "host-opteron",
         tier: Tier::Full,
-        scope: Scope::EmulatedHypervisor,
+        scope: Scope::Hypervisor,
+        machines: Machines::SvmNptQemu,
         body: opteron,
     },
     Case {
         name: "host-max",
         tier: Tier::Full,
-        scope: Scope::EmulatedHypervisor,
+        scope: Scope::Hypervisor,
+        machines: Machines::SvmNptQemu,
         body: max,
     },
 ];

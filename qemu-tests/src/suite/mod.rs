@@ -11,7 +11,7 @@ mod host;
 mod prompt;
 mod session;
 
-use crate::engine::{Engine, Subject, SvmNptQemu};
+use crate::engine::{Emulator, Engine, Share, Subject, SvmNptQemu};
 use crate::{bundle::Guest, tree};
 use anyhow::{Context, Result};
 use session::Lab;
@@ -23,7 +23,9 @@ use std::time::{Duration, Instant};
 /// When a case runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tier {
-    /// In every run.
+    /// In every run, on every engine that has a share in it: the one boot.
+    EveryEngine,
+    /// In every run, on fast engines.
     Always,
     /// In full runs, and when asked for by name.
     Full,
@@ -36,8 +38,19 @@ enum Scope {
     Everything,
     /// Monovisor.
     Hypervisor,
-    /// Monovisor on an emulated CPU, whose model the case chooses.
-    EmulatedHypervisor,
+}
+
+/// The machines that a case can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Machines {
+    /// Any engine's.
+    Any,
+    /// Those in which a guest finds virtio devices: Monovisor's own, or QEMU's.
+    WithVirtio,
+    /// QEMU's: the loader, the chipset or the size is not to be had elsewhere.
+    Qemu,
+    /// QEMU's with an emulated AMD CPU, whose model the case chooses.
+    SvmNptQemu,
 }
 
 /// One test.
@@ -47,17 +60,22 @@ pub struct Case {
     /// When it runs.
     pub tier: Tier,
     scope: Scope,
+    machines: Machines,
     body: fn(&mut Lab) -> Result<()>,
 }
 
 impl Case {
     /// Whether it makes sense on `engine`.
     pub fn fits(&self, engine: &dyn Engine) -> bool {
-        match self.scope {
-            Scope::Everything => true,
-            Scope::Hypervisor => engine.subject() == Subject::Monovisor,
-            Scope::EmulatedHypervisor => engine.name() == SvmNptQemu.name(),
-        }
+        let hypervisor = engine.subject() == Subject::Monovisor;
+        let qemu = matches!(engine.emulator(), Emulator::Qemu(_));
+        let machine = match self.machines {
+            Machines::Any => true,
+            Machines::WithVirtio => hypervisor || qemu,
+            Machines::Qemu => qemu,
+            Machines::SvmNptQemu => engine.name() == SvmNptQemu.name(),
+        };
+        machine && (hypervisor || self.scope == Scope::Everything)
     }
 }
 
@@ -85,6 +103,15 @@ pub struct Job {
 }
 
 impl Job {
+    /// Whether it belongs to runs that are not full.
+    pub fn is_usual(&self) -> bool {
+        match self.engine.share() {
+            Share::Suite => self.case.tier != Tier::Full,
+            Share::OneBoot => self.case.tier == Tier::EveryEngine,
+            Share::Nothing => false,
+        }
+    }
+
     /// The whole name: `e2e/<case>@<mode>@<emulator>`.
     pub fn name(&self) -> String {
         format!("e2e/{}@{}", self.case.name, self.engine.name())
@@ -160,4 +187,36 @@ fn directory(job: &Job) -> Result<std::path::PathBuf> {
     fs::create_dir_all(&directory)
         .with_context(|| format!("cannot create {}", directory.display()))?;
     Ok(directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{ENGINES, by_name};
+
+    fn usual(engine: &str) -> Vec<&'static str> {
+        let engine = by_name(engine).unwrap();
+        let fits = cases().filter(|case| case.fits(engine));
+        fits.filter(|case| Job { case, engine }.is_usual())
+            .map(|case| case.name)
+            .collect()
+    }
+
+    #[test]
+    fn slow_engines_have_one_boot_in_a_usual_run() {
+        assert_eq!(usual("svm-npt@bochs"), ["boot-iso-bios"]);
+        assert_eq!(usual("vmx-ept@bochs"), ["boot-iso-bios"]);
+        assert!(usual("vmx-ept-restricted@bochs").is_empty());
+        assert!(usual("bare@qemu").is_empty());
+        assert!(usual("svm-npt@qemu").contains(&"boot-iso-bios"));
+        assert!(usual("svm-npt@qemu").len() > 10);
+    }
+
+    #[test]
+    fn every_engine_has_cases_for_full_runs() {
+        for engine in ENGINES {
+            let count = cases().filter(|case| case.fits(engine)).count();
+            assert!(count > 0, "{}", engine.name());
+        }
+    }
 }

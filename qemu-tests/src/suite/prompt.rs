@@ -1,22 +1,23 @@
 //! Monovisor's own prompt, on the same line as the guest's console.
 
 use super::session::{Lab, PROMPT, SOON, SWITCH};
-use super::{Case, Scope, Tier};
+use super::{Case, Machines, Scope, Tier};
 use anyhow::{Result, ensure};
 
 pub(super) const CASES: &[Case] = &[Case {
     name: "prompt",
     tier: Tier::Always,
     scope: Scope::Hypervisor,
+    machines: Machines::Any,
     body: prompt,
 }];
 
 fn prompt(lab: &mut Lab) -> Result<()> {
     let mut session = lab.start(&lab.machine(), &lab.guest())?;
-    lab.step("capability report comes first", |_| {
+    lab.step("capability report comes first", |lab| {
         let said = session.shell()?;
         let report = said.split("Linux version").next().unwrap_or_default();
-        for word in ["AMD-V", "NPT", "MiB"] {
+        for word in lab.virtualization().words().into_iter().chain(["MiB"]) {
             ensure!(
                 report.contains(word),
                 "the report before the guest's start says nothing of {word}"

@@ -4,8 +4,8 @@ use super::{Outcome, Verdict};
 use crate::bundle::Guest;
 use crate::command;
 use crate::console::Console;
-use crate::engine::{Engine, Subject};
-use crate::loader::{Firmware, Loader, Payload};
+use crate::engine::{Emulator, Engine, Subject, Virtualization};
+use crate::loader::{Loader, Payload};
 use crate::machine::Machine;
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -55,7 +55,10 @@ impl<'a> Lab<'a> {
 
     /// The default guest, to be changed at will.
     pub fn guest(&self) -> Guest {
-        self.guest.clone()
+        let mut guest = self.guest.clone();
+        let options = self.engine.emulator().kernel_options();
+        guest.cmdline.push_str(options);
+        guest
     }
 
     /// Where this job's files go.
@@ -68,9 +71,14 @@ impl<'a> Lab<'a> {
         self.engine.subject()
     }
 
+    /// The CPU's kind of virtualization.
+    pub fn virtualization(&self) -> Virtualization {
+        self.engine.virtualization()
+    }
+
     /// The default machine.
     pub fn machine(&self) -> Machine {
-        self.machine_with(Loader::Direct(Firmware::Bios))
+        self.machine_with(self.engine.emulator().loader())
     }
 
     /// A machine that boots in this way.
@@ -101,7 +109,9 @@ impl<'a> Lab<'a> {
             }
             Subject::Guest => {
                 let mut machine = machine.clone();
-                machine.extra.splice(0..0, guest.devices());
+                if let Emulator::Qemu(_) = self.engine.emulator() {
+                    machine.extra.splice(0..0, guest.devices());
+                }
                 self.start_payload(&machine, &guest.payload())
             }
         }
@@ -132,10 +142,11 @@ impl<'a> Lab<'a> {
     }
 
     fn start_payload(&self, machine: &Machine, payload: &Payload) -> Result<Session> {
-        let mut qemu = machine.command(payload, &self.directory)?;
-        fs::write(self.directory.join("command"), command::shown(&qemu) + "\n")?;
+        let launch = machine.launch(payload, &self.directory)?;
+        let line = command::shown(&launch.command);
+        fs::write(self.directory.join("command"), line + "\n")?;
         Ok(Session {
-            console: Console::start(&mut qemu, &self.directory)?,
+            console: Console::start(launch, &self.directory)?,
         })
     }
 

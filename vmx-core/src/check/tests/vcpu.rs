@@ -117,6 +117,7 @@ proptest! {
         ]),
         shadow: bool,
         steps: bool,
+        open: bool,
         halts: bool,
         deadline in any::<Option<u64>>(),
         apic_virtualization in prop::sample::select(std::vec![
@@ -132,7 +133,9 @@ proptest! {
             enter_linux(&mut vcpu);
         }
         let step = if steps { Rflags::TF.bits() } else { 0 };
-        vcpu.set_rflags(Rflags::IF.bits() | step);
+        // Interrupts are injected only where the guest takes them.
+        let open = open || matches!(event, Some(Event::Interrupt { .. }));
+        vcpu.set_rflags(if open { Rflags::IF.bits() } else { 0 } | step);
         // A halted guest is in the middle of nothing.
         let halts = halts && !steps && !matches!(event, Some(Event::SoftwareInterrupt { .. }));
         if halts {
