@@ -2,13 +2,14 @@
 //! their [`Vcpu`] says at compile time, nothing of this remains.
 //!
 //! Where the CPU delivers interrupts, the registers that it changes are in its page while the guest runs. Whoever looks at more of the
-//! model than [`Lapic::hand_over`] leaves there calls [`Processor::recall`] first; the loop hands over again before the next entry.
+//! model than [`Lapic::hand_over`] leaves there has it recalled first; the loop hands over again before the next entry.
 
 use super::interrupts::{Pic, PicAlone};
 use super::processor::{Next, Processor};
 use crate::service::control::{CONTROL, count};
 use guest_mem::Gpa;
 use hvm::apic::RegisterPage;
+use hvm::emulate::Hint;
 use hvm::event::Interruptible;
 use hvm::vcpu::Vcpu;
 use hvm::virtual_apic::{ApicMode, Served};
@@ -16,15 +17,6 @@ use pc::lapic::Lapic;
 
 /// Where every system has its local APIC, and where no RAM is. A guest that moves it is served by software.
 const USUAL_PLACE: Gpa = Gpa(0xfee0_0000);
-
-/// Who has the registers that change while the guest runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Holder {
-    /// [`Lapic`] alone.
-    Model,
-    /// The CPU's page; requests that came since are in [`Lapic`].
-    Cpu,
-}
 
 impl<V: Vcpu> Processor<V> {
     /// Has the CPU serve the APIC as it is reached now. The model holds it whenever that changes, for such changes are its own.
@@ -53,7 +45,7 @@ impl<V: Vcpu> Processor<V> {
     }
 
     /// Decides what enters the guest beside what the CPU delivers from `page`, and leaves the registers to it.
-    pub(super) fn hand_over(&mut self, page: &RegisterPage) {
+    pub(super) fn hand_over(&mut self, page: &'static RegisterPage) {
         self.recall();
         let local = &mut *self.local;
         let mut source = PicAlone {
@@ -68,7 +60,7 @@ impl<V: Vcpu> Processor<V> {
         self.carry_out(plan);
         let delivery = self.local.lapic.hand_over(page);
         self.cpu.set_delivery(delivery);
-        self.holder = Holder::Cpu;
+        self.local.lent = Some(page);
         // Only now: while the model holds a request of the timer's vector, it has no further deadline.
         self.rearm();
         self.local.attention = false;
@@ -78,15 +70,11 @@ impl<V: Vcpu> Processor<V> {
     #[inline]
     pub(super) fn recall(&mut self) {
         match self.cpu.served_apic() {
-            Served::All(page) if self.holder == Holder::Cpu => {
-                self.local.lapic.take_back(page);
-                self.holder = Holder::Model;
-                self.local.attention = true;
-            }
+            Served::All(_) => self.local.recall(),
             Served::Priority => {
                 self.learn_priority();
             }
-            Served::All(_) | Served::Nothing => {}
+            Served::Nothing => {}
         }
     }
 
@@ -118,6 +106,21 @@ impl<V: Vcpu> Processor<V> {
         self.local
             .with_board(|board, context| board.end_of_interrupt(vector, context));
         Next::Enter
+    }
+
+    /// Puts the model in charge if an instruction that comes to the emulator with this hint may look for it first of all. What
+    /// else it touches finds out by itself ([`super::bus`]).
+    #[inline]
+    pub(super) fn recall_for(&mut self, hint: Hint) {
+        let looks = match hint {
+            Hint::Read(gpa) | Hint::Write(gpa) => {
+                self.local.lapic.mmio_base() == Some(gpa.page_base())
+            }
+            Hint::None => true,
+        };
+        if looks {
+            self.recall();
+        }
     }
 
     /// Puts the model in charge if the MSR is the APIC's.

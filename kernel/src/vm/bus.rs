@@ -8,6 +8,8 @@ use hvm::event::Exception;
 
 /// The surroundings of the vCPU that executes.
 ///
+/// Where the CPU serves the local APIC, an access to another device page than the expected one recalls it: it may be the APIC's.
+///
 /// Registers that only the control block holds are not here: EFER, the time-stamp counter's offset and the debug registers. Instructions
 /// that reach them exit by name, or not at all, and never come to the emulator.
 pub struct LocalBus<'a> {
@@ -42,22 +44,28 @@ impl Bus for LocalBus<'_> {
         let mut bytes = [0; 8];
         match self.memory().read(gpa, &mut bytes[..width.bytes()]) {
             Ok(()) => u64::from_le_bytes(bytes),
-            Err(_) => self.local.mmio_read(gpa, width),
+            Err(_) => {
+                self.local.recall();
+                self.local.mmio_read(gpa, width)
+            }
         }
     }
 
     #[inline]
     fn write(&mut self, gpa: Gpa, width: Width, value: u64) {
-        let bytes = value.to_le_bytes();
-        let device =
-            self.is_device(gpa) || self.memory().write(gpa, &bytes[..width.bytes()]).is_err();
-        if device {
-            self.local.mmio_write(gpa, width, value);
+        if !self.is_device(gpa) {
+            let bytes = value.to_le_bytes();
+            if self.memory().write(gpa, &bytes[..width.bytes()]).is_ok() {
+                return;
+            }
+            self.local.recall();
         }
+        self.local.mmio_write(gpa, width, value);
     }
 
     fn exchange(&mut self, gpa: Gpa, width: Width, current: u64, new: u64) -> bool {
         emulate::compare_exchange(self.memory(), gpa, width, current, new).unwrap_or_else(|| {
+            self.local.recall();
             self.local.mmio_write(gpa, width, new);
             true
         })

@@ -283,7 +283,7 @@ impl<V: Vcpu> Processor<V> {
     /// Has the emulator execute the instruction at RIP.
     #[inline]
     pub(super) fn emulate(&mut self, hint: Hint) -> Next {
-        self.recall();
+        self.recall_for(hint);
         let device_page = match hint {
             Hint::Read(gpa) | Hint::Write(gpa) => Some(gpa.page_base()),
             Hint::None => None,

@@ -1,6 +1,5 @@
 //! One virtual CPU, and the loop that runs it.
 
-use super::apic::Holder;
 use super::crash::Crash;
 use super::interrupts::{Pic, Sources};
 use super::local::Local;
@@ -87,8 +86,6 @@ pub struct Processor<V> {
     pub(super) cache: Box<DecodeCache>,
     /// The tables that its CPU walks.
     pub(super) nested: Box<dyn NestedTables>,
-    /// Who has the local APIC, where the CPU can.
-    pub(super) holder: Holder,
     duty: Duty,
     window: Option<Window>,
     armed: Option<Instant>,
@@ -108,7 +105,6 @@ impl<V: Vcpu> Processor<V> {
             local: Local::new(machine),
             cache: Box::new(DecodeCache::new()),
             nested,
-            holder: Holder::Model,
             duty,
             window: None,
             armed: None,
