@@ -5,19 +5,15 @@
 //! With APIC-register virtualization and virtual-interrupt delivery, which came together, it serves nearly all and delivers
 //! interrupts. In [`ApicMode::Software`] none of it is on, and the TPR shadow serves CR8 alone.
 
-use crate::bits::{activity, secondary};
+use crate::bits::{primary, secondary};
 use crate::maps::{self, Direction, MSR_BITMAP_BYTES};
 use crate::vcpu::Vmx;
 use crate::vmcs::{Field, Fields};
 use hvm::Gpa;
 use hvm::apic::RegisterPage;
 use hvm::capability::{ApicVirtualization, Features, NestedPaging, Options};
-use hvm::regs::Rflags;
-use hvm::vcpu::MsrAccess;
+use hvm::vcpu::{Hlt, MsrAccess};
 use hvm::virtual_apic::{ApicMode, Delivery, Served};
-
-/// The processor-priority register in the virtual-APIC page.
-const PPR: u16 = 0xa0;
 
 /// The x2APIC registers.
 const X2APIC: core::ops::RangeInclusive<u32> = 0x800..=0x8ff;
@@ -111,17 +107,20 @@ pub struct Virtualization {
     mode: ApicMode,
     /// The secondary controls that it has set.
     controls: u32,
+    /// Who gets HLT while the CPU delivers no interrupts.
+    hlt: Hlt,
     /// The EOI-exit bitmaps that were last written.
     eoi_exits: Option<[u64; 4]>,
 }
 
 impl Virtualization {
     /// Off.
-    pub fn new(features: &Features) -> Self {
+    pub fn new(features: &Features, hlt: Hlt) -> Self {
         Self {
             support: Support::choose(features),
             mode: ApicMode::Software,
             controls: 0,
+            hlt,
             eoi_exits: None,
         }
     }
@@ -171,6 +170,10 @@ impl<F: Fields> Vmx<F> {
             .write(Field::SecondaryControls, self.controls.secondary.into());
         self.fields
             .write(Field::ApicAccessAddress, self.pages.apic_access.0);
+        // Where the CPU delivers interrupts, HLT exits: what ends a native one exits all the same, so that costs nothing, and
+        // that a virtual interrupt ends it (30.2.2) need not be relied on.
+        let intercepted = self.apic.hlt == Hlt::Intercepted || controls & DELIVERY != 0;
+        self.control(primary::HLT_EXITING, intercepted);
         // SAFETY: the map is ours alone; the CPU reads it only inside `enter`.
         set_msrs(unsafe { self.pages.msr_bitmap.1.as_mut() }, controls);
     }
@@ -184,20 +187,6 @@ impl<F: Fields> Vmx<F> {
             for (field, word) in EOI_EXIT_BITMAPS.into_iter().zip(delivery.eoi_exits) {
                 self.fields.write(field, word);
             }
-        }
-        self.wake(delivery.requested);
-    }
-
-    /// A virtual interrupt ends HLT (30.2.2). Not all that claim to be VT-x do so when the guest is entered halted, so it is entered
-    /// behind its HLT if the interrupt will be taken at once.
-    fn wake(&mut self, requested: u8) {
-        let priority = self.pages.apic.1.read(PPR) as u8;
-        if requested & 0xf0 > priority & 0xf0
-            && self.fields.read(Field::GuestActivityState) == activity::HLT
-            && self.fields.read(Field::GuestRflags) & Rflags::IF.bits() != 0
-        {
-            self.fields
-                .write(Field::GuestActivityState, activity::ACTIVE);
         }
     }
 }

@@ -23,6 +23,23 @@ impl LocalBus<'_> {
     fn is_device(&self, gpa: Gpa) -> bool {
         self.device_page == Some(gpa.page_base())
     }
+
+    /// A read of a device that the exit did not name.
+    #[cold]
+    fn read_elsewhere(&mut self, gpa: Gpa, width: Width) -> u64 {
+        self.local.recall();
+        self.local.mmio_read(gpa, width)
+    }
+
+    /// Writes to memory; returns true if there is a device instead, which the exit did not name.
+    #[inline]
+    fn lies_elsewhere(&mut self, gpa: Gpa, bytes: &[u8]) -> bool {
+        let device = self.memory().write(gpa, bytes).is_err();
+        if device {
+            self.local.recall();
+        }
+        device
+    }
 }
 
 impl Bus for LocalBus<'_> {
@@ -44,23 +61,17 @@ impl Bus for LocalBus<'_> {
         let mut bytes = [0; 8];
         match self.memory().read(gpa, &mut bytes[..width.bytes()]) {
             Ok(()) => u64::from_le_bytes(bytes),
-            Err(_) => {
-                self.local.recall();
-                self.local.mmio_read(gpa, width)
-            }
+            Err(_) => self.read_elsewhere(gpa, width),
         }
     }
 
     #[inline]
     fn write(&mut self, gpa: Gpa, width: Width, value: u64) {
-        if !self.is_device(gpa) {
-            let bytes = value.to_le_bytes();
-            if self.memory().write(gpa, &bytes[..width.bytes()]).is_ok() {
-                return;
-            }
-            self.local.recall();
+        let bytes = value.to_le_bytes();
+        let device = self.is_device(gpa) || self.lies_elsewhere(gpa, &bytes[..width.bytes()]);
+        if device {
+            self.local.mmio_write(gpa, width, value);
         }
-        self.local.mmio_write(gpa, width, value);
     }
 
     fn exchange(&mut self, gpa: Gpa, width: Width, current: u64, new: u64) -> bool {

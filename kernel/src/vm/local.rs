@@ -81,6 +81,7 @@ impl Local {
     }
 
     /// Has the local APIC whole again; the loop hands it over before the next entry.
+    #[cold]
     pub fn recall(&mut self) {
         if let Some(page) = self.lent.take() {
             self.lapic.take_back(page);
