@@ -47,6 +47,21 @@ impl<V: Vcpu> Processor<V> {
     /// Decides what enters the guest beside what the CPU delivers from `page`, and leaves the registers to it.
     pub(super) fn hand_over(&mut self, page: &'static RegisterPage) {
         self.recall();
+        let local = &*self.local;
+        let from_pic = local.pic_output && local.lapic.accepts_pic();
+        if from_pic || !local.events.is_idle() || self.window.is_some() {
+            self.plan_beside();
+        }
+        let delivery = self.local.lapic.hand_over(page);
+        self.cpu.set_delivery(delivery);
+        self.local.lent = Some(page);
+        // Only now: while the model holds a request of the timer's vector, it has no further deadline.
+        self.rearm();
+        self.local.attention = false;
+    }
+
+    /// Plans the 8259s' interrupts, and all events that are no interrupts.
+    fn plan_beside(&mut self) {
         let local = &mut *self.local;
         let mut source = PicAlone {
             reaches: local.lapic.accepts_pic(),
@@ -58,12 +73,6 @@ impl<V: Vcpu> Processor<V> {
         let enabled = Interruptible::from(self.cpu.rflags());
         let plan = local.events.plan(enabled, self.cpu.shadow(), &mut source);
         self.carry_out(plan);
-        let delivery = self.local.lapic.hand_over(page);
-        self.cpu.set_delivery(delivery);
-        self.local.lent = Some(page);
-        // Only now: while the model holds a request of the timer's vector, it has no further deadline.
-        self.rearm();
-        self.local.attention = false;
     }
 
     /// Puts the model in charge.

@@ -87,7 +87,7 @@ pub struct Processor<V> {
     /// The tables that its CPU walks.
     pub(super) nested: Box<dyn NestedTables>,
     duty: Duty,
-    window: Option<Window>,
+    pub(super) window: Option<Window>,
     armed: Option<Instant>,
 }
 
