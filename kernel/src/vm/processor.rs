@@ -1,6 +1,7 @@
 //! One virtual CPU, and the loop that runs it.
 
 use super::crash::Crash;
+use super::firmware::Firmware;
 use super::interrupts::{Pic, Sources};
 use super::local::Local;
 use super::memory::NestedTables;
@@ -11,6 +12,7 @@ use crate::service::control::{CONTROL, Request, count};
 use crate::time::timer;
 use alloc::boxed::Box;
 use alloc::string::String;
+use core::ops::Range;
 use guest_mem::GuestMemory;
 use hvm::Instant;
 use hvm::device::PowerEvent;
@@ -28,6 +30,8 @@ use spin::Mutex;
 pub struct Machine {
     /// Guest RAM.
     pub memory: GuestMemory,
+    /// The part of it that the guest cannot write, if it has a ROM.
+    pub rom: Range<u64>,
     /// The chipset and all devices. Only vCPUs take this lock; services talk to devices through queues.
     pub board: Mutex<Board>,
     /// Its TSC's rate.
@@ -86,6 +90,8 @@ pub struct Processor<V> {
     pub(super) cache: Box<DecodeCache>,
     /// The tables that its CPU walks.
     pub(super) nested: Box<dyn NestedTables>,
+    /// The guest's BIOS, if it boots through one.
+    pub(super) firmware: Option<Box<Firmware>>,
     duty: Duty,
     pub(super) window: Option<Window>,
     armed: Option<Instant>,
@@ -98,6 +104,7 @@ impl<V: Vcpu> Processor<V> {
         machine: &'static Machine,
         nested: Box<dyn NestedTables>,
         duty: Duty,
+        firmware: Option<Box<Firmware>>,
     ) -> Self {
         cpu.set_nested_root(nested.root());
         Self {
@@ -105,6 +112,7 @@ impl<V: Vcpu> Processor<V> {
             local: Local::new(machine),
             cache: Box::new(DecodeCache::new()),
             nested,
+            firmware,
             duty,
             window: None,
             armed: None,

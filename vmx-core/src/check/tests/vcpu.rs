@@ -10,6 +10,7 @@ use core::ptr::NonNull;
 use hvm::apic::RegisterPage;
 use hvm::capability::{ApicVirtualization, Features, Options};
 use hvm::event::{Event, Exception, Shadow, Window};
+use hvm::exit::Exit;
 use hvm::regs::{Efer, Registers, Segment, SegmentName};
 use hvm::vcpu::{Hlt, Vcpu};
 use hvm::virtual_apic::{ApicMode, Delivery, Served};
@@ -76,6 +77,15 @@ fn after_reset() {
         violation(&vcpu),
         "no rule that this checker knows is broken"
     );
+}
+
+#[test]
+fn an_unpaged_guest_is_not_entered_on_a_cpu_that_cannot() {
+    let mut vcpu = vcpu(Options::empty(), Hlt::Native);
+    let Exit::EntryFailed { reason, .. } = vcpu.run() else {
+        panic!()
+    };
+    assert!(reason.contains("unrestricted guest"), "{reason}");
 }
 
 fn events() -> impl Strategy<Value = Option<Event>> {
