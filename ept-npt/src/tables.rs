@@ -125,6 +125,18 @@ impl<M: TableMemory, F: Format> Tables<M, F> {
         Ok(())
     }
 
+    /// Removes the one page, of whatever size, that maps `gpa`; returns false if none does. The caller flushes the TLB before the
+    /// next entry. Tables stay, so that mapping a page of that size there again needs no memory.
+    pub fn unmap(&mut self, gpa: Gpa) -> bool {
+        match self.walk(gpa.0) {
+            (_, table, index, Entry::Leaf(_)) => {
+                self.memory.write(table, index, 0);
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// What maps `gpa`, if anything.
     pub fn translate(&self, gpa: Gpa) -> Option<Mapping> {
         match self.walk(gpa.0) {

@@ -198,13 +198,17 @@ bitflags! {
         const TPR_SHADOW = 1 << 11;
         /// The CPU lists the pages whose dirty bits it sets.
         const PAGE_MODIFICATION_LOG = 1 << 12;
+        /// Accesses to the page of the guest's local APIC are told apart, and those to the task priority served.
+        const APIC_ACCESS_PAGE = 1 << 13;
+        /// The same for the MSRs of x2APIC mode.
+        const X2APIC_VIRTUALIZATION = 1 << 14;
         /// EFER and PAT are switched by controls; else by lists.
-        const MSR_CONTROLS = 1 << 13;
+        const MSR_CONTROLS = 1 << 15;
     }
 }
 
 impl Options {
-    const NAMES: [(Self, &'static str); 14] = [
+    const NAMES: [(Self, &'static str); 16] = [
         (Self::NEXT_RIP, "next RIP"),
         (Self::DECODE_ASSISTS, "decode assists"),
         (Self::CLEAN_BITS, "clean bits"),
@@ -218,6 +222,8 @@ impl Options {
         (Self::NESTED_DIRTY_BITS, "nested dirty bits"),
         (Self::TPR_SHADOW, "TPR shadow"),
         (Self::PAGE_MODIFICATION_LOG, "page modification log"),
+        (Self::APIC_ACCESS_PAGE, "APIC-access page"),
+        (Self::X2APIC_VIRTUALIZATION, "x2APIC virtualization"),
         (Self::MSR_CONTROLS, "MSR controls"),
     ];
 }

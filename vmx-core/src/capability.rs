@@ -108,6 +108,14 @@ fn options(pins: u32, primaries: u32, controls: u32, ept_vpid: u64) -> Options {
             controls & secondary::PAUSE_LOOP_EXITING != 0,
             Options::PAUSE_FILTER,
         ),
+        (
+            controls & secondary::VIRTUALIZE_APIC_ACCESSES != 0,
+            Options::APIC_ACCESS_PAGE,
+        ),
+        (
+            controls & secondary::VIRTUALIZE_X2APIC != 0,
+            Options::X2APIC_VIRTUALIZATION,
+        ),
         (controls & secondary::TSC_SCALING != 0, Options::TSC_SCALING),
         (
             controls & secondary::PAGE_MODIFICATION_LOG != 0,

@@ -1,5 +1,6 @@
 //! A virtual CPU on VT-x.
 
+use crate::apic::Virtualization;
 use crate::areas::{self, Areas};
 use crate::bits::{
     activity, entry_controls, eptp, interruptibility, interruption, misc, pin, primary,
@@ -21,6 +22,7 @@ use hvm::gprs::Gprs;
 use hvm::regs::{Cr0, Registers, Rflags, State};
 use hvm::tsc::Scale;
 use hvm::vcpu::{Hlt, ModificationLog, MsrAccess, Vcpu};
+use hvm::virtual_apic::{ApicMode, Delivery, Served};
 use hvm::{Gpa, Hpa};
 
 /// The pages that a vCPU is made of, beside its VMCS. All are zeroed, physically contiguous each, and owned by the vCPU alone.
@@ -32,6 +34,8 @@ pub struct Pages {
     pub io_bitmaps: (Hpa, NonNull<[u8; IO_BITMAPS_BYTES]>),
     /// The virtual-APIC page, which the CPU reads and writes beside us.
     pub apic: (Hpa, &'static RegisterPage),
+    /// The APIC-access page, of which the CPU uses no more than the address.
+    pub apic_access: Hpa,
     /// The MSR areas.
     pub areas: (Hpa, NonNull<Areas>),
     /// The page-modification log.
@@ -48,6 +52,7 @@ pub struct Vmx<F = Current> {
     pub(crate) pages: Pages,
     pub(crate) msrs: Msrs,
     pub(crate) controls: Controls,
+    pub(crate) apic: Virtualization,
     options: Options,
     launch: Launch,
     pub(crate) flush: Flush,
@@ -84,6 +89,7 @@ impl<F: Fields> Vmx<F> {
             pages,
             msrs,
             controls: Controls::choose(&msrs, features, hlt),
+            apic: Virtualization::new(features, hlt),
             options: features.options,
             launch: Launch::Clear,
             flush: Flush::Nested,
@@ -146,7 +152,7 @@ impl<F: Fields> Vmx<F> {
     }
 
     /// Sets or clears primary controls.
-    fn control(&mut self, bits: u32, wanted: bool) {
+    pub(crate) fn control(&mut self, bits: u32, wanted: bool) {
         let word = self.controls.primary;
         let new = if wanted { word | bits } else { word & !bits };
         if new != word {
@@ -294,7 +300,7 @@ impl<F: Fields> Vcpu for Vmx<F> {
         if self.enter() == Entered::Failed {
             return self.refused(self.fields.read(Field::InstructionError));
         }
-        let seen = exit::decode(&self.fields);
+        let seen = exit::decode(&self.fields, || self.apic.access_page());
         match seen {
             Exit::HostNmi | Exit::Exception { .. } | Exit::Unexpected { .. } => {
                 self.look_closer(seen)
@@ -421,6 +427,26 @@ impl<F: Fields> Vcpu for Vmx<F> {
     fn set_cr8(&mut self, priority: u8) {
         self.priority = priority & 15;
         self.pages.apic.1.write(TPR, u32::from(priority & 15) << 4);
+    }
+
+    #[inline]
+    fn set_apic_mode(&mut self, mode: ApicMode) -> bool {
+        self.switch_apic(mode)
+    }
+
+    fn apic_access_page(&self) -> Option<(Gpa, Hpa)> {
+        self.apic
+            .serves_memory()
+            .then_some((self.apic.access_page(), self.pages.apic_access))
+    }
+
+    #[inline]
+    fn served_apic(&self) -> Served {
+        self.apic.served(self.pages.apic.1)
+    }
+
+    fn set_delivery(&mut self, delivery: Delivery) {
+        self.offer(delivery);
     }
 
     fn dr6(&self) -> u64 {

@@ -23,6 +23,7 @@ on_every_format! {
     aligned_memory_takes_few_large_pages
     pages_larger_than_the_cpu_has_are_not_used
     a_hole_stays_a_hole
+    a_page_comes_and_goes
     what_is_mapped_is_not_mapped_again
     running_out_of_tables_is_an_error
     what_no_entry_can_hold_is_refused
@@ -161,6 +162,33 @@ fn a_hole_stays_a_hole<F: Format>() {
         .unwrap();
     assert_eq!(tables.translate(Gpa(0xa_0000)), None);
     assert_eq!(tables.translate(Gpa(0xc_0fff)).unwrap().rights, ReadExecute);
+}
+
+fn a_page_comes_and_goes<F: Format>() {
+    let mut tables = tables::<F>(5, Level::Huge);
+    let mut map = || {
+        tables.map(
+            Gpa(0xfee0_0000),
+            Hpa(0x5000),
+            0x1000,
+            ReadWriteExecute,
+            WriteBack,
+        )
+    };
+    map().unwrap();
+    assert!(tables.unmap(Gpa(0xfee0_0123)));
+    assert_eq!(tables.translate(Gpa(0xfee0_0000)), None);
+    assert!(!tables.unmap(Gpa(0xfee0_0000)) && !tables.unmap(Gpa(0xfed0_0000)));
+    let mut map = || {
+        tables.map(
+            Gpa(0xfee0_0000),
+            Hpa(0x5000),
+            0x1000,
+            ReadWriteExecute,
+            WriteBack,
+        )
+    };
+    map().unwrap();
 }
 
 fn what_is_mapped_is_not_mapped_again<F: Format>() {

@@ -6,9 +6,10 @@
 //! guest's page tables as writes), and tells larger pieces where no memory is left for tables of 4 KiB pages.
 //! `docs/decisions/0019-dirty-tracking.md` says why there are three means, and how they are chosen.
 
+use super::memory::NestedTables;
 use crate::time;
 use alloc::boxed::Box;
-use ept_npt::{Piece, Tracked, WriteFault};
+use ept_npt::{Piece, WriteFault};
 use guest_mem::{DirtyLog, Gpa, GuestMemory, PAGE_BYTES};
 use hvm::capability::{Features, Options};
 use hvm::vcpu::{ModificationLog, Vcpu};
@@ -101,19 +102,24 @@ pub struct Span {
 
 /// The nested tables of a guest, and what they tell about writes.
 pub struct Tracker {
-    tables: Box<dyn Tracked>,
+    tables: Box<dyn NestedTables>,
     dirty_bits: bool,
     round: Option<Round>,
 }
 
 impl Tracker {
     /// For the guest that runs on `tables`, on a CPU of which `features` may be used.
-    pub fn new(tables: Box<dyn Tracked>, features: &Features) -> Self {
+    pub fn new(tables: Box<dyn NestedTables>, features: &Features) -> Self {
         Self {
             tables,
             dirty_bits: features.options.contains(Options::NESTED_DIRTY_BITS),
             round: None,
         }
+    }
+
+    /// The tables, to map and unmap single pages.
+    pub fn tables(&mut self) -> &mut dyn NestedTables {
+        &mut *self.tables
     }
 
     /// Starts tracking, or starts it anew: nothing counts as written.

@@ -38,6 +38,7 @@ impl Vendor for Intel {
             io_bitmaps: vendor::pages()?,
             // SAFETY: zeroed, never freed, and accessed by us through its atomics only.
             apic: (apic, unsafe { page.as_ref() }),
+            apic_access: vendor::pages::<[u8; 4096]>()?.0,
             areas: vendor::pages()?,
             modified: vendor::pages()?,
         };

@@ -7,6 +7,7 @@
 
 #[cfg(feature = "svm")]
 mod amd;
+mod apic;
 mod bus;
 mod clock;
 mod crash;

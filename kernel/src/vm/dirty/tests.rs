@@ -4,7 +4,8 @@ use super::*;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
-use ept_npt::MapError;
+use ept_npt::{MapError, Tracked};
+use guest_mem::Hpa;
 use hvm::capability::{ApicVirtualization, NestedPaging};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -93,6 +94,15 @@ impl Machine {
             bytes: PAGE_BYTES,
         })
     }
+}
+
+/// Tracking maps nothing.
+impl NestedTables for Machine {
+    fn map_page(&mut self, _gpa: Gpa, _page: Hpa) -> Result<(), MapError> {
+        Err(MapError::OutOfMemory)
+    }
+
+    fn unmap_page(&mut self, _gpa: Gpa) {}
 }
 
 impl Tracked for Machine {
