@@ -6,6 +6,7 @@
 mod bad_input;
 mod boot;
 mod crash;
+mod firmware;
 mod guest;
 mod host;
 mod options;
@@ -85,6 +86,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
     [
         boot::CASES,
         guest::CASES,
+        firmware::CASES,
         prompt::CASES,
         bad_input::CASES,
         crash::CASES,
