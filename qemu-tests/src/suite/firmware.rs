@@ -34,7 +34,7 @@ fn grub_cd(lab: &mut Lab) -> Result<()> {
     let mut session = lab.step("shell", |lab| {
         let mut session = start(lab, config, &[("boot.iso", &image)])?;
         let said = session.shell()?;
-        for line in ["ACPI: RSDP 0x00000000000F0000", "SMBIOS 3.0 present"] {
+        for line in ["ACPI: RSDP 0x00000000000F0000", "SMBIOS 3.0.0 present"] {
             ensure!(said.contains(line), "the kernel did not say {line:?}");
         }
         Ok(session)
