@@ -156,7 +156,9 @@ impl Display for Vga {
             let inside = if y < size.height { visible } else { 0 };
             let (inside, outside) = into.split_at_mut(inside.min(into.len()));
             outside.fill(0);
-            self.draw(&picture, &palette, (rect.x, y), inside);
+            if !inside.is_empty() {
+                self.draw(&picture, &palette, (rect.x, y), inside);
+            }
         }
     }
 
