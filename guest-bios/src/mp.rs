@@ -91,7 +91,7 @@ pub fn table(platform: &Platform, signature: Signature) -> Vec<u8> {
         for pin in 0..4 {
             let source = slot << 2 | pin;
             let irq = pci_irq(slot, pin);
-            entries.interrupt(3, VECTORED, LEVEL_HIGH, PCI_BUS, source, IO_APIC_ID, irq);
+            entries.interrupt(Wire::to_io_apic(PCI_BUS, source, irq, LEVEL_HIGH));
         }
     }
     for irq in 0..16 {
@@ -102,12 +102,50 @@ pub fn table(platform: &Platform, signature: Signature) -> Vec<u8> {
             SCI_IRQ => (irq, LEVEL_HIGH),
             _ => (irq, AS_THE_BUS),
         };
-        entries.interrupt(3, VECTORED, flags, ISA_BUS, irq, IO_APIC_ID, pin);
+        entries.interrupt(Wire::to_io_apic(ISA_BUS, irq, pin, flags));
     }
-    const EVERY_LOCAL_APIC: u8 = 0xff;
-    entries.interrupt(4, EXTINT, AS_THE_BUS, ISA_BUS, 0, EVERY_LOCAL_APIC, 0);
-    entries.interrupt(4, NMI, AS_THE_BUS, ISA_BUS, 0, EVERY_LOCAL_APIC, 1);
+    entries.interrupt(Wire::to_local_apics(EXTINT, 0));
+    entries.interrupt(Wire::to_local_apics(NMI, 1));
     entries.table()
+}
+
+/// An interrupt entry: from a line of a bus to a pin of an APIC (4.3.4, 4.3.5).
+struct Wire {
+    entry: u8,
+    kind: u8,
+    flags: u16,
+    bus: u8,
+    source: u8,
+    apic: u8,
+    pin: u8,
+}
+
+impl Wire {
+    fn to_io_apic(bus: u8, source: u8, pin: u8, flags: u16) -> Self {
+        Self {
+            entry: 3,
+            kind: VECTORED,
+            flags,
+            bus,
+            source,
+            apic: IO_APIC_ID,
+            pin,
+        }
+    }
+
+    /// To LINT0 or LINT1 of every CPU.
+    fn to_local_apics(kind: u8, pin: u8) -> Self {
+        const EVERY_LOCAL_APIC: u8 = 0xff;
+        Self {
+            entry: 4,
+            kind,
+            flags: AS_THE_BUS,
+            bus: ISA_BUS,
+            source: 0,
+            apic: EVERY_LOCAL_APIC,
+            pin,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -133,10 +171,18 @@ impl Entries {
         self.bytes.extend([0; 8]);
     }
 
-    #[allow(clippy::too_many_arguments)] // the entry's fields, in their order
-    fn interrupt(&mut self, entry: u8, kind: u8, flags: u16, bus: u8, source: u8, to: u8, pin: u8) {
-        let [low, high] = flags.to_le_bytes();
-        self.push(&[entry, kind, low, high, bus, source, to, pin]);
+    fn interrupt(&mut self, wire: Wire) {
+        let [low, high] = wire.flags.to_le_bytes();
+        let Wire {
+            entry,
+            kind,
+            bus,
+            source,
+            apic,
+            pin,
+            ..
+        } = wire;
+        self.push(&[entry, kind, low, high, bus, source, apic, pin]);
     }
 
     fn table(self) -> Vec<u8> {

@@ -7,6 +7,7 @@ mod bad_input;
 mod boot;
 mod crash;
 mod dirty;
+mod firmware;
 mod guest;
 mod host;
 mod options;
@@ -86,6 +87,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
     [
         boot::CASES,
         guest::CASES,
+        firmware::CASES,
         prompt::CASES,
         bad_input::CASES,
         crash::CASES,

@@ -146,7 +146,7 @@ pub fn pci(call: &mut Call<'_>) {
             end: PORTS_END,
         },
         memory: Free {
-            next: PCI_MMIO.0 + FRAMEBUFFER_ROOM,
+            next: PCI_MMIO.0,
             end: PCI_MMIO_END.0,
         },
     };
@@ -155,9 +155,6 @@ pub fn pci(call: &mut Call<'_>) {
         None
     });
 }
-
-/// The window's first part is left to what needs large alignment.
-const FRAMEBUFFER_ROOM: u64 = 0x1000_0000;
 
 /// Addresses that nobody has.
 struct Free {
