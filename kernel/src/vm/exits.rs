@@ -200,6 +200,7 @@ impl<V: Vcpu> Processor<V> {
         if register == msr::EFER {
             Ok(self.cpu.efer())
         } else {
+            self.show_priority();
             self.local.read_msr(register)
         }
     }
@@ -210,6 +211,7 @@ impl<V: Vcpu> Processor<V> {
             self.cpu.set_efer(checked);
             return Ok(());
         }
+        self.show_priority();
         self.local.write_msr(register, value)?;
         if register == msr::IA32_TSC {
             self.cpu.set_tsc_offset(self.local.clock.offset());
@@ -274,6 +276,7 @@ impl<V: Vcpu> Processor<V> {
     /// Has the emulator execute the instruction at RIP.
     #[inline]
     pub(super) fn emulate(&mut self, hint: Hint) -> Next {
+        self.show_priority();
         let device_page = match hint {
             Hint::Read(gpa) | Hint::Write(gpa) => Some(gpa.page_base()),
             Hint::None => None,

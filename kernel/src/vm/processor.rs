@@ -167,11 +167,9 @@ impl<V: Vcpu> Processor<V> {
     /// Decides what enters the guest, and where it stops next.
     #[inline]
     fn deliver(&mut self) {
+        self.show_priority();
         let local = &mut *self.local;
-        let priority = self.cpu.cr8() << 4;
-        if priority != local.lapic.tpr() & 0xf0 {
-            local.lapic.set_tpr(priority);
-        }
+        let priority = local.lapic.tpr() & 0xf0;
         let nothing = local.events.is_idle() && !local.interrupt_pending() && priority == 0;
         if nothing && self.window.is_none() {
             return;
@@ -189,6 +187,16 @@ impl<V: Vcpu> Processor<V> {
         if plan.window != self.window {
             self.cpu.set_window(plan.window);
             self.window = plan.window;
+        }
+    }
+
+    /// Shows the local APIC the task priority that the guest has written to CR8, which the CPU keeps: before anything asks
+    /// the local APIC for it or for what it holds back.
+    #[inline]
+    pub(super) fn show_priority(&mut self) {
+        let priority = self.cpu.cr8() << 4;
+        if priority != self.local.lapic.tpr() & 0xf0 {
+            self.local.lapic.set_tpr(priority);
         }
     }
 
@@ -236,6 +244,7 @@ impl<V: Vcpu> Processor<V> {
     #[cold]
     fn halt(&mut self) {
         count(&CONTROL.counters.halts);
+        self.show_priority();
         // Outside the guest only the host's timer counts.
         self.disarm();
         while !self.wakes() {

@@ -6,6 +6,7 @@
 mod bad_input;
 mod boot;
 mod crash;
+mod events;
 mod guest;
 mod host;
 mod prompt;
@@ -87,6 +88,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         prompt::CASES,
         bad_input::CASES,
         crash::CASES,
+        events::CASES,
         host::CASES,
     ]
     .into_iter()

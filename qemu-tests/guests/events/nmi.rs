@@ -1,0 +1,120 @@
+//! NMIs: blocking, latching, IRET, shadows.
+
+use crate::log::{self, check};
+use crate::machine::{self, io_apic};
+use crate::trap::{self, DEBUG, Frame, INVALID_OPCODE, NMI, TF};
+use crate::{at, sequences};
+use core::arch::asm;
+
+sequences! {
+    send_nmi, send_two_nmis, cli_hlt, stepped_iret, stubs, shadow_1, shadow_2, shadow_3, shadow_4,
+}
+
+unsafe extern "C" {
+    safe fn nmi_in_shadows() -> u64;
+}
+
+const ROUNDS: u32 = 200;
+
+pub fn run() {
+    check("nmi", ROUNDS, trap::nothing, || {
+        send_nmi();
+        log::is(&[(NMI, 1)])
+    });
+    check("nmi-latched", ROUNDS, two_more, || {
+        send_nmi();
+        log::is(&[(NMI, 1), (NMI, 1)])
+    });
+    check("nmi-nested", ROUNDS, one_and_an_exception, || {
+        send_nmi();
+        log::is(&[(NMI, 1), (INVALID_OPCODE, 2), (NMI, 2)])
+    });
+    check("nmi-iret-to-tf", ROUNDS, one_more_and_tf, || {
+        send_nmi();
+        let mut records = log::all();
+        let mut next = || {
+            records
+                .next()
+                .map(|one| (one.vector, one.rip, one.flags & TF))
+        };
+        let first = next().map_or(0, |(_, rip, _)| rip);
+        log::is(&[(NMI, 1), (NMI, 1), (DEBUG, 1)])
+            && next() == Some((NMI, first, TF))
+            && next().is_some_and(|(_, rip, flags)| rip > first && flags == TF)
+    });
+    trap::with_gate(NMI, stepped_iret, || {
+        check("nmi-stepped-iret", ROUNDS, trap::nothing, || {
+            send_nmi();
+            // The trap of the IRET goes before the second NMI, which comes at its handler's first instruction. The second
+            // NMI's IRET traps there, and so is logged first.
+            let handler = at(stubs) + 16 * u64::from(DEBUG);
+            let mut rips = log::all().map(|one| one.rip);
+            log::is(&[(DEBUG, 1), (DEBUG, 1)])
+                && rips.next() == Some(handler)
+                && rips.next() != Some(handler)
+        });
+    });
+    from_the_pit();
+}
+
+/// NMIs that come at any instruction.
+fn from_the_pit() {
+    io_apic::route(io_apic::TIMER_PIN, io_apic::NMI);
+    let mut ticks = 100;
+    machine::pit_periodic(1000);
+    check("nmi-halted", 20, trap::nothing, || {
+        cli_hlt();
+        log::len() > 0 && log::all().all(|one| (one.vector, one.depth) == (NMI, 1))
+    });
+    machine::pit_stop();
+    let shadows = [shadow_1, shadow_2, shadow_3, shadow_4].map(at);
+    let (mut borrowed, mut shadowed) = (0, 0);
+    check("nmi-in-shadows", ROUNDS, trap::nothing, || {
+        machine::pit_once(ticks);
+        ticks += 3;
+        let flags = nmi_in_shadows();
+        borrowed += u32::from(flags & TF != 0);
+        shadowed += log::all().filter(|one| shadows.contains(&one.rip)).count();
+        log::is(&[(NMI, 1)]) && log::all().all(|one| one.flags & TF == 0)
+    });
+    crate::say!(
+        "EVENTS nmi-shadow-kept {} {shadowed} of {ROUNDS}\r\n",
+        verdict(shadowed == 0)
+    );
+    crate::say!(
+        "EVENTS nmi-pushf {} {borrowed} of {ROUNDS}\r\n",
+        verdict(borrowed == 0)
+    );
+    io_apic::route(io_apic::TIMER_PIN, io_apic::MASKED);
+}
+
+fn verdict(good: bool) -> &'static str {
+    if good { "ok" } else { "bad" }
+}
+
+fn first(frame: &Frame) -> bool {
+    frame.vector as u8 == NMI && trap::count(NMI) == 1
+}
+
+fn two_more(frame: &mut Frame) {
+    if first(frame) {
+        send_two_nmis();
+    }
+}
+
+fn one_and_an_exception(frame: &mut Frame) {
+    if first(frame) {
+        send_nmi();
+        // SAFETY: the handler goes on behind it.
+        unsafe { asm!("ud2") };
+    }
+}
+
+fn one_more_and_tf(frame: &mut Frame) {
+    if first(frame) {
+        send_nmi();
+        frame.flags |= TF;
+    } else if frame.vector as u8 == DEBUG {
+        frame.flags &= !TF;
+    }
+}
