@@ -61,6 +61,9 @@ pub trait Vcpu: Registers {
     /// Has `event` delivered at the next entry.
     fn inject(&mut self, event: Event);
 
+    /// True if the CPU tells that no NMI handler runs in the guest. It may not know; then [`Exit::NmiWindow`] tells.
+    fn nmis_open(&self) -> bool;
+
     /// Asks for an exit at `window`, or for none.
     fn set_window(&mut self, window: Option<Window>);
 
@@ -70,7 +73,7 @@ pub trait Vcpu: Registers {
     /// Sets it.
     fn set_cr8(&mut self, priority: u8);
 
-    /// DR6. (DR7 needs nobody's help, and DR0 to DR3 stay in the CPU.)
+    /// DR6. (DR7 needs nobody else's help, and DR0 to DR3 stay in the CPU.)
     fn dr6(&self) -> u64;
 
     /// Sets it.

@@ -22,6 +22,9 @@ use hvm::walk::Paging;
 use pc::board::Board;
 use spin::Mutex;
 
+/// How soon an NMI is tried again where the CPU may have no window for it.
+const SECOND_LOOK_NS: u64 = 5_000;
+
 /// What all vCPUs of the guest share.
 pub struct Machine {
     /// Guest RAM.
@@ -148,8 +151,8 @@ impl<V: Vcpu> Processor<V> {
                 if let Some(power) = self.local.power.take() {
                     return Outcome::Power(power);
                 }
-                self.rearm();
                 self.deliver();
+                self.rearm();
             }
             let exit = self.cpu.run();
             if let Some(event) = self.cpu.interrupted_event() {
@@ -168,6 +171,7 @@ impl<V: Vcpu> Processor<V> {
     #[inline]
     fn deliver(&mut self) {
         self.show_priority();
+        self.show_nmis();
         let local = &mut *self.local;
         let priority = local.lapic.tpr() & 0xf0;
         let nothing = local.events.is_idle() && !local.interrupt_pending() && priority == 0;
@@ -184,6 +188,9 @@ impl<V: Vcpu> Processor<V> {
         if let Some(event) = plan.inject {
             self.cpu.inject(event);
         }
+        // Not every CPU has a window for an NMI that a shadow, or an event before it, holds back.
+        let held = !local.events.nmi_blocked() && plan.window.is_some_and(Window::has_nmi);
+        local.second_look = held.then(|| Instant::from_ns(local.clock.now().ns + SECOND_LOOK_NS));
         if plan.window != self.window {
             self.cpu.set_window(plan.window);
             self.window = plan.window;
@@ -197,6 +204,14 @@ impl<V: Vcpu> Processor<V> {
         let priority = self.cpu.cr8() << 4;
         if priority != self.local.lapic.tpr() & 0xf0 {
             self.local.lapic.set_tpr(priority);
+        }
+    }
+
+    /// Tells the pending events that the guest's NMI handler has returned, where the CPU knows.
+    #[inline]
+    fn show_nmis(&mut self) {
+        if self.local.events.nmi_blocked() && self.cpu.nmis_open() {
+            self.local.events.nmi_done();
         }
     }
 
@@ -245,6 +260,7 @@ impl<V: Vcpu> Processor<V> {
     fn halt(&mut self) {
         count(&CONTROL.counters.halts);
         self.show_priority();
+        self.show_nmis();
         // Outside the guest only the host's timer counts.
         self.disarm();
         while !self.wakes() {
@@ -265,7 +281,7 @@ impl<V: Vcpu> Processor<V> {
     fn wakes(&self) -> bool {
         let enabled = Interruptible::from(self.cpu.rflags()) == Interruptible::Yes;
         enabled && self.local.interrupt_pending()
-            || !self.local.events.is_idle()
+            || self.local.events.ends_halt()
             || self.local.power.is_some()
             || CONTROL.requested()
     }
@@ -306,12 +322,22 @@ impl<V: Vcpu> Processor<V> {
         Paging::of(&self.cpu, self.local.physical_bits)
     }
 
-    /// An instruction was completed: RIP moves on, its shadow ends, and a single step traps (SDM vol. 3B, 18.3.1.4).
+    /// An instruction was completed: RIP moves on, its shadow and RF end, and a single step traps (SDM vol. 3B, 18.3.1).
     #[inline]
     pub(super) fn complete(&mut self, next_rip: u64) -> Next {
         self.cpu.set_rip(next_rip);
         self.cpu.set_shadow(Shadow::None);
-        if self.cpu.rflags() & Rflags::TF.bits() != 0 {
+        let rflags = self.cpu.rflags();
+        if rflags & (Rflags::TF | Rflags::RF).bits() != 0 {
+            return self.complete_debugged(rflags);
+        }
+        Next::Enter
+    }
+
+    #[cold]
+    fn complete_debugged(&mut self, rflags: u64) -> Next {
+        self.cpu.set_rflags(rflags & !Rflags::RF.bits());
+        if rflags & Rflags::TF.bits() != 0 {
             return self.single_step();
         }
         Next::Enter

@@ -9,13 +9,22 @@ use crate::engine::Emulator;
 use crate::program::{Form, build};
 use anyhow::{Result, bail, ensure};
 
-pub(super) const CASES: &[Case] = &[Case {
-    name: "events",
-    tier: Tier::Always,
-    scope: Scope::Everything,
-    machines: Machines::Any,
-    body: events,
-}];
+pub(super) const CASES: &[Case] = &[
+    Case {
+        name: "events",
+        tier: Tier::Always,
+        scope: Scope::Everything,
+        machines: Machines::Any,
+        body: events,
+    },
+    Case {
+        name: "events-in-software",
+        tier: Tier::Full,
+        scope: Scope::Hypervisor,
+        machines: Machines::VmxEpt,
+        body: in_software,
+    },
+];
 
 /// What the guest checks at least; the rest depends on the CPU's features.
 const CHECKS: usize = 40;
@@ -41,30 +50,35 @@ fn mistakes(emulator: Emulator) -> &'static [(&'static str, &'static str)] {
 }
 
 fn events(lab: &mut Lab) -> Result<()> {
-    run(lab, "")
+    run(lab, "", &[])
 }
 
-fn run(lab: &mut Lab, settings: &str) -> Result<()> {
-    let mistakes = mistakes(lab.emulator());
+/// Without what the CPU does for NMIs and for the task priority.
+fn in_software(lab: &mut Lab) -> Result<()> {
+    run(lab, "without = [\"virtual-nmi\", \"tpr-shadow\"]\n", &[])
+}
+
+fn run(lab: &mut Lab, settings: &str, limits: &[(&str, &str)]) -> Result<()> {
+    let excuses = [mistakes(lab.emulator()), limits].concat();
     lab.step("every event comes once, and in its place", |lab| {
         let mut guest = Guest::new(build("events", Form::Kernel)?);
         guest.settings = settings.to_owned();
         let mut session = lab.start(&lab.machine(), &guest)?;
         let said = session.console.expect("EVENTS done", BOOT)?;
         session.console.ended(SOON)?;
-        judge(&said, mistakes)
+        judge(&said, &excuses)
     })
 }
 
 /// Reads what the guest printed.
-fn judge(said: &str, mistakes: &[(&str, &str)]) -> Result<()> {
+fn judge(said: &str, excuses: &[(&str, &str)]) -> Result<()> {
     let lines = said
         .lines()
         .filter_map(|line| line.trim().strip_prefix("EVENTS ")?.split_once(' '));
     let mut good = 0;
     let mut bad = Vec::new();
     for (check, verdict) in lines {
-        let excused = mistakes.iter().any(|(name, _)| *name == check);
+        let excused = excuses.iter().any(|(name, _)| *name == check);
         match verdict.split(' ').next() {
             Some("ok") => good += 1,
             Some("bad") if excused => good += 1,

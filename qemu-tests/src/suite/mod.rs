@@ -12,7 +12,7 @@ mod host;
 mod prompt;
 mod session;
 
-use crate::engine::{Emulator, Engine, Share, Subject, SvmNptQemu};
+use crate::engine::{Emulator, Engine, Share, Subject, SvmNptQemu, Virtualization};
 use crate::{bundle::Guest, tree};
 use anyhow::{Context, Result};
 use session::Lab;
@@ -52,6 +52,8 @@ enum Machines {
     Qemu,
     /// QEMU's with an emulated AMD CPU, whose model the case chooses.
     SvmNptQemu,
+    /// Those with VT-x.
+    VmxEpt,
 }
 
 /// One test.
@@ -75,6 +77,7 @@ impl Case {
             Machines::WithVirtio => hypervisor || qemu,
             Machines::Qemu => qemu,
             Machines::SvmNptQemu => engine.name() == SvmNptQemu.name(),
+            Machines::VmxEpt => engine.virtualization() == Virtualization::VmxEpt,
         };
         machine && (hypervisor || self.scope == Scope::Everything)
     }
