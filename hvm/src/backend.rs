@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use core::convert::Infallible;
 use guest_mem::{Gpa, GuestMemory};
+use serde::{Deserialize, Serialize};
 
 /// A byte stream in both directions that never blocks: `embedded-io` with its readiness traits. A reader asks
 /// `read_ready` first, a writer `write_ready`.
@@ -34,7 +35,7 @@ pub trait Entropy: Send {
 }
 
 /// Which way a disk transfer goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Transfer {
     /// Medium to guest memory.
     Read,
@@ -92,6 +93,13 @@ pub trait Block: Send {
         memory: &GuestMemory,
         token: u64,
     ) -> Submitted;
+    /// Copies whole sectors from `sector` on into a buffer of the hypervisor's own (its length is a multiple of 512).
+    /// After [`Submitted::Pending`] nothing has been copied yet: once `token` has come out of [`Block::completed`]
+    /// without error, the same call again is answered within the call.
+    fn read(&mut self, sector: u64, into: &mut [u8], token: u64) -> Submitted;
+    /// Copies whole sectors out of such a buffer. After [`Submitted::Pending`] the bytes have been taken over, and the
+    /// result comes out of [`Block::completed`].
+    fn write(&mut self, sector: u64, from: &[u8], token: u64) -> Submitted;
     /// Makes all finished writes durable.
     fn flush(&mut self, token: u64) -> Submitted;
     /// The next finished request, if any.

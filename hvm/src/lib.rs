@@ -3,7 +3,7 @@
 //! Nothing above this crate knows the vendor. It guarantees to `kernel` and the device crates: one register model
 //! ([`regs`]), one set of exits ([`exit`]), one event-injection state machine ([`event`]), one instruction emulator
 //! ([`emulate`]), one CPUID map ([`cpuid`]), and the traits by which devices and back ends meet ([`device`], [`pci`],
-//! [`backend`]). The vendor crates implement [`vcpu::Vcpu`].
+//! [`backend`], [`input`]). The vendor crates implement [`vcpu::Vcpu`].
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -19,6 +19,9 @@ pub mod device;
 pub mod emulate;
 pub mod event;
 pub mod exit;
+pub mod gprs;
+pub mod input;
+pub mod interruption;
 pub mod msix;
 pub mod msr;
 pub mod pci;

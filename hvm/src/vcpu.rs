@@ -25,8 +25,9 @@ pub enum Hlt {
 }
 
 /// Exceptions that exit always: #DB and #AC because a guest could make their delivery loop for ever, out of reach of any
-/// interrupt (APM vol. 2, 15.12.2 and 15.12.17), and #MC because the machine is the host's.
-pub const INTERCEPTED_EXCEPTIONS: u32 = 1 << 1 | 1 << 17 | 1 << 18;
+/// interrupt (APM vol. 2, 15.12.2 and 15.12.17), #MC because the machine is the host's, and #UD because a guest's hypercall may
+/// be the other vendor's instruction, which this CPU does not have.
+pub const INTERCEPTED_EXCEPTIONS: u32 = 1 << 1 | 1 << 6 | 1 << 17 | 1 << 18;
 
 /// A virtual CPU on the physical CPU that calls it. All methods but [`Vcpu::run`] only read and write its control block.
 pub trait Vcpu: Registers {

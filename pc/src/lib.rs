@@ -10,20 +10,31 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod a20;
 pub mod acpi_pm;
 pub mod board;
 mod clock;
+pub mod dma;
+pub mod floppy;
+pub mod fw_cfg;
+pub mod hpet;
+pub mod ide;
 pub mod ioapic;
+pub mod kbc;
 pub mod lapic;
 pub mod pci;
+pub mod pflash;
 pub mod pic;
 pub mod pit;
+pub mod ps2;
 pub mod reset;
 pub mod rtc;
 mod saved;
 #[cfg(test)]
 mod testing;
 pub mod uart;
+pub mod vmmouse;
 
+pub use a20::A20;
 pub use board::{Board, BoardConfig};
 pub use lapic::Lapic;

@@ -1,5 +1,7 @@
-//! The three ports by which PC software resets the machine: CF9h, 92h and 64h.
+//! The two ports of the chipset by which PC software resets the machine: CF9h and 92h. (The third way, the pulse at 64h, is the
+//! keyboard controller's.)
 
+use crate::a20::A20;
 use crate::saved;
 use alloc::vec::Vec;
 use hvm::device::{Lifecycle, PowerEvent, RestoreError, Signals};
@@ -9,36 +11,29 @@ use serde::{Deserialize, Serialize};
 const RESET_HARD: u8 = 1 << 1;
 /// CF9h: setting it resets.
 const RESET_CPU: u8 = 1 << 2;
-/// 92h: setting it resets the CPU.
+/// 92h, "System control port A" of the PS/2 technical reference: setting it resets the CPU.
 const FAST_INIT: u8 = 1;
-/// 92h: the A20 gate. Stored; our A20 is always open, as on every CPU since Haswell.
+/// 92h: the A20 gate.
 const FAST_A20: u8 = 1 << 1;
-/// 64h: 8042 commands F0h…FFh pulse the output lines whose bits are clear; line 0 is the CPU's reset.
-const PULSE: u8 = 0xf0;
-const PULSE_NOT_RESET: u8 = 1;
+/// 92h: the security lock of the CMOS password; once set, only power-on clears it.
+const SECURITY_LOCK: u8 = 1 << 3;
+/// 92h: the two lamps of the fixed disks, stored and read back.
+const DISK_LAMPS: u8 = 0b11 << 6;
 /// Version of the saved state.
-const SAVED_VERSION: u16 = 1;
+const SAVED_VERSION: u16 = 2;
 
 /// The reset ports. A soft reset is a hard one here: nothing is worth keeping across it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reset {
     control: u8,
+    /// Port 92h less its A20 bit, which is the wire's.
     port_92: u8,
 }
 
-impl Default for Reset {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Reset {
-    /// As after reset, with A20 open.
+    /// As after reset.
     pub fn new() -> Self {
-        Self {
-            control: 0,
-            port_92: FAST_A20,
-        }
+        Self::default()
     }
 
     /// Reads port CF9h.
@@ -56,22 +51,17 @@ impl Reset {
     }
 
     /// Reads port 92h.
-    pub fn read_92(&self) -> u8 {
-        self.port_92
+    pub fn read_92(&self, a20: A20) -> u8 {
+        self.port_92 | a20.to_bit(FAST_A20)
     }
 
-    /// Writes port 92h.
-    pub fn write_92(&mut self, value: u8, signals: &mut dyn Signals) {
+    /// Writes port 92h. Watchdog status (bit 4) is read-only, the other bits are reserved.
+    pub fn write_92(&mut self, value: u8, a20: &mut A20, signals: &mut dyn Signals) {
         let rises = value & !self.port_92 & FAST_INIT != 0;
-        self.port_92 = value & (FAST_INIT | FAST_A20);
+        let locked = self.port_92 & SECURITY_LOCK;
+        self.port_92 = value & (FAST_INIT | SECURITY_LOCK | DISK_LAMPS) | locked;
+        *a20 = A20::from_bit(value, FAST_A20);
         if rises {
-            signals.power(PowerEvent::Reset);
-        }
-    }
-
-    /// Writes port 64h. There is no keyboard controller, but its reset pulse works: kernels try it before all else.
-    pub fn write_64(&mut self, value: u8, signals: &mut dyn Signals) {
-        if value & PULSE == PULSE && value & PULSE_NOT_RESET == 0 {
             signals.power(PowerEvent::Reset);
         }
     }

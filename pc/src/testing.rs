@@ -12,6 +12,7 @@ use hvm::Instant;
 use hvm::apic::ApicMessage;
 use hvm::backend::BoxedBytes;
 use hvm::device::{Context, Lifecycle, PowerEvent, Signals};
+use hvm::input::{KeyEvent, Leds, PointerEvent};
 use std::sync::Mutex;
 
 /// Signals that are kept for inspection.
@@ -86,6 +87,36 @@ pub(crate) fn twins<D: Lifecycle, O, R: PartialEq + Debug>(
         device.save(),
         "a refused state changes nothing"
     );
+}
+
+/// The far end of keyboard and pointer.
+#[derive(Clone, Default)]
+pub(crate) struct Hands(Arc<Mutex<Input>>);
+
+/// What the hands still have to do, and the lamps that they see.
+#[derive(Default)]
+pub(crate) struct Input {
+    pub(crate) keys: VecDeque<KeyEvent>,
+    pub(crate) pointer: VecDeque<PointerEvent>,
+    pub(crate) leds: Leds,
+}
+
+impl Hands {
+    pub(crate) fn with<R>(&self, body: impl FnOnce(&mut Input) -> R) -> R {
+        body(&mut self.0.lock().unwrap())
+    }
+}
+
+impl hvm::input::Input for Hands {
+    fn next_key(&mut self) -> Option<KeyEvent> {
+        self.with(|input| input.keys.pop_front())
+    }
+    fn next_pointer(&mut self) -> Option<PointerEvent> {
+        self.with(|input| input.pointer.pop_front())
+    }
+    fn set_leds(&mut self, leds: Leds) {
+        self.with(|input| input.leds = leds);
+    }
 }
 
 /// The far end of a byte stream.

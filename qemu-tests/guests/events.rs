@@ -21,7 +21,11 @@ mod timers;
 #[path = "events/trap.rs"]
 mod trap;
 
-global_asm!(include_str!("entry.s"), include_str!("events.s"));
+global_asm!(
+    ".set STAYS_LONG, 1",
+    include_str!("entry.s"),
+    include_str!("events.s")
+);
 
 /// Declares sequences and points of events.s.
 #[macro_export]

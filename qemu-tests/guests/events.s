@@ -24,6 +24,14 @@ main32:
     .word 0x08
 
     .code64
+long64:
+    mov ecx, 0x18
+    mov ss, ecx
+    mov eax, offset pml4
+    mov cr3, rax
+    mov rax, cr4
+    or eax, 8                   // DE
+    mov cr4, rax
 main64:
     mov esp, offset stack_top
     call events_main

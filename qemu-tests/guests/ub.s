@@ -51,13 +51,24 @@ main32:
     until 5
 
     call under_hypervisor
-    jnz 2f
+    jnz 4f
+    xor eax, eax
+    cpuid
+    cmp ecx, 0x6c65746e         // "GenuineI" "ntel": each vendor's instruction is undefined on the other's CPU
+    je 2f
     repeat
     mov eax, 17                 // a number that no hypercall interface has
     xor ebx, ebx
     vmmcall
     until 6
+    jmp 4f
 2:
+    repeat
+    mov eax, 17
+    xor ebx, ebx
+    vmcall
+    until 6
+4:
     call receive_interrupts
     repeat
     mov dword ptr [0xfee00300], 0x40040     // ICR: to self, fixed, vector 40h
@@ -67,7 +78,7 @@ main32:
     until 7
     jmp enter_long_mode
 
-// ZF: VMMCALL will be answered. QEMU's emulation reports itself as a hypervisor and has none.
+// ZF: a hypercall will be answered. QEMU's emulation reports itself as a hypervisor and has none.
 under_hypervisor:
     mov eax, 1
     cpuid

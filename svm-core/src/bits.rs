@@ -90,18 +90,9 @@ pub mod clean {
     pub const ALL: u32 = 0xfff;
 }
 
-/// EVENTINJ and EXITINTINFO (APM vol. 2, 15.20 and 15.7.2).
+/// EVENTINJ and EXITINTINFO beyond [`hvm::interruption`] (APM vol. 2, 15.20 and 15.7.2).
 pub mod event {
     #![allow(missing_docs)]
-    pub const VECTOR: u64 = 0xff;
-    pub const TYPE_SHIFT: u32 = 8;
-    pub const TYPE_MASK: u64 = 7;
-    pub const TYPE_INTERRUPT: u64 = 0;
-    pub const TYPE_NMI: u64 = 2;
-    pub const TYPE_EXCEPTION: u64 = 3;
-    pub const TYPE_SOFTWARE: u64 = 4;
-    pub const ERROR_VALID: u64 = 1 << 11;
-    pub const VALID: u64 = 1 << 31;
     pub const ERROR_SHIFT: u32 = 32;
 }
 

@@ -1,7 +1,8 @@
 //! The consistency checks of VMRUN (APM vol. 2, 15.5.1), so that a refused entry is reported by rule and not by number.
 
-use crate::bits::{EFER_SVME, event, intercept2};
+use crate::bits::{EFER_SVME, intercept2};
 use crate::vmcb::Vmcb;
+use hvm::interruption;
 use hvm::regs::{Cr0, Cr4, Efer};
 
 type Rule = (fn(&Vmcb) -> bool, &'static str);
@@ -92,12 +93,12 @@ fn long_paging(vmcb: &Vmcb) -> bool {
 }
 
 fn bad_injection(vmcb: &Vmcb) -> bool {
-    let word = vmcb.control.event_injection;
-    let kind = word >> event::TYPE_SHIFT & event::TYPE_MASK;
-    let vector = word & event::VECTOR;
-    word & event::VALID != 0
+    let word = vmcb.control.event_injection as u32;
+    let kind = word >> interruption::TYPE_SHIFT & interruption::TYPE_MASK;
+    let vector = word & interruption::VECTOR;
+    word & interruption::VALID != 0
         && (matches!(kind, 1 | 5..=7)
-            || (kind == event::TYPE_EXCEPTION && (vector == 2 || vector > 31)))
+            || (kind == interruption::TYPE_EXCEPTION && (vector == 2 || vector > 31)))
 }
 
 #[cfg(test)]
@@ -126,7 +127,7 @@ mod tests {
             (|v| v.control.asid = 0, "ASID"),
             (|v| v.control.intercept2 = 0, "VMRUN intercept"),
             (
-                |v| v.control.event_injection = event::VALID | 5 << 8,
+                |v| v.control.event_injection = u64::from(interruption::VALID) | 5 << 8,
                 "EVENTINJ",
             ),
             (|v| v.save.dr7 = 1 << 40, "DR7"),

@@ -1,86 +1,33 @@
-//! Events in EVENTINJ and EXITINTINFO form (APM vol. 2, 15.20 and 15.7.2).
+//! Events in EVENTINJ and EXITINTINFO form (APM vol. 2, 15.20 and 15.7.2): the neutral word, and the error code above it.
 
-use crate::bits::event;
-use hvm::event::{Event, Exception};
+use crate::bits::event::ERROR_SHIFT;
+use hvm::event::Event;
+use hvm::interruption;
 
 /// The EVENTINJ word for an event.
 pub const fn encode(wanted: Event) -> u64 {
-    match wanted {
-        Event::Interrupt { vector } => {
-            event::VALID | event::TYPE_INTERRUPT << event::TYPE_SHIFT | vector as u64
-        }
-        Event::Nmi => event::VALID | event::TYPE_NMI << event::TYPE_SHIFT | 2,
-        Event::SoftwareInterrupt { vector, .. } => {
-            event::VALID | event::TYPE_SOFTWARE << event::TYPE_SHIFT | vector as u64
-        }
-        Event::Exception(exception) => {
-            let word =
-                event::VALID | event::TYPE_EXCEPTION << event::TYPE_SHIFT | exception.vector as u64;
-            match exception.error_code {
-                Some(code) => word | event::ERROR_VALID | (code as u64) << event::ERROR_SHIFT,
-                None => word,
-            }
-        }
+    match interruption::encode(wanted) {
+        (word, Some(code)) => word as u64 | (code as u64) << ERROR_SHIFT,
+        (word, None) => word as u64,
     }
 }
 
-/// The event in an EXITINTINFO word. INT n, INT3 and INTO are left out: RIP still points at the instruction, which
-/// simply runs again (15.20: their return address is the next RIP, which old CPUs do not save).
+/// The event in an EXITINTINFO word.
 #[inline]
-pub const fn decode(word: u64) -> Option<Event> {
-    if word & event::VALID == 0 {
-        return None;
-    }
-    let vector = (word & event::VECTOR) as u8;
-    match word >> event::TYPE_SHIFT & event::TYPE_MASK {
-        event::TYPE_INTERRUPT => Some(Event::Interrupt { vector }),
-        event::TYPE_NMI => Some(Event::Nmi),
-        event::TYPE_EXCEPTION if vector != 3 && vector != 4 => {
-            let error_code = if word & event::ERROR_VALID != 0 {
-                Some((word >> event::ERROR_SHIFT) as u32)
-            } else {
-                None
-            };
-            Some(Event::Exception(Exception {
-                vector,
-                error_code,
-                cr2: None,
-            }))
-        }
-        _ => None,
-    }
+pub fn decode(word: u64) -> Option<Event> {
+    interruption::decode(word as u32, || (word >> ERROR_SHIFT) as u32)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hvm::event::Exception;
 
     #[test]
-    fn what_is_cut_short_is_injected_again_unchanged() {
-        for event in [
-            Event::Interrupt { vector: 0xec },
-            Event::Nmi,
-            Event::Exception(Exception::with_code(13, 0x18)),
-            Event::Exception(Exception::plain(7)),
-        ] {
-            assert_eq!(decode(encode(event)), Some(event));
-        }
-        assert_eq!(
-            encode(Event::Exception(Exception::with_code(14, 7))),
-            0x0000_0007_8000_0b0e
-        );
-    }
-
-    #[test]
-    fn software_interrupts_run_again_instead() {
-        assert_eq!(
-            decode(encode(Event::SoftwareInterrupt {
-                vector: 0x80,
-                length: 2
-            })),
-            None
-        );
-        assert_eq!(decode(encode(Event::Exception(Exception::plain(3)))), None);
-        assert_eq!(decode(0), None);
+    fn the_error_code_is_the_upper_half() {
+        let fault = Event::Exception(Exception::with_code(14, 7));
+        assert_eq!(encode(fault), 0x0000_0007_8000_0b0e);
+        assert_eq!(decode(encode(fault)), Some(fault));
+        assert_eq!(encode(Event::Nmi), 0x8000_0202);
     }
 }

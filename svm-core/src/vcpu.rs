@@ -2,7 +2,7 @@
 
 use crate::asid::{Asids, Tag};
 use crate::bits::{EFER_SVME, clean, intercept1, msr, tlb, vintr};
-use crate::enter::{self, Gprs};
+use crate::enter;
 use crate::maps::{self, IOPM_BYTES, MSRPM_BYTES};
 use crate::nmi::Nmi;
 use crate::vmcb::{self, Vmcb};
@@ -13,6 +13,7 @@ use hvm::Hpa;
 use hvm::capability::{Features, Options};
 use hvm::event::{Event, Shadow, Window};
 use hvm::exit::Exit;
+use hvm::gprs::Gprs;
 use hvm::regs::{
     Attributes, DR7_GD, Gpr, Registers, Rflags, Segment, SegmentName, State, TableRegister,
 };

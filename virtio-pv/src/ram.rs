@@ -33,6 +33,25 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>> RamDisk<S> {
         self.storage
     }
 
+    /// The medium from `sector` to its end.
+    fn from(&mut self, sector: u64) -> Result<&mut [u8], BlockError> {
+        let start = sector
+            .checked_mul(SECTOR_BYTES)
+            .and_then(|start| usize::try_from(start).ok());
+        let storage = self.storage.as_mut();
+        let whole = storage.len() - storage.len() % SECTOR_BYTES as usize;
+        start
+            .and_then(|start| storage.get_mut(start..whole))
+            .ok_or(BlockError::OutOfRange)
+    }
+
+    /// `bytes` of the medium from `sector` on.
+    fn extent(&mut self, sector: u64, bytes: usize) -> Result<&mut [u8], BlockError> {
+        self.from(sector)?
+            .get_mut(..bytes)
+            .ok_or(BlockError::OutOfRange)
+    }
+
     fn copy(
         &mut self,
         direction: Transfer,
@@ -40,14 +59,7 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>> RamDisk<S> {
         segments: &[Segment],
         memory: &GuestMemory,
     ) -> Result<(), BlockError> {
-        let start = sector
-            .checked_mul(SECTOR_BYTES)
-            .and_then(|start| usize::try_from(start).ok());
-        let storage = self.storage.as_mut();
-        let whole = storage.len() - storage.len() % SECTOR_BYTES as usize;
-        let mut rest = start
-            .and_then(|start| storage.get_mut(start..whole))
-            .ok_or(BlockError::OutOfRange)?;
+        let mut rest = self.from(sector)?;
         for segment in segments {
             let (now, later) = rest
                 .split_at_mut_checked(segment.bytes as usize)
@@ -84,6 +96,19 @@ impl<S: AsRef<[u8]> + AsMut<[u8]> + Send> Block for RamDisk<S> {
             return Submitted::Done(Err(BlockError::ReadOnly));
         }
         Submitted::Done(self.copy(direction, sector, segments, memory))
+    }
+
+    fn read(&mut self, sector: u64, into: &mut [u8], _token: u64) -> Submitted {
+        let extent = self.extent(sector, into.len());
+        Submitted::Done(extent.map(|extent| into.copy_from_slice(extent)))
+    }
+
+    fn write(&mut self, sector: u64, from: &[u8], _token: u64) -> Submitted {
+        if self.access == Access::ReadOnly {
+            return Submitted::Done(Err(BlockError::ReadOnly));
+        }
+        let extent = self.extent(sector, from.len());
+        Submitted::Done(extent.map(|extent| extent.copy_from_slice(from)))
     }
 
     /// There is nothing more durable than the memory itself.
@@ -159,6 +184,25 @@ mod tests {
             write(&mut disk, 0, &nowhere, &memory),
             done(BlockError::BadMemory)
         );
+    }
+
+    #[test]
+    fn buffers_of_our_own_reach_the_same_sectors() {
+        let mut disk = RamDisk::new(vec![0; 1536], Access::ReadWrite);
+        assert_eq!(disk.write(1, &[7; 1024], 0), Submitted::Done(Ok(())));
+        let mut back = [0; 512];
+        assert_eq!(disk.read(2, &mut back, 0), Submitted::Done(Ok(())));
+        assert_eq!(back, [7; 512]);
+        let past = Submitted::Done(Err(BlockError::OutOfRange));
+        assert_eq!(disk.write(2, &[7; 1024], 0), past);
+        assert_eq!(disk.read(u64::MAX, &mut back, 0), past);
+        let mut fixed = RamDisk::new(disk.into_storage(), Access::ReadOnly);
+        assert_eq!(
+            fixed.write(0, &[7; 512], 0),
+            Submitted::Done(Err(BlockError::ReadOnly))
+        );
+        assert_eq!(fixed.read(0, &mut back, 0), Submitted::Done(Ok(())));
+        assert_eq!(back, [0; 512]);
     }
 
     proptest! {

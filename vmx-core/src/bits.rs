@@ -212,22 +212,24 @@ pub mod debugctl {
 /// Interruption information: of VM entries, VM exits and IDT vectoring (SDM vol. 3C, tables 25-17, 25-19, 25-20).
 pub mod interruption {
     #![allow(missing_docs)]
-    pub const VECTOR: u64 = 0xff;
-    pub const TYPE_SHIFT: u32 = 8;
-    pub const TYPE_MASK: u64 = 7;
-    pub const TYPE_EXTERNAL: u64 = 0;
-    pub const TYPE_NMI: u64 = 2;
-    pub const TYPE_HARDWARE_EXCEPTION: u64 = 3;
-    pub const TYPE_SOFTWARE_INTERRUPT: u64 = 4;
+    use hvm::interruption as shared;
+
+    pub const VECTOR: u64 = shared::VECTOR as u64;
+    pub const TYPE_SHIFT: u32 = shared::TYPE_SHIFT;
+    pub const TYPE_MASK: u64 = shared::TYPE_MASK as u64;
+    pub const TYPE_EXTERNAL: u64 = shared::TYPE_INTERRUPT as u64;
+    pub const TYPE_NMI: u64 = shared::TYPE_NMI as u64;
+    pub const TYPE_HARDWARE_EXCEPTION: u64 = shared::TYPE_EXCEPTION as u64;
+    pub const TYPE_SOFTWARE_INTERRUPT: u64 = shared::TYPE_SOFTWARE as u64;
     pub const TYPE_PRIVILEGED_SOFTWARE_EXCEPTION: u64 = 5;
     pub const TYPE_SOFTWARE_EXCEPTION: u64 = 6;
     pub const TYPE_OTHER: u64 = 7;
-    pub const ERROR_VALID: u64 = 1 << 11;
+    pub const ERROR_VALID: u64 = shared::ERROR_VALID as u64;
     /// Exits only: the fault came from an IRET that had already ended the blocking of NMIs.
     pub const NMI_UNBLOCKED_BY_IRET: u64 = 1 << 12;
     /// Entries only.
     pub const RESERVED: u64 = 0x7fff_f000;
-    pub const VALID: u64 = 1 << 31;
+    pub const VALID: u64 = shared::VALID as u64;
 }
 
 /// Exit qualifications (SDM vol. 3C, 28.2.1).

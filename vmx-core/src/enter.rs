@@ -5,9 +5,7 @@
 
 use crate::vmcs::Field;
 use core::arch::naked_asm;
-
-/// The guest's general registers, in encoding order. Slot 4 (RSP) is unused: the VMCS holds that.
-pub type Gprs = [u64; 16];
+use hvm::gprs::Gprs;
 
 /// Whether the VMCS was entered since it was cleared (SDM vol. 3C, 25.11.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,36 +31,18 @@ pub enum Entered {
 ///
 /// # Safety
 /// The current VMCS describes a host state that is this CPU's, with [`exited`] as its RIP, and a guest whose EPT reaches nothing but
-/// its memory. Interrupts are off. `gprs` is valid for reads and writes.
+/// its memory. Interrupts are off. `gprs` is valid for reads and writes; its slot of RSP is unused.
 #[unsafe(naked)]
 pub unsafe extern "sysv64" fn enter(gprs: *mut Gprs, launch: Launch) -> Entered {
     naked_asm!(
-        "push rbx",
-        "push rbp",
-        "push r12",
-        "push r13",
-        "push r14",
-        "push r15",
+        hvm::push_callee_saved!(),
         "push rdi",
         "mov eax, {host_rsp}",
         "vmwrite rax, rsp",
         // Moves leave the flags alone, so this one lasts to the branch.
         "test esi, esi",
         "mov rax, [rdi + 0*8]",
-        "mov rcx, [rdi + 1*8]",
-        "mov rdx, [rdi + 2*8]",
-        "mov rbx, [rdi + 3*8]",
-        "mov rbp, [rdi + 5*8]",
-        "mov rsi, [rdi + 6*8]",
-        "mov r8, [rdi + 8*8]",
-        "mov r9, [rdi + 9*8]",
-        "mov r10, [rdi + 10*8]",
-        "mov r11, [rdi + 11*8]",
-        "mov r12, [rdi + 12*8]",
-        "mov r13, [rdi + 13*8]",
-        "mov r14, [rdi + 14*8]",
-        "mov r15, [rdi + 15*8]",
-        "mov rdi, [rdi + 7*8]",
+        hvm::load_gprs!(),
         "jz 2f",
         "vmresume",
         "jmp 3f",
@@ -72,12 +52,7 @@ pub unsafe extern "sysv64" fn enter(gprs: *mut Gprs, launch: Launch) -> Entered 
         // Still here, with the stack as it was: the instruction failed.
         "mov eax, 1",
         "pop rdi",
-        "pop r15",
-        "pop r14",
-        "pop r13",
-        "pop r12",
-        "pop rbp",
-        "pop rbx",
+        hvm::pop_callee_saved!(),
         "ret",
         host_rsp = const Field::HostRsp as u32,
     )
@@ -92,30 +67,12 @@ pub unsafe extern "sysv64" fn exited() {
     naked_asm!(
         "push rax",
         "mov rax, [rsp + 8]",
-        "mov [rax + 1*8], rcx",
-        "mov [rax + 2*8], rdx",
-        "mov [rax + 3*8], rbx",
-        "mov [rax + 5*8], rbp",
-        "mov [rax + 6*8], rsi",
-        "mov [rax + 7*8], rdi",
-        "mov [rax + 8*8], r8",
-        "mov [rax + 9*8], r9",
-        "mov [rax + 10*8], r10",
-        "mov [rax + 11*8], r11",
-        "mov [rax + 12*8], r12",
-        "mov [rax + 13*8], r13",
-        "mov [rax + 14*8], r14",
-        "mov [rax + 15*8], r15",
+        hvm::store_gprs!(),
         "pop rcx",
         "mov [rax + 0*8], rcx",
         "xor eax, eax",
         "pop rdi",
-        "pop r15",
-        "pop r14",
-        "pop r13",
-        "pop r12",
-        "pop rbp",
-        "pop rbx",
+        hvm::pop_callee_saved!(),
         "ret",
     )
 }

@@ -6,7 +6,7 @@ use crate::bits::{
     qualification, reason, secondary,
 };
 use crate::controls::{Controls, Msrs};
-use crate::enter::{self, Entered, Gprs, Launch};
+use crate::enter::{self, Entered, Launch};
 use crate::maps::{self, IO_BITMAPS_BYTES, MSR_BITMAP_BYTES};
 use crate::vmcs::{Current, Field, Fields};
 use crate::vpid::{self, Extent, Flush};
@@ -18,6 +18,7 @@ use hvm::apic::RegisterPage;
 use hvm::capability::{Features, Options};
 use hvm::event::{Event, Shadow, Window};
 use hvm::exit::Exit;
+use hvm::gprs::Gprs;
 use hvm::regs::{Cr0, DR7_GD, Registers, Rflags, State};
 use hvm::tsc::Scale;
 use hvm::vcpu::{Hlt, MsrAccess, Vcpu};
@@ -320,7 +321,9 @@ impl<F: Fields> Vcpu for Vmx<F> {
             return None;
         }
         let fields = &self.fields;
-        let event = inject::decode(word, || fields.read(Field::IdtVectoringErrorCode));
+        let event = hvm::interruption::decode(word as u32, || {
+            fields.read(Field::IdtVectoringErrorCode) as u32
+        });
         if event == Some(Event::Nmi) {
             // Its delivery, which blocked NMIs, did not happen, and VM entry refuses to inject one while they are blocked.
             let old = self.fields.read(Field::GuestInterruptibility);
@@ -373,12 +376,14 @@ impl<F: Fields> Vcpu for Vmx<F> {
         }
         let cr0 = self.fields.read(Field::GuestCr0);
         let injection = inject::encode(event, cr0);
+        self.fields.write(
+            Field::EntryInterruptionInformation,
+            injection.information.into(),
+        );
         self.fields
-            .write(Field::EntryInterruptionInformation, injection.information);
+            .write(Field::EntryExceptionErrorCode, injection.error_code.into());
         self.fields
-            .write(Field::EntryExceptionErrorCode, injection.error_code);
-        self.fields
-            .write(Field::EntryInstructionLength, injection.length);
+            .write(Field::EntryInstructionLength, injection.length.into());
     }
 
     /// Without virtual NMIs the CPU does not tell. A handler runs with interrupts off and does not halt, so neither is one.

@@ -2,16 +2,49 @@
 
 use crate::{host, image};
 use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
 use qemu_tests::{command, tree};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// How to build.
+#[derive(Args)]
+pub struct Options {
+    /// Whose CPUs the file is for
+    #[arg(long, value_enum, default_value_t = Vendor::Both)]
+    pub vendor: Vendor,
+}
+
+/// Whose CPUs the file is for: the code for others is left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Vendor {
+    /// AMD-V and VT-x.
+    Both,
+    /// AMD-V only.
+    Amd,
+    /// VT-x only.
+    Intel,
+}
+
+impl Vendor {
+    /// Those that leave something out.
+    pub const SINGLE: [Self; 2] = [Self::Amd, Self::Intel];
+
+    /// The kernel's features.
+    pub const fn features(self) -> &'static str {
+        match self {
+            Self::Both => "svm,vmx",
+            Self::Amd => "svm",
+            Self::Intel => "vmx",
+        }
+    }
+}
+
 /// A program for the bare machine.
 struct Program {
     package: &'static str,
     binary: &'static str,
-    features: &'static str,
     /// For rustc.
     flags: &'static [&'static str],
 }
@@ -20,30 +53,33 @@ struct Program {
 const KERNEL: Program = Program {
     package: "kernel",
     binary: "monovisor-kernel",
-    features: "",
     flags: &["-Crelocation-model=static", "-Ccode-model=kernel"],
 };
 /// The entry code runs at any address: the target's default, position-independent code.
 const BOOT: Program = Program {
     package: "boot",
     binary: "monovisor-boot",
-    features: "image",
     flags: &[],
 };
 
 /// Which `defmt` frames are compiled in, unless the environment says otherwise.
 const DEFMT_LOG: &str = "info";
 
-/// Builds everything and returns the bootable file's path.
+/// Builds everything, for all CPUs, and returns the bootable file's path.
 pub fn image() -> Result<PathBuf> {
+    image_of(Vendor::Both)
+}
+
+/// The same for the CPUs of `vendor`.
+pub fn image_of(vendor: Vendor) -> Result<PathBuf> {
     let artifacts = tree::artifacts();
     fs::create_dir_all(&artifacts)
         .with_context(|| format!("cannot create {}", artifacts.display()))?;
-    let kernel = fs::read(build(&KERNEL, &[])?)?;
+    let kernel = fs::read(build(&KERNEL, vendor.features(), &[])?)?;
     place(&kernel, &artifacts.join("kernel.elf"))?;
     let embedded = embedded_kernel();
     place(&image::strip(&kernel)?, &embedded)?;
-    let boot = build(&BOOT, &[("MONOVISOR_KERNEL", &embedded)])?;
+    let boot = build(&BOOT, "image", &[("MONOVISOR_KERNEL", &embedded)])?;
     let image = tree::image();
     image::write(&boot, &image)?;
     eprintln!(
@@ -76,7 +112,7 @@ pub fn bare_metal_cargo(verb: &str) -> Command {
 }
 
 /// Builds `program`, in a target directory of its own because its flags are its own.
-fn build(program: &Program, environment: &[(&str, &Path)]) -> Result<PathBuf> {
+fn build(program: &Program, features: &str, environment: &[(&str, &Path)]) -> Result<PathBuf> {
     eprintln!("building {}", program.package);
     let directory = tree::root().join("target/image").join(program.package);
     let flags: Vec<_> = program
@@ -98,7 +134,7 @@ fn build(program: &Program, environment: &[(&str, &Path)]) -> Result<PathBuf> {
         "--bin",
         program.binary,
     ]);
-    cargo.args(["--features", program.features]);
+    cargo.args(["--no-default-features", "--features", features]);
     cargo.arg("--target-dir").arg(&directory);
     cargo.envs(environment.iter().copied());
     command::run(&mut cargo)?;

@@ -25,7 +25,7 @@ enum Task {
     /// Boot Monovisor with a guest in QEMU and hand its serial console to this terminal
     Run(run::Options),
     /// Build the bootable file, target/monovisor/monovisor
-    Build,
+    Build(compile::Options),
     /// Run the checks, the unit tests and the end-to-end suite
     Test(test::Options),
     /// Count instructions: single exits, and a boot
@@ -47,9 +47,9 @@ fn perform(task: &Task) -> anyhow::Result<()> {
         Task::Run(options) => run::run(options),
         Task::Bench(options) => bench::bench(options),
         Task::Test(options) => test::test(options),
-        Task::Build => {
+        Task::Build(options) => {
             host::prepare(host::Need::Toolchain)?;
-            compile::image().map(drop)
+            compile::image_of(options.vendor).map(drop)
         }
     }
 }

@@ -31,6 +31,7 @@ pub fn build(config: &Config, bundle: &Bundle<'_>, end: GuestEnd) -> Result<Boar
     let mut board = Board::new(BoardConfig {
         com1,
         com2: None,
+        ide: [const { None }; 4],
         epoch_seconds: super::wall::seconds(),
     });
     let mut slots = FIRST_SLOT..=LAST_SLOT;

@@ -76,13 +76,7 @@ impl<V: Vcpu> Processor<V> {
     fn instruction(&mut self, instruction: Instruction) -> Next {
         let next_rip = match self.cpu.next_rip() {
             Some(rip) => rip,
-            None => match length::next_rip(
-                &self.cpu,
-                self.local.physical_bits,
-                &self.local.machine.memory,
-                &mut self.cache,
-                instruction,
-            ) {
+            None => match self.next_rip_of(instruction) {
                 Ok(rip) => rip,
                 Err(lost) => return self.lost(lost),
             },
@@ -91,16 +85,7 @@ impl<V: Vcpu> Processor<V> {
             Instruction::Cpuid => self.cpuid_exit(next_rip),
             Instruction::Rdmsr => self.rdmsr(next_rip),
             Instruction::Wrmsr => self.wrmsr(next_rip),
-            Instruction::Hypercall => {
-                count(&CONTROL.counters.other);
-                let answer = if self.cpu.cpl() == 0 {
-                    UNKNOWN_HYPERCALL
-                } else {
-                    NOT_PERMITTED
-                };
-                self.cpu.set_gpr(Gpr::Rax, answer);
-                self.complete(next_rip)
-            }
+            Instruction::Hypercall => self.hypercall(next_rip),
             Instruction::Hlt => match self.complete(next_rip) {
                 Next::Enter => Next::Halt,
                 other => other,
@@ -114,6 +99,29 @@ impl<V: Vcpu> Processor<V> {
             // Taken care of before.
             Instruction::Virtualization | Instruction::Monitor | Instruction::Mwait => Next::Enter,
         }
+    }
+
+    /// RIP behind `instruction`, by the bytes.
+    #[inline]
+    fn next_rip_of(&mut self, instruction: Instruction) -> Result<u64, Lost> {
+        length::next_rip(
+            &self.cpu,
+            self.local.physical_bits,
+            &self.local.machine.memory,
+            &mut self.cache,
+            instruction,
+        )
+    }
+
+    fn hypercall(&mut self, next_rip: u64) -> Next {
+        count(&CONTROL.counters.other);
+        let answer = if self.cpu.cpl() == 0 {
+            UNKNOWN_HYPERCALL
+        } else {
+            NOT_PERMITTED
+        };
+        self.cpu.set_gpr(Gpr::Rax, answer);
+        self.complete(next_rip)
     }
 
     /// XSETBV exits always on VT-x, and never on AMD-V. That CR4.OSXSAVE is set the CPU has checked before.
@@ -315,12 +323,18 @@ impl<V: Vcpu> Processor<V> {
         }
     }
 
-    /// Exceptions that are intercepted for the host's sake go on to the guest, except for its machine checks.
+    /// Intercepted exceptions go on to the guest, except for machine checks, which are the host's, and for a hypercall in the
+    /// other vendor's form: a guest may not know which CPU it is on.
     #[cold]
     fn exception(&mut self, vector: u8, error_code: u32) -> Next {
+        const INVALID_OPCODE: u8 = 6;
         const ALIGNMENT: u8 = 17;
         const MACHINE_CHECK: u8 = 18;
         match vector {
+            INVALID_OPCODE => match self.next_rip_of(Instruction::Hypercall) {
+                Ok(next_rip) => self.hypercall(next_rip),
+                Err(_) => self.raise(Exception::INVALID_OPCODE),
+            },
             MACHINE_CHECK => {
                 Next::Stop("a machine check interrupted it: the host's hardware is failing".into())
             }

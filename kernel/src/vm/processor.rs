@@ -261,12 +261,10 @@ impl<V: Vcpu> Processor<V> {
         count(&CONTROL.counters.halts);
         self.show_priority();
         self.show_nmis();
-        // Outside the guest only the host's timer counts.
-        self.disarm();
+        // HLT has ended the shadow of an STI before it: what waited for that enters now, without a window's exit.
+        self.local.attention = true;
         while !self.wakes() {
-            if let Some(deadline) = self.local.deadline() {
-                timer::arm(self.local.clock.host_tsc(deadline));
-            }
+            self.rearm_host();
             self.cpu.admit_host_interrupts();
             self.duty.serve();
             if !CONTROL.requested() && !self.duty.has_services_to_run() {
@@ -275,7 +273,6 @@ impl<V: Vcpu> Processor<V> {
             self.cpu.hold_host_interrupts();
             self.attend();
         }
-        self.disarm();
     }
 
     fn wakes(&self) -> bool {
@@ -293,12 +290,21 @@ impl<V: Vcpu> Processor<V> {
         if wanted != self.armed {
             let host_tsc = wanted.map(|deadline| self.local.clock.host_tsc(deadline));
             if !self.cpu.set_deadline(host_tsc) {
-                match host_tsc {
-                    Some(deadline) => timer::arm(deadline),
-                    None => timer::disarm(),
-                }
+                arm_host(host_tsc);
             }
             self.armed = wanted;
+        }
+    }
+
+    /// The same while the guest does not run, when only the host's timer counts.
+    fn rearm_host(&mut self) {
+        if self.cpu.set_deadline(None) {
+            let wanted = self.local.deadline();
+            arm_host(wanted.map(|deadline| self.local.clock.host_tsc(deadline)));
+            // Before the next entry the vCPU's own timer has to be told again.
+            self.armed = None;
+        } else {
+            self.rearm();
         }
     }
 
@@ -367,5 +373,13 @@ impl<V: Vcpu> Processor<V> {
             state: State::capture(&self.cpu),
             bytes: super::crash::code(&self.cpu, &self.paging(), memory),
         }
+    }
+}
+
+/// Has the host's timer fire at a time, or not at all.
+fn arm_host(host_tsc: Option<u64>) {
+    match host_tsc {
+        Some(deadline) => timer::arm(deadline),
+        None => timer::disarm(),
     }
 }

@@ -1,18 +1,26 @@
 //! The interrupt wiring: each ISA interrupt goes to its 8259 pin and to the I/O APIC pin of the same number, the timer's to pin
-//! 2 instead of 0; several sources of one line are ORed.
+//! 2 instead of 0; lines above the ISA interrupts are pins of the I/O APIC alone. Several sources of one line are ORed.
 
 use crate::ioapic::IoApic;
 use crate::pic::{Pair, Register};
+use core::ops::Range;
 use hvm::device::Signals;
 
-/// ISA interrupts.
-pub(super) const IRQS: u8 = 16;
+/// Lines: the ISA interrupts, then those that only the I/O APIC has.
+pub(super) const LINES: u8 = 24;
+/// Pins of the I/O APIC that have no ISA interrupt and that nothing else drives.
+pub(super) const SPARE_PINS: Range<u8> = 20..24;
 /// Interrupt numbers that the board fixes.
 pub(super) const TIMER_IRQ: u8 = 0;
+pub(super) const KEYBOARD_IRQ: u8 = 1;
 pub(super) const COM2_IRQ: u8 = 3;
 pub(super) const COM1_IRQ: u8 = 4;
+pub(super) const FLOPPY_IRQ: u8 = 6;
 pub(super) const RTC_IRQ: u8 = 8;
 pub(super) const SCI_IRQ: u8 = 9;
+pub(super) const PRIMARY_IDE_IRQ: u8 = 14;
+pub(super) const SECONDARY_IDE_IRQ: u8 = 15;
+pub(super) const MOUSE_IRQ: u8 = 12;
 /// The I/O APIC pin that the timer is wired to.
 const TIMER_PIN: u8 = 2;
 /// ELCR as firmware sets it: the lines of SCI and PCI, 9 to 11, are levels.
@@ -25,6 +33,8 @@ pub(super) enum Source {
     Isa,
     /// PIRQ 0…3.
     Pirq(u8),
+    /// HPET timer 0…2.
+    Timer(u8),
 }
 
 impl Source {
@@ -32,6 +42,7 @@ impl Source {
         match self {
             Self::Isa => 1,
             Self::Pirq(pirq) => 2 << (pirq & 3),
+            Self::Timer(timer) => 0x20 << (timer % 3),
         }
     }
 }
@@ -40,8 +51,8 @@ impl Source {
 pub(super) struct Interrupts {
     pub(super) pic: Pair,
     pub(super) ioapic: IoApic,
-    /// For each IRQ, the sources that assert it.
-    sources: [u8; IRQS as usize],
+    /// For each line, the sources that assert it.
+    sources: [u8; LINES as usize],
 }
 
 impl Interrupts {
@@ -49,7 +60,7 @@ impl Interrupts {
         let mut interrupts = Self {
             pic: Pair::new(),
             ioapic: IoApic::new(),
-            sources: [0; IRQS as usize],
+            sources: [0; LINES as usize],
         };
         interrupts.set_firmware_elcr();
         interrupts
@@ -85,12 +96,12 @@ impl Interrupts {
     }
 
     /// Who asserts what, for saved state.
-    pub(super) fn sources(&self) -> [u8; IRQS as usize] {
+    pub(super) fn sources(&self) -> [u8; LINES as usize] {
         self.sources
     }
 
     /// Takes that back after the chips were restored; they know the levels of their own pins.
-    pub(super) fn set_sources(&mut self, sources: [u8; IRQS as usize]) {
+    pub(super) fn set_sources(&mut self, sources: [u8; LINES as usize]) {
         self.sources = sources;
     }
 

@@ -1,20 +1,29 @@
 //! Who answers at a guest-physical address.
 
 use super::Board;
-use crate::ioapic::WINDOW_BYTES;
+use crate::hpet;
+use crate::ioapic;
 use hvm::device::Context;
 use hvm::{Gpa, Width};
 
 /// Where the I/O APIC is (82093AA data sheet, "Memory mapped registers").
 pub const IOAPIC_BASE: Gpa = Gpa(0xfec0_0000);
+/// Where the HPET is, by custom; the ACPI table says it.
+pub const HPET_BASE: Gpa = Gpa(0xfed0_0000);
 
 impl Board {
     /// Reads device memory; `None` if nothing on the board decodes the address.
     #[inline]
     pub fn mmio_read(&mut self, gpa: Gpa, width: Width, context: &mut Context<'_>) -> Option<u64> {
-        if let Some(offset) = ioapic_offset(gpa) {
+        if let Some(offset) = offset_in(gpa, IOAPIC_BASE, ioapic::WINDOW_BYTES) {
             self.settle(context);
             return Some(self.interrupts.ioapic.read(offset, width));
+        }
+        if let Some(offset) = offset_in(gpa, HPET_BASE, hpet::WINDOW_BYTES) {
+            return Some(self.hpet.read(offset, width, context.now));
+        }
+        if let Some((flash, offset)) = self.find_flash(gpa) {
+            return Some(flash.read(offset, width));
         }
         let target = self.bus.find_memory(gpa.0)?;
         let value = self.bus.bar_read(target, width, context);
@@ -31,12 +40,22 @@ impl Board {
         value: u64,
         context: &mut Context<'_>,
     ) -> bool {
-        if let Some(offset) = ioapic_offset(gpa) {
+        if let Some(offset) = offset_in(gpa, IOAPIC_BASE, ioapic::WINDOW_BYTES) {
             self.settle(context);
             self.deadline_is_stale = true;
             self.interrupts
                 .ioapic
                 .write(offset, width, value, context.signals);
+            return true;
+        }
+        if let Some(offset) = offset_in(gpa, HPET_BASE, hpet::WINDOW_BYTES) {
+            self.hpet.write(offset, width, value, context.now);
+            self.drive_hpet(context);
+            self.advance_timers(context);
+            return true;
+        }
+        if let Some((flash, offset)) = self.find_flash(gpa) {
+            flash.write(offset, width, value);
             return true;
         }
         let Some(target) = self.bus.find_memory(gpa.0) else {
@@ -49,7 +68,7 @@ impl Board {
 }
 
 #[inline]
-fn ioapic_offset(gpa: Gpa) -> Option<u64> {
-    let offset = gpa.0.wrapping_sub(IOAPIC_BASE.0);
-    (offset < WINDOW_BYTES).then_some(offset)
+fn offset_in(gpa: Gpa, base: Gpa, bytes: u64) -> Option<u64> {
+    let offset = gpa.0.wrapping_sub(base.0);
+    (offset < bytes).then_some(offset)
 }

@@ -5,28 +5,43 @@
 //! A new or reset board is set up as PC firmware leaves the chipset before it starts an operating system: PIRQ A to D on
 //! IRQ 10, 10, 11, 11; IRQ 9 to 11 level-triggered; power management block at 600h.
 
+mod firmware;
+mod floppy;
+mod ide;
+mod input;
 mod interrupts;
 mod memory;
 mod ports;
 mod saved;
 #[cfg(test)]
 mod tests;
+mod timers;
 
-pub use memory::IOAPIC_BASE;
+pub use memory::{HPET_BASE, IOAPIC_BASE};
 pub use saved::SavedPart;
 
+use crate::a20::A20;
 use crate::acpi_pm::Power;
+use crate::dma::Dma;
+use crate::floppy::Floppy;
+use crate::fw_cfg::FwCfg;
+use crate::hpet::Hpet;
+use crate::ide::{Drive, Ide};
+use crate::kbc::Kbc;
 use crate::pci::{AttachError, Bus, PIRQS, Pirqs};
 use crate::pit::Pit;
 use crate::reset::Reset;
 use crate::rtc::Rtc;
 use crate::uart::Uart;
+use crate::vmmouse::VmMouse;
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use hvm::Instant;
 use hvm::backend::BoxedBytes;
 use hvm::device::Context;
 use hvm::pci::Function;
-use interrupts::{COM1_IRQ, COM2_IRQ, Interrupts, RTC_IRQ, SCI_IRQ, Source, TIMER_IRQ};
+use input::Console;
+use interrupts::{COM1_IRQ, COM2_IRQ, Interrupts, Source};
 
 /// What a board is built from.
 pub struct BoardConfig {
@@ -36,6 +51,8 @@ pub struct BoardConfig {
     pub com1: Option<BoxedBytes>,
     /// Behind the port at 2F8h, IRQ 3.
     pub com2: Option<BoxedBytes>,
+    /// The IDE drives: primary first and second, secondary first and second. Without any, there is no IDE at all.
+    pub ide: [Option<Drive>; 4],
 }
 
 /// A serial port and its interrupt.
@@ -51,6 +68,15 @@ pub struct Board {
     rtc: Rtc,
     power: Power,
     reset: Reset,
+    a20: A20,
+    hpet: Hpet,
+    dma: Dma,
+    floppy: Floppy,
+    kbc: Kbc,
+    vmmouse: VmMouse,
+    console: Console,
+    fw_cfg: Option<FwCfg>,
+    flash: Vec<firmware::Part>,
     com1: Option<Serial>,
     com2: Option<Serial>,
     bus: Bus,
@@ -72,15 +98,28 @@ impl Board {
                 irq,
             })
         };
+        let mut bus = Bus::new();
+        if config.ide.iter().any(Option::is_some) {
+            bus.set_ide(Ide::new(config.ide));
+        }
         Self {
             interrupts: Interrupts::new(),
             pit: Pit::new(),
             rtc: Rtc::new(config.epoch_seconds),
             power: Power::new(),
             reset: Reset::new(),
+            a20: A20::Open,
+            hpet: Hpet::new(),
+            dma: Dma::new(),
+            floppy: Floppy::new(),
+            kbc: Kbc::new(),
+            vmmouse: VmMouse::new(),
+            console: Console::default(),
+            fw_cfg: None,
+            flash: Vec::new(),
             com1: serial(config.com1, COM1_IRQ),
             com2: serial(config.com2, COM2_IRQ),
-            bus: Bus::new(),
+            bus,
             driven: Pirqs::default(),
             next_event: None,
             unmasked: None,
@@ -101,12 +140,15 @@ impl Board {
     /// Lets time reach `context.now` and moves what back ends have ready. Called when [`Board::deadline`] is over and after a
     /// kick from a service.
     pub fn poll(&mut self, context: &mut Context<'_>) {
+        self.take_input(context);
         self.advance_timers(context);
         for serial in [&mut self.com1, &mut self.com2].into_iter().flatten() {
             serial.uart.poll();
         }
         self.drive_serial(context);
+        self.with_floppy(context, Floppy::poll);
         self.bus.poll(context);
+        self.drive_ide(context);
         self.drive_pirqs(context);
     }
 
@@ -119,19 +161,6 @@ impl Board {
             self.unmasked = self.next_event.and_then(|_| self.unmasked_deadline());
         }
         self.unmasked
-    }
-
-    fn unmasked_deadline(&self) -> Option<Instant> {
-        let timer =
-            |irq, deadline: Option<Instant>| deadline.filter(|_| self.interrupts.passes(irq));
-        [
-            timer(TIMER_IRQ, self.pit.deadline()),
-            timer(RTC_IRQ, self.rtc.deadline()),
-            timer(SCI_IRQ, self.power.deadline()),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
     }
 
     /// The level of the 8259 pair's INTR output.
@@ -161,45 +190,19 @@ impl Board {
         self.advance_timers(context);
     }
 
+    /// The A20 line, which port 92h and the keyboard controller move.
+    pub fn a20(&self) -> A20 {
+        self.a20
+    }
+
+    /// Moves the A20 line on behalf of firmware (INT 15h, 24xxh).
+    pub fn set_a20(&mut self, a20: A20) {
+        self.a20 = a20;
+    }
+
     /// True while bit 7 of port 70h masks NMI.
     pub fn nmi_masked(&self) -> bool {
         self.rtc.nmi_masked()
-    }
-
-    /// Catches up with timers whose outputs moved. Cheap when none did.
-    #[inline]
-    fn settle(&mut self, context: &mut Context<'_>) {
-        if self.next_event.is_some_and(|event| context.now >= event) {
-            self.advance_timers(context);
-        }
-    }
-
-    /// Brings all timers to now and their outputs onto the lines.
-    fn advance_timers(&mut self, context: &mut Context<'_>) {
-        self.deadline_is_stale = true;
-        let output = self.pit.advance(context.now);
-        let signals = &mut *context.signals;
-        if output.rose {
-            self.interrupts
-                .drive(TIMER_IRQ, Source::Isa, false, signals);
-            self.interrupts.drive(TIMER_IRQ, Source::Isa, true, signals);
-        }
-        self.interrupts
-            .drive(TIMER_IRQ, Source::Isa, output.level, signals);
-        self.rtc.advance(context.now);
-        self.interrupts
-            .drive(RTC_IRQ, Source::Isa, self.rtc.interrupt(), signals);
-        self.power.advance(context.now);
-        self.interrupts
-            .drive(SCI_IRQ, Source::Isa, self.power.interrupt(), signals);
-        self.next_event = [
-            self.pit.deadline(),
-            self.rtc.deadline(),
-            self.power.deadline(),
-        ]
-        .into_iter()
-        .flatten()
-        .min();
     }
 
     /// Brings the serial ports' outputs onto their lines.

@@ -1,11 +1,17 @@
 //! Who answers at a port. The chipset's fixed ports come first, then the BARs of PCI functions.
 
+use super::firmware::{FW_CFG_FIRST, FW_CFG_LAST};
 use super::{Board, Serial};
 use crate::acpi_pm::{GPE0_BASE, GPE0_PORTS, PM_BASE, PM_PORTS};
 use crate::pic::Register;
 use hvm::Width;
 use hvm::device::Context;
 
+/// The floppy controller's ports. One between them is the disk controller's, and the first two answer only in PS/2 mode.
+const FLOPPY_BASE: u16 = 0x3f0;
+const FLOPPY_FIRST: u16 = 0x3f2;
+const FLOPPY_FIFO: u16 = 0x3f5;
+const FLOPPY_LAST: u16 = 0x3f7;
 const PM_LAST: u16 = PM_BASE + PM_PORTS - 1;
 const GPE0_LAST: u16 = GPE0_BASE + GPE0_PORTS - 1;
 
@@ -34,9 +40,13 @@ impl Board {
     pub fn port_write(&mut self, port: u16, width: Width, value: u32, context: &mut Context<'_>) {
         match port {
             0xcf8 if width == Width::Dword => self.bus.set_address(value),
+            FW_CFG_FIRST..=FW_CFG_LAST if self.fw_cfg.is_some() => {
+                self.write_fw_cfg(port, width, value, context);
+            }
             0xcfc..=0xcff => {
                 self.deadline_is_stale = true;
                 self.bus.config_write(port as u8 & 3, width, value, context);
+                self.drive_ide(context);
                 self.drive_pirqs(context);
             }
             PM_BASE..=PM_LAST => {
@@ -74,6 +84,9 @@ impl Board {
     #[inline]
     fn read_byte(&mut self, port: u16, context: &mut Context<'_>) -> Option<u8> {
         Some(match port {
+            0x00..=0x0f => self.dma.read_bytes(port as u8),
+            0x80..=0x8f => self.dma.read_page(port as u8),
+            0xc0..=0xdf => self.dma.read_words((port as u8 & 0x1f) >> 1),
             0x20 => self.read_pic(Register::MasterCommand, context),
             0x21 => self.read_pic(Register::MasterData, context),
             0xa0 => self.read_pic(Register::SlaveCommand, context),
@@ -82,12 +95,14 @@ impl Board {
             0x4d1 => self.read_pic(Register::SlaveElcr, context),
             0x40..=0x43 => self.pit.read(port - 0x40, context.now),
             0x61 => self.pit.read_control(context.now),
+            0x60 => self.with_kbc(context, |board, context| board.kbc.read_data(context.now)),
+            0x64 => self.with_kbc(context, |board, _| board.kbc.read_status()),
             0x71 => {
                 let value = self.rtc.read(context.now);
                 self.advance_timers(context);
                 value
             }
-            0x92 => self.reset.read_92(),
+            0x92 => self.reset.read_92(self.a20),
             0xcf9 => self.reset.read_control(),
             0x3f8..=0x3ff => {
                 let value = self.com1.as_mut()?.uart.read(port - 0x3f8);
@@ -99,8 +114,13 @@ impl Board {
                 self.drive_serial(context);
                 value
             }
-            // Index of the clock, keyboard controller (there is none), post codes, delay ports: nothing to read.
-            0x60 | 0x64 | 0x70 | 0x80 | 0xed => 0xff,
+            FLOPPY_FIRST..=FLOPPY_FIFO | FLOPPY_LAST => {
+                let register = port - FLOPPY_BASE;
+                self.with_floppy(context, |floppy, channel| floppy.read(register, channel))?
+            }
+            FW_CFG_FIRST..=FW_CFG_LAST => self.read_fw_cfg(port)?,
+            // Index of the clock, delay port: nothing to read.
+            0x70 | 0xed => 0xff,
             _ => return None,
         })
     }
@@ -109,6 +129,9 @@ impl Board {
     #[inline]
     fn write_byte(&mut self, port: u16, value: u8, context: &mut Context<'_>) -> bool {
         match port {
+            0x00..=0x0f => self.dma.write_bytes(port as u8, value),
+            0x80..=0x8f => self.dma.write_page(port as u8, value),
+            0xc0..=0xdf => self.dma.write_words((port as u8 & 0x1f) >> 1, value),
             0x20 => self.write_pic(Register::MasterCommand, value, context),
             0x21 => self.write_pic(Register::MasterData, value, context),
             0xa0 => self.write_pic(Register::SlaveCommand, value, context),
@@ -124,13 +147,20 @@ impl Board {
                 self.pit.write_control(value, context.now);
                 self.deadline_is_stale = true;
             }
-            0x64 => self.reset.write_64(value, context.signals),
+            0x60 => self.with_kbc(context, |board, context| {
+                board.kbc.write_data(value, &mut board.a20, context.signals);
+            }),
+            0x64 => self.with_kbc(context, |board, context| {
+                board
+                    .kbc
+                    .write_command(value, &mut board.a20, context.signals);
+            }),
             0x70 => self.rtc.select(value),
             0x71 => {
                 self.rtc.write(value, context.now);
                 self.advance_timers(context);
             }
-            0x92 => self.reset.write_92(value, context.signals),
+            0x92 => self.reset.write_92(value, &mut self.a20, context.signals),
             0xcf9 => self.reset.write_control(value, context.signals),
             0x3f8..=0x3ff if write_serial(&mut self.com1, port - 0x3f8, value) => {
                 self.drive_serial(context);
@@ -138,7 +168,13 @@ impl Board {
             0x2f8..=0x2ff if write_serial(&mut self.com2, port - 0x2f8, value) => {
                 self.drive_serial(context);
             }
-            0x60 | 0x80 | 0xed => {}
+            FLOPPY_FIRST..=FLOPPY_FIFO | FLOPPY_LAST => {
+                let register = port - FLOPPY_BASE;
+                return self.with_floppy(context, |floppy, channel| {
+                    floppy.write(register, value, channel)
+                });
+            }
+            0xed => {}
             _ => return false,
         }
         true
@@ -159,7 +195,8 @@ impl Board {
 
     fn read_bar(&mut self, port: u16, width: Width, context: &mut Context<'_>) -> u32 {
         let Some(target) = self.bus.find_port(port) else {
-            return width.mask() as u32;
+            let ide = self.read_ide(port, width, context);
+            return ide.unwrap_or(width.mask() as u32);
         };
         let value = self.bus.bar_read(target, width, context);
         self.drive_pirqs(context);
@@ -171,6 +208,8 @@ impl Board {
             let value = width.cut(u64::from(value));
             self.bus.bar_write(target, width, value, context);
             self.drive_pirqs(context);
+        } else {
+            self.write_ide(port, width, value, context);
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The life of the whole board: reset, pause, resume, save, restore.
 
+use super::firmware::Part;
 use super::{Board, Interrupts};
+use crate::a20::A20;
 use crate::pci::Pirqs;
 use crate::saved;
 use alloc::format;
@@ -11,7 +13,7 @@ use hvm::device::{Lifecycle, RestoreError};
 use serde::{Deserialize, Serialize};
 
 /// Version of the board's own record.
-const SAVED_VERSION: u16 = 1;
+const SAVED_VERSION: u16 = 2;
 /// Its kind.
 const KIND: &str = "board";
 
@@ -27,10 +29,11 @@ pub struct SavedPart {
 /// What belongs to no chip: the levels on the wires.
 #[derive(Serialize, Deserialize)]
 struct Wires {
-    sources: [u8; super::interrupts::IRQS as usize],
+    sources: [u8; super::interrupts::LINES as usize],
     driven: Pirqs,
     next_event: Option<Instant>,
     config_address: u32,
+    a20: A20,
 }
 
 impl Board {
@@ -41,6 +44,7 @@ impl Board {
         self.bus.set_address(0);
         self.bus.rebuild();
         self.driven = Pirqs::default();
+        self.a20 = A20::Open;
         // Whatever the timers have to say then comes with the next poll or access.
         self.next_event = Some(Instant::ZERO);
         self.deadline_is_stale = true;
@@ -63,6 +67,7 @@ impl Board {
             driven: self.driven,
             next_event: self.next_event,
             config_address: self.bus.address(),
+            a20: self.a20,
         };
         let own = SavedPart {
             kind: KIND.to_string(),
@@ -106,14 +111,26 @@ impl Board {
         self.next_event = wires.next_event;
         self.deadline_is_stale = true;
         self.bus.set_address(wires.config_address);
+        self.a20 = wires.a20;
         self.bus.rebuild();
         Ok(())
     }
 
     fn parts(&self) -> impl Iterator<Item = &dyn Lifecycle> {
         let Interrupts { pic, ioapic, .. } = &self.interrupts;
-        let chips: [&dyn Lifecycle; 6] =
-            [pic, ioapic, &self.pit, &self.rtc, &self.power, &self.reset];
+        let chips: [&dyn Lifecycle; 11] = [
+            pic,
+            ioapic,
+            &self.pit,
+            &self.rtc,
+            &self.power,
+            &self.reset,
+            &self.hpet,
+            &self.dma,
+            &self.floppy,
+            &self.kbc,
+            &self.vmmouse,
+        ];
         let serial = [&self.com1, &self.com2]
             .into_iter()
             .flatten()
@@ -121,18 +138,32 @@ impl Board {
                 let uart: &dyn Lifecycle = &serial.uart;
                 uart
             });
-        chips.into_iter().chain(serial).chain(self.bus.functions())
+        let fw_cfg = self.fw_cfg.iter().map(|device| {
+            let device: &dyn Lifecycle = device;
+            device
+        });
+        chips
+            .into_iter()
+            .chain(serial)
+            .chain(fw_cfg)
+            .chain(self.flash.iter().map(Part::as_lifecycle))
+            .chain(self.bus.functions())
     }
 
     fn parts_mut(&mut self) -> impl Iterator<Item = &mut dyn Lifecycle> {
         let Interrupts { pic, ioapic, .. } = &mut self.interrupts;
-        let chips: [&mut dyn Lifecycle; 6] = [
+        let chips: [&mut dyn Lifecycle; 11] = [
             pic,
             ioapic,
             &mut self.pit,
             &mut self.rtc,
             &mut self.power,
             &mut self.reset,
+            &mut self.hpet,
+            &mut self.dma,
+            &mut self.floppy,
+            &mut self.kbc,
+            &mut self.vmmouse,
         ];
         let serial = [&mut self.com1, &mut self.com2]
             .into_iter()
@@ -141,9 +172,15 @@ impl Board {
                 let uart: &mut dyn Lifecycle = &mut serial.uart;
                 uart
             });
+        let fw_cfg = self.fw_cfg.iter_mut().map(|device| {
+            let device: &mut dyn Lifecycle = device;
+            device
+        });
         chips
             .into_iter()
             .chain(serial)
+            .chain(fw_cfg)
+            .chain(self.flash.iter_mut().map(Part::as_lifecycle_mut))
             .chain(self.bus.functions_mut())
     }
 }

@@ -1,10 +1,16 @@
 //! The board as a whole: who answers where, and which wire goes to which pin.
 
 use super::*;
+use crate::floppy::Place;
+use crate::fw_cfg::FwCfg;
 use crate::pci::tests::Card;
-use crate::testing::{Peer, Sent, at};
+use crate::pflash::{Flash, Protection};
+use crate::testing::{Hands, Peer, Sent, at};
+use crate::vmmouse;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use hvm::device::PowerEvent;
+use hvm::input::{Action, Key, KeyEvent, Leds, PointerEvent, Position};
 use hvm::{Gpa, Width};
 use proptest::prelude::*;
 
@@ -16,6 +22,7 @@ struct Machine {
     now_ns: u64,
     sent: Sent,
     peer: Peer,
+    hands: Hands,
 }
 
 impl Machine {
@@ -25,7 +32,10 @@ impl Machine {
             epoch_seconds: 1_795_368_600,
             com1: Some(peer.backend()),
             com2: None,
+            ide: [const { None }; 4],
         });
+        let hands = Hands::default();
+        board.connect_input(Box::new(hands.clone()));
         board.attach(2, Card::boxed()).unwrap();
         board.attach(3, Card::boxed()).unwrap();
         Self {
@@ -33,6 +43,7 @@ impl Machine {
             now_ns: 0,
             sent: Sent::default(),
             peer,
+            hands,
         }
     }
 
@@ -167,6 +178,184 @@ fn serial_bytes_and_their_interrupt() {
 }
 
 #[test]
+fn typed_keys_interrupt_byte_by_byte() {
+    let mut machine = Machine::new();
+    machine.init_pics(0xfd, 0xff);
+    for action in [Action::Press, Action::Release] {
+        let key = Key::Enter;
+        machine
+            .hands
+            .with(|input| input.keys.push_back(KeyEvent { key, action }));
+    }
+    machine.poll();
+    for code in [0x1c, 0x9c] {
+        assert_eq!(machine.board.pic_acknowledge(), 0x21);
+        assert_eq!(machine.inb(0x60), code);
+        machine.outb(0x20, 0x20);
+        assert!(!machine.board.pic_interrupt());
+        if let Some(deadline) = machine.board.deadline() {
+            machine.now_ns = deadline.ns;
+            machine.poll();
+        }
+    }
+    assert!(!machine.board.pic_interrupt());
+    assert_eq!(machine.board.deadline(), None);
+    machine.outb(0x60, 0xed);
+    machine.outb(0x60, 4);
+    assert_eq!(machine.hands.with(|input| input.leds), Leds::CAPS);
+}
+
+#[test]
+fn an_absolute_pointer_is_announced_by_the_mouse() {
+    let mut machine = Machine::new();
+    machine.init_pics(0xfb, 0xef);
+    machine.outb(0x64, 0xd4);
+    machine.outb(0x60, 0xf4);
+    assert_eq!(machine.inb(0x60), 0xfa);
+    machine.outb(0x64, 0x60);
+    machine.outb(0x60, 0x02);
+    let ask = |board: &mut Board, ecx, ebx| {
+        board.vmware_request(vmmouse::Registers {
+            eax: 0x564d_5868,
+            ebx,
+            ecx,
+            edx: vmmouse::PORT.into(),
+        })
+    };
+    assert!(ask(&mut machine.board, 41, 0x5342_4152).is_some());
+    let corner = Position {
+        x: 639,
+        y: 479,
+        width: 640,
+        height: 480,
+    };
+    machine
+        .hands
+        .with(|input| input.pointer.push_back(PointerEvent::Position(corner)));
+    machine.now_ns = SECOND;
+    machine.poll();
+    assert_eq!(machine.board.pic_acknowledge(), 0x2c);
+    let packet = ask(&mut machine.board, 39, 4).unwrap();
+    assert_eq!((packet.ebx, packet.ecx), (0xffff, 0xffff));
+}
+
+#[test]
+fn the_hpet_replaces_the_timer() {
+    let mut machine = Machine::new();
+    machine.init_pics(0xfe, 0xff);
+    // The PIT at 100 Hz.
+    machine.outb(0x43, 0x34);
+    machine.outb(0x40, 0x9c);
+    machine.outb(0x40, 0x2e);
+    let store = |machine: &mut Machine, offset, value| {
+        assert!(machine.with(|board, context| {
+            let gpa = Gpa(HPET_BASE.0 + offset);
+            board.mmio_write(gpa, Width::Qword, value, context)
+        }));
+    };
+    // Timer 0: periodic, 1 ms.
+    store(&mut machine, 0x100, 1 << 6 | 1 << 3 | 1 << 2);
+    store(&mut machine, 0x108, 100_000);
+    store(&mut machine, 0x108, 100_000);
+    store(&mut machine, 0x10, 3);
+    machine.outb(0x20, 0x20);
+    for ms in 1..=3 {
+        let deadline = machine.board.deadline().unwrap();
+        assert_eq!(deadline, Instant::from_ns(ms * 1_000_000));
+        machine.now_ns = deadline.ns;
+        machine.poll();
+        assert_eq!(machine.board.pic_acknowledge(), 0x20);
+        machine.outb(0x20, 0x20);
+        assert!(!machine.board.pic_interrupt());
+    }
+    // Off again: the PIT goes on.
+    store(&mut machine, 0x10, 0);
+    machine.now_ns = machine.board.deadline().unwrap().ns;
+    machine.poll();
+    assert_eq!(machine.board.pic_acknowledge(), 0x20);
+    // Timer 2 on the I/O APIC.
+    machine.unmask_pin(21, 0);
+    store(&mut machine, 0x140, 21 << 9 | 1 << 2);
+    store(&mut machine, 0x148, 1_000_000_000);
+    store(&mut machine, 0xf0, 999_000_000);
+    store(&mut machine, 0x10, 1);
+    machine.outb(0x21, 0xff);
+    machine.sent.messages.clear();
+    let deadline = machine.board.deadline().unwrap();
+    machine.now_ns = deadline.ns;
+    machine.poll();
+    assert_eq!(machine.sent.take_vectors(), [0x55]);
+    assert_ne!(machine.board.deadline(), Some(deadline));
+}
+
+#[test]
+fn a_floppy_drive_interrupts() {
+    let mut machine = Machine::new();
+    machine.init_pics(0xbf, 0xff);
+    machine.board.add_floppy_drive(Place::A);
+    machine.outb(0x70, 0x10);
+    assert_eq!(machine.inb(0x71), 0x40);
+    machine.outb(0x3f2, 0);
+    machine.outb(0x3f2, 0x0c);
+    assert_eq!(machine.board.pic_acknowledge(), 0x26);
+    machine.outb(0x20, 0x20);
+    machine.outb(0x3f5, 8);
+    assert_eq!(machine.inb(0x3f5), 0xc0);
+    machine.outb(0x3f4, 0x80);
+    assert_eq!(machine.board.pic_acknowledge(), 0x26, "an edge again");
+    assert_eq!(machine.inb(0x3f0), 0xff);
+    machine.outb(0x81, 0x12);
+    assert_eq!(machine.inb(0x81), 0x12);
+}
+
+#[test]
+fn firmware_finds_its_items_and_its_flash() {
+    let mut machine = Machine::new();
+    assert_eq!(machine.inl(0x514), u32::MAX, "no device");
+    machine.board.attach_fw_cfg(FwCfg::new(Vec::new()).unwrap());
+    machine.with(|board, context| board.port_write(0x510, Width::Word, 1, context));
+    assert_eq!([machine.inb(0x511), machine.inb(0x511)], [3, 0]);
+    assert_eq!(machine.inl(0x514).to_le_bytes(), *b"QEMU");
+    machine.outl(0x514, 0);
+    machine.outl(0x518, 0x100_u32.to_be());
+    let base = Gpa(0xffc8_4000);
+    let flash = Flash::new(alloc::vec![0xff; 0x1000], Protection::Writable).unwrap();
+    machine.board.attach_flash(base, flash);
+    for value in [0x40, 0x12] {
+        assert!(machine.with(|board, context| {
+            board.mmio_write(Gpa(base.0 + 5), Width::Byte, value, context)
+        }));
+    }
+    let (at, flash) = machine.board.flash().next().unwrap();
+    assert_eq!((at, flash.contents()[5]), (base, 0x12));
+    assert!(flash.take_changed());
+    let saved = machine.board.save();
+    machine.board.reset();
+    assert_eq!(
+        machine.with(|board, context| board.mmio_read(Gpa(base.0 + 4), Width::Word, context)),
+        Some(0x12ff)
+    );
+    machine.board.restore(&saved).unwrap();
+    assert_eq!(machine.board.save(), saved);
+}
+
+#[test]
+fn both_a20_gates_agree() {
+    let mut machine = Machine::new();
+    assert_eq!(machine.board.a20(), A20::Open);
+    machine.outb(0x92, 0);
+    assert_eq!(machine.board.a20(), A20::Masked);
+    machine.outb(0x64, 0xd0);
+    assert_eq!(machine.inb(0x60) & 2, 0);
+    machine.outb(0x64, 0xdf);
+    assert_eq!(machine.inb(0x92), 2);
+    machine.board.set_a20(A20::Masked);
+    assert_eq!(machine.inb(0x92), 0);
+    machine.board.reset();
+    assert_eq!(machine.board.a20(), A20::Open);
+}
+
+#[test]
 fn cards_share_a_level() {
     let mut machine = Machine::new();
     // Slot 2 is on PIRQ C, slot 3 on PIRQ D: both IRQ 11.
@@ -237,7 +426,7 @@ fn power_and_reset_ports() {
     assert_eq!(machine.sent.power, [PowerEvent::Reset; 3]);
     assert_eq!(
         (machine.inb(0x92), machine.inb(0xcf9), machine.inb(0x64)),
-        (3, 6, 0xff)
+        (3, 6, 0x1c)
     );
     machine.sent.power.clear();
     machine.with(|board, context| board.port_write(0x604, Width::Word, 0x2000, context));
@@ -319,15 +508,16 @@ enum Operation {
     End(u8),
 }
 
-const WIDTHS: [Width; 3] = [Width::Byte, Width::Word, Width::Dword];
+const WIDTHS: [Width; 4] = [Width::Byte, Width::Word, Width::Dword, Width::Qword];
 
 fn operation() -> impl Strategy<Value = (u64, Operation)> {
     let port = prop_oneof![
         prop::sample::select(
             [
                 0x20_u16, 0x21, 0xa0, 0xa1, 0x40, 0x43, 0x61, 0x70, 0x71, 0x3f8, 0x3f9, 0x3fa,
-                0x3fc, 0x4d0, 0x4d1, 0x600, 0x602, 0x604, 0x608, 0xcf8, 0xcfc, 0xcfd, 0xcfe,
-                0xc000, 0xc100, 0xafe0,
+                0x3fc, 0x60, 0x64, 0x92, 0x3f2, 0x3f4, 0x3f5, 0x3f5, 0x3f7, 5, 0xb, 0xd6, 0x81,
+                0x4d0, 0x4d1, 0x600, 0x602, 0x604, 0x608, 0xcf8, 0xcfc, 0xcfd, 0xcfe, 0xc000,
+                0xc100, 0xafe0,
             ]
             .as_slice()
         ),
@@ -341,14 +531,15 @@ fn operation() -> impl Strategy<Value = (u64, Operation)> {
     let gpa = prop_oneof![
         Just(IOAPIC_BASE.0),
         Just(IOAPIC_BASE.0 + 0x10),
+        (0_u64..0x2f).prop_map(|register| HPET_BASE.0 + 8 * register),
         any::<u64>()
     ];
     let operation = prop_oneof![
         (port.clone(), 0_usize..3).prop_map(|(port, width)| Operation::In(port, width)),
         (port, 0_usize..3, value)
             .prop_map(|(port, width, value)| Operation::Out(port, width, value)),
-        (gpa.clone(), 0_usize..3).prop_map(|(gpa, width)| Operation::Load(gpa, width)),
-        (gpa, 0_usize..3, any::<u64>())
+        (gpa.clone(), 0_usize..4).prop_map(|(gpa, width)| Operation::Load(gpa, width)),
+        (gpa, 0_usize..4, any::<u64>())
             .prop_map(|(gpa, width, value)| Operation::Store(gpa, width, value)),
         Just(Operation::Poll),
         Just(Operation::Acknowledge),
@@ -418,5 +609,155 @@ proptest! {
         }
         let saved: Vec<SavedPart> = machine.board.save();
         prop_assert_eq!(twin.board.save(), saved);
+    }
+}
+
+mod ide {
+    //! The IDE function on the board: its ports, its place on the bus and its interrupts.
+
+    use super::*;
+    use crate::ide::Drive;
+    use crate::ide::tests::medium::{Medium, pattern};
+
+    fn with_drives() -> Machine {
+        let mut machine = Machine::new();
+        let disk = Medium::new(64 * 512);
+        let disc = Medium::read_only(64 * 512);
+        machine.board = Board::new(BoardConfig {
+            epoch_seconds: 0,
+            com1: None,
+            com2: None,
+            ide: [
+                Some(Drive::disk(disk.boxed(), "")),
+                None,
+                Some(Drive::cdrom(Some(disc.boxed()), "")),
+                None,
+            ],
+        });
+        machine
+    }
+
+    /// Commands the first drive of the channel at `base` to read a sector.
+    fn read_sector(machine: &mut Machine, base: u16, sector: u8) {
+        for (register, value) in [(6, 0xe0), (2, 1), (3, sector), (4, 0), (5, 0), (7, 0x20)] {
+            machine.outb(base + register, value);
+        }
+    }
+
+    #[test]
+    fn a_board_without_drives_has_no_ide() {
+        let mut machine = Machine::new();
+        assert_eq!((machine.inb(0x1f7), machine.inb(0x3f6)), (0xff, 0xff));
+        machine.outl(0xcf8, 0x8000_0900);
+        assert_eq!(machine.inl(0xcfc), u32::MAX);
+        assert!(machine.board.ide_mut().is_none());
+    }
+
+    #[test]
+    fn programmed_io_and_irq_14() {
+        let mut machine = with_drives();
+        machine.init_pics(0xfb, 0xbf);
+        machine.outl(0xcf8, 0x8000_0900);
+        assert_eq!(machine.inl(0xcfc), 0x7010_8086);
+        assert_eq!((machine.inb(0x1f7), machine.inb(0x3f6)), (0x50, 0x50));
+        assert_eq!((machine.inb(0x174), machine.inb(0x175)), (0x14, 0xeb));
+        assert_eq!(machine.inb(0x376), 0);
+        read_sector(&mut machine, 0x1f0, 9);
+        assert!(machine.board.pic_interrupt());
+        assert_eq!(machine.board.pic_acknowledge(), 0x2e);
+        assert_eq!(machine.inb(0x1f7), 0x58);
+        let expected = pattern(9, 512);
+        assert_eq!(machine.inl(0x1f0).to_le_bytes(), expected[..4]);
+        let mut rest = [0; 508];
+        machine.with(|board, context| {
+            board.port_read_string(0x1f0, Width::Word, &mut rest, context);
+        });
+        assert_eq!(rest, expected[4..]);
+        assert_eq!(machine.inb(0x1f7), 0x50);
+        // A wide access to byte registers is two of them.
+        machine.with(|board, context| board.port_write(0x1f2, Width::Word, 0x2211, context));
+        assert_eq!((machine.inb(0x1f2), machine.inb(0x1f3)), (0x11, 0x22));
+        assert_eq!(
+            machine.with(|board, context| board.port_read(0x1f2, Width::Word, context)),
+            0x2211
+        );
+        for (register, value) in [(2, 1), (3, 4), (7, 0x30)] {
+            machine.outb(0x1f0 + register, value);
+        }
+        machine.with(|board, context| {
+            board.port_write_string(0x1f0, Width::Dword, &[0x77; 512], context);
+        });
+        read_sector(&mut machine, 0x1f0, 4);
+        assert_eq!(machine.inl(0x1f0), 0x7777_7777);
+    }
+
+    #[test]
+    fn the_secondary_channel_has_irq_15() {
+        let mut machine = with_drives();
+        machine.init_pics(0xfb, 0x7f);
+        machine.outb(0x177, 0xa1);
+        assert_eq!(machine.board.pic_acknowledge(), 0x2f);
+        machine.unmask_pin(15, 0);
+        machine.outb(0x177, 0);
+        machine.inb(0x177);
+        machine.outb(0x177, 0x90);
+        let mut identity = [0; 512];
+        machine.with(|board, context| {
+            board.port_read_string(0x170, Width::Word, &mut identity, context);
+        });
+        machine.outb(0x177, 0x90);
+        assert_eq!(machine.sent.take_vectors(), [0x4f]);
+    }
+
+    #[test]
+    fn the_bus_master_is_where_its_bar_says() {
+        let mut machine = with_drives();
+        machine.init_pics(0xfb, 0xbf);
+        machine.outl(0xcf8, 0x8000_0920);
+        machine.outl(0xcfc, 0xc040);
+        machine.outl(0xc044, 0x800);
+        assert_eq!(machine.inl(0xc044), 0x800);
+        assert_eq!(machine.inl(0xc04c), 0);
+        machine.with(|_, context| {
+            let descriptor = 0x400_u64 | 512 << 32 | 1 << 63;
+            context.memory.store(Gpa(0x800), &descriptor).unwrap();
+        });
+        for (register, value) in [(6, 0xe0), (2, 1), (3, 7), (4, 0), (5, 0), (7, 0xc8)] {
+            machine.outb(0x1f0 + register, value);
+        }
+        assert!(!machine.board.pic_interrupt());
+        machine.outb(0xc040, 9);
+        assert_eq!(machine.board.pic_acknowledge(), 0x2e);
+        assert_eq!(machine.inb(0xc042), 4);
+        let mut read = [0; 512];
+        machine.with(|_, context| context.memory.read(Gpa(0x400), &mut read).unwrap());
+        assert_eq!(read[..], pattern(7, 512));
+    }
+
+    #[test]
+    fn string_accesses_to_other_ports_are_single_ones() {
+        let mut machine = with_drives();
+        let mut seen = [0; 6];
+        machine.with(|board, context| {
+            board.port_write_string(0x1f2, Width::Byte, &[1, 2, 3], context);
+            board.port_read_string(0x1f2, Width::Byte, &mut seen[..3], context);
+            board.port_read_string(0x1234, Width::Dword, &mut seen, context);
+        });
+        assert_eq!(seen, [0xff; 6]);
+        assert_eq!(machine.inb(0x1f2), 3);
+    }
+
+    #[test]
+    fn drives_are_saved_with_the_board() {
+        let mut machine = with_drives();
+        read_sector(&mut machine, 0x1f0, 9);
+        machine.outb(0x1f2, 0);
+        let mut twin = with_drives();
+        twin.board.restore(&machine.board.save()).unwrap();
+        assert_eq!(twin.board.save(), machine.board.save());
+        assert_eq!(twin.inl(0x1f0).to_le_bytes(), pattern(9, 4)[..]);
+        twin.board.reset();
+        assert_eq!(twin.inb(0x1f7), 0x50);
+        assert!(Machine::new().board.restore(&machine.board.save()).is_err());
     }
 }

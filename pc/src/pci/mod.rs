@@ -5,10 +5,12 @@
 
 mod bits;
 mod chipset;
+mod ide;
 #[cfg(test)]
 pub(crate) mod tests;
 mod windows;
 
+use crate::ide::Ide;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bits::{ADDRESS_ENABLE, ADDRESS_WRITABLE};
@@ -59,6 +61,7 @@ pub(crate) struct Bus {
     host_bridge: Chipset,
     isa_bridge: Chipset,
     power_management: Chipset,
+    ide: Option<Ide>,
     cards: Vec<Card>,
     windows: Windows,
     /// For each PIRQ, the slots that assert it.
@@ -81,6 +84,7 @@ pub(crate) struct Pirqs {
 /// What a configuration address names.
 enum Named {
     Chipset,
+    Ide,
     Card(usize),
 }
 
@@ -93,6 +97,7 @@ impl Bus {
             routes: isa_bridge.routes(),
             isa_bridge,
             power_management: Chipset::power_management(),
+            ide: None,
             cards: Vec::new(),
             windows: Windows::default(),
             asserted: [0; PIRQS as usize],
@@ -133,6 +138,9 @@ impl Bus {
         };
         match self.named() {
             Some(Named::Card(index)) => self.cards[index].function.config_read(offset, width),
+            Some(Named::Ide) => self
+                .ide()
+                .map_or(absent, |ide| ide.config_read(offset, width)),
             Some(Named::Chipset) => self
                 .chipset()
                 .map_or(absent, |function| function.config_read(offset, width)),
@@ -161,6 +169,11 @@ impl Bus {
                     self.map_windows();
                 }
             }
+            Some(Named::Ide) => {
+                if let Some(ide) = &mut self.ide {
+                    ide.config_write(offset, width, value, context);
+                }
+            }
             Some(Named::Chipset) => {
                 if let Some(function) = self.chipset_mut() {
                     function.config_write(offset, width, value, context);
@@ -183,6 +196,9 @@ impl Bus {
             return None;
         }
         let (slot, function) = self.slot_and_function();
+        if (slot, function) == ide::ADDRESS {
+            return Some(Named::Ide);
+        }
         if slot < FIRST_FREE_SLOT {
             return Some(Named::Chipset);
         }
@@ -261,8 +277,11 @@ impl Bus {
         }
     }
 
-    /// Gives every card a turn.
+    /// Gives every function a turn.
     pub(crate) fn poll(&mut self, context: &mut Context<'_>) {
+        if let Some(ide) = &mut self.ide {
+            ide.poll(context);
+        }
         for index in 0..self.cards.len() {
             self.cards[index].function.poll(context);
             self.refresh(index);
@@ -320,11 +339,12 @@ impl Bus {
     pub(crate) fn functions(&self) -> impl Iterator<Item = &dyn Lifecycle> {
         let chipset: [&dyn Lifecycle; 3] =
             [&self.host_bridge, &self.isa_bridge, &self.power_management];
+        let ide = self.ide.iter().map(|ide| -> &dyn Lifecycle { ide });
         let cards = self.cards.iter().map(|card| {
             let function: &dyn Lifecycle = &*card.function;
             function
         });
-        chipset.into_iter().chain(cards)
+        chipset.into_iter().chain(ide).chain(cards)
     }
 
     /// The same, to change them; call [`Bus::rebuild`] afterwards.
@@ -334,10 +354,11 @@ impl Bus {
             &mut self.isa_bridge,
             &mut self.power_management,
         ];
+        let ide = self.ide.iter_mut().map(|ide| -> &mut dyn Lifecycle { ide });
         let cards = self.cards.iter_mut().map(|card| {
             let function: &mut dyn Lifecycle = &mut *card.function;
             function
         });
-        chipset.into_iter().chain(cards)
+        chipset.into_iter().chain(ide).chain(cards)
     }
 }

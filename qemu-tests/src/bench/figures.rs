@@ -31,7 +31,7 @@ pub const KEYS: [Key; 13] = [
     row("exit_pio_unused", "OUT to an unused port", Some(400.0), Some(4991.0), Some(1572.0)),
     row("exit_mmio_unmapped", "MMIO read, unmapped", Some(900.0), Some(7576.0), Some(6994.0)),
     row("exit_mmio_lapic", "MMIO read, local APIC", Some(900.0), Some(3718.0), Some(5569.0)),
-    row("exit_hypercall", "VMMCALL", None, Some(2750.0), Some(2922.0)),
+    row("exit_hypercall", "VMMCALL or VMCALL", None, Some(2750.0), Some(2922.0)),
     row("exit_rdmsr_efer", "RDMSR EFER", None, Some(2682.0), Some(2713.0)),
     row("selfipi_hlt_eoi", "self-IPI, STI HLT, EOI", Some(2500.0), Some(13869.0), Some(17034.0)),
     row("image_bytes", "size of the bootable file", Some(1_572_864.0), None, None),

@@ -5,7 +5,7 @@
 use super::session::{BOOT, Lab, SOON};
 use super::{Case, Machines, Scope, Tier};
 use crate::bundle::Guest;
-use crate::engine::Emulator;
+use crate::engine::{Emulator, Subject, Virtualization};
 use crate::program::{Form, build};
 use anyhow::{Result, bail, ensure};
 
@@ -49,8 +49,18 @@ fn mistakes(emulator: Emulator) -> &'static [(&'static str, &'static str)] {
     }
 }
 
+/// What Monovisor cannot do on AMD-V without virtual NMIs; see `docs/limits.md`.
+const AMD_V: &[(&str, &str)] = &[(
+    "nmi-behind-trap",
+    "an NMI behind an injected exception enters a moment later",
+)];
+
 fn events(lab: &mut Lab) -> Result<()> {
-    run(lab, "", &[])
+    let limits = match (lab.subject(), lab.virtualization()) {
+        (Subject::Monovisor, Virtualization::SvmNpt) => AMD_V,
+        _ => &[],
+    };
+    run(lab, "", limits)
 }
 
 /// Without what the CPU does for NMIs and for the task priority.

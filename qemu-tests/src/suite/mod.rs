@@ -9,6 +9,7 @@ mod crash;
 mod events;
 mod guest;
 mod host;
+mod options;
 mod prompt;
 mod session;
 
@@ -93,6 +94,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         crash::CASES,
         events::CASES,
         host::CASES,
+        options::CASES,
     ]
     .into_iter()
     .flatten()

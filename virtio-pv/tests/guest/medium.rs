@@ -69,6 +69,12 @@ impl Block for Slow {
             .transfer(direction, sector, segments, memory, token);
         Submitted::Pending
     }
+    fn read(&mut self, sector: u64, into: &mut [u8], token: u64) -> Submitted {
+        self.storage.read(sector, into, token)
+    }
+    fn write(&mut self, sector: u64, from: &[u8], token: u64) -> Submitted {
+        self.storage.write(sector, from, token)
+    }
     fn flush(&mut self, token: u64) -> Submitted {
         self.desk.lock().unwrap().asked.push(("flush", token));
         Submitted::Pending
