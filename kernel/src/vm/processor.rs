@@ -146,7 +146,8 @@ impl<V: Vcpu> Processor<V> {
             if self.duty.has_services_to_run() {
                 self.admit();
             }
-            if self.local.attention {
+            // While something waits for a window, any exit may have been the end of what it waits for.
+            if self.local.attention || self.window.is_some() {
                 self.local.attention = false;
                 if let Some(power) = self.local.power.take() {
                     return Outcome::Power(power);
@@ -246,6 +247,7 @@ impl<V: Vcpu> Processor<V> {
         {
             self.local.lapic.expire(now);
         }
+        self.local.second_look = self.local.second_look.filter(|&at| at > now);
         let due = self
             .local
             .board_deadline
