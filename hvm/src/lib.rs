@@ -2,8 +2,8 @@
 //!
 //! Nothing above this crate knows the vendor. It guarantees to `kernel` and the device crates: one register model
 //! ([`regs`]), one set of exits ([`exit`]), one event-injection state machine ([`event`]), one instruction emulator
-//! ([`emulate`]), one CPUID map ([`cpuid`]), and the traits by which devices and back ends meet ([`device`], [`pci`],
-//! [`backend`], [`input`]). The vendor crates implement [`vcpu::Vcpu`].
+//! ([`emulate`]), one CPUID map ([`cpuid`]), and the traits by which devices, back ends and viewers meet ([`device`],
+//! [`pci`], [`backend`], [`display`], [`input`]). The vendor crates implement [`vcpu::Vcpu`].
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -16,6 +16,7 @@ pub mod backend;
 pub mod capability;
 pub mod cpuid;
 pub mod device;
+pub mod display;
 pub mod emulate;
 pub mod event;
 pub mod exit;

@@ -33,6 +33,7 @@ mod saved;
 #[cfg(test)]
 mod testing;
 pub mod uart;
+pub mod vga;
 pub mod vmmouse;
 
 pub use a20::A20;

@@ -6,6 +6,7 @@
 mod bits;
 mod chipset;
 mod ide;
+mod memory;
 #[cfg(test)]
 pub(crate) mod tests;
 mod windows;
@@ -18,11 +19,11 @@ use chipset::Chipset;
 use core::fmt;
 use hvm::Width;
 use hvm::device::{Context, Lifecycle};
-use hvm::pci::Function;
+use hvm::pci::{Function, WINDOWS};
 use hvm::pci_config::offset;
 use serde::{Deserialize, Serialize};
 pub(crate) use windows::Target;
-use windows::{BARS, Windows};
+use windows::Windows;
 
 /// Slots on the bus.
 pub const SLOTS: u8 = 32;
@@ -164,8 +165,8 @@ impl Bus {
                 let function = &mut self.cards[index].function;
                 function.config_write(offset, width, value, context);
                 self.refresh(index);
-                // Command register and BARs are what moves windows.
-                if (offset::COMMAND..offset::BAR0 + 4 * BARS as u8).contains(&offset) {
+                // Command register, BARs and the ROM's base are what moves windows.
+                if (offset::COMMAND..offset::CAPABILITIES).contains(&offset) {
                     self.map_windows();
                 }
             }
@@ -317,7 +318,7 @@ impl Bus {
     fn map_windows(&mut self) {
         self.windows.clear();
         for (index, card) in self.cards.iter().enumerate() {
-            for bar in 0..BARS {
+            for bar in 0..WINDOWS {
                 if let Some(window) = card.function.window(bar) {
                     self.windows.add(index, bar, window);
                 }

@@ -1,12 +1,9 @@
-//! Which function decodes an address: the BARs of all functions, sorted, so that a look-up is a binary search.
+//! Which function decodes an address: the windows of all functions, sorted, so that a look-up is a binary search.
 
 use alloc::vec::Vec;
-use hvm::pci::Window;
+use hvm::pci::{WINDOWS, Window};
 
-/// BARs of a function.
-pub(super) const BARS: usize = 6;
-
-/// A place within a BAR.
+/// A place within a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
     /// Index into the bus's functions.
@@ -28,7 +25,7 @@ struct Entry {
 pub(super) struct Space(Vec<Entry>);
 
 impl Space {
-    /// The BAR at `address`. Where two overlap, the one that starts later has it; software must not make them overlap.
+    /// The window at `address`. Where two overlap, the one that starts later has it; software must not make them overlap.
     #[inline]
     pub(super) fn find(&self, address: u64) -> Option<Target> {
         let after = self.0.partition_point(|entry| entry.base <= address);
@@ -55,12 +52,12 @@ pub(super) struct Windows {
 }
 
 impl Windows {
-    /// Room for all BARs of so many functions, so that [`Windows::clear`] and [`Windows::add`] never allocate.
+    /// Room for all windows of so many functions, so that [`Windows::clear`] and [`Windows::add`] never allocate.
     pub(super) fn reserve(&mut self, functions: usize) {
         for space in [&mut self.ports, &mut self.memory] {
             space
                 .0
-                .reserve((functions * BARS).saturating_sub(space.0.len()));
+                .reserve((functions * WINDOWS).saturating_sub(space.0.len()));
         }
     }
 
