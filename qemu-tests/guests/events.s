@@ -403,10 +403,14 @@ point cr8_under_cli_behind
 
     // --- NMIs -------------------------------------------------------------------------------------------------------
 
-    // In a loop that is mostly interrupt shadows, until an NMI from a timer came. A PUSHF in a shadow must not see TF.
+    // In a loop that is mostly interrupt shadows, until an NMI from a timer came. A PUSHF in a shadow must not see TF. With
+    // interrupts on if the argument says so.
     sequence nmi_in_shadows
     mov ebx, 0x18
     xor ebp, ebp
+    test edi, edi
+    jz 2f
+    sti
 2:  mov ss, bx
 point shadow_1
     pushfq
@@ -425,6 +429,7 @@ point shadow_4
     xor eax, eax
     cmp qword ptr [log_length], 0
     je 2b
+    cli
     mov rax, rbp
     finish
 

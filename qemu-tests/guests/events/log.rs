@@ -71,8 +71,13 @@ pub fn is_at(expected: &[(u8, u64)]) -> bool {
 }
 
 /// Runs a check: `body` so many rounds, each with an empty log and `hook` in the handler; it says whether a round was
-/// good. Prints the verdict, with the first bad round's log.
-pub fn check(name: &str, rounds: u32, hook: fn(&mut trap::Frame), mut body: impl FnMut() -> bool) {
+/// good. Prints and returns the verdict, with the first bad round's log.
+pub fn check(
+    name: &str,
+    rounds: u32,
+    hook: fn(&mut trap::Frame),
+    mut body: impl FnMut() -> bool,
+) -> bool {
     trap::set_hook(hook);
     let mut bad = 0;
     for round in 0..rounds {
@@ -90,6 +95,7 @@ pub fn check(name: &str, rounds: u32, hook: fn(&mut trap::Frame), mut body: impl
     } else {
         say!("EVENTS {name} bad {bad} of {rounds}\r\n");
     }
+    bad == 0
 }
 
 fn report(name: &str, round: u32) {

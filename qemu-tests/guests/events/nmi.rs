@@ -11,13 +11,13 @@ sequences! {
 }
 
 unsafe extern "C" {
-    safe fn nmi_in_shadows() -> u64;
+    safe fn nmi_in_shadows(interrupts_on: bool) -> u64;
 }
 
 const ROUNDS: u32 = 200;
 
 pub fn run() {
-    check("nmi", ROUNDS, trap::nothing, || {
+    let with_interrupts_off = check("nmi", ROUNDS, trap::nothing, || {
         send_nmi();
         log::is(&[(NMI, 1)])
     });
@@ -54,11 +54,11 @@ pub fn run() {
         });
     });
     say_count("nmi-behind-trap", late);
-    from_the_pit();
+    from_the_pit(!with_interrupts_off);
 }
 
-/// NMIs that come at any instruction.
-fn from_the_pit() {
+/// NMIs that come at any instruction; with interrupts on where NMIs need that.
+fn from_the_pit(interrupts_on: bool) {
     io_apic::route(io_apic::TIMER_PIN, io_apic::NMI);
     let mut ticks = 100;
     machine::pit_periodic(1000);
@@ -72,7 +72,7 @@ fn from_the_pit() {
     check("nmi-in-shadows", ROUNDS, trap::nothing, || {
         machine::pit_once(ticks);
         ticks += 3;
-        let flags = nmi_in_shadows();
+        let flags = nmi_in_shadows(interrupts_on);
         borrowed += u32::from(flags & TF != 0);
         shadowed += u32::from(log::all().any(|one| shadows.contains(&one.rip)));
         log::is(&[(NMI, 1)]) && log::all().all(|one| one.flags & TF == 0)
