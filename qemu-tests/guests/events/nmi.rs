@@ -7,7 +7,7 @@ use crate::{at, sequences};
 use core::arch::asm;
 
 sequences! {
-    send_nmi, send_two_nmis, cli_hlt, stepped_iret, stubs, shadow_1, shadow_2, shadow_3, shadow_4,
+    send_nmi, send_two_nmis, cli_hlt, stepped_iret, stubs, shadow_1, shadow_2, shadow_3, shadow_4, window,
 }
 
 unsafe extern "C" {
@@ -60,6 +60,8 @@ pub fn run() {
 /// NMIs that come at any instruction; with interrupts on where NMIs need that.
 fn from_the_pit(interrupts_on: bool) {
     io_apic::route(io_apic::TIMER_PIN, io_apic::NMI);
+    // What still waits for interrupts to be on.
+    window();
     let mut ticks = 100;
     machine::pit_periodic(1000);
     check("nmi-halted", 20, trap::nothing, || {
