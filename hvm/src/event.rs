@@ -112,6 +112,15 @@ pub enum Window {
     Priority(u8),
     /// As soon as the guest can take an NMI: its NMI handler returned, and no shadow is left.
     Nmi,
+    /// At the first of both.
+    NmiOrInterrupt,
+}
+
+impl Window {
+    /// True if it is one for NMIs, too.
+    pub const fn has_nmi(self) -> bool {
+        matches!(self, Self::Nmi | Self::NmiOrInterrupt)
+    }
 }
 
 /// What to do before the next entry.
@@ -212,6 +221,11 @@ impl Events {
         self.queued.is_none() && self.nmis_pending == 0
     }
 
+    /// True if something waits that ends HLT whatever RFLAGS.IF is.
+    pub fn ends_halt(&self) -> bool {
+        self.queued.is_some() || self.nmis_pending > 0 && !self.nmi_blocked()
+    }
+
     /// Decides what enters the guest now. `interrupts_enabled` is RFLAGS.IF.
     pub fn plan(
         &mut self,
@@ -232,7 +246,7 @@ impl Events {
             if shadow == Shadow::Active {
                 return Plan {
                     inject: None,
-                    window: Some(Window::Nmi),
+                    window: self.next_window(source),
                 };
             }
             self.nmis_pending = 0;
@@ -242,35 +256,29 @@ impl Events {
                 window: self.next_window(source),
             };
         }
-        if source.pending() {
-            if interrupts_enabled == Interruptible::Yes && shadow == Shadow::None {
-                let inject = source
-                    .acknowledge()
-                    .map(|vector| Event::Interrupt { vector });
-                return Plan {
-                    inject,
-                    window: self.next_window(source),
-                };
-            }
-            return Plan {
-                inject: None,
-                window: Some(Window::Interrupt),
-            };
-        }
+        let inject = if interrupts_enabled == Interruptible::Yes
+            && shadow == Shadow::None
+            && source.pending()
+        {
+            source
+                .acknowledge()
+                .map(|vector| Event::Interrupt { vector })
+        } else {
+            None
+        };
         Plan {
-            inject: None,
+            inject,
             window: self.next_window(source),
         }
     }
 
     /// What still waits after this entry's injection, and so where to stop.
     fn next_window(&self, source: &mut impl InterruptSource) -> Option<Window> {
-        if self.nmis_pending > 0 {
-            Some(Window::Nmi)
-        } else if source.pending() {
-            Some(Window::Interrupt)
-        } else {
-            source.held_by_priority().map(Window::Priority)
+        match (self.nmis_pending > 0, source.pending()) {
+            (true, true) => Some(Window::NmiOrInterrupt),
+            (true, false) => Some(Window::Nmi),
+            (false, true) => Some(Window::Interrupt),
+            (false, false) => source.held_by_priority().map(Window::Priority),
         }
     }
 }
@@ -404,6 +412,31 @@ mod tests {
             Some(Event::Nmi)
         );
         assert!(events.is_idle());
+    }
+
+    #[test]
+    fn an_nmi_behind_its_handler_and_an_interrupt_wait_for_the_first_of_both() {
+        let mut events = Events::new();
+        events.raise_nmi();
+        let mut source = Queue(std::vec![0x40]);
+        let plan = events.plan(Interruptible::No, Shadow::None, &mut source);
+        assert_eq!(
+            (plan.inject, plan.window),
+            (Some(Event::Nmi), Some(Window::Interrupt))
+        );
+        events.raise_nmi();
+        assert!(!events.ends_halt());
+        let plan = events.plan(Interruptible::No, Shadow::None, &mut source);
+        assert_eq!(plan.window, Some(Window::NmiOrInterrupt));
+        events.nmi_done();
+        assert!(events.ends_halt());
+        let plan = events.plan(Interruptible::Yes, Shadow::Active, &mut source);
+        assert_eq!(plan.window, Some(Window::NmiOrInterrupt));
+        let plan = events.plan(Interruptible::Yes, Shadow::None, &mut source);
+        assert_eq!(
+            (plan.inject, plan.window),
+            (Some(Event::Nmi), Some(Window::Interrupt))
+        );
     }
 
     #[test]

@@ -72,6 +72,9 @@ pub trait Vcpu: Registers {
     /// Has `event` delivered at the next entry.
     fn inject(&mut self, event: Event);
 
+    /// True if the CPU tells that no NMI handler runs in the guest. It may not know; then [`Exit::NmiWindow`] tells.
+    fn nmis_open(&self) -> bool;
+
     /// Asks for an exit at `window`, or for none.
     fn set_window(&mut self, window: Option<Window>);
 

@@ -1,6 +1,6 @@
 // A flat image that follows the Linux/x86 boot protocol 2.12 (Documentation/arch/x86/boot.rst) through its 16-, 32- and
 // 64-bit entries. Whichever is taken, `main32` starts in 32-bit protected mode without paging, flat segments, interrupts
-// off, a stack below it.
+// off, a stack below it. Where STAYS_LONG is set the 64-bit entry leads to `long64` instead, in 64-bit mode.
 
     // Offsets in the setup part, so in DS.
     .set SETUP_GDT, 0x300
@@ -76,8 +76,13 @@ start64:
     cli
     lgdt [gdt_register]
     mov esp, offset stack_top
+    .ifdef STAYS_LONG           // for CPUs that run no guest without paging
+    push 0x08
+    push offset long64
+    .else
     push 0x10
     push offset leave_long_mode
+    .endif
     retfq
 
     .code32

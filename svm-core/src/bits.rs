@@ -59,7 +59,6 @@ pub mod vintr {
     #![allow(missing_docs)]
     pub const V_TPR: u64 = 0xf;
     pub const V_IRQ: u64 = 1 << 8;
-    pub const V_INTR_PRIO_SHIFT: u32 = 16;
     pub const V_IGN_TPR: u64 = 1 << 20;
     pub const V_INTR_MASKING: u64 = 1 << 24;
 }

@@ -18,6 +18,7 @@ mod exit;
 pub mod host;
 mod inject;
 mod maps;
+mod nmi;
 mod reset;
 mod vcpu;
 mod vmcb;

@@ -1,7 +1,8 @@
 //! The control block as it is after a reset.
 
 use crate::bits::{clean, intercept1, intercept2, vintr};
-use crate::vcpu::{Step, Svm};
+use crate::nmi::Nmi;
+use crate::vcpu::Svm;
 use hvm::regs::{DR6_RESET, DR7_RESET, PAT_RESET};
 use hvm::vcpu::{Hlt, INTERCEPTED_EXCEPTIONS};
 
@@ -48,7 +49,8 @@ impl Svm {
         vmcb.save.dr7 = DR7_RESET;
         self.changed = clean::ALL;
         self.flush = true;
-        self.step = Step::Off;
+        self.nmi = Nmi::Open;
+        self.window = None;
         self.own_flags = u64::MAX;
     }
 }

@@ -4,6 +4,7 @@ use crate::asid::{Asids, Tag};
 use crate::bits::{EFER_SVME, clean, intercept1, msr, tlb, vintr};
 use crate::enter;
 use crate::maps::{self, IOPM_BYTES, MSRPM_BYTES};
+use crate::nmi::Nmi;
 use crate::vmcb::{self, Vmcb};
 use crate::{exit, host, inject};
 use core::arch::asm;
@@ -13,7 +14,9 @@ use hvm::capability::{Features, Options};
 use hvm::event::{Event, Shadow, Window};
 use hvm::exit::Exit;
 use hvm::gprs::Gprs;
-use hvm::regs::{Attributes, Gpr, Registers, Rflags, Segment, SegmentName, State, TableRegister};
+use hvm::regs::{
+    Attributes, DR7_GD, Gpr, Registers, Rflags, Segment, SegmentName, State, TableRegister,
+};
 use hvm::tsc::Scale;
 use hvm::vcpu::{Hlt, MsrAccess, Vcpu};
 use x86::msr::wrmsr;
@@ -31,15 +34,8 @@ pub struct Pages {
     pub iopm: (Hpa, NonNull<[u8; IOPM_BYTES]>),
 }
 
-/// Why RFLAGS.TF is borrowed: AMD-V without virtual NMIs has no NMI window, so we step to it (APM vol. 2, 15.20).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
-    Off,
-    /// Over the IRET of the NMI handler, which loads RFLAGS itself.
-    Iret,
-    /// Over the instruction in an interrupt shadow; TF is cleared again.
-    Shadow,
-}
+const DEBUG: u8 = 1;
+const CR8_WRITE: u16 = 1 << 8;
 
 /// A virtual CPU.
 pub struct Svm {
@@ -54,9 +50,10 @@ pub struct Svm {
     pub(crate) nested_root: Hpa,
     /// The clean bits that this CPU knows.
     clean_mask: u32,
-    pub(crate) step: Step,
+    pub(crate) nmi: Nmi,
     /// All of RFLAGS but TF while that is borrowed to step.
     pub(crate) own_flags: u64,
+    pub(crate) window: Option<Window>,
     pub(crate) hlt: Hlt,
 }
 
@@ -83,8 +80,9 @@ impl Svm {
             } else {
                 0
             },
-            step: Step::Off,
+            nmi: Nmi::Open,
             own_flags: u64::MAX,
+            window: None,
             hlt,
         };
         // SAFETY: both maps are pages of ours alone, by the caller's promise.
@@ -103,7 +101,7 @@ impl Svm {
     }
 
     #[inline]
-    fn vmcb(&self) -> &Vmcb {
+    pub(crate) fn vmcb(&self) -> &Vmcb {
         // SAFETY: the page is ours alone and the CPU only writes to it inside `enter`, which borrows self mutably.
         unsafe { self.pages.vmcb.1.as_ref() }
     }
@@ -115,13 +113,13 @@ impl Svm {
     }
 
     #[inline]
-    fn touch(&mut self, fields: u32) -> &mut Vmcb {
+    pub(crate) fn touch(&mut self, fields: u32) -> &mut Vmcb {
         self.changed |= fields;
         self.vmcb_mut()
     }
 
     /// Sets or clears bits of the first intercept word.
-    fn intercept(&mut self, bits: u32, wanted: bool) {
+    pub(crate) fn intercept(&mut self, bits: u32, wanted: bool) {
         let word = self.vmcb().control.intercept1;
         let new = if wanted { word | bits } else { word & !bits };
         if new != word {
@@ -177,41 +175,6 @@ impl Svm {
         control.asid = tag.asid;
         control.tlb_control = tag.tlb_control;
     }
-
-    /// The guest is at the IRET of its NMI handler, or stepped over it. Returns the exit to report, if any.
-    #[cold]
-    fn step_exit(&mut self, seen: Exit) -> Option<Exit> {
-        const DR6_BS: u64 = 1 << 14;
-        match (seen, self.step) {
-            (
-                Exit::Unexpected {
-                    code: crate::bits::exit::IRET,
-                    ..
-                },
-                _,
-            ) => {
-                self.intercept(intercept1::IRET, false);
-                self.start_step(Step::Iret);
-                None
-            }
-            (Exit::Exception { vector: 1, .. }, step) if step != Step::Off => {
-                self.step = Step::Off;
-                self.own_flags = u64::MAX;
-                self.touch(clean::DRX).save.dr6 &= !DR6_BS;
-                if step == Step::Shadow {
-                    self.vmcb_mut().save.rflags &= !Rflags::TF.bits();
-                }
-                Some(Exit::NmiWindow)
-            }
-            _ => Some(seen),
-        }
-    }
-
-    fn start_step(&mut self, step: Step) {
-        self.step = step;
-        self.own_flags = !Rflags::TF.bits();
-        self.vmcb_mut().save.rflags |= Rflags::TF.bits();
-    }
 }
 
 impl Vcpu for Svm {
@@ -236,7 +199,7 @@ impl Vcpu for Svm {
             let seen = exit::decode(self.vmcb());
             match seen {
                 Exit::Unexpected { .. } | Exit::Exception { .. } => {
-                    if let Some(exit) = self.step_exit(seen) {
+                    if let Some(exit) = self.nmi_exit(seen) {
                         return exit;
                     }
                 }
@@ -283,12 +246,15 @@ impl Vcpu for Svm {
 
     fn inject(&mut self, event: Event) {
         if event == Event::Nmi {
-            self.intercept(intercept1::IRET, true);
+            self.nmi_injected();
         }
-        if let Event::Exception(exception) = event
-            && let Some(cr2) = exception.cr2
-        {
-            self.set_cr2(cr2);
+        if let Event::Exception(exception) = event {
+            if let Some(cr2) = exception.cr2 {
+                self.set_cr2(cr2);
+            }
+            if exception.vector == DEBUG {
+                self.touch(clean::DRX).save.dr7 &= !DR7_GD;
+            }
         }
         self.vmcb_mut().control.event_injection = inject::encode(event);
     }
@@ -296,21 +262,37 @@ impl Vcpu for Svm {
     fn set_window(&mut self, window: Option<Window>) {
         let old = self.vmcb().control.vintr;
         let idle = old & (vintr::V_INTR_MASKING | vintr::V_TPR);
-        let wanted = match window {
-            Some(Window::Interrupt) => idle | vintr::V_IRQ | vintr::V_IGN_TPR,
-            Some(Window::Priority(class)) => {
-                idle | vintr::V_IRQ | u64::from(class) << vintr::V_INTR_PRIO_SHIFT
-            }
-            Some(Window::Nmi) | None => idle,
+        let for_interrupt = match window {
+            Some(Window::Interrupt | Window::NmiOrInterrupt) => true,
+            Some(Window::Nmi) => self.nmis_open(),
+            Some(Window::Priority(_)) | None => false,
+        };
+        let wanted = if for_interrupt {
+            idle | vintr::V_IRQ | vintr::V_IGN_TPR
+        } else {
+            idle
         };
         if wanted != old {
             self.touch(clean::TPR).control.vintr = wanted;
-            self.intercept(intercept1::VINTR, wanted != idle);
+            self.intercept(intercept1::VINTR, for_interrupt);
         }
-        let handler_runs = self.vmcb().control.intercept1 & intercept1::IRET != 0;
-        if window == Some(Window::Nmi) && !handler_runs && self.step == Step::Off {
-            self.start_step(Step::Shadow);
+        // Writes of CR8 exit instead of a virtual interrupt with a priority, which QEMU 7.2 takes where priorities are equal. QEMU
+        // also aborts at such a write while any virtual interrupt waits.
+        let for_priority = matches!(window, Some(Window::Priority(_)));
+        let writes = if for_interrupt || for_priority {
+            CR8_WRITE
+        } else {
+            0
+        };
+        if writes != self.vmcb().control.cr_writes {
+            self.touch(clean::INTERCEPTS).control.cr_writes = writes;
         }
+        self.window = window;
+        self.watch_iret(window);
+    }
+
+    fn nmis_open(&self) -> bool {
+        self.nmi_handler_returned()
     }
 
     #[inline]
@@ -537,7 +519,7 @@ pub(crate) mod tests {
         unsafe { Box::new(core::mem::zeroed()) }
     }
 
-    fn vcpu(tags: u32, options: Options) -> Svm {
+    pub(crate) fn vcpu(tags: u32, options: Options) -> Svm {
         let features = Features {
             nested_paging: NestedPaging::Huge,
             tags,
@@ -604,29 +586,22 @@ pub(crate) mod tests {
         cpu.set_window(Some(Window::Interrupt));
         assert_ne!(cpu.vmcb().control.intercept1 & intercept1::VINTR, 0);
         assert_ne!(cpu.vmcb().control.vintr & vintr::V_IRQ, 0);
+        assert_eq!(cpu.vmcb().control.cr_writes, CR8_WRITE);
+        cpu.set_window(Some(Window::Priority(6)));
+        assert_eq!(cpu.vmcb().control.vintr & vintr::V_IRQ, 0);
+        assert_eq!(cpu.vmcb().control.cr_writes, CR8_WRITE);
         cpu.set_window(None);
+        assert_eq!(cpu.vmcb().control.cr_writes, 0);
         assert_eq!(cpu.vmcb().control.intercept1 & intercept1::VINTR, 0);
         assert_eq!(cpu.vmcb().control.vintr, vintr::V_INTR_MASKING | 5);
     }
 
     #[test]
-    fn the_nmi_window_opens_one_step_after_iret() {
+    fn a_debug_exception_ends_the_guard_of_the_debug_registers() {
         let mut cpu = vcpu(15, Options::empty());
-        cpu.inject(Event::Nmi);
-        assert_ne!(cpu.vmcb().control.intercept1 & intercept1::IRET, 0);
-        let iret = Exit::Unexpected {
-            code: crate::bits::exit::IRET,
-            info: [0; 2],
-        };
-        assert_eq!(cpu.step_exit(iret), None);
-        assert_ne!(cpu.vmcb().save.rflags & Rflags::TF.bits(), 0);
-        assert_eq!(cpu.rflags() & Rflags::TF.bits(), 0);
-        let debug = Exit::Exception {
-            vector: 1,
-            error_code: 0,
-        };
-        assert_eq!(cpu.step_exit(debug), Some(Exit::NmiWindow));
-        assert_eq!(cpu.step_exit(debug), Some(debug));
+        cpu.vmcb_mut().save.dr7 = 0x2400;
+        cpu.inject(Event::Exception(hvm::event::Exception::plain(DEBUG)));
+        assert_eq!(cpu.vmcb().save.dr7, 0x400);
     }
 
     #[test]

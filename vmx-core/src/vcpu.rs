@@ -19,7 +19,7 @@ use hvm::capability::{Features, Options};
 use hvm::event::{Event, Shadow, Window};
 use hvm::exit::Exit;
 use hvm::gprs::Gprs;
-use hvm::regs::{Cr0, Registers, Rflags, State};
+use hvm::regs::{Cr0, DR7_GD, Registers, Rflags, State};
 use hvm::tsc::Scale;
 use hvm::vcpu::{Hlt, ModificationLog, MsrAccess, Vcpu};
 use hvm::virtual_apic::{ApicMode, Delivery, Served};
@@ -41,6 +41,8 @@ pub struct Pages {
     /// The page-modification log.
     pub modified: (Hpa, NonNull<pml::Log>),
 }
+
+const DEBUG: u8 = 1;
 
 /// The task-priority register in the virtual-APIC page.
 const TPR: u16 = 0x80;
@@ -313,7 +315,11 @@ impl<F: Fields> Vcpu for Vmx<F> {
                 seen
             }
             // Without virtual NMIs the next interrupt window stands in for theirs: a handler that has returned has interrupts on.
-            Exit::InterruptWindow if self.window == Some(Window::Nmi) => Exit::NmiWindow,
+            Exit::InterruptWindow
+                if !self.has(Options::VIRTUAL_NMI) && self.window.is_some_and(Window::has_nmi) =>
+            {
+                Exit::NmiWindow
+            }
             _ => seen,
         }
     }
@@ -380,6 +386,10 @@ impl<F: Fields> Vcpu for Vmx<F> {
             if let Some(cr2) = exception.cr2 {
                 live::set_cr2(cr2);
             }
+            if exception.vector == DEBUG {
+                let dr7 = self.fields.read(Field::GuestDr7);
+                self.fields.write(Field::GuestDr7, dr7 & !DR7_GD);
+            }
             // A CPU in HLT takes only what ends it (27.2.1.3).
             self.fields
                 .write(Field::GuestActivityState, activity::ACTIVE);
@@ -396,15 +406,27 @@ impl<F: Fields> Vcpu for Vmx<F> {
             .write(Field::EntryInstructionLength, injection.length.into());
     }
 
+    /// Without virtual NMIs the CPU does not tell. A handler runs with interrupts off and does not halt, so neither is one.
+    fn nmis_open(&self) -> bool {
+        if self.has(Options::VIRTUAL_NMI) {
+            return self.fields.read(Field::GuestInterruptibility) & interruptibility::NMI == 0;
+        }
+        let enabled = self.rflags() & Rflags::IF.bits() != 0 && self.shadow() == Shadow::None;
+        enabled || self.fields.read(Field::ExitReason) == reason::HLT
+    }
+
     fn set_window(&mut self, window: Option<Window>) {
         self.window = window;
-        let virtual_nmis = self.has(Options::VIRTUAL_NMI);
-        let nmi = window == Some(Window::Nmi);
+        let both = window == Some(Window::NmiOrInterrupt);
+        let nmi = window.is_some_and(Window::has_nmi);
+        // CPUs differ in whether the shadow of STI keeps the window for NMIs shut; behind it interrupts are on (27.7.6).
+        let shadow = self.fields.read(Field::GuestInterruptibility) & interruptibility::STI != 0;
+        let by_interrupt = nmi && (shadow || !self.has(Options::VIRTUAL_NMI));
         self.control(
             primary::INTERRUPT_WINDOW_EXITING,
-            window == Some(Window::Interrupt) || nmi && !virtual_nmis,
+            window == Some(Window::Interrupt) || both || by_interrupt,
         );
-        self.control(primary::NMI_WINDOW_EXITING, nmi && virtual_nmis);
+        self.control(primary::NMI_WINDOW_EXITING, nmi && !by_interrupt);
         // Without the shadow every write of CR8 exits, and needs no threshold.
         if self.has(Options::TPR_SHADOW) {
             let threshold = match window {
@@ -564,8 +586,9 @@ impl<F: Fields> Vmx<F> {
         } else {
             0
         };
+        let others = self.fields.read(Field::GuestPendingDebugExceptions) & !SINGLE_STEP;
         self.fields
-            .write(Field::GuestPendingDebugExceptions, pending);
+            .write(Field::GuestPendingDebugExceptions, others | pending);
     }
 
     /// The bits of CR0 that the guest changes without an exit; those of paging and protection only where it may go without.

@@ -80,10 +80,10 @@ impl<V: Vcpu> Processor<V> {
     pub(super) fn recall(&mut self) {
         match self.cpu.served_apic() {
             Served::All(_) => self.local.recall(),
-            Served::Priority => {
+            // A MOV to CR8 may not have exited.
+            Served::Priority | Served::Nothing => {
                 self.learn_priority();
             }
-            Served::Nothing => {}
         }
     }
 

@@ -129,6 +129,7 @@ impl Bus for LocalBus<'_> {
 
     fn write_cr8(&mut self, value: u64) {
         self.local.lapic.set_tpr((value as u8) << 4);
+        self.local.attention = true;
     }
 
     fn read_debug(&mut self, _index: u8) -> u64 {

@@ -33,6 +33,8 @@ pub struct Local {
     pub(super) pic_output: bool,
     /// When the board next wants a turn.
     pub(super) board_deadline: Option<Instant>,
+    /// When to look again whether an NMI can enter that no handler holds back: see `Processor::deliver`.
+    pub(super) second_look: Option<Instant>,
     /// Something happened that may change what enters the guest next, or when it must be left. Cleared by the loop;
     /// exits that change nothing of the kind, such as CPUID, go straight back.
     pub(super) attention: bool,
@@ -61,6 +63,7 @@ impl Local {
             trapped: false,
             pic_output: false,
             board_deadline: None,
+            second_look: None,
             attention: true,
         })
     }
@@ -72,6 +75,7 @@ impl Local {
         self.events = Events::new();
         self.msrs = msrs(self.physical_bits);
         self.power = None;
+        self.second_look = None;
         self.machine.board.lock().reset();
         self.with_board(|_, _| ());
     }
@@ -101,10 +105,8 @@ impl Local {
     /// When the next timer of the guest is due.
     #[inline]
     pub fn deadline(&self) -> Option<Instant> {
-        match (self.lapic.deadline(), self.board_deadline) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
-        }
+        let deadlines = [self.lapic.deadline(), self.board_deadline, self.second_look];
+        deadlines.into_iter().flatten().min()
     }
 
     /// Works on the board, and takes over what came of it.

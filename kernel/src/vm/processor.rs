@@ -26,6 +26,9 @@ use hvm::walk::Paging;
 use pc::board::Board;
 use spin::Mutex;
 
+/// How soon an NMI is tried again where the CPU may have no window for it.
+const SECOND_LOOK_NS: u64 = 5_000;
+
 /// What all vCPUs of the guest share.
 pub struct Machine {
     /// Guest RAM.
@@ -162,7 +165,8 @@ impl<V: Vcpu> Processor<V> {
             if self.duty.has_services_to_run() {
                 self.admit();
             }
-            if self.local.attention {
+            // While something waits for a window, any exit may have been the end of what it waits for.
+            if self.local.attention || self.window.is_some() {
                 self.local.attention = false;
                 if let Some(power) = self.local.power.take() {
                     return Outcome::Power(power);
@@ -171,8 +175,8 @@ impl<V: Vcpu> Processor<V> {
                 match self.cpu.served_apic() {
                     Served::All(page) => self.hand_over(page),
                     Served::Priority | Served::Nothing => {
-                        self.rearm();
                         self.deliver();
+                        self.rearm();
                     }
                 }
             }
@@ -193,6 +197,7 @@ impl<V: Vcpu> Processor<V> {
     #[inline]
     fn deliver(&mut self) {
         let priority = self.learn_priority();
+        self.show_nmis();
         let local = &mut *self.local;
         let nothing = local.events.is_idle() && !local.interrupt_pending() && priority == 0;
         if nothing && self.window.is_none() {
@@ -210,14 +215,27 @@ impl<V: Vcpu> Processor<V> {
         self.carry_out(plan);
     }
 
+    /// Does what was decided.
     #[inline]
     pub(super) fn carry_out(&mut self, plan: Plan) {
         if let Some(event) = plan.inject {
             self.cpu.inject(event);
         }
+        // Not every CPU has a window for an NMI that a shadow, or an event before it, holds back.
+        let local = &mut *self.local;
+        let held = !local.events.nmi_blocked() && plan.window.is_some_and(Window::has_nmi);
+        local.second_look = held.then(|| Instant::from_ns(local.clock.now().ns + SECOND_LOOK_NS));
         if plan.window != self.window {
             self.cpu.set_window(plan.window);
             self.window = plan.window;
+        }
+    }
+
+    /// Tells the pending events that the guest's NMI handler has returned, where the CPU knows.
+    #[inline]
+    fn show_nmis(&mut self) {
+        if self.local.events.nmi_blocked() && self.cpu.nmis_open() {
+            self.local.events.nmi_done();
         }
     }
 
@@ -252,6 +270,7 @@ impl<V: Vcpu> Processor<V> {
         {
             self.local.lapic.expire(now);
         }
+        self.local.second_look = self.local.second_look.filter(|&at| at > now);
         let due = self
             .local
             .board_deadline
@@ -266,6 +285,7 @@ impl<V: Vcpu> Processor<V> {
     fn halt(&mut self) {
         count(&CONTROL.counters.halts);
         self.recall();
+        self.show_nmis();
         // HLT has ended the shadow of an STI before it: what waited for that enters now, without a window's exit.
         self.local.attention = true;
         while !self.wakes() {
@@ -283,7 +303,7 @@ impl<V: Vcpu> Processor<V> {
     fn wakes(&self) -> bool {
         let enabled = Interruptible::from(self.cpu.rflags()) == Interruptible::Yes;
         enabled && self.local.interrupt_pending()
-            || !self.local.events.is_idle()
+            || self.local.events.ends_halt()
             || self.local.power.is_some()
             || CONTROL.requested()
     }
@@ -333,12 +353,22 @@ impl<V: Vcpu> Processor<V> {
         Paging::of(&self.cpu, self.local.physical_bits)
     }
 
-    /// An instruction was completed: RIP moves on, its shadow ends, and a single step traps (SDM vol. 3B, 18.3.1.4).
+    /// An instruction was completed: RIP moves on, its shadow and RF end, and a single step traps (SDM vol. 3B, 18.3.1).
     #[inline]
     pub(super) fn complete(&mut self, next_rip: u64) -> Next {
         self.cpu.set_rip(next_rip);
         self.cpu.set_shadow(Shadow::None);
-        if self.cpu.rflags() & Rflags::TF.bits() != 0 {
+        let rflags = self.cpu.rflags();
+        if rflags & (Rflags::TF | Rflags::RF).bits() != 0 {
+            return self.complete_debugged(rflags);
+        }
+        Next::Enter
+    }
+
+    #[cold]
+    fn complete_debugged(&mut self, rflags: u64) -> Next {
+        self.cpu.set_rflags(rflags & !Rflags::RF.bits());
+        if rflags & Rflags::TF.bits() != 0 {
             return self.single_step();
         }
         Next::Enter

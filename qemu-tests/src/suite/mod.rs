@@ -7,6 +7,7 @@ mod bad_input;
 mod boot;
 mod crash;
 mod dirty;
+mod events;
 mod firmware;
 mod guest;
 mod host;
@@ -14,7 +15,7 @@ mod options;
 mod prompt;
 mod session;
 
-use crate::engine::{Emulator, Engine, Share, Subject, SvmNptQemu};
+use crate::engine::{Emulator, Engine, Share, Subject, SvmNptQemu, Virtualization};
 use crate::{bundle::Guest, tree};
 use anyhow::{Context, Result};
 use session::Lab;
@@ -54,6 +55,8 @@ enum Machines {
     Qemu,
     /// QEMU's with an emulated AMD CPU, whose model the case chooses.
     SvmNptQemu,
+    /// Those with VT-x.
+    VmxEpt,
 }
 
 /// One test.
@@ -77,6 +80,7 @@ impl Case {
             Machines::WithVirtio => hypervisor || qemu,
             Machines::Qemu => qemu,
             Machines::SvmNptQemu => engine.name() == SvmNptQemu.name(),
+            Machines::VmxEpt => engine.virtualization() == Virtualization::VmxEpt,
         };
         machine && (hypervisor || self.scope == Scope::Everything)
     }
@@ -92,6 +96,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         bad_input::CASES,
         crash::CASES,
         dirty::CASES,
+        events::CASES,
         host::CASES,
         options::CASES,
     ]

@@ -71,6 +71,11 @@ impl<'a> Lab<'a> {
         self.engine.subject()
     }
 
+    /// What executes the machine.
+    pub fn emulator(&self) -> Emulator {
+        self.engine.emulator()
+    }
+
     /// The CPU's kind of virtualization.
     pub fn virtualization(&self) -> Virtualization {
         self.engine.virtualization()
