@@ -32,6 +32,10 @@ pub enum RangeKind {
     Ram = 1,
     /// Not for the guest to use.
     Reserved = 2,
+    /// ACPI tables: RAM for the guest once it has read them.
+    AcpiTables = 3,
+    /// What ACPI's firmware and the operating system share.
+    AcpiShared = 4,
 }
 
 /// One line of the E820 map.

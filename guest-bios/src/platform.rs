@@ -12,6 +12,17 @@ pub struct Platform {
     pub vcpus: u32,
     /// Base address of the HPET, if the guest has one.
     pub hpet: Option<Gpa>,
+    /// What a person sees and types on.
+    pub console: Console,
+}
+
+/// The means of a person in front of the PC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Console {
+    /// A serial line alone.
+    Serial,
+    /// A VGA, and a keyboard and a mouse on a keyboard controller.
+    Screen,
 }
 
 /// First address above low RAM at most: devices live from here to 4 GiB.

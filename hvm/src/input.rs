@@ -155,6 +155,73 @@ pub enum PointerEvent {
     },
 }
 
+/// The door to the bounded queues behind an [`Input`], on the producer's side: it keeps strokes and clicks whole. What it lets in
+/// leaves room for the releases that must follow, so a queue that runs full loses presses and movements, and never a release.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Gate {
+    /// Keys let in as pressed, by usage.
+    keys: [u64; 4],
+    /// Buttons likewise, by their place in [`Button`].
+    buttons: u8,
+}
+
+impl Gate {
+    /// A gate through which nothing has come.
+    pub const fn new() -> Self {
+        Self {
+            keys: [0; 4],
+            buttons: 0,
+        }
+    }
+
+    /// True if the event is to be queued, where `room` more fit. Repeated presses and releases of what is not down are not news.
+    pub fn key(&mut self, event: KeyEvent, room: usize) -> bool {
+        let usage = usize::from(event.key.usage());
+        let (word, bit) = (usage / 64, 1 << (usage % 64));
+        let held: usize = self
+            .keys
+            .iter()
+            .map(|word| word.count_ones() as usize)
+            .sum();
+        let is_down = self.keys[word] & bit != 0;
+        match event.action {
+            Action::Press if !is_down && room >= held + 2 => self.keys[word] |= bit,
+            Action::Release if is_down => self.keys[word] &= !bit,
+            _ => return false,
+        }
+        true
+    }
+
+    /// The same for a pointer's queue.
+    pub fn pointer(&mut self, event: PointerEvent, room: usize) -> bool {
+        let has_room = room >= self.buttons.count_ones() as usize + 2;
+        let PointerEvent::Button { button, action } = event else {
+            return has_room;
+        };
+        let bit = 1 << button as u8;
+        let is_down = self.buttons & bit != 0;
+        match action {
+            Action::Press if !is_down && has_room => self.buttons |= bit,
+            Action::Release if is_down => self.buttons &= !bit,
+            _ => return false,
+        }
+        true
+    }
+
+    /// Lets go of every key: the releases to queue when the keyboard turns to somebody else. They have room.
+    pub fn release_keys(&mut self) -> impl Iterator<Item = KeyEvent> {
+        let keys = core::mem::take(&mut self.keys);
+        Key::ALL.iter().copied().filter_map(move |key| {
+            let usage = usize::from(key.usage());
+            let is_down = keys[usage / 64] & 1 << (usage % 64) != 0;
+            is_down.then_some(KeyEvent {
+                key,
+                action: Action::Release,
+            })
+        })
+    }
+}
+
 bitflags! {
     /// A keyboard's lamps, at their places in the PS/2 command that sets them.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -171,7 +238,8 @@ bitflags! {
 /// Where input comes from. Calls never block.
 ///
 /// Both queues are bounded by whoever keeps them. A device takes events only as fast as its guest reads, so a queue that
-/// is full must drop something: whole clicks and strokes rather than a release alone, which would leave a key down.
+/// is full must drop something: whole clicks and strokes rather than a release alone, which would leave a key down;
+/// [`Gate`] sees to that.
 pub trait Input: Send {
     /// The next key event, if any.
     fn next_key(&mut self) -> Option<KeyEvent>;
@@ -189,6 +257,9 @@ pub type BoxedInput = Box<dyn Input>;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::collections::VecDeque;
+    use alloc::vec::Vec;
+    use proptest::prelude::*;
 
     #[test]
     fn keys_and_usages_are_one_to_one() {
@@ -203,5 +274,64 @@ mod tests {
             (0..=255).filter_map(Key::from_usage).count()
         );
         assert_eq!(Key::from_usage(3), None);
+    }
+
+    fn stroke() -> impl Strategy<Value = KeyEvent> {
+        let action = prop_oneof![Just(Action::Press), Just(Action::Release)];
+        (0_usize..12, action).prop_map(|(key, action)| KeyEvent {
+            key: Key::ALL[key],
+            action,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_full_queue_never_leaves_a_key_down(
+            strokes in prop::collection::vec((stroke(), 0_usize..3), 0..200),
+            capacity in 2_usize..10,
+        ) {
+            let (mut gate, mut queue, mut down) = (Gate::new(), VecDeque::new(), Vec::new());
+            let mut read = |queue: &mut VecDeque<KeyEvent>, count| {
+                for event in queue.drain(..queue.len().min(count)) {
+                    match event.action {
+                        Action::Press => down.push(event.key),
+                        Action::Release => down.retain(|key| *key != event.key),
+                    }
+                }
+                down.len()
+            };
+            for (event, count) in strokes {
+                if gate.key(event, capacity - queue.len()) {
+                    queue.push_back(event);
+                }
+                prop_assert!(queue.len() <= capacity);
+                read(&mut queue, count);
+            }
+            for event in gate.release_keys() {
+                queue.push_back(event);
+            }
+            prop_assert!(queue.len() <= capacity);
+            prop_assert_eq!(read(&mut queue, capacity), 0);
+            prop_assert_eq!(gate, Gate::new());
+        }
+    }
+
+    #[test]
+    fn clicks_stay_whole_among_movements() {
+        let mut gate = Gate::new();
+        let click = |action| PointerEvent::Button {
+            button: Button::Extra,
+            action,
+        };
+        let motion = PointerEvent::Motion { right: 1, down: 1 };
+        assert!(!gate.pointer(click(Action::Press), 1));
+        assert!(
+            !gate.pointer(click(Action::Release), 9),
+            "its press was lost"
+        );
+        assert!(gate.pointer(click(Action::Press), 2));
+        assert!(!gate.pointer(motion, 1), "room for the release");
+        assert!(gate.pointer(motion, 3));
+        assert!(gate.pointer(click(Action::Release), 1));
     }
 }

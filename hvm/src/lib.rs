@@ -3,7 +3,7 @@
 //! Nothing above this crate knows the vendor. It guarantees to `kernel` and the device crates: one register model
 //! ([`regs`]), one set of exits ([`exit`]), one event-injection state machine ([`event`]), one instruction emulator
 //! ([`emulate`]), one CPUID map ([`cpuid`]), and the traits by which devices, back ends and viewers meet ([`device`],
-//! [`pci`], [`backend`], [`input`], [`display`]). The vendor crates implement [`vcpu::Vcpu`].
+//! [`pci`], [`backend`], [`display`], [`input`]). The vendor crates implement [`vcpu::Vcpu`].
 #![no_std]
 #![forbid(unsafe_code)]
 

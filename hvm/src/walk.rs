@@ -218,7 +218,7 @@ pub struct Paging {
 impl Paging {
     /// Reads the registers. `physical_bits` is MAXPHYADDR as the guest's CPUID tells it (32 to 52).
     #[inline]
-    pub fn of(cpu: &impl Registers, physical_bits: u8) -> Self {
+    pub fn of(cpu: &(impl Registers + ?Sized), physical_bits: u8) -> Self {
         let cr0 = Cr0::from_bits_retain(cpu.cr0());
         let cr4 = Cr4::from_bits_retain(cpu.cr4());
         let efer = Efer::from_bits_retain(cpu.efer());

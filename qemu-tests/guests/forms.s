@@ -72,7 +72,10 @@ check_cpuid:
 wrong:
     mov esi, offset at_fault
 print:
-    lodsb
+    mov dx, 0x3fb                       // line control: 8 data bits; after a reset there are 5
+    mov al, 3
+    out dx, al
+4:  lodsb
     test al, al
     jz 3f
     mov ah, al
@@ -83,7 +86,7 @@ print:
     mov al, ah
     mov dx, 0x3f8
     out dx, al
-    jmp print
+    jmp 4b
 3:  hlt
     jmp 3b
 

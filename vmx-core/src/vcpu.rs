@@ -170,6 +170,12 @@ impl<F: Fields> Vmx<F> {
         self.flush = Flush::None;
     }
 
+    /// True if the guest is unpaged or in real mode, and the CPU cannot run it so (SDM vol. 3C, 24.8).
+    fn is_beyond(&self) -> bool {
+        let needed = (Cr0::PE | Cr0::PG).bits();
+        !self.has(Options::UNRESTRICTED_GUEST) && self.cr0() & needed != needed
+    }
+
     /// Tells the preemption timer how long it is to the deadline: it counts from each entry on, at a fraction of the TSC's rate
     /// (SDM vol. 3C, 26.5.1). A time too far for it ends in an exit too early, after which it is asked again.
     fn arm(&mut self, deadline: u64) {
@@ -184,6 +190,10 @@ impl<F: Fields> Vmx<F> {
     #[inline]
     fn enter(&mut self) -> Entered {
         if self.flush != Flush::None {
+            // A change of CR0 asks for a flush, so it is enough to look here.
+            if self.is_beyond() {
+                return Entered::Failed;
+            }
             self.flush_now();
         }
         if let Some(deadline) = self.deadline {
@@ -229,10 +239,12 @@ impl<F: Fields> Vmx<F> {
     }
 
     fn refused(&self, code: u64) -> Exit {
-        Exit::EntryFailed {
-            code,
-            reason: check::first_violation(&self.fields, &self.msrs),
-        }
+        let reason = if self.is_beyond() {
+            "real mode, and protected mode without paging, need an unrestricted guest (SDM 3C, 24.8), which this CPU does not offer"
+        } else {
+            check::first_violation(&self.fields, &self.msrs)
+        };
+        Exit::EntryFailed { code, reason }
     }
 
     /// A debug exception's causes are in the qualification alone; DR6 is ours to set (28.2.1). INT1 is told apart because RIP

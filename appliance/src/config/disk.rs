@@ -48,6 +48,8 @@ pub enum Bus {
     Xen,
     /// `vd…`: virtio.
     Virtio,
+    /// `fd…`: floppy drives, up to two.
+    Floppy,
 }
 
 /// May the guest write?
@@ -85,7 +87,7 @@ pub enum Medium {
 
 const NEEDS: &str = "as in 'disk.img,raw,xvda,rw', 'file:disk.img,hda,w' or \
     { target = \"disk.img\", vdev = \"xvda\", access = \"rw\" }";
-const EXPECTED_VDEV: &str = "expected a vdev such as xvda, vda, sda, hda (hda to hdd)";
+const EXPECTED_VDEV: &str = "expected a vdev such as xvda, vda, sda, hda (hda to hdd), fda or fdb";
 
 /// Keywords without a meaning here.
 const NOT_HERE: &[(&str, &str)] = &[
@@ -342,6 +344,7 @@ impl Vdev {
             ("hd", Bus::Ide),
             ("sd", Bus::Scsi),
             ("vd", Bus::Virtio),
+            ("fd", Bus::Floppy),
         ]
         .into_iter()
         .find_map(|(prefix, bus)| Some((name.strip_prefix(prefix)?, bus)))?;
@@ -357,7 +360,12 @@ impl Vdev {
             digits if digits.starts_with(['0', '+']) => return None,
             digits => Some(digits.parse().ok()?),
         };
-        (bus != Bus::Ide || index < 4).then_some(Self {
+        let places = match bus {
+            Bus::Ide => 4,
+            Bus::Floppy => 2,
+            Bus::Scsi | Bus::Xen | Bus::Virtio => u32::MAX,
+        };
+        (index < places).then_some(Self {
             bus,
             index,
             partition,
@@ -457,7 +465,7 @@ mod tests {
             "xvda0",
             "xvda+1",
             "hd1",
-            "fda",
+            "fdc",
             "xvdA",
             "sdaaa",
             "xvda99999999999",

@@ -222,13 +222,16 @@ impl Reader {
             return Ok(vec![BootDevice::Disk, BootDevice::Cdrom]);
         };
         let letters = setting.any_text()?.chars().map(|letter| match letter {
+            'a' => Some(BootDevice::Floppy),
             'c' => Some(BootDevice::Disk),
             'd' => Some(BootDevice::Cdrom),
             'n' => Some(BootDevice::Network),
             _ => None,
         });
         letters.collect::<Option<_>>().ok_or_else(|| {
-            setting.error("expected letters: c (disk), d (CD-ROM), n (network), as in \"dc\"")
+            setting.error(
+                "expected letters: a (floppy), c (disk), d (CD-ROM), n (network), as in \"dc\"",
+            )
         })
     }
 

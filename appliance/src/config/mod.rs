@@ -142,6 +142,8 @@ pub enum Firmware {
 /// A device to boot from: the letters of `boot`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BootDevice {
+    /// `a`: the first floppy.
+    Floppy,
     /// `c`: the first hard disk.
     Disk,
     /// `d`: the CD-ROM.

@@ -295,7 +295,7 @@ fn disks_may_be_tables() {
     assert_eq!(disks[0].access, Access::ReadOnly);
     assert_eq!(
         error("disk = [ { target = 'a', vdev = 'qda' } ]"),
-        "line 1: `vdev = 'qda'`: `qda`: expected a vdev such as xvda, vda, sda, hda (hda to hdd)"
+        "line 1: `vdev = 'qda'`: `qda`: expected a vdev such as xvda, vda, sda, hda (hda to hdd), fda or fdb"
     );
 }
 

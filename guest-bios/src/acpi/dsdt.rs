@@ -3,7 +3,8 @@
 
 use super::{Encoded, bytes_of, table as sdt};
 use crate::platform::{
-    COM1_IRQ, COM1_PORT, PCI_MMIO, PCI_MMIO_END, PCI_SLOTS, PIRQ_IRQ, PM_PORT, Platform, pirq,
+    COM1_IRQ, COM1_PORT, Console, PCI_MMIO, PCI_MMIO_END, PCI_SLOTS, PIRQ_IRQ, PM_PORT, Platform,
+    pirq,
 };
 use acpi_tables::Aml;
 use acpi_tables::aml::{
@@ -35,7 +36,7 @@ fn system_bus(platform: &Platform) -> Vec<u8> {
     for (pirq, name) in LINKS.iter().enumerate() {
         devices.push(link(name, pirq));
     }
-    devices.push(pci_root());
+    devices.push(pci_root(platform));
     let children = devices.iter().map(|device| device as &dyn Aml).collect();
     bytes_of(&Scope::new("\\_SB_".into(), children))
 }
@@ -71,7 +72,7 @@ fn link(name: &str, pirq: usize) -> Encoded {
     ))
 }
 
-fn pci_root() -> Encoded {
+fn pci_root(platform: &Platform) -> Encoded {
     let buses = AddressSpace::new_bus_number(0_u16, 0xff);
     let config = IO::new(0xcf8, 0xcf8, 1, 8);
     let low_ports = AddressSpace::new_io(0_u16, 0xcf7, None);
@@ -91,7 +92,7 @@ fn pci_root() -> Encoded {
             &Name::new("_UID".into(), &0_u8),
             &Name::new("_CRS".into(), &resources),
             &Name::new("_PRT".into(), &routing()),
-            &isa_bridge(),
+            &isa_bridge(platform),
         ],
     ))
 }
@@ -110,7 +111,7 @@ fn routing() -> PackageBuilder {
 }
 
 /// The south bridge in slot 1, and what hangs on it.
-fn isa_bridge() -> Encoded {
+fn isa_bridge(platform: &Platform) -> Encoded {
     let port = IO::new(COM1_PORT, COM1_PORT, 8, 8);
     let com1 = device("COM1", "PNP0501", &[&port, &edge(COM1_IRQ)]);
     let clock = device("RTC_", "PNP0B00", &[&IO::new(0x70, 0x70, 1, 2), &edge(8)]);
@@ -126,18 +127,23 @@ fn isa_bridge() -> Encoded {
     );
     let speaker = device("SPKR", "PNP0800", &[&IO::new(0x61, 0x61, 1, 1)]);
     let board = device("MBRD", "PNP0C02", &[&IO::new(PM_PORT, PM_PORT, 1, 0x40)]);
-    Encoded::of(&Device::new(
-        "ISA_".into(),
-        vec![
-            &Name::new("_ADR".into(), &0x1_0000_u32),
-            &com1,
-            &clock,
-            &timer,
-            &pic,
-            &speaker,
-            &board,
-        ],
-    ))
+    let mut children = vec![com1, clock, timer, pic, speaker, board];
+    if platform.console == Console::Screen {
+        children.extend(keyboard_and_mouse());
+    }
+    let address = Name::new("_ADR".into(), &0x1_0000_u32);
+    let mut parts: Vec<&dyn Aml> = vec![&address];
+    parts.extend(children.iter().map(|child| child as &dyn Aml));
+    Encoded::of(&Device::new("ISA_".into(), parts))
+}
+
+/// The controller's ports are the keyboard's; the mouse has an interrupt of its own.
+fn keyboard_and_mouse() -> [Encoded; 2] {
+    let ports = [IO::new(0x60, 0x60, 1, 1), IO::new(0x64, 0x64, 1, 1)];
+    [
+        device("KBD_", "PNP0303", &[&ports[0], &ports[1], &edge(1)]),
+        device("MOU_", "PNP0F13", &[&edge(12)]),
+    ]
 }
 
 fn device(name: &str, id: &str, resources: &[&dyn Aml]) -> Encoded {

@@ -1,7 +1,7 @@
 //! The fixed hardware (ACPI 6.5, 5.2.9): a PIIX4 PM block, without GPEs, C states and SMM.
 
 use super::{OEM_ID, OEM_REVISION, OEM_TABLE_ID, bytes_of};
-use crate::platform::{PM_PORT, RESET_PORT, SCI_IRQ};
+use crate::platform::{Console, PM_PORT, Platform, RESET_PORT, SCI_IRQ};
 use acpi_tables::fadt::{FADTBuilder, Flags};
 use acpi_tables::gas::{AccessSize, AddressSpace, GAS};
 use alloc::vec::Vec;
@@ -19,13 +19,18 @@ const RESET_VALUE: u8 = 6;
 const NO_C2: u16 = 101;
 const NO_C3: u16 = 1001;
 
-// IAPC_BOOT_ARCH (5.2.9.3). Bit 1 (8042) is clear: there is no keyboard controller.
+// IAPC_BOOT_ARCH (5.2.9.3).
 const LEGACY_DEVICES: u16 = 1 << 0;
+const KEYBOARD_CONTROLLER: u16 = 1 << 1;
 const NO_VGA: u16 = 1 << 2;
 
 /// The timer has 24 bits as on the PIIX4, so TMR_VAL_EXT is not set; the power button is fixed hardware, a sleep button
 /// there is not (which its flag, set, says).
-pub fn table(facs: Gpa, dsdt: Gpa) -> Vec<u8> {
+pub fn table(platform: &Platform, facs: Gpa, dsdt: Gpa) -> Vec<u8> {
+    let console = match platform.console {
+        Console::Serial => NO_VGA,
+        Console::Screen => KEYBOARD_CONTROLLER,
+    };
     let mut fadt = FADTBuilder::new(OEM_ID, OEM_TABLE_ID, OEM_REVISION)
         .flag(Flags::Wbinvd)
         .flag(Flags::ProcC1)
@@ -36,7 +41,7 @@ pub fn table(facs: Gpa, dsdt: Gpa) -> Vec<u8> {
     // Both DSDT fields: old operating systems know only the first, and new ones prefer the second.
     fadt.dsdt = (dsdt.0 as u32).into();
     fadt.sci_int = u16::from(SCI_IRQ).into();
-    fadt.iapc_boot_arch = (LEGACY_DEVICES | NO_VGA).into();
+    fadt.iapc_boot_arch = (LEGACY_DEVICES | console).into();
     fadt.p_lvl2_lat = NO_C2.into();
     fadt.p_lvl3_lat = NO_C3.into();
 

@@ -24,19 +24,47 @@ const OEM_REVISION: u32 = 1;
 pub const RSDP: Gpa = FIRMWARE;
 
 /// A FACS must be aligned so (5.2.10); for the others 16 is enough, which the RSDP needs (5.2.5.1).
-const ALIGNMENT_BYTES: u64 = 64;
+pub const ALIGNMENT_BYTES: u64 = 64;
 
-/// Writes all tables for `platform` (of whose vCPUs the first 254 are listed: there are no more xAPIC IDs) and returns
-/// the RSDP's address, [`RSDP`].
+/// Writes all tables for `platform` (of whose vCPUs the first 254 are listed: there are no more xAPIC IDs) behind the
+/// root, and returns the root's address, [`RSDP`].
 pub fn install(platform: &Platform, memory: &GuestMemory) -> Result<Gpa, Unmapped> {
+    let facs = Gpa((RSDP.0 + root::RSDP_BYTES).next_multiple_of(ALIGNMENT_BYTES));
+    let places = Places {
+        rsdp: RSDP,
+        facs,
+        tables: facs.wrapping_add(ALIGNMENT_BYTES),
+    };
+    install_at(platform, memory, places)?;
+    Ok(RSDP)
+}
+
+/// Where the tables go, all below 4 GiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Places {
+    /// The root.
+    pub rsdp: Gpa,
+    /// The FACS, which firmware and operating system share for ever: [`ALIGNMENT_BYTES`], aligned so.
+    pub facs: Gpa,
+    /// The others, one behind the other; an operating system may reuse their memory once it has read them.
+    pub tables: Gpa,
+}
+
+/// The same with the tables elsewhere.
+pub fn install_at(
+    platform: &Platform,
+    memory: &GuestMemory,
+    places: Places,
+) -> Result<(), Unmapped> {
+    let Places { rsdp, facs, tables } = places;
     let mut area = Area {
         memory,
-        next: RSDP.wrapping_add(root::RSDP_BYTES),
+        next: tables,
     };
-    let facs = area.place(&bytes_of(&FACS::new()))?;
+    memory.write(facs, &bytes_of(&FACS::new()))?;
     let dsdt = area.place(&dsdt::table(platform))?;
     let mut tables = alloc::vec![
-        area.place(&fadt::table(facs, dsdt))?,
+        area.place(&fadt::table(platform, facs, dsdt))?,
         area.place(&madt::table(platform))?,
     ];
     if let Some(base) = platform.hpet {
@@ -44,8 +72,7 @@ pub fn install(platform: &Platform, memory: &GuestMemory) -> Result<Gpa, Unmappe
     }
     let rsdt = area.place(&root::rsdt(&tables))?;
     let xsdt = area.place(&root::xsdt(&tables))?;
-    memory.write(RSDP, &root::rsdp(rsdt, xsdt))?;
-    Ok(RSDP)
+    memory.write(rsdp, &root::rsdp(rsdt, xsdt))
 }
 
 /// Free room for tables, from `next` on. The largest set of tables is a fifth of the segment: see the tests.
@@ -104,11 +131,16 @@ impl Aml for Encoded {
 mod tests {
     use super::*;
     use crate::memory::memory_layout;
-    use crate::platform::HIGH_MEMORY;
+    use crate::platform::{Console, HIGH_MEMORY};
 
     fn installed(vcpus: u32, hpet: Option<Gpa>) -> GuestMemory {
         let memory = GuestMemory::anonymous(&memory_layout(2));
-        assert_eq!(install(&Platform { vcpus, hpet }, &memory), Ok(RSDP));
+        let platform = Platform {
+            vcpus,
+            hpet,
+            console: Console::Serial,
+        };
+        assert_eq!(install(&platform, &memory), Ok(RSDP));
         memory
     }
 

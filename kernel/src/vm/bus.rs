@@ -1,6 +1,7 @@
 //! The machine as the emulator reaches it.
 
 use super::local::Local;
+use guest_bios::rom;
 use guest_mem::{Gpa, GuestMemory};
 use hvm::Width;
 use hvm::emulate::{self, Bus, Invalidation, XsaveImage};
@@ -19,7 +20,7 @@ pub struct LocalBus<'a> {
 impl LocalBus<'_> {
     #[inline]
     fn is_device(&self, gpa: Gpa) -> bool {
-        self.device_page == Some(gpa.page_base())
+        self.device_page == Some(gpa.page_base()) && !self.local.machine.rom.contains(&gpa.0)
     }
 }
 
@@ -49,6 +50,9 @@ impl Bus for LocalBus<'_> {
     #[inline]
     fn write(&mut self, gpa: Gpa, width: Width, value: u64) {
         let bytes = value.to_le_bytes();
+        if self.local.machine.rom.contains(&gpa.0) {
+            return;
+        }
         let device =
             self.is_device(gpa) || self.memory().write(gpa, &bytes[..width.bytes()]).is_err();
         if device {
@@ -57,6 +61,9 @@ impl Bus for LocalBus<'_> {
     }
 
     fn exchange(&mut self, gpa: Gpa, width: Width, current: u64, new: u64) -> bool {
+        if self.local.machine.rom.contains(&gpa.0) {
+            return true;
+        }
         emulate::compare_exchange(self.memory(), gpa, width, current, new).unwrap_or_else(|| {
             self.local.mmio_write(gpa, width, new);
             true
@@ -68,6 +75,7 @@ impl Bus for LocalBus<'_> {
     }
 
     fn port_out(&mut self, port: u16, width: Width, value: u32) {
+        self.local.trapped |= port == rom::TRAP_PORT;
         self.local.port_write(port, width, value);
     }
 

@@ -1,5 +1,7 @@
 //! The guest's board, with its paravirtual devices plugged in.
 
+use super::disk::Shared;
+use super::firmware::Media;
 use super::host::Rdrand;
 use super::line;
 use crate::console::bytes::GuestEnd;
@@ -8,64 +10,161 @@ use crate::warn;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
 use appliance::Bundle;
-use appliance::config::{Access, BlobName, Bus, Config, DiskSpec, Format, Medium, Serial};
+use appliance::config::{Access, BlobName, Boot, Bus, Config, DiskSpec, Format, Medium, Serial};
+use guest_bios::bios::{Drive, DriveKind};
 use guest_mem::Hpa;
-use hvm::backend::SECTOR_BYTES;
+use hvm::backend::{Block, SECTOR_BYTES};
+use hvm::pci::Function;
 use pc::board::{Board, BoardConfig};
+use pc::floppy::Place;
+use pc::ide;
+use pc::vga::{Adapter, AdapterConfig};
 use virtio_pv::pci::{Transport, TransportMode};
 use virtio_pv::{block, console, entropy, ram};
 
-/// The first PCI slot for virtio devices; 0 is the host bridge, 1 the south bridge, 2 is where a display will be.
+/// The PCI slot of the display; 0 is the host bridge, 1 the south bridge.
+const DISPLAY_SLOT: u8 = 2;
+/// The first PCI slot for virtio devices.
 const FIRST_SLOT: u8 = 3;
 /// The last PCI slot.
 const LAST_SLOT: u8 = 31;
 
-/// Builds the board for `config`.
-pub fn build(config: &Config, bundle: &Bundle<'_>, end: GuestEnd) -> Result<Board, String> {
+/// A board, and its disks as the firmware numbers them.
+pub struct Devices {
+    /// The chips and functions.
+    pub board: Board,
+    /// The drives that a BIOS boots from.
+    pub media: Media,
+}
+
+/// Builds the board for `config`. A guest that boots through firmware has a display.
+pub fn build(config: &Config, bundle: &Bundle<'_>, end: GuestEnd) -> Result<Devices, String> {
     let (first_serial, virtio_console) = line::share(end);
     let com1 = match config.serial {
         Serial::Console => Some(Box::new(first_serial) as _),
         Serial::None => None,
     };
+    let mut disks = Disks::default();
+    for spec in &config.disks {
+        disks.add(spec, bundle)?;
+    }
     let mut board = Board::new(BoardConfig {
         com1,
         com2: None,
-        ide: [const { None }; 4],
+        ide: disks.ide,
         epoch_seconds: super::wall::seconds(),
     });
-    let mut slots = FIRST_SLOT..=LAST_SLOT;
-    let mut plug = |device: Box<dyn virtio_pv::device::Device>| -> Result<(), String> {
-        let slot = slots
-            .next()
-            .ok_or("more devices than the PCI bus has slots for (29)")?;
-        let function = Box::new(Transport::new(device, TransportMode::Transitional));
+    let mut media = disks.media;
+    for ((index, place), floppy) in (0..).zip([Place::A, Place::B]).zip(disks.floppies) {
+        if let Some(floppy) = floppy {
+            board.insert_floppy(place, Box::new(floppy.clone()));
+            let kind = DriveKind::Floppy;
+            media.push((Drive { kind, index }, Some(floppy)));
+        }
+    }
+    let mut attach = |slot: u8, function: Box<dyn Function>| {
         board
             .attach(slot, function)
             .map_err(|error| format!("PCI slot {slot}: {error:?}"))
     };
+    if matches!(config.boot, Boot::Firmware { .. }) {
+        attach(DISPLAY_SLOT, Box::new(Adapter::new(AdapterConfig::new())))?;
+    }
     let size = console::TerminalSize {
         columns: 80,
         rows: 25,
     };
-    plug(Box::new(console::Console::new(
-        Box::new(virtio_console),
-        size,
-    )))?;
+    let mut functions: Vec<Box<dyn virtio_pv::device::Device>> = vec![Box::new(
+        console::Console::new(Box::new(virtio_console), size),
+    )];
     match Rdrand::find() {
-        Some(source) => plug(Box::new(entropy::Rng::new(Box::new(source))))?,
+        Some(source) => functions.push(Box::new(entropy::Rng::new(Box::new(source)))),
         None => warn!("this CPU has no RDRAND: the guest gets no virtio entropy device"),
     }
-    for disk in &config.disks {
-        if let Some(target) = &disk.target {
-            plug(Box::new(self::disk(disk, target, bundle)?))?;
-        }
+    for disk in disks.virtio {
+        functions.push(Box::new(disk));
     }
-    Ok(board)
+    let mut slots = FIRST_SLOT..=LAST_SLOT;
+    for device in functions {
+        let slot = slots
+            .next()
+            .ok_or("more devices than the PCI bus has slots for (29)")?;
+        let transport = Transport::new(device, TransportMode::Transitional);
+        attach(slot, Box::new(transport))?;
+    }
+    Ok(Devices { board, media })
+}
+
+/// The disks of a configuration, by what they hang on.
+#[derive(Default)]
+struct Disks {
+    ide: [Option<ide::Drive>; 4],
+    virtio: Vec<block::Disk>,
+    floppies: [Option<Shared>; 2],
+    media: Media,
+}
+
+impl Disks {
+    /// Adds one: on IDE if its name says so, else as a virtio disk.
+    fn add(&mut self, spec: &DiskSpec, bundle: &Bundle<'_>) -> Result<(), String> {
+        let medium = match &spec.target {
+            Some(target) => Some(load(spec, target, bundle)?),
+            None => None,
+        };
+        let name = spec.target.as_ref().map_or("", |target| &target.name);
+        if spec.vdev.bus == Bus::Floppy {
+            if let (Some(place), Some(medium)) =
+                (self.floppies.get_mut(spec.vdev.index as usize), medium)
+            {
+                *place = Some(medium);
+            }
+            return Ok(());
+        }
+        let place = match spec.vdev.bus {
+            Bus::Ide => self.ide.get_mut(spec.vdev.index as usize),
+            Bus::Scsi => {
+                warn!(
+                    "disk `{name}`: there is no SCSI controller, so the guest sees a virtio disk"
+                );
+                None
+            }
+            Bus::Xen | Bus::Virtio | Bus::Floppy => None,
+        };
+        let boxed = |disk: &Shared| -> Box<dyn Block> { Box::new(disk.clone()) };
+        let kind = match (place, &medium) {
+            (Some(place), _) if spec.medium == Medium::Cdrom => {
+                *place = Some(ide::Drive::cdrom(medium.as_ref().map(boxed), name));
+                DriveKind::Cdrom
+            }
+            (Some(place), Some(medium)) => {
+                *place = Some(ide::Drive::disk(boxed(medium), name));
+                DriveKind::Disk
+            }
+            (None, Some(medium)) => {
+                self.virtio.push(block::Disk::new(boxed(medium), name));
+                match spec.medium {
+                    Medium::Disk => DriveKind::Disk,
+                    Medium::Cdrom => DriveKind::Cdrom,
+                }
+            }
+            // A disk without contents is none.
+            (_, None) => return Ok(()),
+        };
+        let index = self
+            .media
+            .iter()
+            .filter(|(drive, _)| drive.kind == kind)
+            .count() as u8;
+        self.media.push((Drive { kind, index }, medium));
+        Ok(())
+    }
 }
 
 /// A disk in RAM, filled from the bundle.
-fn disk(spec: &DiskSpec, target: &BlobName, bundle: &Bundle<'_>) -> Result<block::Disk, String> {
+fn load(spec: &DiskSpec, target: &BlobName, bundle: &Bundle<'_>) -> Result<Shared, String> {
     let place = || format!("monovisor.toml, {}: disk `{}`", target.place, target.name);
     if spec.format != Format::Raw {
         return Err(format!(
@@ -73,12 +172,6 @@ fn disk(spec: &DiskSpec, target: &BlobName, bundle: &Bundle<'_>) -> Result<block
             place(),
             spec.format
         ));
-    }
-    if matches!(spec.vdev.bus, Bus::Ide | Bus::Scsi) || spec.medium == Medium::Cdrom {
-        warn!(
-            "{}: there is no IDE or SCSI controller yet, so the guest sees a virtio disk",
-            place()
-        );
     }
     let image = bundle.blob(target).map_err(|error| error.to_string())?;
     let bytes = (image.len() as u64).next_multiple_of(SECTOR_BYTES);
@@ -93,10 +186,7 @@ fn disk(spec: &DiskSpec, target: &BlobName, bundle: &Bundle<'_>) -> Result<block
         (Access::ReadWrite, Medium::Disk) => ram::Access::ReadWrite,
         _ => ram::Access::ReadOnly,
     };
-    Ok(block::Disk::new(
-        Box::new(ram::RamDisk::new(storage, access)),
-        &target.name,
-    ))
+    Ok(Shared::new(Box::new(ram::RamDisk::new(storage, access))))
 }
 
 /// Host memory that holds a copy of `image`, padded with zeros to `bytes`.

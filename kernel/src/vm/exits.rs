@@ -4,6 +4,7 @@ use super::processor::{Next, Processor};
 use crate::cpu::live;
 use crate::service::control::{CONTROL, count};
 use alloc::format;
+use guest_bios::rom;
 use guest_mem::Gpa;
 use hvm::Width;
 use hvm::emulate::length::{self, Lost};
@@ -253,9 +254,15 @@ impl<V: Vcpu> Processor<V> {
                 };
                 self.cpu.set_gpr(Gpr::Rax, kept | io.width.cut(value));
             }
-            IoDirection::Out => self
-                .local
-                .port_write(io.port, io.width, io.width.cut(rax) as u32),
+            IoDirection::Out => {
+                if io.port == rom::TRAP_PORT
+                    && let Some(next) = self.firmware_trap(next_rip)
+                {
+                    return next;
+                }
+                let value = io.width.cut(rax) as u32;
+                self.local.port_write(io.port, io.width, value);
+            }
         }
         self.complete(next_rip)
     }
@@ -299,6 +306,12 @@ impl<V: Vcpu> Processor<V> {
             fetched.as_ref(),
         );
         self.take_priority();
+        if core::mem::take(&mut self.local.trapped)
+            && matches!(step, Ok(Step::Done(_)))
+            && let Some(next) = self.firmware_trap(self.cpu.rip())
+        {
+            return next;
+        }
         match step {
             Ok(Step::Done(completion)) => self.completed(completion),
             Ok(Step::Halt(completion)) => match self.completed(completion) {

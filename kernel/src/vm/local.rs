@@ -24,6 +24,8 @@ pub struct Local {
     pub(super) physical_bits: u8,
     pub(super) machine: &'static Machine,
     pub(super) power: Option<PowerEvent>,
+    /// The emulator wrote to the port that the BIOS's stubs trap with.
+    pub(super) trapped: bool,
     /// The 8259s' output, as last seen.
     pub(super) pic_output: bool,
     /// When the board next wants a turn.
@@ -52,6 +54,7 @@ impl Local {
             physical_bits,
             machine,
             power: None,
+            trapped: false,
             pic_output: false,
             board_deadline: None,
             attention: true,

@@ -5,7 +5,9 @@ use crate::mem::{frames, phys_to_virt};
 use alloc::vec::Vec;
 use boot::PhysRange;
 use core::fmt;
+use core::ops::Range;
 use ept_npt::{Format, Level, MapError, Rights, TableMemory, Tables};
+use guest_bios::{bios, rom};
 use guest_mem::{Gpa, GuestMemory, Hpa, Region};
 
 const MIB: u64 = 1 << 20;
@@ -158,11 +160,35 @@ impl TableMemory for TablePages {
     }
 }
 
+/// Shows the ROM's last segment below 4 GiB.
+fn map_reset_alias<F: Format>(
+    tables: &mut Tables<TablePages, F>,
+    memory: &GuestMemory,
+    types: &Mtrrs,
+) -> Result<(), MapError> {
+    let Some((base, _)) = memory.translate(bios::ROM_SEGMENT) else {
+        return Ok(());
+    };
+    let frames = PhysRange {
+        base: base.0,
+        bytes: rom::BYTES as u64,
+    };
+    for (piece, memory_type) in types.pieces(frames) {
+        let gpa = bios::RESET_ALIAS.wrapping_add(piece.base - frames.base);
+        let rights = Rights::ReadExecute;
+        tables.map(gpa, Hpa(piece.base), piece.bytes, rights, memory_type)?;
+    }
+    Ok(())
+}
+
 /// Maps all of guest RAM, in pages of at most `largest`, each with the memory type that the host's MTRRs give its frames: no page lies
 /// across two types, which no CPU allows (SDM vol. 3A, 12.11.9).
+///
+/// With a BIOS, its area is not writable, and its last segment is mapped a second time where CPUs start.
 pub fn map<F: Format>(
     memory: &GuestMemory,
     largest: Level,
+    rom: &Range<u64>,
 ) -> Result<Tables<TablePages, F>, MapError> {
     let types = Mtrrs::of_this_cpu();
     let mut tables = Tables::new(TablePages, largest)?;
@@ -173,9 +199,24 @@ pub fn map<F: Format>(
         };
         for (piece, memory_type) in types.pieces(frames) {
             let gpa = region.gpa.wrapping_add(piece.base - frames.base);
-            let hpa = Hpa(piece.base);
-            tables.map(gpa, hpa, piece.bytes, Rights::ReadWriteExecute, memory_type)?;
+            let cuts = [gpa.0, rom.start, rom.end, gpa.0 + piece.bytes];
+            for (start, end) in cuts.into_iter().zip(cuts.into_iter().skip(1)) {
+                let (start, end) = (start.max(gpa.0), end.min(gpa.0 + piece.bytes));
+                if start >= end {
+                    continue;
+                }
+                let rights = if rom.contains(&start) {
+                    Rights::ReadExecute
+                } else {
+                    Rights::ReadWriteExecute
+                };
+                let hpa = Hpa(piece.base + (start - gpa.0));
+                tables.map(Gpa(start), hpa, end - start, rights, memory_type)?;
+            }
         }
+    }
+    if !rom.is_empty() {
+        map_reset_alias(&mut tables, memory, &types)?;
     }
     Ok(tables)
 }

@@ -11,7 +11,9 @@ mod bus;
 mod clock;
 mod crash;
 mod devices;
+mod disk;
 mod exits;
+mod firmware;
 mod host;
 #[cfg(feature = "vmx")]
 mod intel;

@@ -1,6 +1,7 @@
 //! One virtual CPU, and the loop that runs it.
 
 use super::crash::Crash;
+use super::firmware::Firmware;
 use super::interrupts::Sources;
 use super::local::Local;
 use crate::cpu::events::{self, Events as HostEvents};
@@ -10,6 +11,7 @@ use crate::service::control::{CONTROL, Request, count};
 use crate::time::timer;
 use alloc::boxed::Box;
 use alloc::string::String;
+use core::ops::Range;
 use guest_mem::GuestMemory;
 use hvm::Instant;
 use hvm::device::PowerEvent;
@@ -26,6 +28,8 @@ use spin::Mutex;
 pub struct Machine {
     /// Guest RAM.
     pub memory: GuestMemory,
+    /// The part of it that the guest cannot write, if it has a ROM.
+    pub rom: Range<u64>,
     /// The chipset and all devices. Only vCPUs take this lock; services talk to devices through queues.
     pub board: Mutex<Board>,
     /// Its TSC's rate.
@@ -82,6 +86,8 @@ pub struct Processor<V> {
     pub(super) cpu: V,
     pub(super) local: Box<Local>,
     pub(super) cache: Box<DecodeCache>,
+    /// The guest's BIOS, if it boots through one.
+    pub(super) firmware: Option<Box<Firmware>>,
     duty: Duty,
     window: Option<Window>,
     armed: Option<Instant>,
@@ -89,11 +95,17 @@ pub struct Processor<V> {
 
 impl<V: Vcpu> Processor<V> {
     /// A vCPU on `machine`.
-    pub fn new(cpu: V, machine: &'static Machine, duty: Duty) -> Self {
+    pub fn new(
+        cpu: V,
+        machine: &'static Machine,
+        duty: Duty,
+        firmware: Option<Box<Firmware>>,
+    ) -> Self {
         Self {
             cpu,
             local: Local::new(machine),
             cache: Box::new(DecodeCache::new()),
+            firmware,
             duty,
             window: None,
             armed: None,

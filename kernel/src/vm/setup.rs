@@ -1,6 +1,7 @@
 //! From a bundle to a guest that can be powered on.
 
-use super::devices;
+use super::devices::{self, Devices};
+use super::firmware::{self, Media};
 use super::memory::{self, TablePages};
 use super::processor::{Duty, Machine, Processor};
 use super::vendor::{self, Vendor};
@@ -12,11 +13,13 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use appliance::Bundle;
-use appliance::config::{Actions, Boot, Config, Paging};
+use appliance::config::{Actions, Boot, Config, Firmware, Paging};
 use boot::BootInfo;
+use core::ops::Range;
 use ept_npt::Tables;
+use guest_bios::bios;
 use guest_bios::linux::{self, EntryState, Image};
-use guest_bios::platform::Platform;
+use guest_bios::platform::{Console, Platform};
 use guest_mem::Hpa;
 use hvm::capability::Features;
 use hvm::regs::{Gpr, Segment, SegmentName, State, TableRegister};
@@ -34,11 +37,30 @@ pub struct Guest<V: Vendor> {
     pub name: String,
     /// Its memory.
     pub memory_mib: u64,
-    kernel: Image<'static>,
-    initrd: Option<&'static [u8]>,
-    command_line: String,
+    start: Start,
     /// Kept for as long as the CPU may walk them.
     _tables: Tables<TablePages, V::Format>,
+}
+
+/// How it starts.
+enum Start {
+    /// A Linux kernel, directly.
+    Linux {
+        kernel: Image<'static>,
+        initrd: Option<&'static [u8]>,
+        command_line: String,
+    },
+    /// At the reset vector; the processor has the BIOS.
+    Bios,
+}
+
+/// What the tables tell of the machine.
+const fn platform(console: Console) -> Platform {
+    Platform {
+        vcpus: 1,
+        hpet: None,
+        console,
+    }
 }
 
 /// Reads the bundle and builds the guest that it describes; the error is for people. This CPU, which offers `features`, runs the vCPU.
@@ -59,26 +81,8 @@ pub fn build<V: Vendor>(
     let config = loaded.config;
     check(&config)?;
     let features = &without(features, &config)?;
-    let Boot::Linux {
-        kernel,
-        initrd,
-        command_line,
-    } = &config.boot
-    else {
-        return Err(no_firmware(&config.boot));
-    };
-    let image =
-        Image::parse(bundle.blob(kernel).map_err(|error| error.to_string())?).map_err(|error| {
-            format!(
-                "monovisor.toml, {}: `{} = {}`: {error}",
-                kernel.place, kernel.key, kernel.name
-            )
-        })?;
-    let initrd = match initrd {
-        Some(blob) => Some(bundle.blob(blob).map_err(|error| error.to_string())?),
-        None => None,
-    };
-    let board = devices::build(&config, &bundle, end)?;
+    let start = start(&config.boot, &bundle)?;
+    let Devices { board, media } = devices::build(&config, &bundle, end)?;
     let available_mib = memory::available_mib();
     let usable_mib = frames::usable_bytes() >> 20;
     info!(
@@ -93,7 +97,8 @@ pub fn build<V: Vendor>(
         ),
         None => error.to_string(),
     })?;
-    let tables = memory::map(&guest_memory, vendor::largest_page(features))
+    let (firmware, rom) = firmware(&config.boot, media);
+    let tables = memory::map(&guest_memory, vendor::largest_page(features), &rom)
         .map_err(|error| error.to_string())?;
     // SAFETY: the extension is on, on every CPU, and `features` are of this one, which runs the vCPU from here on.
     let mut cpu = unsafe { V::vcpu(features, hlt) }?;
@@ -101,36 +106,44 @@ pub fn build<V: Vendor>(
     let tsc_scale = scale_tsc(&mut cpu, &config)?;
     let machine = Box::leak(Box::new(Machine {
         memory: guest_memory,
+        rom,
         board: Mutex::new(board),
         tsc_scale,
     }));
     Ok(Guest {
-        processor: Processor::new(cpu, machine, duty),
+        processor: Processor::new(cpu, machine, duty, firmware),
         actions: config.actions,
         memory_mib,
-        kernel: image,
-        initrd,
-        command_line: command_line.clone(),
+        start,
         name: config.name,
         _tables: tables,
     })
 }
 
 impl<V: Vendor> Guest<V> {
-    /// Puts kernel, initrd and firmware tables into guest memory, and the machine in its reset state.
+    /// Puts kernel, initrd and firmware tables, or the ROMs, into guest memory, and the machine in its reset state.
     pub fn power_on(&mut self) -> Result<(), String> {
         let memory = &self.processor.machine().memory;
-        let rsdp = guest_bios::acpi::install(
-            &Platform {
-                vcpus: 1,
-                hpet: None,
-            },
-            memory,
-        )
-        .map_err(|error| error.to_string())?;
-        let entry = linux::load(&self.kernel, self.initrd, &self.command_line, memory, rsdp)
-            .map_err(|error| error.to_string())?;
-        self.processor.reset(&state(&entry));
+        let state = match &self.start {
+            Start::Linux {
+                kernel,
+                initrd,
+                command_line,
+            } => {
+                let rsdp = guest_bios::acpi::install(&platform(Console::Serial), memory)
+                    .map_err(|error| error.to_string())?;
+                let entry = linux::load(kernel, *initrd, command_line, memory, rsdp)
+                    .map_err(|error| error.to_string())?;
+                state(&entry)
+            }
+            Start::Bios => {
+                self.processor
+                    .install_firmware()
+                    .map_err(|error| error.to_string())?;
+                State::reset()
+            }
+        };
+        self.processor.reset(&state);
         Ok(())
     }
 }
@@ -206,17 +219,54 @@ fn check(config: &Config) -> Result<(), String> {
     Ok(())
 }
 
-fn no_firmware(boot: &Boot) -> String {
-    let why = match boot {
+/// How the guest is to start.
+fn start(boot: &Boot, bundle: &Bundle<'static>) -> Result<Start, String> {
+    let (kernel, initrd, command_line) = match boot {
+        Boot::Linux {
+            kernel,
+            initrd,
+            command_line,
+        } => (kernel, initrd, command_line),
         Boot::Firmware {
-            named_by: Some((key, place)),
+            firmware: Firmware::Builtin,
             ..
-        } => format!("{place}: `{key}` asks for a BIOS"),
-        _ => String::from("no `kernel` is named, which means a BIOS"),
+        } => return Ok(Start::Bios),
+        Boot::Firmware {
+            firmware: Firmware::Image(blob),
+            ..
+        } => {
+            return Err(format!(
+                "monovisor.toml, {}: `{} = {}`: this version has only its own BIOS; leave the key out",
+                blob.place, blob.key, blob.name
+            ));
+        }
     };
-    format!(
-        "monovisor.toml, {why}: this version starts Linux kernels directly; name a bzImage with `kernel = \"vmlinuz\"`"
-    )
+    let image =
+        Image::parse(bundle.blob(kernel).map_err(|error| error.to_string())?).map_err(|error| {
+            format!(
+                "monovisor.toml, {}: `{} = {}`: {error}",
+                kernel.place, kernel.key, kernel.name
+            )
+        })?;
+    let initrd = match initrd {
+        Some(blob) => Some(bundle.blob(blob).map_err(|error| error.to_string())?),
+        None => None,
+    };
+    Ok(Start::Linux {
+        kernel: image,
+        initrd,
+        command_line: command_line.clone(),
+    })
+}
+
+/// The BIOS, if the guest boots through it, and what of the guest's memory is its ROM.
+fn firmware(boot: &Boot, media: Media) -> (Option<Box<firmware::Firmware>>, Range<u64>) {
+    let Boot::Firmware { order, .. } = boot else {
+        return (None, 0..0);
+    };
+    let firmware = firmware::Firmware::new(media, order, platform(Console::Screen));
+    let rom = bios::ROM_AREA.0..bios::ROM_AREA.0 + bios::ROM_AREA_BYTES;
+    (Some(Box::new(firmware)), rom)
 }
 
 /// Firmware's entry state as the vCPU's registers.

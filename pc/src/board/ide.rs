@@ -38,7 +38,8 @@ fn decode(port: u16) -> Option<(ChannelName, Register)> {
 }
 
 impl Board {
-    /// The IDE function, to change media; `None` if the board has no drives.
+    /// The IDE function, to change media; `None` if the board has no drives. A change may fail a command of the guest, so
+    /// call [`Board::poll`] after it.
     pub fn ide_mut(&mut self) -> Option<&mut Ide> {
         self.bus.ide_mut()
     }
@@ -156,13 +157,17 @@ impl Board {
     /// Brings the channels' interrupts onto their lines.
     #[inline]
     pub(super) fn drive_ide(&mut self, context: &mut Context<'_>) {
-        let Some(ide) = self.bus.ide() else {
+        let Some(ide) = self.bus.ide_mut() else {
             return;
         };
         for (irq, channel) in [
             (PRIMARY_IDE_IRQ, ChannelName::Primary),
             (SECONDARY_IDE_IRQ, ChannelName::Secondary),
         ] {
+            if ide.take_fall(channel) {
+                self.interrupts
+                    .drive(irq, Source::Isa, false, context.signals);
+            }
             let level = ide.interrupt(channel);
             self.interrupts
                 .drive(irq, Source::Isa, level, context.signals);

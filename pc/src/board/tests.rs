@@ -692,6 +692,20 @@ mod ide {
     }
 
     #[test]
+    fn a_command_makes_a_new_edge_of_an_interrupt_that_nobody_took() {
+        let mut machine = with_drives();
+        machine.init_pics(0xfb, 0xbf);
+        machine.outb(0x1f7, 0xe7);
+        assert_eq!(machine.board.pic_acknowledge(), 0x2e);
+        machine.outb(0xa0, 0x20);
+        machine.outb(0x20, 0x20);
+        assert!(!machine.board.pic_interrupt());
+        assert_eq!(machine.inb(0x3f6), 0x50, "the alternate status leaves it");
+        machine.outb(0x1f7, 0xe7);
+        assert_eq!(machine.board.pic_acknowledge(), 0x2e);
+    }
+
+    #[test]
     fn the_secondary_channel_has_irq_15() {
         let mut machine = with_drives();
         machine.init_pics(0xfb, 0x7f);

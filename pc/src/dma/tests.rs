@@ -155,7 +155,7 @@ fn step(dma: &mut Dma, &(what, register, value, bytes): &Operation) -> (u8, usiz
 proptest! {
     #[test]
     fn any_trace_is_harmless_and_state_round_trips(
-        operations in prop::collection::vec((0_u8..8, 0_u8..16, any::<u8>(), 0_usize..700), 0..200),
+        operations in prop::collection::vec((0_u8..8, 0_u8..16, any::<u8>(), 0_usize..100), 0..200),
         cut in 0_usize..200,
     ) {
         twins(Dma::new, &operations, cut, step);

@@ -92,9 +92,10 @@ impl Hpet {
         self.configuration & ENABLE != 0
     }
 
-    /// True while timers 0 and 1 have the lines of PIT and clock to themselves.
+    /// True while timers 0 and 1 have the lines of PIT and clock to themselves: the route counts only while the whole block is
+    /// on (2.3.5).
     pub fn replaces_legacy(&self) -> bool {
-        self.configuration & LEGACY_ROUTE != 0
+        self.configuration & (ENABLE | LEGACY_ROUTE) == ENABLE | LEGACY_ROUTE
     }
 
     /// Reads at `offset` in the window. Only aligned dwords and qwords are registers (2.3.2).

@@ -115,6 +115,9 @@ fn periods_are_kept_and_lost_ones_told_once() {
     machine.write(Machine::timer(0, TIMER_COMPARATOR), 3000);
     machine.write(Machine::timer(0, TIMER_COMPARATOR), 2000);
     assert!(machine.hpet.replaces_legacy());
+    machine.write(CONFIGURATION, LEGACY_ROUTE);
+    assert!(!machine.hpet.replaces_legacy(), "a block that is off");
+    machine.write(CONFIGURATION, ENABLE | LEGACY_ROUTE);
     let fired = Some((Route::Pit, Output::Edge(true)));
     assert_eq!(machine.wait(3000), fired);
     assert_eq!(machine.read(Machine::timer(0, TIMER_COMPARATOR)), 5000);

@@ -21,6 +21,8 @@ pub(super) struct Channel {
     /// The device register as last written; bit DEV selects.
     device: u8,
     control: u8,
+    /// INTRQ fell, and may have risen since.
+    fell: bool,
 }
 
 /// The saved state.
@@ -37,6 +39,7 @@ impl Channel {
             drives,
             device: 0,
             control: 0,
+            fell: false,
         }
     }
 
@@ -85,6 +88,13 @@ impl Channel {
     pub(super) fn interrupt(&self) -> bool {
         let driven = self.control & (control::NIEN | control::SRST) == 0;
         driven && self.selected().is_some_and(Drive::interrupt)
+    }
+
+    /// True once after INTRQ fell by a command, which may have raised it again before it returned: whoever looks for
+    /// edges must see the line low in between.
+    #[inline]
+    pub(super) fn take_fall(&mut self) -> bool {
+        core::mem::take(&mut self.fell)
     }
 
     /// Reads a register other than data.
@@ -136,8 +146,10 @@ impl Channel {
             .for_each(|drive| drive.write(register, value));
     }
 
+    /// A command that is taken ends the interrupt before it (9.6).
     fn command(&mut self, opcode: u8) {
         let engaged = self.selected().is_some_and(Drive::is_engaged);
+        self.fell |= !engaged && self.interrupt();
         if opcode == command::EXECUTE_DEVICE_DIAGNOSTIC && !engaged {
             self.all_mut().for_each(Drive::diagnose);
             self.select_first();

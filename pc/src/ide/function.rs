@@ -56,6 +56,20 @@ pub enum Change {
 struct Lane {
     channel: Channel,
     master: BusMaster,
+    /// The interrupt line went down since the board last looked.
+    fell: bool,
+}
+
+impl Lane {
+    /// Brings the drives' interrupt to the bus master, and notes for the board that it went down.
+    #[inline]
+    fn see_interrupt(&mut self) {
+        if self.channel.take_fall() {
+            self.master.see_line(false);
+            self.fell = true;
+        }
+        self.master.see_line(self.channel.interrupt());
+    }
 }
 
 /// The function.
@@ -90,6 +104,7 @@ impl Ide {
         let lanes = [[a, b], [c, d]].map(|drives| Lane {
             channel: Channel::new(drives),
             master: BusMaster::default(),
+            fell: false,
         });
         Self {
             config: config_space(),
@@ -153,7 +168,6 @@ impl Ide {
     /// give, zeros.
     #[inline]
     pub fn data_in(&mut self, name: ChannelName, into: &mut [u8], context: &mut Context<'_>) {
-        into.fill(0);
         if !self.decodes(name) {
             return into.fill(0xff);
         }
@@ -161,10 +175,10 @@ impl Ide {
         while !rest.is_empty() {
             let taken = self.lanes[name as usize].channel.data_in(rest);
             self.settle(name, context.memory);
-            match rest.get_mut(taken..) {
-                Some(left) if taken != 0 => rest = left,
-                _ => return,
+            if taken == 0 {
+                return rest.fill(0);
             }
+            rest = &mut rest[taken..];
         }
     }
 
@@ -178,10 +192,10 @@ impl Ide {
         while !rest.is_empty() {
             let taken = self.lanes[name as usize].channel.data_out(rest);
             self.settle(name, context.memory);
-            match rest.get(taken..) {
-                Some(left) if taken != 0 => rest = left,
-                _ => return,
+            if taken == 0 {
+                return;
             }
+            rest = &rest[taken..];
         }
     }
 
@@ -189,6 +203,13 @@ impl Ide {
     #[inline]
     pub fn interrupt(&self, name: ChannelName) -> bool {
         self.lanes[name as usize].channel.interrupt()
+    }
+
+    /// True once if a channel's interrupt went down, and possibly up again, since the last call. An edge-triggered
+    /// controller must be shown the line low before it is shown [`Ide::interrupt`].
+    #[inline]
+    pub fn take_fall(&mut self, name: ChannelName) -> bool {
+        core::mem::take(&mut self.lanes[name as usize].fell)
     }
 
     /// Puts another medium into a CD-ROM drive, or takes it out; a tray that is open or locked does not matter.
@@ -226,15 +247,16 @@ impl Ide {
         if lane.channel.dma_request().is_some() {
             self.move_data(name, memory);
         }
-        let lane = &mut self.lanes[name as usize];
-        lane.master.see_line(lane.channel.interrupt());
+        self.lanes[name as usize].see_interrupt();
     }
 
     /// Runs the bus master until the drive or the table has enough. Each turn moves something or is the last.
     #[inline(never)]
     fn move_data(&mut self, name: ChannelName, memory: &GuestMemory) {
         let allowed = self.config.command().contains(Command::BUS_MASTER);
-        let Lane { channel, master } = &mut self.lanes[name as usize];
+        let Lane {
+            channel, master, ..
+        } = &mut self.lanes[name as usize];
         while let Some(request) = channel.dma_request() {
             if !allowed || !master.serves(&request) {
                 return;
@@ -256,7 +278,9 @@ impl Ide {
 
     /// Takes finished requests of a channel from its back ends.
     fn land(&mut self, name: ChannelName) {
-        let Lane { channel, master } = &mut self.lanes[name as usize];
+        let Lane {
+            channel, master, ..
+        } = &mut self.lanes[name as usize];
         match channel.land() {
             Some(DmaOutcome::Moved(bytes)) => master.moved(bytes),
             Some(DmaOutcome::Fault) => master.fail(),

@@ -10,6 +10,8 @@ pub(super) const BYTES: usize = 2 * WORDS;
 const MAJOR_VERSIONS: u16 = 0b111 << 4;
 /// LBA and DMA, and IORDY.
 const CAPABILITIES: u16 = 1 << 11 | 1 << 9 | 1 << 8;
+/// PIO mode 2, for software from before word 64.
+const OLD_PIO_MODE: u16 = 2 << 8;
 /// PIO modes 3 and 4.
 const PIO_MODES: u16 = 3;
 /// The cycle time of PIO mode 4 and multiword DMA mode 2.
@@ -34,6 +36,7 @@ impl Identity {
         identity.set_text(23, 4, env!("CARGO_PKG_VERSION"));
         identity.set_text(27, 20, model);
         identity.set(49, CAPABILITIES);
+        identity.set(51, OLD_PIO_MODE);
         identity.set(53, VALID);
         identity.set(63, modes.multiword_word());
         identity.set(64, PIO_MODES);

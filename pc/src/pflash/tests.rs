@@ -157,6 +157,9 @@ fn step(flash: &mut Flash, &(write, offset, width, value): &Operation) -> u64 {
 }
 
 proptest! {
+    // Each case saves and restores the whole contents several times.
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
     #[test]
     fn any_trace_is_harmless_and_state_round_trips(
         operations in prop::collection::vec(operation(), 0..100),

@@ -3,10 +3,12 @@
 //! Both guarantee: whatever bytes arrive, there is an answer as the IBM PS/2 Hardware Interface Technical Reference gives it;
 //! buffers are bounded; a device that has nothing to say has no deadline.
 
+mod decode;
 mod keyboard;
 mod mouse;
 mod scancode;
 
+pub use decode::Decoder;
 pub use keyboard::Keyboard;
 pub use mouse::Mouse;
 

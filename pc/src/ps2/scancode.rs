@@ -52,6 +52,14 @@ pub(super) enum Code {
 }
 
 impl Code {
+    pub(super) fn is_plain(self) -> bool {
+        matches!(self, Self::Plain(_))
+    }
+
+    pub(super) fn is_extended(self) -> bool {
+        !self.is_plain()
+    }
+
     /// The bytes that tell of the key in set 1 or 2.
     pub(super) fn sequence(self, set: Set, action: Action) -> Sequence {
         let mut bytes = Sequence::new();

@@ -8,6 +8,7 @@ mod boot;
 mod crash;
 mod guest;
 mod host;
+mod options;
 mod prompt;
 mod session;
 
@@ -88,6 +89,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         bad_input::CASES,
         crash::CASES,
         host::CASES,
+        options::CASES,
     ]
     .into_iter()
     .flatten()

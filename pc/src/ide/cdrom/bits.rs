@@ -34,6 +34,7 @@ pub(super) mod opcode {
     pub const MODE_SELECT_10: u8 = 0x55;
     pub const MODE_SENSE_10: u8 = 0x5a;
     pub const READ_12: u8 = 0xa8;
+    pub const READ_DVD_STRUCTURE: u8 = 0xad;
     pub const READ_CD_MSF: u8 = 0xb9;
     pub const SET_CD_SPEED: u8 = 0xbb;
     pub const MECHANISM_STATUS: u8 = 0xbd;

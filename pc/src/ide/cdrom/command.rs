@@ -1,14 +1,14 @@
 //! What each packet asks for.
 
 use super::address::from_msf;
-use super::bay::{Event, Lock};
+use super::bay::Lock;
 use super::bits::{opcode, start_stop};
 use super::frame::Frame;
 use super::mode::Form;
 use super::packet::{Packet, Reply};
 use super::sense::Sense;
 use super::transfer::Span;
-use super::{Cdrom, configuration, disc, inquiry, toc};
+use super::{Cdrom, configuration, disc, dvd, inquiry, toc};
 
 /// What is to follow a packet.
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +91,11 @@ impl Cdrom {
                 (disc::information(packet)?, medium)
             }
             opcode::READ_TRACK_INFORMATION => (disc::track(packet, self.bay.blocks()?)?, medium),
+            opcode::READ_DVD_STRUCTURE => {
+                let disc = self.bay.disc()?;
+                let reply = dvd::reply(packet, disc, self.bay.blocks()?)?;
+                (reply, usize::from(packet.u16(8)))
+            }
             opcode::MECHANISM_STATUS => (disc::mechanism(&self.bay), usize::from(packet.u16(8))),
             opcode::MODE_SENSE_6 => self.mode_sense(packet, Form::Six)?,
             opcode::MODE_SENSE_10 => self.mode_sense(packet, Form::Ten)?,
@@ -174,18 +179,6 @@ impl Cdrom {
         let (start, end) = at(3).zip(at(6)).ok_or(Sense::INVALID_FIELD)?;
         let blocks = end.checked_sub(start).ok_or(Sense::INVALID_FIELD)?;
         self.read_cd(packet, start, blocks)
-    }
-
-    /// The button on the drive's front: the tray moves, or the host is asked to let it.
-    pub(in crate::ide) fn press_eject(&mut self, interface: &mut super::Interface) {
-        match (self.bay.tray(), self.bay.lock()) {
-            (super::bay::Tray::Open, _) => self.bay.close(),
-            (super::bay::Tray::Closed, Lock::Prevented) => self.bay.set_event(Event::EjectRequest),
-            (super::bay::Tray::Closed, Lock::Allowed) => {
-                self.bay.open();
-                self.lose_medium(interface);
-            }
-        }
     }
 }
 

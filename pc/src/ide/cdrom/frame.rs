@@ -82,7 +82,10 @@ impl Frame {
         let range = usize::from(self.start)..usize::from(self.start) + self.bytes();
         for index in 0..blocks {
             let from = first + index * BLOCK_BYTES;
-            let sector = sector(&data[from..from + BLOCK_BYTES], block + index as u32);
+            let sector = sector(
+                &data[from..from + BLOCK_BYTES],
+                block.wrapping_add(index as u32),
+            );
             let into = data.get_mut(index * self.bytes()..(index + 1) * self.bytes());
             if let (Some(into), Some(part)) = (into, sector.get(range.clone())) {
                 into.copy_from_slice(part);
@@ -109,16 +112,33 @@ fn sector(user: &[u8], block: u32) -> [u8; SECTOR_BYTES] {
 /// The error detection code: a CRC with x^32 + x^31 + x^16 + x^15 + x^4 + x^3 + x + 1, least significant bit first
 /// (ECMA-130, 14.3).
 fn detection_code(bytes: &[u8]) -> u32 {
-    const POLYNOMIAL: u32 = 0xd801_8001;
     bytes.iter().fold(0, |crc, &byte| {
-        (0..8).fold(crc ^ u32::from(byte), |crc, _| {
-            crc >> 1 ^ if crc & 1 != 0 { POLYNOMIAL } else { 0 }
-        })
+        crc >> 8 ^ REMAINDERS[usize::from(crc as u8 ^ byte)]
     })
 }
 
-/// A product code's vectors over the bytes from the header on (ECMA-130, annex A). A vector's even or odd half of byte
-/// pairs starts at `2 * (vector / 2)` scaled; from one of its symbols to the next it is `step` bytes, around the end.
+/// What each byte does to the CRC.
+const REMAINDERS: [u32; 256] = remainders();
+
+const fn remainders() -> [u32; 256] {
+    const POLYNOMIAL: u32 = 0xd801_8001;
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut crc = byte as u32;
+        let mut bit = 0;
+        while bit < 8 {
+            crc = (crc >> 1) ^ ((crc & 1) * POLYNOMIAL);
+            bit += 1;
+        }
+        table[byte] = crc;
+        byte += 1;
+    }
+    table
+}
+
+/// A product code's vectors over the bytes from the header on (ECMA-130, annex A). Vectors come in pairs, one of the even
+/// and one of the odd bytes; from one symbol of a vector to the next it is `step` bytes, around the end.
 struct Code {
     vectors: usize,
     symbols: usize,
@@ -153,7 +173,7 @@ fn parity(sector: &mut [u8; SECTOR_BYTES], at: usize, code: &Code) {
             plain ^= symbol;
             index = (index + code.step) % size;
         }
-        // Both symbols p and q satisfy p + q = plain and a^1 p + q = the weighted sum, so p = sum / (a + 1).
+        // Parity p and q make p + q = plain and a p + q = a weighted, so p = (a weighted + plain) / (a + 1).
         let first = over_a_plus_1(times_a(weighted) ^ plain);
         sector[at + vector] = first;
         sector[at + vector + code.vectors] = first ^ plain;
@@ -165,9 +185,9 @@ fn times_a(value: u8) -> u8 {
     value << 1 ^ if value & 0x80 != 0 { 0x1d } else { 0 }
 }
 
-/// Divides by a + 1: the multiplicative order of a is 255, so a + 1 is a power of a, and its inverse is a constant.
+/// Divides by a + 1, by multiplication with its inverse.
 fn over_a_plus_1(value: u8) -> u8 {
-    // 1 / (a + 1), with (a + 1) * 244 = 1 in this field.
+    // (a + 1) * 244 = 1 in this field.
     const INVERSE: u8 = 244;
     (0..8).rev().fold(0, |product, bit| {
         times_a(product) ^ if INVERSE >> bit & 1 != 0 { value } else { 0 }

@@ -10,6 +10,7 @@ mod bits;
 mod command;
 mod configuration;
 mod disc;
+mod dvd;
 mod frame;
 mod inquiry;
 mod mode;
@@ -27,7 +28,7 @@ use super::unit::{Completion, ResetKind, Unit};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
-use bay::Bay;
+use bay::{Bay, Event, Lock, Tray};
 use bits::{BLOCK_BYTES, FEATURES_DMA, FEATURES_OVERLAPPED, PACKET_BYTES};
 use guest_mem::GuestMemory;
 use hvm::backend::{Block, BlockError, Segment, Transfer};
@@ -94,6 +95,18 @@ impl Cdrom {
         interface.flight.forget();
         self.lose_medium(interface);
         before
+    }
+
+    /// The button on the drive's front: the tray moves, or the host is asked to let it.
+    pub(super) fn press_eject(&mut self, interface: &mut Interface) {
+        match (self.bay.tray(), self.bay.lock()) {
+            (Tray::Open, _) => self.bay.close(),
+            (Tray::Closed, Lock::Prevented) => self.bay.set_event(Event::EjectRequest),
+            (Tray::Closed, Lock::Allowed) => {
+                self.bay.open();
+                self.lose_medium(interface);
+            }
+        }
     }
 
     /// Fails a command that reads from a medium that is gone.

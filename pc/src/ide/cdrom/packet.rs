@@ -35,14 +35,16 @@ impl Packet {
     }
 }
 
-/// Most bytes of a reply.
-const MOST: usize = 192;
+/// Most bytes of a reply, zeros at its end not counted.
+const MOST: usize = 96;
 
 /// A reply under construction.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reply {
     bytes: [u8; MOST],
     len: usize,
+    /// Its length with the zeros that follow.
+    padded: usize,
 }
 
 impl Reply {
@@ -50,6 +52,7 @@ impl Reply {
         Self {
             bytes: [0; MOST],
             len: 0,
+            padded: 0,
         }
     }
 
@@ -59,7 +62,13 @@ impl Reply {
             *into = byte;
             self.len += 1;
         }
+        self.padded = self.padded.max(self.len);
         self
+    }
+
+    /// Lets zeros follow, up to a length.
+    pub(super) fn pad_to(&mut self, bytes: usize) {
+        self.padded = self.padded.max(bytes);
     }
 
     /// Overwrites from `at` on, once it is known what goes there.
@@ -71,11 +80,20 @@ impl Reply {
 
     /// The bytes that follow the first `header` ones, for length fields.
     pub(super) fn bytes_after(&self, header: usize) -> u16 {
-        self.len.saturating_sub(header) as u16
+        self.padded.saturating_sub(header) as u16
     }
 
-    pub(super) fn as_slice(&self) -> &[u8] {
-        &self.bytes[..self.len]
+    /// Its length.
+    pub(super) fn bytes(&self) -> usize {
+        self.padded
+    }
+
+    /// Copies as much of it as there is room for.
+    pub(super) fn copy_to(&self, into: &mut [u8]) {
+        into.fill(0);
+        for (into, &byte) in into.iter_mut().zip(&self.bytes[..self.len]) {
+            *into = byte;
+        }
     }
 }
 

@@ -25,6 +25,7 @@ impl Sense {
     pub(super) const INVALID_OPCODE: Self = Self::new(ILLEGAL_REQUEST, 0x20, 0);
     pub(super) const OUT_OF_RANGE: Self = Self::new(ILLEGAL_REQUEST, 0x21, 0);
     pub(super) const INVALID_FIELD: Self = Self::new(ILLEGAL_REQUEST, 0x24, 0);
+    pub(super) const WRONG_FORMAT: Self = Self::new(ILLEGAL_REQUEST, 0x30, 2);
     pub(super) const INVALID_PARAMETER: Self = Self::new(ILLEGAL_REQUEST, 0x26, 0);
     pub(super) const NO_SAVED_PAGES: Self = Self::new(ILLEGAL_REQUEST, 0x39, 0);
     pub(super) const REMOVAL_PREVENTED: Self = Self::new(ILLEGAL_REQUEST, 0x53, 2);

@@ -58,11 +58,8 @@ impl Cdrom {
             Err(sense) => self.check_condition(interface, sense),
             Ok(Answer::Done) => self.finish(interface),
             Ok(Answer::Reply(reply, allocation)) => {
-                let reply = reply.as_slice();
                 self.work = Work::Reply;
-                interface
-                    .buffer
-                    .load_from(&reply[..reply.len().min(allocation)]);
+                reply.copy_to(interface.buffer.load(reply.bytes().min(allocation)));
                 self.go_on(interface);
             }
             Ok(Answer::Read(span)) => {

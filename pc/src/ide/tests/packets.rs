@@ -190,6 +190,18 @@ fn a_large_image_is_a_dvd() {
         machine.ask(&[0x25]).unwrap()[..4],
         360_000_u32.to_be_bytes()
     );
+    let mut structure = |layer, format, length: u16| {
+        let [high, low] = length.to_be_bytes();
+        machine.ask(&[0xad, 0, 0, 0, 0, 0, layer, format, high, low])
+    };
+    let physical = structure(0, 0, 0xffff).unwrap();
+    assert_eq!(physical.len(), 2052);
+    assert_eq!(physical[..8], [8, 2, 0, 0, 1, 0xf, 1, 0]);
+    assert_eq!(physical[8..16], [0, 3, 0, 0, 0, 8, 0x7e, 0x40]);
+    assert_eq!(structure(0, 1, 99), Ok(vec![0, 6, 0, 0, 0, 0, 0, 0]));
+    assert_eq!(structure(0, 4, 2052).unwrap()[..4], [8, 2, 0, 0]);
+    assert_eq!(structure(1, 0, 99), Err([5, 0x24, 0]));
+    assert_eq!(structure(0, 9, 99), Err([5, 0x24, 0]));
 }
 
 #[test]
@@ -213,6 +225,8 @@ fn disc_track_mechanism_and_events() {
         let refused = machine.ask(&[0x52, how, 0, 0, 0, number, 0, 0, 99]);
         assert_eq!(refused, Err([5, 0x24, 0]));
     }
+    let structure = machine.ask(&[0xad, 0, 0, 0, 0, 0, 0, 0, 0, 99]);
+    assert_eq!(structure, Err([5, 0x30, 2]), "no DVD");
     let mechanism = machine.ask(&[0xbd, 0, 0, 0, 0, 0, 0, 0, 0, 99]).unwrap();
     assert_eq!(mechanism, [0; 8]);
     assert_eq!(machine.ask(&[0xbb, 0, 0xff, 0xff]), Ok(vec![]));

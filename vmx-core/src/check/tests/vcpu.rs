@@ -11,6 +11,7 @@ use hvm::Hpa;
 use hvm::apic::RegisterPage;
 use hvm::capability::Options;
 use hvm::event::{Event, Exception, Shadow, Window};
+use hvm::exit::Exit;
 use hvm::regs::{Efer, Registers, Segment, SegmentName};
 use hvm::vcpu::{Hlt, Vcpu};
 use std::boxed::Box;
@@ -77,6 +78,15 @@ fn after_reset() {
         violation(&vcpu),
         "no rule that this checker knows is broken"
     );
+}
+
+#[test]
+fn an_unpaged_guest_is_not_entered_on_a_cpu_that_cannot() {
+    let mut vcpu = vcpu(Options::empty(), Hlt::Native);
+    let Exit::EntryFailed { reason, .. } = vcpu.run() else {
+        panic!()
+    };
+    assert!(reason.contains("unrestricted guest"), "{reason}");
 }
 
 fn events() -> impl Strategy<Value = Option<Event>> {

@@ -1,0 +1,131 @@
+//! A machine for the services: RAM, ports that remember, a CD of any bytes.
+
+use guest_bios::bios::{Bios, BootDevice, Drive, DriveKind, Drives, Machine, Medium, Protection, Setup};
+use guest_bios::memory::memory_layout;
+use guest_bios::mp::Signature;
+use guest_bios::platform::{Console, Platform};
+use guest_mem::{Gpa, GuestMemory};
+use hvm::backend::{BlockError, Segment, Transfer};
+use hvm::{Instant, Width};
+use std::fmt;
+use std::sync::Mutex;
+
+/// The RAM of the machine before, since RAM is leaked and runs are many.
+static SPARE: Mutex<Option<GuestMemory>> = Mutex::new(None);
+const RAM_MIB: u64 = 2;
+
+pub struct Pc {
+    memory: Option<GuestMemory>,
+    ports: Vec<u8>,
+    pub cd: Vec<u8>,
+}
+
+impl Pc {
+    /// A machine with this CD in its drive, and a BIOS that boots from it.
+    pub fn new(cd: Vec<u8>) -> (Self, Bios) {
+        let spare = SPARE.lock().unwrap().take();
+        let memory = spare.unwrap_or_else(|| GuestMemory::anonymous(&memory_layout(RAM_MIB)));
+        let drives = Drives {
+            floppies: 0,
+            disks: 0,
+            cdroms: 1,
+        };
+        let mut bios = Bios::new(Setup {
+            drives,
+            order: vec![BootDevice::Cdrom],
+            platform: Platform {
+                vcpus: 1,
+                hpet: None,
+                console: Console::Screen,
+            },
+            processor: Signature {
+                version: 0,
+                features: 0,
+            },
+        });
+        bios.install(&memory).unwrap();
+        let pc = Self {
+            memory: Some(memory),
+            ports: vec![0; 1 << 16],
+            cd,
+        };
+        (pc, bios)
+    }
+}
+
+impl Drop for Pc {
+    fn drop(&mut self) {
+        *SPARE.lock().unwrap() = self.memory.take();
+    }
+}
+
+impl Machine for Pc {
+    fn memory(&self) -> &GuestMemory {
+        self.memory.as_ref().unwrap()
+    }
+
+    fn physical_bits(&self) -> u8 {
+        40
+    }
+
+    fn now(&self) -> Instant {
+        Instant::ZERO
+    }
+
+    fn read_device(&mut self, _: Gpa, into: &mut [u8]) {
+        into.fill(0xff);
+    }
+
+    fn write_device(&mut self, _: Gpa, _: &[u8]) {}
+
+    fn port_in(&mut self, port: u16, _: Width) -> u32 {
+        self.ports[usize::from(port)].into()
+    }
+
+    fn port_out(&mut self, port: u16, _: Width, value: u32) {
+        self.ports[usize::from(port)] = value as u8;
+    }
+
+    fn medium(&mut self, drive: Drive) -> Option<Medium> {
+        (drive.kind == DriveKind::Cdrom).then_some(Medium {
+            sectors: self.cd.len() as u64 / 512,
+            protection: Protection::ReadOnly,
+        })
+    }
+
+    fn transfer(
+        &mut self,
+        _: Drive,
+        direction: Transfer,
+        sector: u64,
+        segments: &[Segment],
+    ) -> Result<(), BlockError> {
+        if direction == Transfer::Write {
+            return Err(BlockError::ReadOnly);
+        }
+        let start = usize::try_from(sector.saturating_mul(512)).unwrap_or(usize::MAX);
+        let mut rest = self.cd.get(start..).ok_or(BlockError::OutOfRange)?;
+        for segment in segments {
+            let (now, later) = rest
+                .split_at_checked(segment.bytes as usize)
+                .ok_or(BlockError::OutOfRange)?;
+            let result = self.memory().write(segment.gpa, now);
+            result.map_err(|_| BlockError::BadMemory)?;
+            rest = later;
+        }
+        Ok(())
+    }
+
+    fn read_sectors(&mut self, _: Drive, sector: u64, into: &mut [u8]) -> Result<(), BlockError> {
+        let start = usize::try_from(sector.saturating_mul(512)).unwrap_or(usize::MAX);
+        let from = self.cd.get(start..).and_then(|rest| rest.get(..into.len()));
+        into.copy_from_slice(from.ok_or(BlockError::OutOfRange)?);
+        Ok(())
+    }
+
+    fn write_sectors(&mut self, _: Drive, _: u64, _: &[u8]) -> Result<(), BlockError> {
+        Err(BlockError::ReadOnly)
+    }
+
+    fn log(&mut self, _: fmt::Arguments<'_>) {}
+}

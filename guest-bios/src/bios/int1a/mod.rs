@@ -1,0 +1,29 @@
+//! INT 1Ah: time of day (IBM PS/2 and PC BIOS Interface Technical Reference, "Interrupt 1Ah") and the PCI BIOS.
+
+mod pci;
+mod time;
+
+use super::Bios;
+use super::call::{Call, Served};
+
+pub(super) use pci::serve as pci_bios;
+pub(super) use time::ticks_now;
+
+/// Serves a call.
+pub(super) fn serve(bios: &mut Bios, call: &mut Call<'_>) -> Served {
+    const PCI: u8 = 0xb1;
+    match call.ah() {
+        0x00..=0x07 => time::serve(call),
+        PCI => pci::serve(call),
+        // TCG and others that are asked for and not there.
+        0xbb => {
+            call.fail();
+            Ok(())
+        }
+        _ => {
+            bios.log_missing(call, 0x1a);
+            call.fail();
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What the services keep beside guest memory, as saved state.
+
+use super::Bios;
+use super::int13::drives::Emulation;
+use alloc::format;
+use alloc::vec::Vec;
+use hvm::Instant;
+use hvm::device::{Lifecycle, RestoreError};
+use serde::{Deserialize, Serialize};
+
+const VERSION: u16 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    emulation: Option<Emulation>,
+    next_device: u32,
+    waiting_until: Option<Instant>,
+}
+
+/// The drives, the boot order and what was logged belong to the machine and stay.
+impl Lifecycle for Bios {
+    fn kind(&self) -> &'static str {
+        "bios"
+    }
+
+    fn reset(&mut self) {
+        self.emulation = None;
+        self.next_device = 0;
+        self.waiting_until = None;
+    }
+
+    fn save(&self) -> Vec<u8> {
+        let saved = Saved {
+            emulation: self.emulation,
+            next_device: self.next_device as u32,
+            waiting_until: self.waiting_until,
+        };
+        // A record of numbers always serializes; should it not, the empty payload is refused.
+        postcard::to_allocvec(&(VERSION, saved)).unwrap_or_default()
+    }
+
+    fn restore(&mut self, saved: &[u8]) -> Result<(), RestoreError> {
+        let bad = |error| RestoreError(format!("bios: the saved state does not decode: {error}"));
+        let (version, rest) = postcard::take_from_bytes::<u16>(saved).map_err(bad)?;
+        if version != VERSION {
+            return Err(RestoreError(format!(
+                "bios: found saved state of version {version}, this build reads version {VERSION}"
+            )));
+        }
+        let (state, rest) = postcard::take_from_bytes::<Saved>(rest).map_err(bad)?;
+        if !rest.is_empty() {
+            return Err(RestoreError(format!(
+                "bios: {} bytes follow the saved state",
+                rest.len()
+            )));
+        }
+        if let Some(emulation) = &state.emulation
+            && !emulation.is_plausible(self.drives)
+        {
+            return Err(RestoreError(
+                "bios: the saved state emulates a drive that this machine does not have".into(),
+            ));
+        }
+        self.emulation = state.emulation;
+        self.next_device = state.next_device as usize;
+        self.waiting_until = state.waiting_until;
+        Ok(())
+    }
+}

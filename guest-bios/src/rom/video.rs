@@ -1,0 +1,62 @@
+//! The video ROM at C000h: fonts, and what software looks for there.
+
+use super::font::Fonts;
+use crate::bios::VBE_MODES;
+use alloc::boxed::Box;
+use alloc::vec;
+
+/// Its segment.
+pub const SEGMENT: u16 = 0xc000;
+/// Its size.
+pub const BYTES: usize = 0x8000;
+
+/// Names for VBE, each ended by a zero byte.
+pub const OEM_STRING: u16 = 0x100;
+/// See [`OEM_STRING`].
+pub const PRODUCT: u16 = 0x120;
+/// VBE's list of mode numbers, ended by FFFFh.
+pub const MODE_LIST: u16 = 0x200;
+/// Modes that there is room for.
+pub const MODE_LIST_ROOM: usize = 0x200;
+
+const FONT_16: u16 = 0x1000;
+const FONT_14: u16 = 0x2000;
+const FONT_8: u16 = 0x3000;
+
+/// Where the font of that height is.
+pub const fn font_offset(height: u8) -> u16 {
+    match height {
+        8 => FONT_8,
+        14 => FONT_14,
+        _ => FONT_16,
+    }
+}
+
+/// Its bytes: the signature of an option ROM whose entry returns at once, the word that tells a VGA, the fonts.
+pub fn image(fonts: &Fonts) -> Box<[u8]> {
+    const BLOCK_BYTES: usize = 512;
+    const RETF: u8 = 0xcb;
+    let mut rom = vec![0; BYTES].into_boxed_slice();
+    rom[..4].copy_from_slice(&[0x55, 0xaa, (BYTES / BLOCK_BYTES) as u8, RETF]);
+    rom[0x1e..0x21].copy_from_slice(b"IBM");
+    for (offset, text) in [(OEM_STRING, "Monovisor VBE"), (PRODUCT, "Monovisor VGA")] {
+        rom[usize::from(offset)..][..text.len()].copy_from_slice(text.as_bytes());
+    }
+    let numbers = VBE_MODES.iter().map(|mode| mode.number).chain([0xffff]);
+    for (place, number) in rom[usize::from(MODE_LIST)..]
+        .chunks_exact_mut(2)
+        .zip(numbers)
+    {
+        place.copy_from_slice(&number.to_le_bytes());
+    }
+    for code in 0..=255_u8 {
+        for height in [8, 14, 16] {
+            let at = usize::from(font_offset(height)) + usize::from(code) * usize::from(height);
+            let glyph = fonts.glyph(height, code);
+            rom[at..at + glyph.len()].copy_from_slice(glyph);
+        }
+    }
+    let sum = rom.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
+    rom[BYTES - 1] = sum.wrapping_neg();
+    rom
+}
