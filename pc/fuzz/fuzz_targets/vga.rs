@@ -5,7 +5,7 @@
 use guest_mem::{Gpa, GuestMemory};
 use hvm::apic::ApicMessage;
 use hvm::device::{Context, Lifecycle, PowerEvent, Signals};
-use hvm::display::{Display, Rect, Size, Stamp};
+use hvm::display::{Rect, Size, Stamp};
 use hvm::pci::{Function, WindowCopy};
 use hvm::{Instant, Width};
 use libfuzzer_sys::fuzz_target;

@@ -1,9 +1,9 @@
 //! Pictures of the display interface.
 
-use super::Vga;
 use super::dispi::{Depth, Scanout};
 use super::graphics::Shift;
 use super::raster::Grid;
+use super::screen::Screen;
 use core::ops::Range;
 
 /// Pixels that are read at once.
@@ -28,18 +28,18 @@ impl Scanout {
         self.first_pixel.saturating_add(line).saturating_add(x)
     }
 
-    fn pixel_bytes(&self) -> u32 {
+    pub(super) fn pixel_bytes(&self) -> u32 {
         self.depth.bits() / 8
     }
 
     /// The bytes of a line.
-    fn line_bytes(&self, y: u32) -> Range<u32> {
+    pub(super) fn line_bytes(&self, y: u32) -> Range<u32> {
         let start = self.pixel(0, y).saturating_mul(self.pixel_bytes());
         start..start.saturating_add(self.size.width * self.pixel_bytes())
     }
 
     /// The cell in which a line starts, and how its cells lie, with four bits a pixel.
-    fn planar_line(&self, y: u32) -> (u32, Grid) {
+    pub(super) fn planar_line(&self, y: u32) -> (u32, Grid) {
         let first = self.pixel(0, y);
         let grid = Grid {
             dots: 8,
@@ -50,7 +50,7 @@ impl Scanout {
     }
 }
 
-impl Vga {
+impl Screen {
     /// Draws pixels of a line.
     pub(super) fn draw_linear(&self, scanout: &Scanout, x: u32, y: u32, into: &mut [u32]) {
         let bytes = scanout.pixel_bytes() as usize;
@@ -90,35 +90,5 @@ impl Vga {
             let offset = first.saturating_add(column).saturating_mul(4);
             self.raster_dots(palette, Shift::Planar, offset)
         });
-    }
-
-    /// The pixels of a line that changed after `since`.
-    pub(super) fn linear_extent(
-        &self,
-        scanout: &Scanout,
-        y: u32,
-        since: u64,
-    ) -> Option<Range<u32>> {
-        let line = scanout.line_bytes(y);
-        let changed = self.changes.extent_since(line.clone(), since)?;
-        let bytes = scanout.pixel_bytes();
-        Some((changed.start - line.start) / bytes..(changed.end - line.start).div_ceil(bytes))
-    }
-
-    /// The same with four bits a pixel.
-    pub(super) fn planar_extent(
-        &self,
-        scanout: &Scanout,
-        y: u32,
-        since: u64,
-    ) -> Option<Range<u32>> {
-        let (first, grid) = scanout.planar_line(y);
-        let cells = (grid.panning + scanout.size.width).div_ceil(8);
-        let start = first.saturating_mul(4);
-        let changed = self
-            .changes
-            .extent_since(start..start.saturating_add(4 * cells), since)?;
-        let last = (changed.end - start).div_ceil(4).saturating_sub(1);
-        Some(grid.pixels((changed.start - start) / 4, last))
     }
 }

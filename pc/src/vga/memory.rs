@@ -40,8 +40,8 @@ impl VideoRam {
         Self(ram)
     }
 
-    fn from(&self, offset: u32) -> impl Iterator<Item = &AtomicU8> {
-        self.0.get(offset as usize..).unwrap_or_default().iter()
+    fn from(&self, offset: u32) -> &[AtomicU8] {
+        self.0.get(offset as usize..).unwrap_or_default()
     }
 }
 
@@ -51,20 +51,22 @@ impl VideoMemory for VideoRam {
     }
 
     fn read(&self, offset: u32, into: &mut [u8]) {
-        let mut bytes = self.from(offset);
-        for into in into {
-            *into = bytes.next().map_or(0, |byte| byte.load(Ordering::Relaxed));
+        let bytes = self.from(offset);
+        let (inside, outside) = into.split_at_mut(bytes.len().min(into.len()));
+        outside.fill(0);
+        for (into, byte) in inside.iter_mut().zip(bytes) {
+            *into = byte.load(Ordering::Relaxed);
         }
     }
 
     fn write(&self, offset: u32, from: &[u8]) {
-        for (byte, from) in self.from(offset).zip(from) {
+        for (byte, from) in self.from(offset).iter().zip(from) {
             byte.store(*from, Ordering::Relaxed);
         }
     }
 
     fn fill(&self, offset: u32, bytes: u32, value: u8) {
-        for byte in self.from(offset).take(bytes as usize) {
+        for byte in self.from(offset).iter().take(bytes as usize) {
             byte.store(value, Ordering::Relaxed);
         }
     }
@@ -101,4 +103,29 @@ impl VideoMemory for GuestMemory {
 /// How many of `bytes` from `offset` on exist.
 fn inside(memory: &dyn VideoMemory, offset: u32, bytes: usize) -> usize {
     bytes.min(memory.bytes().saturating_sub(offset) as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Both kinds of memory keep the contract at and past their end.
+    #[test]
+    fn nothing_lies_past_the_end() {
+        let pages = GuestMemory::anonymous(&[(Gpa(0), MINIMUM_BYTES.into())]);
+        let memories: [&dyn VideoMemory; 2] = [&VideoRam::new(1), &pages];
+        for memory in memories {
+            assert_eq!(memory.bytes(), MINIMUM_BYTES);
+            memory.write(MINIMUM_BYTES - 2, &[1, 2, 3]);
+            let mut bytes = [9; 4];
+            memory.read(MINIMUM_BYTES - 3, &mut bytes);
+            assert_eq!(bytes, [0, 1, 2, 0]);
+            memory.fill(MINIMUM_BYTES - 2, u32::MAX, 7);
+            memory.write(u32::MAX, &[1]);
+            memory.read(MINIMUM_BYTES - 2, &mut bytes);
+            assert_eq!(bytes, [7, 7, 0, 0]);
+            memory.read(u32::MAX, &mut bytes);
+            assert_eq!(bytes, [0; 4]);
+        }
+    }
 }

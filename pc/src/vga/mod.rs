@@ -7,8 +7,8 @@
 //! | `ports`, `window` | the CPU's ways in: ports, and the memory at A0000h |
 //! | `timing` | where the beam is |
 //! | `changes` | what was drawn when |
-//! | `picture`, `scan`, `text`, `raster`, `linear` | from registers and memory to pixels |
-//! | `screen` | [`hvm::display::Display`] |
+//! | `screen`: `mode`, `scan`, `text`, `raster`, `linear` | from registers and memory to pixels |
+//! | `watch` | [`hvm::display::Display`]: what changed |
 //! | `adapter`, `mmio`, `edid` | the PCI function around it |
 //!
 //! [`Vga`] guarantees: no register value, whether written or restored, makes an access or a picture leave video memory or
@@ -27,7 +27,7 @@ mod graphics;
 mod linear;
 mod memory;
 mod mmio;
-mod picture;
+mod mode;
 mod ports;
 mod raster;
 mod saved;
@@ -38,6 +38,7 @@ mod sequencer;
 mod tests;
 mod text;
 mod timing;
+mod watch;
 mod window;
 
 pub use adapter::{Adapter, AdapterConfig};
@@ -51,6 +52,7 @@ use crtc::Crtc;
 use dac::Dac;
 use dispi::Dispi;
 use graphics::Graphics;
+use screen::Screen;
 use sequencer::Sequencer;
 use serde::{Deserialize, Serialize};
 use timing::{Blink, Timing};
@@ -111,37 +113,36 @@ impl Registers {
 
 /// The chip and its memory.
 pub struct Vga {
-    registers: Registers,
-    memory: Arc<dyn VideoMemory>,
+    screen: Screen,
     changes: Changes,
-    /// As the last viewer was told.
-    blink: Blink,
 }
 
 impl Vga {
     /// A chip in reset state before `memory`, which holds at least [`MINIMUM_BYTES`].
     pub fn new(memory: Arc<dyn VideoMemory>) -> Self {
         Self {
-            registers: Registers::new(),
             changes: Changes::new(memory.bytes()),
-            memory,
-            blink: Blink::default(),
+            screen: Screen {
+                registers: Registers::new(),
+                memory,
+                blink: Blink::default(),
+            },
         }
     }
 
     /// Its memory.
     pub fn memory(&self) -> &Arc<dyn VideoMemory> {
-        &self.memory
+        &self.screen.memory
     }
 
     /// Reads the linear framebuffer.
     pub fn linear_read(&self, offset: u32, into: &mut [u8]) {
-        self.memory.read(offset, into);
+        self.screen.memory.read(offset, into);
     }
 
     /// Writes it.
     pub fn linear_write(&mut self, offset: u32, from: &[u8]) {
-        self.memory.write(offset, from);
+        self.screen.memory.write(offset, from);
         self.changes
             .mark(offset, u32::try_from(from.len()).unwrap_or(u32::MAX));
         self.mark_if_font((offset & 3) as usize + from.len() > 2);
@@ -151,8 +152,8 @@ impl Vga {
     #[inline]
     fn mark_if_font(&mut self, map_2_written: bool) {
         if map_2_written
-            && !self.registers.graphics.shows_graphics()
-            && !self.registers.dispi.enabled()
+            && !self.screen.registers.graphics.shows_graphics()
+            && !self.screen.registers.dispi.enabled()
         {
             self.changes.mark_all();
         }

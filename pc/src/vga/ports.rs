@@ -16,7 +16,7 @@ impl Vga {
         let Some(number) = self.decode(number) else {
             return NOTHING;
         };
-        let registers = &mut self.registers;
+        let registers = &mut self.screen.registers;
         match number {
             port::ATTRIBUTE => registers.attribute.read_index(),
             port::ATTRIBUTE_DATA => registers.attribute.read(),
@@ -51,8 +51,8 @@ impl Vga {
         let Some(number) = self.decode(number) else {
             return;
         };
-        let cursor = self.cursor_offset();
-        let registers = &mut self.registers;
+        let cursor = self.screen.cursor_offset();
+        let registers = &mut self.screen.registers;
         let change = match number {
             port::ATTRIBUTE => registers.attribute.write(value),
             port::SEQUENCER_DATA => registers.sequencer.write(value),
@@ -69,7 +69,7 @@ impl Vga {
             Change::Nothing => {}
             Change::Cursor => {
                 self.changes.mark(cursor, 1);
-                self.changes.mark(self.cursor_offset(), 1);
+                self.changes.mark(self.screen.cursor_offset(), 1);
             }
             Change::Picture => self.changes.mark_all(),
         }
@@ -77,7 +77,7 @@ impl Vga {
 
     /// Writes a register that no picture depends on.
     fn write_plain(&mut self, number: u16, value: u8) {
-        let registers = &mut self.registers;
+        let registers = &mut self.screen.registers;
         match number {
             // The other side of input status 0.
             port::STATUS_0 => registers.miscellaneous = value,
@@ -95,7 +95,7 @@ impl Vga {
 
     /// The port under its number for colour emulation; `None` if the other emulation is selected.
     fn decode(&self, number: u16) -> Option<u16> {
-        let color = self.registers.color();
+        let color = self.screen.registers.color();
         match number {
             0x3b0..=0x3bf => (!color).then_some(number + port::TO_COLOR),
             0x3d0..=0x3df => color.then_some(number),
@@ -106,8 +106,8 @@ impl Vga {
     /// Reads the display interface's ports 1CEh…1D0h. Its registers are words; a byte is the low half of one.
     pub fn dispi_port_read(&self, number: u16, width: Width) -> u32 {
         let value = match number {
-            dispi::INDEX => self.registers.dispi.index,
-            dispi::DATA | dispi::ALIGNED_DATA => self.dispi_read(self.registers.dispi.index),
+            dispi::INDEX => self.screen.registers.dispi.index,
+            dispi::DATA | dispi::ALIGNED_DATA => self.dispi_read(self.screen.registers.dispi.index),
             _ => 0xffff,
         };
         width.cut(u64::from(value)) as u32
@@ -117,13 +117,13 @@ impl Vga {
     pub fn dispi_port_write(&mut self, number: u16, width: Width, value: u32) {
         match number {
             dispi::INDEX => {
-                self.registers.dispi.index = value as u16;
+                self.screen.registers.dispi.index = value as u16;
                 if width == Width::Dword {
-                    self.dispi_write(self.registers.dispi.index, (value >> 16) as u16);
+                    self.dispi_write(self.screen.registers.dispi.index, (value >> 16) as u16);
                 }
             }
             dispi::DATA | dispi::ALIGNED_DATA => {
-                self.dispi_write(self.registers.dispi.index, value as u16);
+                self.dispi_write(self.screen.registers.dispi.index, value as u16);
             }
             _ => {}
         }
@@ -131,16 +131,19 @@ impl Vga {
 
     /// Reads a register of the display interface.
     pub fn dispi_read(&self, index: u16) -> u16 {
-        self.registers.dispi.read(index, self.memory.bytes())
+        self.screen
+            .registers
+            .dispi
+            .read(index, self.screen.memory.bytes())
     }
 
     /// Writes it. Switching on clears the picture, up to all of video memory.
     pub fn dispi_write(&mut self, index: u16, value: u16) {
-        let bytes = self.memory.bytes();
-        let dispi = &mut self.registers.dispi;
+        let bytes = self.screen.memory.bytes();
+        let dispi = &mut self.screen.registers.dispi;
         let before = dispi.scanout();
         if let Clear::First(bytes) = dispi.write(index, value, bytes) {
-            self.memory.fill(0, bytes, 0);
+            self.screen.memory.fill(0, bytes, 0);
         }
         let depth = if dispi.eight_bit_dac() {
             Depth::Eight
@@ -148,7 +151,7 @@ impl Vga {
             Depth::Six
         };
         let changed = dispi.scanout() != before || index == dispi::ENABLE;
-        if self.registers.dac.set_depth(depth) == Change::Picture || changed {
+        if self.screen.registers.dac.set_depth(depth) == Change::Picture || changed {
             self.changes.mark_all();
         }
     }

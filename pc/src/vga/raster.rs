@@ -1,9 +1,9 @@
 //! Graphics as an IBM VGA makes them: shift registers, attribute controller, DAC.
 
-use super::Vga;
 use super::graphics::Shift;
-use super::picture::Frame;
+use super::mode::Frame;
 use super::scan::Line;
+use super::screen::Screen;
 
 /// Dots of a character clock at most.
 pub(super) const CELL_DOTS: usize = 9;
@@ -63,7 +63,7 @@ pub(super) fn serialize(shift: Shift, maps: [u8; 4]) -> [u8; 8] {
     })
 }
 
-impl Vga {
+impl Screen {
     /// The sixteen colours of the attribute controller.
     pub(super) fn palette(&self) -> [u32; 16] {
         let colors = self.registers.attribute.colors();

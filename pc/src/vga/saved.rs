@@ -28,22 +28,22 @@ impl Lifecycle for Vga {
 
     /// Registers go back to zero, and the screen is blank; memory keeps its contents.
     fn reset(&mut self) {
-        self.registers = Registers::new();
+        self.screen.registers = Registers::new();
         self.changes.mark_all();
     }
 
     fn save(&self) -> Vec<u8> {
-        let memory_bytes = self.memory.bytes();
+        let memory_bytes = self.screen.memory.bytes();
         let mut page = vec![0; PAGE_BYTES];
         let mut pages = Vec::new();
         for offset in (0..memory_bytes).step_by(PAGE_BYTES) {
-            self.memory.read(offset, &mut page);
+            self.screen.memory.read(offset, &mut page);
             if page.iter().any(|&byte| byte != 0) {
                 pages.push((offset, page.clone()));
             }
         }
         let record = Record {
-            registers: self.registers.clone(),
+            registers: self.screen.registers.clone(),
             memory_bytes,
             pages,
         };
@@ -52,7 +52,7 @@ impl Lifecycle for Vga {
 
     fn restore(&mut self, saved: &[u8]) -> Result<(), RestoreError> {
         let record: Record = saved::read(self.kind(), SAVED_VERSION, saved)?;
-        let memory_bytes = self.memory.bytes();
+        let memory_bytes = self.screen.memory.bytes();
         if record.memory_bytes != memory_bytes {
             return Err(RestoreError(format!(
                 "vga: the saved state has {} KiB of video memory, this adapter {} KiB; give it the same",
@@ -60,11 +60,11 @@ impl Lifecycle for Vga {
                 memory_bytes / 1024
             )));
         }
-        self.memory.fill(0, memory_bytes, 0);
+        self.screen.memory.fill(0, memory_bytes, 0);
         for (offset, page) in &record.pages {
-            self.memory.write(*offset, page);
+            self.screen.memory.write(*offset, page);
         }
-        self.registers = record.registers;
+        self.screen.registers = record.registers;
         self.changes.mark_all();
         Ok(())
     }

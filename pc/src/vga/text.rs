@@ -1,9 +1,9 @@
 //! Text: characters from map 0, attributes from map 1, fonts from map 2.
 
-use super::Vga;
-use super::picture::Frame;
+use super::mode::Frame;
 use super::raster::{CELL_DOTS, Cell};
 use super::scan::Line;
+use super::screen::Screen;
 use hvm::display::{TextCell, TextScreen};
 
 /// Characters whose ninth dot may repeat the eighth.
@@ -14,15 +14,15 @@ const GLYPH_SHIFT: u32 = 5;
 const FOREGROUND: u8 = 0x0f;
 const SECOND_FONT: u8 = 1 << 3;
 /// The attribute's blink bit, and the colours of an attribute without it.
-const BLINK: u8 = 1 << 7;
+pub(super) const BLINK: u8 = 1 << 7;
 const UNDERLINED: u8 = 1;
 const UNDERLINE_MASK: u8 = 7;
 /// All dots of a character.
 const FULL: u16 = (1 << CELL_DOTS) - 1;
 
-impl Vga {
+impl Screen {
     /// Character and attribute at a place of memory.
-    fn text_cell(&self, offset: u32) -> TextCell {
+    pub(super) fn text_cell(&self, offset: u32) -> TextCell {
         let mut maps = [0; 2];
         self.memory.read(offset, &mut maps);
         let [code, attribute] = maps;
@@ -86,7 +86,7 @@ impl Vga {
     }
 
     /// Pixel lines of a row of characters, and how many rows there are.
-    fn rows(&self, frame: Frame) -> (u32, u32) {
+    pub(super) fn rows(&self, frame: Frame) -> (u32, u32) {
         let crtc = &self.registers.crtc;
         let lines = crtc.row_lines() * crtc.repeats() * crtc.lines_per_count();
         (lines, (frame.size.height / lines).max(1))
@@ -113,31 +113,5 @@ impl Vga {
             }
         }
         screen
-    }
-
-    /// Brings blinking to its state `now` and marks what it changes.
-    pub(super) fn advance_blink(&mut self, frame: Frame, now: hvm::Instant) {
-        let blink = self.registers.timing().blink(now);
-        let before = core::mem::replace(&mut self.blink, blink);
-        if blink.cursor_hidden != before.cursor_hidden {
-            let cursor = self.cursor_offset();
-            self.changes.mark(cursor, 1);
-        }
-        if blink.text_hidden != before.text_hidden && self.registers.attribute.blinks() {
-            self.mark_blinking(frame);
-        }
-    }
-
-    fn mark_blinking(&mut self, frame: Frame) {
-        let (lines, rows) = self.rows(frame);
-        for row in 0..rows {
-            let line = self.registers.line(row * lines, frame.dots);
-            for column in 0..frame.columns {
-                let offset = self.registers.cell(line, column);
-                if self.text_cell(offset).attribute & BLINK != 0 {
-                    self.changes.mark(offset, 1);
-                }
-            }
-        }
     }
 }

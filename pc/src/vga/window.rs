@@ -35,7 +35,7 @@ impl Vga {
     /// Reads bytes from `offset` (from A0000h) on, in ascending order.
     pub fn window_read(&mut self, offset: u32, into: &mut [u8]) {
         if let Some(first) = self.linear_run(offset, into.len()) {
-            self.memory.read(first, into);
+            self.screen.memory.read(first, into);
             return;
         }
         for (offset, into) in (offset..=u32::MAX).zip(into) {
@@ -88,7 +88,12 @@ impl Vga {
         if end > BANKED_BYTES as usize {
             return None;
         }
-        match self.registers.dispi.window(self.memory.bytes())? {
+        match self
+            .screen
+            .registers
+            .dispi
+            .window(self.screen.memory.bytes())?
+        {
             Window::Linear(start) => Some(start + offset),
             Window::Maps(_) => None,
         }
@@ -96,8 +101,8 @@ impl Vga {
 
     /// Who decodes a byte of the range.
     fn place(&self, offset: u32) -> Option<Place> {
-        let registers = &self.registers;
-        if let Some(window) = registers.dispi.window(self.memory.bytes()) {
+        let registers = &self.screen.registers;
+        if let Some(window) = registers.dispi.window(self.screen.memory.bytes()) {
             let address = Some(offset).filter(|&offset| offset < BANKED_BYTES)?;
             return Some(match window {
                 Window::Linear(start) => Place::Linear(start + address),
@@ -112,7 +117,7 @@ impl Vga {
 
     /// An odd or even address: its lowest bit selects the map, so another takes its place.
     fn even_address(&self, address: u32) -> u32 {
-        if self.registers.graphics.chain_odd_even() {
+        if self.screen.registers.graphics.chain_odd_even() {
             address & 0xfffe | address >> 16 & 1
         } else {
             address & 0xffff
@@ -134,22 +139,22 @@ impl Vga {
             None => return NOTHING,
             Some(Place::Linear(at)) => {
                 let mut byte = [0];
-                self.memory.read(at, &mut byte);
+                self.screen.memory.read(at, &mut byte);
                 return byte[0];
             }
             Some(Place::Maps { first, address }) => (first, address),
         };
-        let (address, map) = if self.registers.sequencer.chain_4() {
+        let (address, map) = if self.screen.registers.sequencer.chain_4() {
             (Self::chain_4(address).address, Some((address & 3) as u8))
-        } else if self.registers.graphics.odd_even() {
-            let map = self.registers.graphics.odd_even_map(address);
+        } else if self.screen.registers.graphics.odd_even() {
+            let map = self.screen.registers.graphics.odd_even_map(address);
             (self.even_address(address), Some(map))
         } else {
             (address & 0xffff, None)
         };
-        let graphics = &mut self.registers.graphics;
+        let graphics = &mut self.screen.registers.graphics;
         let mut latches = [0; 4];
-        self.memory.read(4 * (first + address), &mut latches);
+        self.screen.memory.read(4 * (first + address), &mut latches);
         graphics.latches = u32::from_le_bytes(latches);
         graphics.select(map)
     }
@@ -161,7 +166,7 @@ impl Vga {
             Some(Place::Linear(at)) => return self.linear_write(at, &[value]),
             Some(Place::Maps { first, address }) => (first, address),
         };
-        let sequencer = &self.registers.sequencer;
+        let sequencer = &self.screen.registers.sequencer;
         let cell = if sequencer.chain_4() {
             Self::chain_4(address)
         } else if sequencer.odd_even() {
@@ -177,7 +182,7 @@ impl Vga {
         };
         let maps = cell.maps & sequencer.map_mask();
         if maps != 0 {
-            let value = self.registers.graphics.merge(value);
+            let value = self.screen.registers.graphics.merge(value);
             self.write_maps(4 * (first + cell.address), value, maps);
         }
     }
@@ -189,11 +194,11 @@ impl Vga {
             value
         } else {
             let mut old = [0; 4];
-            self.memory.read(offset, &mut old);
+            self.screen.memory.read(offset, &mut old);
             let mask = spread(maps);
             u32::from_le_bytes(old) & !mask | value & mask
         };
-        self.memory.write(offset, &value.to_le_bytes());
+        self.screen.memory.write(offset, &value.to_le_bytes());
         self.changes.mark(offset, 4);
         self.mark_if_font(maps & 0b0100 != 0);
     }

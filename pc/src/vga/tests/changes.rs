@@ -1,11 +1,12 @@
 //! A viewer that draws only what it is told has the same picture as one that draws everything.
 
-use super::modes::{ALL, MODE_13, TEXT};
+use super::modes::{ALL, MODE_13, TEXT, gray};
 use super::traces::{Operation, operation, perform};
 use super::{MINIMUM_BYTES, Machine};
 use alloc::vec;
 use alloc::vec::Vec;
-use hvm::display::{Display, Rect, Size, Stamp};
+use hvm::display::{Picture, Rect, Size, Stamp};
+use hvm::pci::Function;
 use proptest::prelude::*;
 
 /// A viewer with a picture of its own.
@@ -93,6 +94,20 @@ fn viewers_do_not_know_of_each_other() {
             .iter_mut()
             .all(|viewer| viewer.look(&mut machine).is_empty())
     );
+}
+
+#[test]
+fn a_captured_picture_keeps_its_registers_and_shares_memory() {
+    let mut machine = Machine::in_mode(&MODE_13);
+    let captured = machine.adapter.display().unwrap().capture();
+    machine.poke(0xa_0000, &[3]);
+    machine.set_color(3, [0, 0, 0]);
+    machine.set_mode(&TEXT);
+    let mut pixel = [0];
+    captured.render(captured.size().whole(), &mut pixel);
+    assert_eq!(pixel, [gray(3)]);
+    assert_eq!((captured.size().width, captured.text()), (640, None));
+    assert!(machine.adapter.vga().text().is_some());
 }
 
 #[test]

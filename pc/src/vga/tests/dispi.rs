@@ -4,7 +4,7 @@ use super::Machine;
 use super::modes::{MODE_12, TEXT, gray};
 use alloc::vec::Vec;
 use hvm::Width;
-use hvm::display::{Display, Size, Stamp};
+use hvm::display::{Picture, Size, Stamp};
 
 const MIB: u32 = 1 << 20;
 

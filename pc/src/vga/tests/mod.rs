@@ -15,7 +15,7 @@ use crate::testing::{Sent, at};
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
-use hvm::display::{Display, Rect, Size, Stamp};
+use hvm::display::{Picture, Rect, Size, Stamp};
 use hvm::pci::Function;
 use hvm::{Instant, Width};
 use modes::Mode;

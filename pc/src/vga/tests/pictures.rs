@@ -3,7 +3,7 @@
 use super::Machine;
 use super::modes::{MODE_4, MODE_6, MODE_12, MODE_13, gray};
 use alloc::vec::Vec;
-use hvm::display::{Display, Rect};
+use hvm::display::{Picture, Rect};
 
 fn size(machine: &mut Machine) -> (u32, u32) {
     let size = machine.adapter.vga().size();

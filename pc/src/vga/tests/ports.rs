@@ -2,7 +2,7 @@
 
 use super::Machine;
 use super::modes::{MODE_12, TEXT, gray};
-use super::{Display, MINIMUM_BYTES};
+use super::{MINIMUM_BYTES, Picture};
 use hvm::Instant;
 
 #[test]

@@ -3,7 +3,7 @@
 use super::Machine;
 use super::modes::{TEXT, gray};
 use alloc::string::ToString;
-use hvm::display::Display;
+use hvm::display::Picture;
 
 /// A glyph of the upper case A, and a line that reaches the right edge.
 const GLYPH: [u8; 4] = [0x18, 0x24, 0x7e, 0x42];

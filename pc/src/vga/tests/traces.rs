@@ -1,7 +1,7 @@
 //! Arbitrary traffic: nothing panics, pictures stay bounded, and a restored adapter goes on alike.
 
 use super::modes::ALL;
-use super::{Display, MINIMUM_BYTES, Machine, adapter};
+use super::{MINIMUM_BYTES, Machine, Picture, adapter};
 use crate::testing::twins;
 use alloc::vec;
 use alloc::vec::Vec;

@@ -1,12 +1,12 @@
-//! What the registers say the picture is.
+//! What the registers say is shown.
 
+use super::Registers;
 use super::dispi::{Depth, Scanout};
-use super::{Registers, Vga};
 use hvm::display::Size;
 
-/// The picture's kind, with what belongs to it alone.
+/// What is shown, with what belongs to it alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Picture {
+pub(super) enum Mode {
     /// Black.
     Blank(Size),
     /// Characters.
@@ -30,7 +30,7 @@ pub(super) struct Frame {
     pub(super) columns: u32,
 }
 
-impl Picture {
+impl Mode {
     pub(super) fn size(&self) -> Size {
         match self {
             Self::Blank(size) => *size,
@@ -62,27 +62,24 @@ impl Registers {
             columns,
         }
     }
-}
 
-impl Vga {
     /// What is shown now.
-    pub(super) fn picture(&self) -> Picture {
-        let registers = &self.registers;
-        let display_on = registers.attribute.display_on();
-        if let Some(scanout) = registers.dispi.scanout() {
+    pub(super) fn mode(&self) -> Mode {
+        let display_on = self.attribute.display_on();
+        if let Some(scanout) = self.dispi.scanout() {
             return match scanout.depth {
-                _ if !display_on => Picture::Blank(scanout.size),
-                Depth::Planar4 => Picture::Planar(scanout),
-                _ => Picture::Linear(scanout),
+                _ if !display_on => Mode::Blank(scanout.size),
+                Depth::Planar4 => Mode::Planar(scanout),
+                _ => Mode::Linear(scanout),
             };
         }
-        let frame = registers.frame();
-        if !display_on || registers.sequencer.screen_off() || registers.crtc.stopped() {
-            Picture::Blank(frame.size)
-        } else if registers.graphics.shows_graphics() {
-            Picture::Raster(frame)
+        let frame = self.frame();
+        if !display_on || self.sequencer.screen_off() || self.crtc.stopped() {
+            Mode::Blank(frame.size)
+        } else if self.graphics.shows_graphics() {
+            Mode::Raster(frame)
         } else {
-            Picture::Text(frame)
+            Mode::Text(frame)
         }
     }
 }
