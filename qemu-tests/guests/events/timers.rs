@@ -5,7 +5,7 @@ use crate::machine::{self, PIC_BASE, io_apic, lapic};
 use crate::{sequences, trap};
 use core::arch::x86_64::__cpuid;
 
-sequences! { idle, settled, window }
+sequences! { await_one, idle, settled, window }
 
 const ROUNDS: u32 = 100;
 const LAPIC_VECTOR: u8 = 0x48;
@@ -25,7 +25,7 @@ pub fn run() {
 
 /// Waits for one interrupt; it has this vector, and no second comes.
 fn one(vector: u8) -> bool {
-    idle();
+    await_one();
     window();
     log::is(&[(vector, 1)])
 }
