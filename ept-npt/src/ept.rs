@@ -17,6 +17,8 @@ const IGNORE_PAT: u64 = 1 << 6;
 const PAGE_SIZE: u64 = 1 << 7;
 const ACCESSED: u64 = 1 << 8;
 const DIRTY: u64 = 1 << 9;
+/// Ignored in all entries (29.3.2, tables 29-1 to 29-7).
+const IGNORED: u64 = 1 << 11;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
 /// The format.
@@ -36,6 +38,10 @@ const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 pub enum Ept {}
 
 impl Format for Ept {
+    const WRITE: u64 = WRITE;
+    const DIRTY: u64 = DIRTY;
+    const MARK: u64 = IGNORED;
+
     fn table(next: Hpa) -> u64 {
         next.0 & ADDRESS | PRESENT | ACCESSED
     }

@@ -75,6 +75,14 @@ pub struct Leaf {
 
 /// One table format.
 pub trait Format {
+    /// In a leaf: the guest may write.
+    const WRITE: u64;
+    /// In a leaf: the CPU has written since the bit was last cleared, if it keeps such bits.
+    const DIRTY: u64;
+    /// A bit that the CPU ignores in every entry, and that [`Format::table`] and [`Format::leaf`] leave clear. It marks leaves that
+    /// are protected to learn of the first write, and tables that stand for a larger leaf.
+    const MARK: u64;
+
     /// An entry that points to the next table.
     fn table(next: Hpa) -> u64;
     /// An entry that maps a page of `level`, which is not [`Level::Top`]. A format that has no place for the memory type

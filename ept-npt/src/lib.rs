@@ -2,7 +2,7 @@
 //!
 //! One interface, several table formats: [`Tables`] maps guest-physical ranges to host-physical ones in the largest
 //! pages that alignment and CPU allow, and unmaps them again; a [`Format`] says how an entry is written: AMD-V's nested page
-//! tables ([`npt::Npt`]) or VT-x's extended page tables ([`ept::Ept`]). Shadow paging will be the second implementation of
+//! tables ([`npt::Npt`]) or VT-x's extended page tables ([`ept::Ept`]). [`Tracked`] says what the guest has written. Shadow paging will be the second implementation of
 //! the interface; it follows with its issue.
 //!
 //! Guarantees to `kernel`: nothing is reachable through the tables but what was mapped; a range that is already mapped is
@@ -22,4 +22,4 @@ mod tables;
 
 pub use format::{Format, Level, Rights};
 pub use memory_type::MemoryType;
-pub use tables::{MapError, Mapping, TableMemory, Tables};
+pub use tables::{MapError, Mapping, Piece, TableMemory, Tables, Tracked, WriteFault};

@@ -11,6 +11,8 @@ const USER: u64 = 1 << 2;
 const ACCESSED: u64 = 1 << 5;
 const DIRTY: u64 = 1 << 6;
 const PAGE_SIZE: u64 = 1 << 7;
+/// For software (APM vol. 2, 5.4.1, "Available to Software").
+const AVAILABLE: u64 = 1 << 11;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
 /// The format. Accessed and dirty bits are set beforehand so that the CPU never has to.
@@ -21,6 +23,10 @@ const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 pub enum Npt {}
 
 impl Format for Npt {
+    const WRITE: u64 = WRITE;
+    const DIRTY: u64 = DIRTY;
+    const MARK: u64 = AVAILABLE;
+
     fn table(next: Hpa) -> u64 {
         next.0 & ADDRESS | PRESENT | WRITE | USER | ACCESSED
     }

@@ -1,5 +1,9 @@
 //! Four levels of tables over any format.
 
+mod dirty;
+
+pub use dirty::{Piece, Tracked, WriteFault};
+
 use crate::format::{Entry, Format, Leaf, Level, Rights};
 use crate::memory_type::MemoryType;
 use core::fmt;
@@ -16,6 +20,14 @@ pub trait TableMemory {
     fn read(&self, table: Hpa, index: usize) -> u64;
     /// Writes it.
     fn write(&mut self, table: Hpa, index: usize, entry: u64);
+    /// Writes `new` if the entry is still `current`, in one step even for CPUs that walk the table; else the error says what it is.
+    fn compare_exchange(
+        &mut self,
+        table: Hpa,
+        index: usize,
+        current: u64,
+        new: u64,
+    ) -> Result<(), u64>;
 }
 
 /// Why a range was not mapped. The tables are as before, but for empty tables that a failed attempt may leave.
@@ -111,6 +123,18 @@ impl<M: TableMemory, F: Format> Tables<M, F> {
             at += level.bytes();
         }
         Ok(())
+    }
+
+    /// Removes the one page, of whatever size, that maps `gpa`; returns false if none does. The caller flushes the TLB before the
+    /// next entry. Tables stay, so that mapping a page of that size there again needs no memory.
+    pub fn unmap(&mut self, gpa: Gpa) -> bool {
+        match self.walk(gpa.0) {
+            (_, table, index, Entry::Leaf(_)) => {
+                self.memory.write(table, index, 0);
+                true
+            }
+            _ => false,
+        }
     }
 
     /// What maps `gpa`, if anything.

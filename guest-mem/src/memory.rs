@@ -3,6 +3,7 @@
 use crate::{DirtyLog, Gpa, Hpa, PAGE_BYTES, raw};
 use alloc::vec::Vec;
 use core::fmt;
+use spin::Once;
 use zerocopy::{FromBytes, IntoBytes};
 
 /// An access that does not lie wholly in guest RAM. Nothing was read or written.
@@ -54,7 +55,7 @@ pub struct GuestMemory {
     regions: Vec<Region>,
     /// The largest of them again, where most accesses go.
     main: Region,
-    dirty: Option<DirtyLog>,
+    dirty: Once<DirtyLog>,
 }
 
 // SAFETY: the raw pointers name memory that `from_regions`' caller promised to be valid for the value's life and to have
@@ -89,7 +90,7 @@ impl GuestMemory {
                 hpa: Hpa(0),
                 host: core::ptr::null_mut(),
             }),
-            dirty: None,
+            dirty: Once::new(),
         })
     }
 
@@ -117,15 +118,10 @@ impl GuestMemory {
             .expect("pieces are page-aligned, sorted and disjoint")
     }
 
-    /// Starts to log the hypervisor's writes.
-    pub fn with_dirty_log(mut self) -> Self {
-        self.dirty = Some(DirtyLog::new(self.end().0));
-        self
-    }
-
-    /// The dirty log, if one was started.
+    /// The log of the hypervisor's writes, which starts with the first call and then stays; `None` if there is no memory for it.
     pub fn dirty_log(&self) -> Option<&DirtyLog> {
-        self.dirty.as_ref()
+        let log = || DirtyLog::new(self.end().0).ok_or(());
+        self.dirty.try_call_once(log).ok()
     }
 
     /// The pieces, sorted.
@@ -268,9 +264,10 @@ impl GuestMemory {
             .host(gpa, 4)
             .filter(|_| gpa.0.is_multiple_of(4))
             .ok_or(Unmapped { gpa, bytes: 4 })?;
-        self.mark(gpa, 4);
         // SAFETY: inside one region; aligned, because regions are page-aligned on both sides.
-        Ok(unsafe { raw::compare_exchange_u32(host.cast(), current, new) })
+        let found = unsafe { raw::compare_exchange_u32(host.cast(), current, new) };
+        self.mark(gpa, 4);
+        Ok(found)
     }
 
     /// Atomic compare and exchange of an aligned qword, as [`Self::compare_exchange_u32`].
@@ -284,9 +281,10 @@ impl GuestMemory {
             .host(gpa, 8)
             .filter(|_| gpa.0.is_multiple_of(8))
             .ok_or(Unmapped { gpa, bytes: 8 })?;
-        self.mark(gpa, 8);
         // SAFETY: inside one region; aligned, because regions are page-aligned on both sides.
-        Ok(unsafe { raw::compare_exchange_u64(host.cast(), current, new) })
+        let found = unsafe { raw::compare_exchange_u64(host.cast(), current, new) };
+        self.mark(gpa, 8);
+        Ok(found)
     }
 
     /// The host-physical range for DMA. Fails also where the range is not contiguous on the host. A range that the
@@ -354,9 +352,10 @@ impl GuestMemory {
         Ok(())
     }
 
+    /// Marks what was written. Always after the write: who takes the mark then sees what was written.
     #[inline]
     fn mark(&self, gpa: Gpa, bytes: u64) {
-        if let Some(dirty) = &self.dirty
+        if let Some(dirty) = self.dirty.get()
             && bytes != 0
         {
             for page in gpa.0 / PAGE_BYTES..=(gpa.0 + (bytes - 1)) / PAGE_BYTES {
@@ -411,11 +410,12 @@ mod tests {
 
     #[test]
     fn writes_are_logged_and_reads_are_not() {
-        let memory = two_pieces().with_dirty_log();
+        let memory = two_pieces();
+        let log = memory.dirty_log().unwrap();
         let _ = memory.load::<u32>(Gpa(0));
         memory.store(Gpa(0x1ffe), &0_u32).unwrap();
-        assert_eq!(memory.dirty_log().unwrap().take_word(0), Some(0b110));
-        assert_eq!(memory.dirty_log().unwrap().take_word(0), Some(0));
+        assert_eq!(log.take_word(0), Some(0b110));
+        assert_eq!(log.take_word(0), Some(0));
     }
 
     #[test]

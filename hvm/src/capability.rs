@@ -196,13 +196,19 @@ bitflags! {
         const NESTED_DIRTY_BITS = 1 << 10;
         /// The guest's task priority is kept by the CPU.
         const TPR_SHADOW = 1 << 11;
+        /// The CPU lists the pages whose dirty bits it sets.
+        const PAGE_MODIFICATION_LOG = 1 << 12;
+        /// Accesses to the page of the guest's local APIC are told apart, and those to the task priority served.
+        const APIC_ACCESS_PAGE = 1 << 13;
+        /// The same for the MSRs of x2APIC mode.
+        const X2APIC_VIRTUALIZATION = 1 << 14;
         /// EFER and PAT are switched by controls; else by lists.
-        const MSR_CONTROLS = 1 << 13;
+        const MSR_CONTROLS = 1 << 15;
     }
 }
 
 impl Options {
-    const NAMES: [(Self, &'static str); 13] = [
+    const NAMES: [(Self, &'static str); 16] = [
         (Self::NEXT_RIP, "next RIP"),
         (Self::DECODE_ASSISTS, "decode assists"),
         (Self::CLEAN_BITS, "clean bits"),
@@ -215,6 +221,9 @@ impl Options {
         (Self::POSTED_INTERRUPTS, "posted interrupts"),
         (Self::NESTED_DIRTY_BITS, "nested dirty bits"),
         (Self::TPR_SHADOW, "TPR shadow"),
+        (Self::PAGE_MODIFICATION_LOG, "page modification log"),
+        (Self::APIC_ACCESS_PAGE, "APIC-access page"),
+        (Self::X2APIC_VIRTUALIZATION, "x2APIC virtualization"),
         (Self::MSR_CONTROLS, "MSR controls"),
     ];
 }

@@ -102,6 +102,18 @@ pub enum Exit {
         /// True if the access was the CPU's own walk of the guest's page tables.
         table_walk: bool,
     },
+    /// The guest wrote the register at this offset of the virtual-APIC page, and the CPU leaves it to software what
+    /// comes of that (SDM vol. 3C, 30.4.3.3). The instruction is completed.
+    ApicWrite {
+        /// Where the value now is.
+        offset: u16,
+    },
+    /// The CPU ended an interrupt of the local APIC whose EOI was asked for (SDM vol. 3C, 30.1.4). The instruction is
+    /// completed.
+    EndOfInterrupt {
+        /// Its vector.
+        vector: u8,
+    },
     /// A MOV to or from a control register that is intercepted; the emulator runs it.
     ControlRegister,
     /// An intercepted exception, not delivered.
@@ -121,6 +133,8 @@ pub enum Exit {
     NmiWindow,
     /// The time that [`crate::vcpu::Vcpu::set_deadline`] was told has come.
     Deadline,
+    /// The list that [`crate::vcpu::Vcpu::set_modification_log`] turned on is full.
+    ModificationLogFull,
     /// INIT arrived from outside.
     Init,
     /// The guest's CPU shut down: a fault while delivering a double fault.

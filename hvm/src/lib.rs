@@ -31,6 +31,7 @@ pub mod regs;
 pub mod time;
 pub mod tsc;
 pub mod vcpu;
+pub mod virtual_apic;
 pub mod walk;
 pub mod width;
 pub mod xcr0;

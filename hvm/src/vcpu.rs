@@ -4,7 +4,8 @@ use crate::event::{Event, Shadow, Window};
 use crate::exit::Exit;
 use crate::regs::Registers;
 use crate::tsc::Scale;
-use guest_mem::Hpa;
+use crate::virtual_apic::{ApicMode, Delivery, Served};
+use guest_mem::{Gpa, Hpa};
 
 /// How accesses to a model-specific register are treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,15 @@ pub enum Hlt {
     Native,
     /// The CPU has other work while the guest waits.
     Intercepted,
+}
+
+/// Whether the CPU lists pages whose dirty bits it sets in the nested page tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModificationLog {
+    /// It does, and exits when there is no room left.
+    On,
+    /// It does not.
+    Off,
 }
 
 /// Exceptions that exit always: #DB and #AC because a guest could make their delivery loop for ever, out of reach of any
@@ -71,6 +81,30 @@ pub trait Vcpu: Registers {
     /// Sets it.
     fn set_cr8(&mut self, priority: u8);
 
+    /// Tells the CPU how the guest reaches its local APIC, so that it serves what it can. To be said before an entry whenever it
+    /// may have changed; costs little if it has not. Returns true if it has, and with it perhaps the two things below. A CPU
+    /// without such help, as by default, stays with software.
+    #[inline]
+    fn set_apic_mode(&mut self, _mode: ApicMode) -> bool {
+        false
+    }
+
+    /// The page that nested paging must map for the guest, readable and writable, and where; and there only. The CPU turns
+    /// accesses to it into what they do to the local APIC. `None` if there is to be none.
+    fn apic_access_page(&self) -> Option<(Gpa, Hpa)> {
+        None
+    }
+
+    /// What of the local APIC the CPU serves now. Nothing, by default.
+    #[inline]
+    fn served_apic(&self) -> Served {
+        Served::Nothing
+    }
+
+    /// Tells the CPU what to deliver from the page of [`Served::All`], whose contents agree with it.
+    #[inline]
+    fn set_delivery(&mut self, _delivery: Delivery) {}
+
     /// DR6. (DR7 needs nobody's help, and DR0 to DR3 stay in the CPU.)
     fn dr6(&self) -> u64;
 
@@ -101,11 +135,21 @@ pub trait Vcpu: Registers {
     /// Drops what the TLB holds of the guest, before the next entry.
     fn flush_tlb(&mut self);
 
+    /// Has the CPU list the pages whose nested dirty bits it sets from now on, or no longer; returns false if it has no such list. A
+    /// guest's reset leaves it as it is.
+    fn set_modification_log(&mut self, _state: ModificationLog) -> bool {
+        false
+    }
+
+    /// Takes the list: calls `to` with each page on it, and makes room. Due at [`Exit::ModificationLogFull`], and before the list is
+    /// judged to be complete.
+    fn drain_modified(&mut self, _to: &mut dyn FnMut(Gpa)) {}
+
     /// How accesses to an MSR are treated; returns false if the CPU cannot pass it through.
     fn set_msr_access(&mut self, msr: u32, access: MsrAccess) -> bool;
 
     /// Puts everything in the control block but the registers of [`crate::regs::State`], which the caller sets next, to its
-    /// reset values, with what was asked of it (windows, shadow, TSC offset, CR8). The nested root and MSR accesses stay, and
-    /// what the CPU holds outside the control block (x87, SSE, XCR0, DR0 to DR3) is the caller's.
+    /// reset values, with what was asked of it (windows, shadow, TSC offset, CR8). The nested root, MSR accesses and the APIC's
+    /// mode stay, and what the CPU holds outside the control block (x87, SSE, XCR0, DR0 to DR3) is the caller's.
     fn reset(&mut self);
 }

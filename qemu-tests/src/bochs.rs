@@ -26,6 +26,9 @@ pub const INSTRUCTIONS_PER_SECOND: u32 = 25_000_000;
 /// 2026-01-01: runs repeat only if they start at the same time.
 const START_TIME: u32 = 1_767_225_600;
 
+/// How often the debugger, which also stops at each triple fault of a guest on AMD-V, is told to go on.
+const STOPS: usize = 1000;
+
 /// What Bochs says last when a machine uses its ACPI power button; it ends with code 1 then.
 const POWERED_OFF: &str = "soft power off";
 
@@ -87,7 +90,7 @@ pub fn launch(
         "bochsrc",
         &bochsrc(machine, model, &com1, &image, directory),
     )?;
-    let commands = write("debugger", "continue\n")?;
+    let commands = write("debugger", &"continue\n".repeat(STOPS))?;
     let words = fs::File::create(directory.join("emulator.log"))
         .with_context(|| format!("cannot write to {}", directory.display()))?;
     let mut bochs = Command::new(BOCHS);
@@ -141,9 +144,10 @@ fn bochsrc(
     let (memory_mib, cpus, model) = (machine.memory_mib, machine.cpus, model.0);
     // What the CPU reports names the rule that a VM entry broke. On AMD models it also reports each port access that exits,
     // which is most of a boot, and there Monovisor's own check of the control block names the rule.
-    let errors = match machine.engine.virtualization() {
-        Virtualization::VmxEpt => "",
-        Virtualization::SvmNpt => ", cpu0=ignore",
+    // A guest's triple fault is no panic of ours either; Bochs tells it before it looks for the SHUTDOWN intercept.
+    let (errors, panics) = match machine.engine.virtualization() {
+        Virtualization::VmxEpt => ("", ""),
+        Virtualization::SvmNpt => (", cpu0=ignore", ", cpu0=report"),
     };
     format!(
         "\
@@ -163,7 +167,7 @@ speaker: enabled=0
 sound: driver=dummy
 log: \"{directory}/bochs.log\"
 debugger_log: \"{directory}/debugger.log\"
-panic: action=fatal
+panic: action=fatal{panics}
 error: action=report{errors}
 info: action=report
 debug: action=ignore
@@ -200,6 +204,7 @@ mod tests {
             "com1: enabled=1, mode=file, dev=\"/tmp/console\"",
             "com2: enabled=1, mode=file, dev=\"/tmp/a b/defmt.bin\"",
             "error: action=report, cpu0=ignore",
+            "panic: action=fatal, cpu0=report",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }

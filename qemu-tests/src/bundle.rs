@@ -47,8 +47,7 @@ impl Guest {
         let kernel = Kernel::fetch()?;
         let store = tree::guests();
         let ramdisk = store.join("initrd.cpio");
-        fs::write(&ramdisk, initramfs::build(&kernel)?)
-            .with_context(|| format!("cannot write {}", ramdisk.display()))?;
+        tree::replace(&ramdisk, &initramfs::build(&kernel)?)?;
         let disk = store.join("disk.img");
         ext2(&disk)?;
         Ok(Self {

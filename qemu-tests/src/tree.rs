@@ -1,5 +1,7 @@
 //! Where things lie in the source tree and in its `target` directory.
 
+use anyhow::{Context, Result};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The workspace's root directory.
@@ -27,4 +29,12 @@ pub fn guests() -> PathBuf {
 /// Where each end-to-end test keeps its logs.
 pub fn e2e() -> PathBuf {
     root().join("target/e2e")
+}
+
+/// Writes the file `path` in one step: who reads it meanwhile, for a run beside this one, finds the old content or the new.
+pub fn replace(path: &Path, content: &[u8]) -> Result<()> {
+    let new = path.with_extension(format!("new-{}", std::process::id()));
+    fs::write(&new, content)
+        .and_then(|()| fs::rename(&new, path))
+        .with_context(|| format!("cannot write {}", path.display()))
 }

@@ -58,6 +58,10 @@ fn extension(cpuid: Source<'_>, rdmsr: MsrSource<'_>) -> Extension {
 fn features(cpuid: Source<'_>) -> Features {
     let [_, asids, _, edx] = cpuid(SVM_FEATURES, 0);
     let huge_pages = cpuid(EXTENDED_FEATURES, 0)[3] & EXTENDED_FEATURES_EDX_HUGE_PAGES != 0;
+    // Real mode and paging off always run as they are under AMD-V (APM vol. 2, 15.19).
+    let mut always = Options::UNRESTRICTED_GUEST;
+    // Nested tables are page tables like any other, and have their bits (APM vol. 2, 15.25.5).
+    always.set(Options::NESTED_DIRTY_BITS, edx & SVM_EDX_NESTED_PAGING != 0);
     Features {
         nested_paging: match (edx & SVM_EDX_NESTED_PAGING != 0, huge_pages) {
             (false, _) => NestedPaging::Absent,
@@ -69,13 +73,10 @@ fn features(cpuid: Source<'_>) -> Features {
             0 => ApicVirtualization::Absent,
             _ => ApicVirtualization::Present,
         },
-        // Real mode and paging off always run as they are under AMD-V (APM vol. 2, 15.19).
         options: SVM_EDX_OPTIONS
             .iter()
             .filter(|(bit, _)| edx & bit != 0)
-            .fold(Options::UNRESTRICTED_GUEST, |all, (_, option)| {
-                all | *option
-            }),
+            .fold(always, |all, (_, option)| all | *option),
     }
 }
 
@@ -111,7 +112,7 @@ mod tests {
         assert_eq!(features.apic_virtualization, ApicVirtualization::Present);
         assert_eq!(
             features.options,
-            Options::NEXT_RIP | Options::UNRESTRICTED_GUEST
+            Options::NEXT_RIP | Options::UNRESTRICTED_GUEST | Options::NESTED_DIRTY_BITS
         );
     }
 
@@ -121,6 +122,7 @@ mod tests {
             panic!()
         };
         assert_eq!(features.nested_paging, NestedPaging::Absent);
+        assert!(!features.options.contains(Options::NESTED_DIRTY_BITS));
     }
 
     #[test]

@@ -248,7 +248,15 @@ pub mod qualification {
     pub const EPT_LINEAR_VALID: u64 = 1 << 7;
     /// Clear if the access was part of a page walk.
     pub const EPT_TRANSLATED: u64 = 1 << 8;
+    /// EPT violations and a full modification log (28.2.3).
     pub const EPT_NMI_UNBLOCKED_BY_IRET: u64 = 1 << 12;
+    /// APIC accesses and APIC writes: the offset in the page.
+    pub const APIC_OFFSET: u64 = 0xfff;
+    /// APIC accesses: the kind.
+    pub const APIC_ACCESS_SHIFT: u32 = 12;
+    pub const APIC_ACCESS_MASK: u64 = 0xf;
+    pub const APIC_ACCESS_WRITE: u64 = 1;
+    pub const APIC_ACCESS_FETCH: u64 = 2;
 }
 
 /// Basic exit reasons (SDM vol. 3D, appendix C).
@@ -293,6 +301,7 @@ pub mod reason {
     pub const XSETBV: u64 = 55;
     pub const APIC_WRITE: u64 = 56;
     pub const VMFUNC: u64 = 59;
+    pub const MODIFICATION_LOG_FULL: u64 = 62;
     /// Bit 31: the entry failed.
     pub const ENTRY_FAILURE: u64 = 1 << 31;
     pub const BASIC: u64 = 0xffff;

@@ -108,7 +108,19 @@ fn options(pins: u32, primaries: u32, controls: u32, ept_vpid: u64) -> Options {
             controls & secondary::PAUSE_LOOP_EXITING != 0,
             Options::PAUSE_FILTER,
         ),
+        (
+            controls & secondary::VIRTUALIZE_APIC_ACCESSES != 0,
+            Options::APIC_ACCESS_PAGE,
+        ),
+        (
+            controls & secondary::VIRTUALIZE_X2APIC != 0,
+            Options::X2APIC_VIRTUALIZATION,
+        ),
         (controls & secondary::TSC_SCALING != 0, Options::TSC_SCALING),
+        (
+            controls & secondary::PAGE_MODIFICATION_LOG != 0,
+            Options::PAGE_MODIFICATION_LOG,
+        ),
         (
             ept_vpid & ept_vpid::DIRTY_BITS != 0,
             Options::NESTED_DIRTY_BITS,
@@ -169,11 +181,11 @@ mod tests {
         assert_eq!(features.nested_paging, NestedPaging::Huge);
         assert_eq!(features.tags, 65535);
         assert_eq!(features.apic_virtualization, ApicVirtualization::Present);
-        assert!(
-            features
-                .options
-                .contains(Options::UNRESTRICTED_GUEST | Options::PREEMPTION_TIMER)
-        );
+        assert!(features.options.contains(
+            Options::UNRESTRICTED_GUEST
+                | Options::PREEMPTION_TIMER
+                | Options::PAGE_MODIFICATION_LOG
+        ));
         assert!(
             !features
                 .options

@@ -6,8 +6,9 @@ use hvm::exit::{Access, Exit, Instruction, IoDirection, IoExit, IoKind};
 use hvm::{Gpa, Width};
 
 /// What the VMCS says of the last exit. A failed entry comes out as [`Exit::Unexpected`]: whoever has the state names the rule.
+/// `apic_access` tells where the guest has the APIC-access page.
 #[inline]
-pub fn decode(fields: &impl Fields) -> Exit {
+pub fn decode(fields: &impl Fields, apic_access: impl FnOnce() -> Gpa) -> Exit {
     let why = fields.read(Field::ExitReason);
     let by_name = |instruction| Exit::Instruction(instruction);
     match why & (reason::BASIC | reason::ENTRY_FAILURE) {
@@ -21,7 +22,15 @@ pub fn decode(fields: &impl Fields) -> Exit {
         reason::VMCALL => by_name(Instruction::Hypercall),
         reason::INTERRUPT_WINDOW | reason::TPR_BELOW_THRESHOLD => Exit::InterruptWindow,
         reason::NMI_WINDOW => Exit::NmiWindow,
+        reason::APIC_ACCESS => apic_fault(fields, apic_access()),
+        reason::APIC_WRITE => Exit::ApicWrite {
+            offset: (fields.read(Field::ExitQualification) & bits::APIC_OFFSET) as u16,
+        },
+        reason::VIRTUALIZED_EOI => Exit::EndOfInterrupt {
+            vector: fields.read(Field::ExitQualification) as u8,
+        },
         reason::PREEMPTION_TIMER => Exit::Deadline,
+        reason::MODIFICATION_LOG_FULL => Exit::ModificationLogFull,
         reason::EXCEPTION_OR_NMI => exception(fields),
         reason::CONTROL_REGISTER => Exit::ControlRegister,
         reason::TRIPLE_FAULT => Exit::TripleFault,
@@ -109,6 +118,23 @@ fn nested_fault(fields: &impl Fields) -> Exit {
     }
 }
 
+/// An access to the APIC-access page that the CPU does not serve (28.2.1, table 28-6). The guest-physical address is not among what
+/// such an exit tells. Accesses that no instruction makes (page walks, delivery of
+/// events) cannot be emulated; they are told as walks.
+fn apic_fault(fields: &impl Fields, page: Gpa) -> Exit {
+    let info = fields.read(Field::ExitQualification);
+    let kind = info >> bits::APIC_ACCESS_SHIFT & bits::APIC_ACCESS_MASK;
+    Exit::NestedFault {
+        gpa: Gpa(page.0 | info & bits::APIC_OFFSET),
+        access: match kind {
+            bits::APIC_ACCESS_WRITE => Access::Write,
+            bits::APIC_ACCESS_FETCH => Access::Fetch,
+            _ => Access::Read,
+        },
+        table_walk: kind > bits::APIC_ACCESS_FETCH,
+    }
+}
+
 fn exception(fields: &impl Fields) -> Exit {
     let info = fields.read(Field::ExitInterruptionInformation);
     if info >> interruption::TYPE_SHIFT & interruption::TYPE_MASK == interruption::TYPE_NMI {
@@ -130,7 +156,9 @@ mod tests {
     use crate::vmcs::tests::Plain;
 
     fn exit(fields: &[(Field, u64)]) -> Exit {
-        decode(&Plain(fields.iter().copied().collect()))
+        decode(&Plain(fields.iter().copied().collect()), || {
+            Gpa(0xfee0_0000)
+        })
     }
 
     #[test]
@@ -185,6 +213,34 @@ mod tests {
         assert_eq!(fault(0x184), expected(Access::Fetch, false));
         // A walk that sets an accessed bit.
         assert_eq!(fault(0x083), expected(Access::Write, true));
+    }
+
+    #[test]
+    fn accesses_to_the_apic() {
+        let seen = |reason, info| {
+            exit(&[
+                (Field::ExitReason, reason),
+                (Field::ExitQualification, info),
+            ])
+        };
+        let fault = |access, table_walk| Exit::NestedFault {
+            gpa: Gpa(0xfee0_0390),
+            access,
+            table_walk,
+        };
+        let access = reason::APIC_ACCESS;
+        assert_eq!(seen(access, 0x0390), fault(Access::Read, false));
+        assert_eq!(seen(access, 0x1390), fault(Access::Write, false));
+        assert_eq!(seen(access, 0x2390), fault(Access::Fetch, false));
+        assert_eq!(seen(access, 0xa390), fault(Access::Read, true));
+        assert_eq!(
+            seen(reason::APIC_WRITE, 0x320),
+            Exit::ApicWrite { offset: 0x320 }
+        );
+        assert_eq!(
+            seen(reason::VIRTUALIZED_EOI, 0x51),
+            Exit::EndOfInterrupt { vector: 0x51 }
+        );
     }
 
     #[test]

@@ -5,12 +5,14 @@
 //! its reasons in neutral form, `inject` events, `check` the state checker, `maps` MSR and I/O bitmaps, `vpid` TLB tags,
 //! `reset` the state after one, `vcpu` the whole with its `registers`, `host` what a CPU needs before its first entry, `capability`
 //! what it offers. Without a twin, because AMD-V needs nothing of the kind: `controls` what of all that the CPU allows is used,
-//! `areas` MSRs that are switched by list, `live` guest registers that stay in the CPU.
+//! `apic` the local APIC as the CPU serves it, `posted` interrupts left for it, `areas` MSRs that are switched by list, `live` guest registers
+//! that stay in the CPU, `pml` the page-modification log.
 #![no_std]
 
 #[cfg(test)]
 extern crate std;
 
+mod apic;
 mod areas;
 pub mod bits;
 pub mod capability;
@@ -22,6 +24,8 @@ pub mod host;
 mod inject;
 mod live;
 mod maps;
+mod pml;
+pub mod posted;
 mod registers;
 mod reset;
 mod vcpu;
@@ -31,4 +35,5 @@ mod vpid;
 pub use areas::Areas;
 pub use controls::Msrs;
 pub use maps::{IO_BITMAPS_BYTES, MSR_BITMAP_BYTES};
+pub use pml::Log;
 pub use vcpu::{Pages, Vmx};

@@ -18,16 +18,38 @@ const fn read_bit(msr: u32) -> Option<(usize, u8)> {
     Some(((index / 8) as usize, 1 << (index % 8)))
 }
 
+/// Which accesses to an MSR are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// RDMSR.
+    Read,
+    /// WRMSR.
+    Write,
+}
+
 /// Sets an MSR's bits in the map; false if the map does not cover it.
 pub fn set_msr(map: &mut [u8; MSR_BITMAP_BYTES], msr: u32, access: MsrAccess) -> bool {
-    let Some((byte, bit)) = read_bit(msr) else {
+    set_direction(map, msr, Direction::Read, access)
+        && set_direction(map, msr, Direction::Write, access)
+}
+
+/// Sets one of them.
+pub fn set_direction(
+    map: &mut [u8; MSR_BITMAP_BYTES],
+    msr: u32,
+    direction: Direction,
+    access: MsrAccess,
+) -> bool {
+    let Some((read, bit)) = read_bit(msr) else {
         return access == MsrAccess::Intercept;
     };
-    for at in [byte, byte + WRITES] {
-        match access {
-            MsrAccess::PassThrough => map[at] &= !bit,
-            MsrAccess::Intercept => map[at] |= bit,
-        }
+    let at = match direction {
+        Direction::Read => read,
+        Direction::Write => read + WRITES,
+    };
+    match access {
+        MsrAccess::PassThrough => map[at] &= !bit,
+        MsrAccess::Intercept => map[at] |= bit,
     }
     true
 }

@@ -1,5 +1,6 @@
 //! A virtual CPU on VT-x.
 
+use crate::apic::Virtualization;
 use crate::areas::{self, Areas};
 use crate::bits::{
     activity, entry_controls, eptp, interruptibility, interruption, misc, pin, primary,
@@ -10,10 +11,9 @@ use crate::enter::{self, Entered, Launch};
 use crate::maps::{self, IO_BITMAPS_BYTES, MSR_BITMAP_BYTES};
 use crate::vmcs::{Current, Field, Fields};
 use crate::vpid::{self, Extent, Flush};
-use crate::{check, exit, host, inject, live};
+use crate::{check, exit, host, inject, live, pml};
 use core::arch::asm;
 use core::ptr::NonNull;
-use hvm::Hpa;
 use hvm::apic::RegisterPage;
 use hvm::capability::{Features, Options};
 use hvm::event::{Event, Shadow, Window};
@@ -21,7 +21,9 @@ use hvm::exit::Exit;
 use hvm::gprs::Gprs;
 use hvm::regs::{Cr0, Registers, Rflags, State};
 use hvm::tsc::Scale;
-use hvm::vcpu::{Hlt, MsrAccess, Vcpu};
+use hvm::vcpu::{Hlt, ModificationLog, MsrAccess, Vcpu};
+use hvm::virtual_apic::{ApicMode, Delivery, Served};
+use hvm::{Gpa, Hpa};
 
 /// The pages that a vCPU is made of, beside its VMCS. All are zeroed, physically contiguous each, and owned by the vCPU alone.
 #[derive(Clone, Copy, Debug)]
@@ -32,8 +34,12 @@ pub struct Pages {
     pub io_bitmaps: (Hpa, NonNull<[u8; IO_BITMAPS_BYTES]>),
     /// The virtual-APIC page, which the CPU reads and writes beside us.
     pub apic: (Hpa, &'static RegisterPage),
+    /// The APIC-access page, of which the CPU uses no more than the address.
+    pub apic_access: Hpa,
     /// The MSR areas.
     pub areas: (Hpa, NonNull<Areas>),
+    /// The page-modification log.
+    pub modified: (Hpa, NonNull<pml::Log>),
 }
 
 /// The task-priority register in the virtual-APIC page.
@@ -46,6 +52,7 @@ pub struct Vmx<F = Current> {
     pub(crate) pages: Pages,
     pub(crate) msrs: Msrs,
     pub(crate) controls: Controls,
+    pub(crate) apic: Virtualization,
     options: Options,
     launch: Launch,
     pub(crate) flush: Flush,
@@ -82,6 +89,7 @@ impl<F: Fields> Vmx<F> {
             pages,
             msrs,
             controls: Controls::choose(&msrs, features, hlt),
+            apic: Virtualization::new(features, hlt),
             options: features.options,
             launch: Launch::Clear,
             flush: Flush::Nested,
@@ -144,7 +152,7 @@ impl<F: Fields> Vmx<F> {
     }
 
     /// Sets or clears primary controls.
-    fn control(&mut self, bits: u32, wanted: bool) {
+    pub(crate) fn control(&mut self, bits: u32, wanted: bool) {
         let word = self.controls.primary;
         let new = if wanted { word | bits } else { word & !bits };
         if new != word {
@@ -292,12 +300,12 @@ impl<F: Fields> Vcpu for Vmx<F> {
         if self.enter() == Entered::Failed {
             return self.refused(self.fields.read(Field::InstructionError));
         }
-        let seen = exit::decode(&self.fields);
+        let seen = exit::decode(&self.fields, || self.apic.access_page());
         match seen {
             Exit::HostNmi | Exit::Exception { .. } | Exit::Unexpected { .. } => {
                 self.look_closer(seen)
             }
-            Exit::NestedFault { .. } => {
+            Exit::NestedFault { .. } | Exit::ModificationLogFull => {
                 let info = self.fields.read(Field::ExitQualification);
                 if info & qualification::EPT_NMI_UNBLOCKED_BY_IRET != 0 {
                     self.note_iret(info & qualification::EPT_NMI_UNBLOCKED_BY_IRET);
@@ -421,6 +429,26 @@ impl<F: Fields> Vcpu for Vmx<F> {
         self.pages.apic.1.write(TPR, u32::from(priority & 15) << 4);
     }
 
+    #[inline]
+    fn set_apic_mode(&mut self, mode: ApicMode) -> bool {
+        self.switch_apic(mode)
+    }
+
+    fn apic_access_page(&self) -> Option<(Gpa, Hpa)> {
+        self.apic
+            .serves_memory()
+            .then_some((self.apic.access_page(), self.pages.apic_access))
+    }
+
+    #[inline]
+    fn served_apic(&self) -> Served {
+        self.apic.served(self.pages.apic.1)
+    }
+
+    fn set_delivery(&mut self, delivery: Delivery) {
+        self.offer(delivery);
+    }
+
     fn dr6(&self) -> u64 {
         live::dr6()
     }
@@ -482,6 +510,29 @@ impl<F: Fields> Vcpu for Vmx<F> {
 
     fn flush_tlb(&mut self) {
         self.forget(Flush::Nested);
+    }
+
+    /// The log follows dirty bits, so where those are not used there is none.
+    fn set_modification_log(&mut self, state: ModificationLog) -> bool {
+        if !self.has(Options::PAGE_MODIFICATION_LOG | Options::NESTED_DIRTY_BITS) {
+            return false;
+        }
+        pml::point(&mut self.fields, self.pages.modified.0);
+        match state {
+            ModificationLog::On => self.controls.secondary |= secondary::PAGE_MODIFICATION_LOG,
+            ModificationLog::Off => self.controls.secondary &= !secondary::PAGE_MODIFICATION_LOG,
+        }
+        self.fields
+            .write(Field::SecondaryControls, self.controls.secondary.into());
+        true
+    }
+
+    fn drain_modified(&mut self, to: &mut dyn FnMut(Gpa)) {
+        if self.controls.secondary & secondary::PAGE_MODIFICATION_LOG != 0 {
+            // SAFETY: the page is ours alone, and the CPU writes to it only inside `enter`, which borrows self mutably.
+            let log = unsafe { self.pages.modified.1.as_ref() };
+            pml::drain(&mut self.fields, log, to);
+        }
     }
 
     fn set_msr_access(&mut self, msr: u32, access: MsrAccess) -> bool {

@@ -23,6 +23,7 @@ on_every_format! {
     aligned_memory_takes_few_large_pages
     pages_larger_than_the_cpu_has_are_not_used
     a_hole_stays_a_hole
+    a_page_comes_and_goes
     what_is_mapped_is_not_mapped_again
     running_out_of_tables_is_an_error
     what_no_entry_can_hold_is_refused
@@ -31,33 +32,63 @@ on_every_format! {
     each_piece_keeps_its_type
 }
 
+mod dirty;
+
 /// Table pages in a vector; page n lives at address (n + 1) << 12.
 struct Pages {
     pages: Vec<[u64; 512]>,
+    released: Vec<Hpa>,
     limit: usize,
+    /// What a CPU sets in the next entry that is to be exchanged, just before.
+    raced: u64,
 }
 
 impl TableMemory for Pages {
     fn allocate(&mut self) -> Option<Hpa> {
+        if let Some(table) = self.released.pop() {
+            self.pages[(table.0 >> 12) as usize - 1] = [0; 512];
+            return Some(table);
+        }
         if self.pages.len() == self.limit {
             return None;
         }
         self.pages.push([0; 512]);
         Some(Hpa((self.pages.len() as u64) << 12))
     }
-    fn release(&mut self, _table: Hpa) {}
+    fn release(&mut self, table: Hpa) {
+        self.released.push(table);
+    }
     fn read(&self, table: Hpa, index: usize) -> u64 {
         self.pages[(table.0 >> 12) as usize - 1][index]
     }
     fn write(&mut self, table: Hpa, index: usize, entry: u64) {
         self.pages[(table.0 >> 12) as usize - 1][index] = entry;
     }
+    fn compare_exchange(
+        &mut self,
+        table: Hpa,
+        index: usize,
+        current: u64,
+        new: u64,
+    ) -> Result<(), u64> {
+        let bits = core::mem::take(&mut self.raced);
+        self.write(table, index, self.read(table, index) | bits);
+        match self.read(table, index) {
+            found if found == current => {
+                self.write(table, index, new);
+                Ok(())
+            }
+            found => Err(found),
+        }
+    }
 }
 
 fn tables<F: Format>(limit: usize, largest: Level) -> Tables<Pages, F> {
     let pages = Pages {
         pages: Vec::new(),
+        released: Vec::new(),
         limit,
+        raced: 0,
     };
     Tables::new(pages, largest).unwrap()
 }
@@ -131,6 +162,33 @@ fn a_hole_stays_a_hole<F: Format>() {
         .unwrap();
     assert_eq!(tables.translate(Gpa(0xa_0000)), None);
     assert_eq!(tables.translate(Gpa(0xc_0fff)).unwrap().rights, ReadExecute);
+}
+
+fn a_page_comes_and_goes<F: Format>() {
+    let mut tables = tables::<F>(5, Level::Huge);
+    let mut map = || {
+        tables.map(
+            Gpa(0xfee0_0000),
+            Hpa(0x5000),
+            0x1000,
+            ReadWriteExecute,
+            WriteBack,
+        )
+    };
+    map().unwrap();
+    assert!(tables.unmap(Gpa(0xfee0_0123)));
+    assert_eq!(tables.translate(Gpa(0xfee0_0000)), None);
+    assert!(!tables.unmap(Gpa(0xfee0_0000)) && !tables.unmap(Gpa(0xfed0_0000)));
+    let mut map = || {
+        tables.map(
+            Gpa(0xfee0_0000),
+            Hpa(0x5000),
+            0x1000,
+            ReadWriteExecute,
+            WriteBack,
+        )
+    };
+    map().unwrap();
 }
 
 fn what_is_mapped_is_not_mapped_again<F: Format>() {

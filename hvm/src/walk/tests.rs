@@ -105,13 +105,14 @@ fn a_read_marks_accessed_and_a_write_dirty_but_a_fault_marks_nothing_lower() {
 
 #[test]
 fn a_walk_that_finds_its_marks_writes_nothing() {
-    let memory = GuestMemory::anonymous(&[(Gpa(0), 0x10_0000)]).with_dirty_log();
+    let memory = GuestMemory::anonymous(&[(Gpa(0), 0x10_0000)]);
+    let log = memory.dirty_log().unwrap();
     four_levels(&memory);
     let state = long(0x1000);
     gpa(&state, &memory, 0, WRITE);
-    memory.dirty_log().unwrap().take_word(0);
+    log.take_word(0);
     gpa(&state, &memory, 0, WRITE);
-    assert_eq!(memory.dirty_log().unwrap().take_word(0), Some(0));
+    assert_eq!(log.take_word(0), Some(0));
 }
 
 #[test]

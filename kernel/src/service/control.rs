@@ -19,11 +19,25 @@ pub enum Request {
     Pause = 2,
     /// Let them go on.
     Resume = 3,
+    /// Track which memory is written.
+    TrackWrites = 4,
+    /// Tell what was written since then, or since the last time.
+    TellWrites = 5,
+    /// Track it no longer.
+    UntrackWrites = 6,
 }
 
 impl Request {
     /// Most urgent first.
-    const ALL: [Self; 4] = [Self::Reset, Self::Start, Self::Pause, Self::Resume];
+    const ALL: [Self; 7] = [
+        Self::Reset,
+        Self::Start,
+        Self::Pause,
+        Self::Resume,
+        Self::TrackWrites,
+        Self::TellWrites,
+        Self::UntrackWrites,
+    ];
 
     const fn bit(self) -> u32 {
         1 << self as u8

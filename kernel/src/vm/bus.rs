@@ -9,6 +9,8 @@ use hvm::event::Exception;
 
 /// The surroundings of the vCPU that executes.
 ///
+/// Where the CPU serves the local APIC, an access to another device page than the expected one recalls it: it may be the APIC's.
+///
 /// Registers that only the control block holds are not here: EFER, the time-stamp counter's offset and the debug registers. Instructions
 /// that reach them exit by name, or not at all, and never come to the emulator.
 pub struct LocalBus<'a> {
@@ -21,6 +23,23 @@ impl LocalBus<'_> {
     #[inline]
     fn is_device(&self, gpa: Gpa) -> bool {
         self.device_page == Some(gpa.page_base()) && !self.local.machine.rom.contains(&gpa.0)
+    }
+
+    /// A read of a device that the exit did not name.
+    #[cold]
+    fn read_elsewhere(&mut self, gpa: Gpa, width: Width) -> u64 {
+        self.local.recall();
+        self.local.mmio_read(gpa, width)
+    }
+
+    /// Writes to memory; returns true if there is a device instead, which the exit did not name.
+    #[inline]
+    fn lies_elsewhere(&mut self, gpa: Gpa, bytes: &[u8]) -> bool {
+        let device = self.memory().write(gpa, bytes).is_err();
+        if device {
+            self.local.recall();
+        }
+        device
     }
 }
 
@@ -43,7 +62,7 @@ impl Bus for LocalBus<'_> {
         let mut bytes = [0; 8];
         match self.memory().read(gpa, &mut bytes[..width.bytes()]) {
             Ok(()) => u64::from_le_bytes(bytes),
-            Err(_) => self.local.mmio_read(gpa, width),
+            Err(_) => self.read_elsewhere(gpa, width),
         }
     }
 
@@ -53,8 +72,7 @@ impl Bus for LocalBus<'_> {
         if self.local.machine.rom.contains(&gpa.0) {
             return;
         }
-        let device =
-            self.is_device(gpa) || self.memory().write(gpa, &bytes[..width.bytes()]).is_err();
+        let device = self.is_device(gpa) || self.lies_elsewhere(gpa, &bytes[..width.bytes()]);
         if device {
             self.local.mmio_write(gpa, width, value);
         }
@@ -65,6 +83,7 @@ impl Bus for LocalBus<'_> {
             return true;
         }
         emulate::compare_exchange(self.memory(), gpa, width, current, new).unwrap_or_else(|| {
+            self.local.recall();
             self.local.mmio_write(gpa, width, new);
             true
         })

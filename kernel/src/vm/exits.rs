@@ -14,6 +14,7 @@ use hvm::exit::{Access, Exit, Instruction, IoDirection, IoExit, IoKind};
 use hvm::msr::{self, GeneralProtection};
 use hvm::regs::Gpr;
 use hvm::vcpu::Vcpu;
+use hvm::virtual_apic::Served;
 
 /// For the report of a guest whose CPU shut down.
 pub const TRIPLE_FAULT: &str = "triple fault: an exception while its double fault was delivered";
@@ -60,6 +61,13 @@ impl<V: Vcpu> Processor<V> {
                 self.deadline();
                 Next::Enter
             }
+            Exit::ModificationLogFull => {
+                count(&CONTROL.counters.other);
+                self.tracker.drain(&mut self.cpu);
+                Next::Enter
+            }
+            Exit::ApicWrite { offset } => self.apic_write(offset),
+            Exit::EndOfInterrupt { vector } => self.end_of_interrupt(vector),
             Exit::ControlRegister => self.control_register(),
             Exit::Exception { vector, error_code } => self.exception(vector, error_code),
             Exit::TripleFault => Next::Stop(TRIPLE_FAULT.into()),
@@ -209,6 +217,7 @@ impl<V: Vcpu> Processor<V> {
         if register == msr::EFER {
             Ok(self.cpu.efer())
         } else {
+            self.recall_for_msr(register);
             self.local.read_msr(register)
         }
     }
@@ -219,6 +228,7 @@ impl<V: Vcpu> Processor<V> {
             self.cpu.set_efer(checked);
             return Ok(());
         }
+        self.recall_for_msr(register);
         self.local.write_msr(register, value)?;
         if register == msr::IA32_TSC {
             self.cpu.set_tsc_offset(self.local.clock.offset());
@@ -227,9 +237,13 @@ impl<V: Vcpu> Processor<V> {
         Ok(())
     }
 
-    /// Shows the CPU the task priority that was written through the local APIC.
+    /// Shows the CPU the task priority that was written through the local APIC. Where the CPU delivers interrupts it is handed over
+    /// with the rest.
     #[inline]
-    fn take_priority(&mut self) {
+    pub(super) fn take_priority(&mut self) {
+        if let Served::All(_) = self.cpu.served_apic() {
+            return;
+        }
         let priority = self.local.lapic.tpr() >> 4;
         if priority != self.cpu.cr8() {
             self.cpu.set_cr8(priority);
@@ -269,6 +283,13 @@ impl<V: Vcpu> Processor<V> {
 
     #[inline]
     fn nested_fault(&mut self, gpa: Gpa, access: Access, table_walk: bool) -> Next {
+        if access == Access::Write
+            && self.tracker.protects()
+            && self.tracker.write_fault(&mut self.cpu, gpa)
+        {
+            count(&CONTROL.counters.other);
+            return Next::Enter;
+        }
         count(&CONTROL.counters.mmio);
         if table_walk {
             return Next::Stop(format!(
@@ -289,6 +310,7 @@ impl<V: Vcpu> Processor<V> {
     /// Has the emulator execute the instruction at RIP.
     #[inline]
     pub(super) fn emulate(&mut self, hint: Hint) -> Next {
+        self.recall_for(hint);
         let device_page = match hint {
             Hint::Read(gpa) | Hint::Write(gpa) => Some(gpa.page_base()),
             Hint::None => None,

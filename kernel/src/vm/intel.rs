@@ -38,7 +38,9 @@ impl Vendor for Intel {
             io_bitmaps: vendor::pages()?,
             // SAFETY: zeroed, never freed, and accessed by us through its atomics only.
             apic: (apic, unsafe { page.as_ref() }),
+            apic_access: vendor::pages::<[u8; 4096]>()?.0,
             areas: vendor::pages()?,
+            modified: vendor::pages()?,
         };
         let (region, revision) = vendor::pages::<u32>()?;
         // SAFETY: VMX operation is on, by the caller's promise; all pages were just allocated zeroed, contiguous, and for this vCPU

@@ -70,18 +70,49 @@ impl Signals for LapicSignals {
     fn power(&mut self, _event: PowerEvent) {}
 }
 
+/// The 8259s.
+pub struct Pic<'a> {
+    pub board: &'a spin::Mutex<Board>,
+    /// Their output, as last seen.
+    pub output: &'a mut bool,
+}
+
+impl Pic<'_> {
+    fn acknowledge(&mut self) -> u8 {
+        let mut board = self.board.lock();
+        let vector = board.pic_acknowledge();
+        *self.output = board.pic_interrupt();
+        vector
+    }
+}
+
+/// The 8259s, behind a local APIC whose own interrupts the CPU delivers.
+pub struct PicAlone<'a> {
+    pub pic: Pic<'a>,
+    /// Whether the local APIC lets them through.
+    pub reaches: bool,
+}
+
+impl InterruptSource for PicAlone<'_> {
+    fn pending(&mut self) -> bool {
+        self.reaches && *self.pic.output
+    }
+
+    fn acknowledge(&mut self) -> Option<u8> {
+        Some(self.pic.acknowledge())
+    }
+}
+
 /// The local APIC with the 8259s behind it.
 pub struct Sources<'a> {
     pub lapic: &'a mut Lapic,
-    pub board: &'a spin::Mutex<Board>,
-    /// The 8259s' output, as last seen.
-    pub pic_output: &'a mut bool,
+    pub pic: Pic<'a>,
 }
 
 impl InterruptSource for Sources<'_> {
     #[inline]
     fn pending(&mut self) -> bool {
-        self.lapic.pending().is_some() || *self.pic_output && self.lapic.accepts_pic()
+        self.lapic.pending().is_some() || *self.pic.output && self.lapic.accepts_pic()
     }
 
     fn acknowledge(&mut self) -> Option<u8> {
@@ -89,10 +120,7 @@ impl InterruptSource for Sources<'_> {
             self.lapic.acknowledge(vector);
             return Some(vector);
         }
-        let mut board = self.board.lock();
-        let vector = board.pic_acknowledge();
-        *self.pic_output = board.pic_interrupt();
-        Some(vector)
+        Some(self.pic.acknowledge())
     }
 
     fn held_by_priority(&mut self) -> Option<u8> {

@@ -3,6 +3,7 @@
 use super::processor::{Duty, Outcome};
 use super::setup::Guest;
 use super::vendor::Vendor;
+use super::written;
 use crate::cpu::interrupts;
 use crate::service::control::{CONTROL, GuestState, HostAction, Request};
 use crate::time;
@@ -102,6 +103,20 @@ fn obey<V: Vendor>(request: Request, guest: &mut Guest<V>) -> Turn {
             Turn::Wait
         }
         Request::Start | Request::Resume => Turn::Run,
+        Request::TrackWrites | Request::TellWrites | Request::UntrackWrites => {
+            track(request, guest);
+            Turn::Run
+        }
+    }
+}
+
+/// Does what can be done whether the guest runs or not.
+fn track<V: Vendor>(request: Request, guest: &mut Guest<V>) {
+    match request {
+        Request::TrackWrites => written::start(&mut guest.processor),
+        Request::TellWrites => written::tell(&mut guest.processor),
+        Request::UntrackWrites => written::stop(&mut guest.processor),
+        Request::Reset | Request::Start | Request::Pause | Request::Resume => {}
     }
 }
 
@@ -120,6 +135,7 @@ fn wait<V: Vendor>(guest: &mut Guest<V>, duty: Duty) -> Turn {
                 return Turn::Run;
             }
             Some(Request::Pause | Request::Resume) => {}
+            Some(request) => track(request, guest),
             None => {
                 if !CONTROL.requested() && !duty.has_services_to_run() {
                     interrupts::wait();

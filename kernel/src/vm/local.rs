@@ -5,6 +5,7 @@ use super::interrupts::{BoardSignals, LapicSignals, Sender, route};
 use super::processor::Machine;
 use crate::time;
 use alloc::boxed::Box;
+use hvm::apic::RegisterPage;
 use hvm::cpuid::{Leaf, Live, Map, Policy, Rates};
 use hvm::device::{Context, Lifecycle, PowerEvent};
 use hvm::event::{Events, Exception, TripleFault};
@@ -17,6 +18,8 @@ use pc::lapic::Lapic;
 /// The surroundings of a virtual CPU.
 pub struct Local {
     pub(super) lapic: Lapic,
+    /// The page with those registers of the local APIC that the CPU changes, while they are there. Never on CPUs that serve none.
+    pub(super) lent: Option<&'static RegisterPage>,
     pub(super) events: Events,
     pub(super) msrs: Bank,
     pub(super) cpuid: Map,
@@ -41,6 +44,7 @@ impl Local {
         let physical_bits = super::host::physical_bits();
         Box::new(Self {
             lapic: Lapic::new(0, true),
+            lent: None,
             events: Events::new(),
             msrs: msrs(physical_bits),
             cpuid: Map::new(
@@ -77,6 +81,15 @@ impl Local {
     pub fn raise(&mut self, exception: Exception) -> Result<(), TripleFault> {
         self.attention = true;
         self.events.raise(exception)
+    }
+
+    /// Has the local APIC whole again; the loop hands it over before the next entry.
+    #[cold]
+    pub fn recall(&mut self) {
+        if let Some(page) = self.lent.take() {
+            self.lapic.take_back(page);
+            self.attention = true;
+        }
     }
 
     /// True if an interrupt waits that priorities let through.

@@ -1,12 +1,13 @@
 //! Guest RAM out of host RAM, and the nested page tables that say so.
 
 use crate::mem::mtrr::Mtrrs;
-use crate::mem::{frames, phys_to_virt};
+use crate::mem::{PAGE_BYTES, frames, phys_to_virt};
 use alloc::vec::Vec;
 use boot::PhysRange;
 use core::fmt;
 use core::ops::Range;
-use ept_npt::{Format, Level, MapError, Rights, TableMemory, Tables};
+use core::sync::atomic::{AtomicU64, Ordering};
+use ept_npt::{Format, Level, MapError, Rights, TableMemory, Tables, Tracked};
 use guest_bios::{bios, rom};
 use guest_mem::{Gpa, GuestMemory, Hpa, Region};
 
@@ -157,6 +158,47 @@ impl TableMemory for TablePages {
                 .add(index & 511)
                 .write_volatile(entry)
         }
+    }
+
+    fn compare_exchange(
+        &mut self,
+        table: Hpa,
+        index: usize,
+        current: u64,
+        new: u64,
+    ) -> Result<(), u64> {
+        // SAFETY: as in `read`; entries are aligned, and all that writes them does so in one access.
+        let entry =
+            unsafe { AtomicU64::from_ptr(phys_to_virt(table).cast::<u64>().add(index & 511)) };
+        entry
+            .compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire)
+            .map(drop)
+    }
+}
+
+/// Nested tables of any format.
+pub trait NestedTables: Tracked {
+    /// Maps a page of host RAM, which the guest may read, write and execute.
+    fn map_page(&mut self, gpa: Gpa, page: Hpa) -> Result<(), MapError>;
+    /// Removes what [`NestedTables::map_page`] mapped there, if anything. The caller flushes the TLB.
+    fn unmap_page(&mut self, gpa: Gpa);
+}
+
+impl<F: Format> NestedTables for Tables<TablePages, F> {
+    fn map_page(&mut self, gpa: Gpa, page: Hpa) -> Result<(), MapError> {
+        let frame = PhysRange {
+            base: page.0,
+            bytes: PAGE_BYTES,
+        };
+        for (piece, memory_type) in Mtrrs::of_this_cpu().pieces(frame) {
+            let rights = Rights::ReadWriteExecute;
+            self.map(gpa, Hpa(piece.base), piece.bytes, rights, memory_type)?;
+        }
+        Ok(())
+    }
+
+    fn unmap_page(&mut self, gpa: Gpa) {
+        self.unmap(gpa);
     }
 }
 

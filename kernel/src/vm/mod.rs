@@ -7,10 +7,12 @@
 
 #[cfg(feature = "svm")]
 mod amd;
+mod apic;
 mod bus;
 mod clock;
 mod crash;
 mod devices;
+mod dirty;
 mod disk;
 mod exits;
 mod firmware;
@@ -26,6 +28,7 @@ mod processor;
 mod setup;
 mod vendor;
 mod wall;
+mod written;
 
 use crate::console::bytes::GuestEnd;
 use crate::cpu::{events, percpu};

@@ -1,8 +1,9 @@
 //! One virtual CPU, and the loop that runs it.
 
 use super::crash::Crash;
+use super::dirty::Tracker;
 use super::firmware::Firmware;
-use super::interrupts::Sources;
+use super::interrupts::{Pic, Sources};
 use super::local::Local;
 use crate::cpu::events::{self, Events as HostEvents};
 use crate::cpu::{interrupts, live};
@@ -16,10 +17,11 @@ use guest_mem::GuestMemory;
 use hvm::Instant;
 use hvm::device::PowerEvent;
 use hvm::emulate::DecodeCache;
-use hvm::event::{Exception, Interruptible, Shadow, TripleFault, Window};
+use hvm::event::{Exception, Interruptible, Plan, Shadow, TripleFault, Window};
 use hvm::regs::{Rflags, State};
 use hvm::tsc::Scale;
 use hvm::vcpu::Vcpu;
+use hvm::virtual_apic::Served;
 use hvm::walk::Paging;
 use pc::board::Board;
 use spin::Mutex;
@@ -86,18 +88,21 @@ pub struct Processor<V> {
     pub(super) cpu: V,
     pub(super) local: Box<Local>,
     pub(super) cache: Box<DecodeCache>,
+    /// The nested tables, and who wrote where.
+    pub(super) tracker: Tracker,
     /// The guest's BIOS, if it boots through one.
     pub(super) firmware: Option<Box<Firmware>>,
     duty: Duty,
-    window: Option<Window>,
+    pub(super) window: Option<Window>,
     armed: Option<Instant>,
 }
 
 impl<V: Vcpu> Processor<V> {
-    /// A vCPU on `machine`.
+    /// A vCPU on `machine`, whose memory the tables of `tracker` map.
     pub fn new(
         cpu: V,
         machine: &'static Machine,
+        tracker: Tracker,
         duty: Duty,
         firmware: Option<Box<Firmware>>,
     ) -> Self {
@@ -105,6 +110,7 @@ impl<V: Vcpu> Processor<V> {
             cpu,
             local: Local::new(machine),
             cache: Box::new(DecodeCache::new()),
+            tracker,
             firmware,
             duty,
             window: None,
@@ -139,6 +145,7 @@ impl<V: Vcpu> Processor<V> {
     pub fn run(&mut self) -> Outcome {
         self.cpu.hold_host_interrupts();
         let outcome = self.turn();
+        self.recall();
         self.disarm();
         self.cpu.admit_host_interrupts();
         outcome
@@ -160,8 +167,14 @@ impl<V: Vcpu> Processor<V> {
                 if let Some(power) = self.local.power.take() {
                     return Outcome::Power(power);
                 }
-                self.rearm();
-                self.deliver();
+                self.follow_apic();
+                match self.cpu.served_apic() {
+                    Served::All(page) => self.hand_over(page),
+                    Served::Priority | Served::Nothing => {
+                        self.rearm();
+                        self.deliver();
+                    }
+                }
             }
             let exit = self.cpu.run();
             if let Some(event) = self.cpu.interrupted_event() {
@@ -179,22 +192,26 @@ impl<V: Vcpu> Processor<V> {
     /// Decides what enters the guest, and where it stops next.
     #[inline]
     fn deliver(&mut self) {
+        let priority = self.learn_priority();
         let local = &mut *self.local;
-        let priority = self.cpu.cr8() << 4;
-        if priority != local.lapic.tpr() & 0xf0 {
-            local.lapic.set_tpr(priority);
-        }
         let nothing = local.events.is_idle() && !local.interrupt_pending() && priority == 0;
         if nothing && self.window.is_none() {
             return;
         }
         let mut sources = Sources {
             lapic: &mut local.lapic,
-            board: &local.machine.board,
-            pic_output: &mut local.pic_output,
+            pic: Pic {
+                board: &local.machine.board,
+                output: &mut local.pic_output,
+            },
         };
         let enabled = Interruptible::from(self.cpu.rflags());
         let plan = local.events.plan(enabled, self.cpu.shadow(), &mut sources);
+        self.carry_out(plan);
+    }
+
+    #[inline]
+    pub(super) fn carry_out(&mut self, plan: Plan) {
         if let Some(event) = plan.inject {
             self.cpu.inject(event);
         }
@@ -248,6 +265,7 @@ impl<V: Vcpu> Processor<V> {
     #[cold]
     fn halt(&mut self) {
         count(&CONTROL.counters.halts);
+        self.recall();
         // HLT has ended the shadow of an STI before it: what waited for that enters now, without a window's exit.
         self.local.attention = true;
         while !self.wakes() {
@@ -272,7 +290,7 @@ impl<V: Vcpu> Processor<V> {
 
     /// Has the guest left when its next timer is due: by the vCPU's own timer where there is one, else by the host's.
     #[inline]
-    fn rearm(&mut self) {
+    pub(super) fn rearm(&mut self) {
         let wanted = self.local.deadline();
         if wanted != self.armed {
             let host_tsc = wanted.map(|deadline| self.local.clock.host_tsc(deadline));

@@ -1,8 +1,9 @@
 //! From a bundle to a guest that can be powered on.
 
 use super::devices::{self, Devices};
+use super::dirty::Tracker;
 use super::firmware::{self, Media};
-use super::memory::{self, TablePages};
+use super::memory;
 use super::processor::{Duty, Machine, Processor};
 use super::vendor::{self, Vendor};
 use crate::console::bytes::GuestEnd;
@@ -16,7 +17,6 @@ use appliance::Bundle;
 use appliance::config::{Actions, Boot, Config, Firmware, Paging};
 use boot::BootInfo;
 use core::ops::Range;
-use ept_npt::Tables;
 use guest_bios::bios;
 use guest_bios::linux::{self, EntryState, Image};
 use guest_bios::platform::{Console, Platform};
@@ -38,8 +38,6 @@ pub struct Guest<V: Vendor> {
     /// Its memory.
     pub memory_mib: u64,
     start: Start,
-    /// Kept for as long as the CPU may walk them.
-    _tables: Tables<TablePages, V::Format>,
 }
 
 /// How it starts.
@@ -98,7 +96,7 @@ pub fn build<V: Vendor>(
         None => error.to_string(),
     })?;
     let (firmware, rom) = firmware(&config.boot, media);
-    let tables = memory::map(&guest_memory, vendor::largest_page(features), &rom)
+    let tables = memory::map::<V::Format>(&guest_memory, vendor::largest_page(features), &rom)
         .map_err(|error| error.to_string())?;
     // SAFETY: the extension is on, on every CPU, and `features` are of this one, which runs the vCPU from here on.
     let mut cpu = unsafe { V::vcpu(features, hlt) }?;
@@ -111,12 +109,17 @@ pub fn build<V: Vendor>(
         tsc_scale,
     }));
     Ok(Guest {
-        processor: Processor::new(cpu, machine, duty, firmware),
+        processor: Processor::new(
+            cpu,
+            machine,
+            Tracker::new(Box::new(tables), features),
+            duty,
+            firmware,
+        ),
         actions: config.actions,
         memory_mib,
         start,
         name: config.name,
-        _tables: tables,
     })
 }
 

@@ -15,7 +15,7 @@ pub trait Vendor {
     /// Its virtual CPU.
     type Cpu: Vcpu;
     /// Its nested page tables.
-    type Format: Format;
+    type Format: Format + 'static;
 
     /// What its nested paging is called.
     const NESTED_PAGING: &'static str;

@@ -77,6 +77,8 @@ pub(super) const ERROR_REGISTER: u8 = 1 << 7;
 
 /// Interrupt command register, low half (11.6.1). Delivery status reads as idle.
 pub(super) const ICR_WRITABLE: u32 = 0x000c_cfff;
+/// High half in xAPIC mode: the destination.
+pub(super) const ICR_HIGH_WRITABLE: u32 = 0xff00_0000;
 pub(super) const ICR_LOGICAL: u32 = 1 << 11;
 pub(super) const ICR_ASSERT: u32 = 1 << 14;
 pub(super) const ICR_LEVEL: u32 = 1 << 15;

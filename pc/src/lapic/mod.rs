@@ -10,11 +10,14 @@ mod accept;
 mod bits;
 mod command;
 mod msr;
+mod page;
 mod registers;
 mod timer;
 mod tsc;
 mod vectors;
 
+#[cfg(test)]
+mod page_tests;
 #[cfg(test)]
 mod tests;
 

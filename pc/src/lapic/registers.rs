@@ -42,7 +42,7 @@ impl Lapic {
                 self.send(low, (self.command >> 56) as u32, signals);
             }
             ICR_HIGH => {
-                let high = u64::from(value & 0xff00_0000);
+                let high = u64::from(value & ICR_HIGH_WRITABLE);
                 self.command = self.command & 0xffff_ffff | high << 32;
             }
             LDR => self.logical = value & 0xff00_0000,

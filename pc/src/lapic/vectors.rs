@@ -39,4 +39,25 @@ impl Vectors {
     pub(super) fn register(&self, index: u16) -> u32 {
         (self.0[usize::from(index >> 1 & 3)] >> (32 * (index & 1))) as u32
     }
+
+    /// From what the eight registers hold.
+    #[inline]
+    pub(super) fn from_registers(register: impl Fn(u16) -> u32) -> Self {
+        Self(
+            [0, 2, 4, 6]
+                .map(|index| u64::from(register(index)) | u64::from(register(index + 1)) << 32),
+        )
+    }
+
+    /// Both sets' vectors.
+    #[inline]
+    pub(super) fn union(self, other: Self) -> Self {
+        Self([0, 1, 2, 3].map(|index| self.0[index] | other.0[index]))
+    }
+
+    /// 64 vectors to the word, the lowest first.
+    #[inline]
+    pub(super) fn words(self) -> [u64; 4] {
+        self.0
+    }
 }

@@ -6,6 +6,7 @@
 mod bad_input;
 mod boot;
 mod crash;
+mod dirty;
 mod firmware;
 mod guest;
 mod host;
@@ -90,6 +91,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         prompt::CASES,
         bad_input::CASES,
         crash::CASES,
+        dirty::CASES,
         host::CASES,
         options::CASES,
     ]

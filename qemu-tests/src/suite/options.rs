@@ -39,7 +39,7 @@ pub(super) const CASES: &[Case] = &[
 /// All that can be left out and that a guest with paging can do without.
 const OPTIONS: &str = "tags, huge-pages, apicv, next-rip, decode-assists, clean-bits, flush-by-tag, unrestricted-guest, \
                        virtual-nmi, tsc-scaling, preemption-timer, pause-filter, posted-interrupts, nested-dirty-bits, \
-                       tpr-shadow, msr-controls";
+                       tpr-shadow, apic-access-page, x2apic-virtualization, msr-controls";
 
 fn left_out(lab: &mut Lab, options: &str) -> Result<()> {
     let mut guest = lab.guest();

@@ -15,6 +15,12 @@ pub enum Command {
     Pause,
     /// Lets it go on.
     Resume,
+    /// Tracks which memory the guest writes.
+    DirtyOn,
+    /// Tells how much it was.
+    Dirty,
+    /// Tracks it no longer.
+    DirtyOff,
     /// The kept log lines.
     Dmesg,
     /// The capability report.
@@ -32,19 +38,26 @@ pub enum ParseError<'a> {
     Empty,
     /// No such word.
     Unknown(&'a str),
-    /// A known word with something behind it.
+    /// A known word with something behind it that does not belong there.
     Arguments(&'a str),
 }
 
 impl Command {
     /// All of them, with what `help` says.
-    pub const ALL: [(Self, &'static str, &'static str); 10] = [
+    pub const ALL: [(Self, &'static str, &'static str); 13] = [
         (Self::Help, "help", "this list"),
         (Self::Info, "info", "the guest and the host at a glance"),
         (Self::Reset, "reset", "reset the guest, whatever it does"),
         (Self::Start, "start", "start a guest that is stopped"),
         (Self::Pause, "pause", "hold the guest"),
         (Self::Resume, "resume", "let it go on"),
+        (Self::DirtyOn, "dirty on", "track which memory is written"),
+        (
+            Self::Dirty,
+            "dirty",
+            "how much it was since, or since last asked",
+        ),
+        (Self::DirtyOff, "dirty off", "track it no longer"),
         (Self::Dmesg, "dmesg", "Monovisor's latest log lines"),
         (Self::Report, "report", "the capability report again"),
         (Self::Reboot, "reboot", "restart the host"),
@@ -53,15 +66,15 @@ impl Command {
 
     /// Reads a line.
     pub fn parse(line: &str) -> Result<Self, ParseError<'_>> {
-        let mut words = line.split_whitespace();
-        let word = words.next().ok_or(ParseError::Empty)?;
-        let (command, ..) = Self::ALL
-            .into_iter()
-            .find(|(_, name, _)| *name == word)
-            .ok_or(ParseError::Unknown(word))?;
-        match words.next() {
-            None => Ok(command),
-            Some(_) => Err(ParseError::Arguments(word)),
+        let word = line.split_whitespace().next().ok_or(ParseError::Empty)?;
+        let same = |name: &str| name.split(' ').eq(line.split_whitespace());
+        let known = |name: &str| name.split(' ').next() == Some(word);
+        match Self::ALL.into_iter().find(|(_, name, _)| same(name)) {
+            Some((command, ..)) => Ok(command),
+            None if Self::ALL.iter().any(|(_, name, _)| known(name)) => {
+                Err(ParseError::Arguments(word))
+            }
+            None => Err(ParseError::Unknown(word)),
         }
     }
 }
@@ -76,6 +89,7 @@ mod tests {
             assert_eq!(Command::parse(name), Ok(command));
         }
         assert_eq!(Command::parse("  info\t"), Ok(Command::Info));
+        assert_eq!(Command::parse(" dirty  off"), Ok(Command::DirtyOff));
     }
 
     #[test]
@@ -86,6 +100,11 @@ mod tests {
             Command::parse("reset now"),
             Err(ParseError::Arguments("reset"))
         );
+        assert_eq!(
+            Command::parse("dirty of"),
+            Err(ParseError::Arguments("dirty"))
+        );
+        assert_eq!(Command::parse("on"), Err(ParseError::Unknown("on")));
         assert_eq!(Command::parse("INFO"), Err(ParseError::Unknown("INFO")));
     }
 }

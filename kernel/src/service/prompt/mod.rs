@@ -60,7 +60,7 @@ impl Prompt {
             Err(ParseError::Arguments(word)) => {
                 writeln!(
                     out,
-                    "`{word}` takes no arguments; `help` lists the commands"
+                    "`{word}` does not take what follows it; `help` lists the commands"
                 )?;
             }
         }
@@ -79,6 +79,9 @@ impl Prompt {
             Command::Start => self.request(Request::Start, out),
             Command::Pause => self.request(Request::Pause, out),
             Command::Resume => self.request(Request::Resume, out),
+            Command::DirtyOn => self.request(Request::TrackWrites, out),
+            Command::Dirty => self.request(Request::TellWrites, out),
+            Command::DirtyOff => self.request(Request::UntrackWrites, out),
             Command::Dmesg => dmesg(out),
             Command::Report => report::write_last(out),
             Command::Reboot => self.ask_host(HostAction::Reboot, "restarting the host", out),
@@ -118,6 +121,9 @@ fn answer(request: Request, state: GuestState) -> Result<&'static str, &'static 
         (Request::Pause, _) => Err("only a running guest can be held"),
         (Request::Resume, Paused) => Ok("the guest goes on"),
         (Request::Resume, _) => Err("the guest is not held"),
+        (Request::TrackWrites, _) => Ok("tracking starts"),
+        (Request::TellWrites, _) => Ok("counting"),
+        (Request::UntrackWrites, _) => Ok("tracking ends"),
     }
 }
 
@@ -190,7 +196,7 @@ mod tests {
     #[test]
     fn without_a_guest_nothing_is_asked_of_it() {
         let mut prompt = with_guest(GuestState::Absent);
-        for line in ["reset\r", "start\r", "pause\r", "resume\r"] {
+        for line in ["reset\r", "start\r", "pause\r", "resume\r", "dirty on\r"] {
             assert!(say(&mut prompt, line).contains("there is no guest"));
         }
         assert_eq!(prompt.control.take(), None);

@@ -7,13 +7,14 @@ use crate::controls::tests::{features, generous};
 use crate::maps::{IO_BITMAPS_BYTES, MSR_BITMAP_BYTES};
 use crate::vcpu::{Pages, Vmx};
 use core::ptr::NonNull;
-use hvm::Hpa;
 use hvm::apic::RegisterPage;
-use hvm::capability::Options;
+use hvm::capability::{ApicVirtualization, Features, Options};
 use hvm::event::{Event, Exception, Shadow, Window};
 use hvm::exit::Exit;
 use hvm::regs::{Efer, Registers, Segment, SegmentName};
-use hvm::vcpu::{Hlt, Vcpu};
+use hvm::vcpu::{Hlt, ModificationLog, Vcpu};
+use hvm::virtual_apic::{ApicMode, Delivery, Served};
+use hvm::{Gpa, Hpa};
 use std::boxed::Box;
 
 /// Bits 11:10 of an encoding tell the area (SDM vol. 3C, table 25-21).
@@ -27,20 +28,19 @@ fn page<T>(at: u64) -> (Hpa, NonNull<T>) {
     (Hpa(at), NonNull::from(Box::leak(zeros)))
 }
 
-fn vcpu(options: Options, hlt: Hlt) -> Vmx<Plain> {
+fn vcpu(features: Features, hlt: Hlt) -> Vmx<Plain> {
     let pages = Pages {
         msr_bitmap: page::<[u8; MSR_BITMAP_BYTES]>(0x10_0000),
         io_bitmaps: page::<[u8; IO_BITMAPS_BYTES]>(0x10_1000),
         apic: (Hpa(0x10_3000), Box::leak(Box::new(RegisterPage::new()))),
+        apic_access: Hpa(0x10_5000),
         areas: page::<Areas>(0x10_4000),
+        modified: page(0x10_6000),
     };
     let host = crate::host::State::default();
     let msrs = generous();
     // SAFETY: the pages are never freed; nothing is entered.
-    let mut vcpu = unsafe {
-        let features = features(options);
-        Vmx::new(Plain::default(), pages, (msrs, &host), &features, hlt)
-    };
+    let mut vcpu = unsafe { Vmx::new(Plain::default(), pages, (msrs, &host), &features, hlt) };
     // A hosted program cannot capture its own state.
     let is_of_host = |field: Field| field as u32 & AREA == HOST_AREA;
     for &(field, value) in FRAME.iter().filter(|(field, _)| is_of_host(*field)) {
@@ -73,7 +73,7 @@ fn enter_linux(vcpu: &mut Vmx<Plain>) {
 
 #[test]
 fn after_reset() {
-    let vcpu = vcpu(Options::all(), Hlt::Native);
+    let vcpu = vcpu(features(Options::all()), Hlt::Native);
     assert_eq!(
         violation(&vcpu),
         "no rule that this checker knows is broken"
@@ -81,8 +81,32 @@ fn after_reset() {
 }
 
 #[test]
+fn the_modification_log_follows_dirty_bits_and_outlasts_a_reset() {
+    let logs = |vcpu: &Vmx<Plain>| {
+        vcpu.fields.read(Field::SecondaryControls) as u32 & secondary::PAGE_MODIFICATION_LOG != 0
+    };
+    for missing in [Options::PAGE_MODIFICATION_LOG, Options::NESTED_DIRTY_BITS] {
+        let mut vcpu = vcpu(features(Options::all() - missing), Hlt::Native);
+        assert!(!vcpu.set_modification_log(ModificationLog::On));
+        assert!(!logs(&vcpu));
+    }
+    let mut vcpu = vcpu(features(Options::all()), Hlt::Native);
+    assert!(vcpu.set_modification_log(ModificationLog::On));
+    // Two entries are used.
+    vcpu.fields.write(Field::PmlIndex, 509);
+    vcpu.reset();
+    assert!(logs(&vcpu));
+    assert_eq!(vcpu.fields.read(Field::PmlAddress), 0x10_5000);
+    let mut drained = 0;
+    vcpu.drain_modified(&mut |_| drained += 1);
+    assert_eq!((drained, vcpu.fields.read(Field::PmlIndex)), (2, 511));
+    assert!(vcpu.set_modification_log(ModificationLog::Off));
+    assert!(!logs(&vcpu));
+}
+
+#[test]
 fn an_unpaged_guest_is_not_entered_on_a_cpu_that_cannot() {
-    let mut vcpu = vcpu(Options::empty(), Hlt::Native);
+    let mut vcpu = vcpu(features(Options::empty()), Hlt::Native);
     let Exit::EntryFailed { reason, .. } = vcpu.run() else {
         panic!()
     };
@@ -100,6 +124,22 @@ fn events() -> impl Strategy<Value = Option<Event>> {
     ]
 }
 
+fn apic() -> impl Strategy<Value = (ApicMode, Delivery)> {
+    let mode = prop::sample::select(std::vec![
+        ApicMode::Software,
+        ApicMode::Memory(Gpa(0xfee0_0000)),
+        ApicMode::Msrs,
+    ]);
+    let delivery = (any::<u8>(), any::<u8>(), any::<[u64; 4]>()).prop_map(
+        |(requested, in_service, eoi_exits)| Delivery {
+            requested,
+            in_service,
+            eoi_exits,
+        },
+    );
+    (mode, delivery)
+}
+
 proptest! {
     #[test]
     fn whatever_is_asked_of_it(
@@ -115,9 +155,15 @@ proptest! {
         open: bool,
         halts: bool,
         deadline in any::<Option<u64>>(),
+        logs: bool,
+        apic_virtualization in prop::sample::select(std::vec![
+            ApicVirtualization::Absent, ApicVirtualization::Present,
+        ]),
+        apics in prop::collection::vec(apic(), 0..4),
     ) {
         let hlt = if native_hlt { Hlt::Native } else { Hlt::Intercepted };
-        let mut vcpu = vcpu(options, hlt);
+        let features = Features { apic_virtualization, ..features(options) };
+        let mut vcpu = vcpu(features, hlt);
         // Without an unrestricted guest, a vCPU runs what has paging.
         if linux || !options.contains(Options::UNRESTRICTED_GUEST) {
             enter_linux(&mut vcpu);
@@ -131,6 +177,12 @@ proptest! {
         if halts {
             vcpu.fields.write(Field::GuestActivityState, activity::HLT);
         }
+        for (mode, delivery) in apics {
+            vcpu.set_apic_mode(mode);
+            if matches!(vcpu.served_apic(), Served::All(_)) {
+                vcpu.set_delivery(delivery);
+            }
+        }
         match event {
             Some(event) => vcpu.inject(event),
             None if shadow && !halts => vcpu.set_shadow(Shadow::Active),
@@ -138,6 +190,9 @@ proptest! {
         }
         vcpu.set_window(window);
         vcpu.set_deadline(deadline);
+        if logs {
+            vcpu.set_modification_log(ModificationLog::On);
+        }
         prop_assert_eq!(violation(&vcpu), "no rule that this checker knows is broken");
     }
 }
