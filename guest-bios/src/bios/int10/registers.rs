@@ -3,6 +3,7 @@
 use super::super::call::Call;
 use super::dac;
 use super::modes::Mode;
+use hvm::Width;
 
 const ATTRIBUTE: u16 = 0x3c0;
 const MISCELLANEOUS_WRITE: u16 = 0x3c2;
@@ -44,8 +45,9 @@ pub fn set_crtc(call: &mut Call<'_>, index: u8, value: u8) {
 /// Sets two registers, the first being the high byte.
 pub fn set_crtc_word(call: &mut Call<'_>, index: u8, value: u16) {
     let [high, low] = value.to_be_bytes();
-    set_crtc(call, index, high);
-    set_crtc(call, index + 1, low);
+    let port = crtc_port(call);
+    indexed(call, port, index, high);
+    indexed(call, port, index + 1, low);
 }
 
 pub fn crtc(call: &mut Call<'_>, index: u8) -> u8 {
@@ -72,9 +74,10 @@ pub fn graphics(call: &mut Call<'_>, index: u8) -> u8 {
     call.inb(GRAPHICS + 1)
 }
 
+/// Index and value in one word, as the data port is the next one.
 fn indexed(call: &mut Call<'_>, port: u16, index: u8, value: u8) {
-    call.outb(port, index);
-    call.outb(port + 1, value);
+    let word = u16::from_le_bytes([index, value]);
+    call.machine.port_out(port, Width::Word, word.into());
 }
 
 /// Has the attribute controller take an index next.
@@ -129,9 +132,10 @@ pub fn load(call: &mut Call<'_>, mode: &Mode) {
         set_sequencer(call, index, value);
     }
     set_sequencer(call, 0, RUN);
-    set_crtc(call, RETRACE_END, 0);
+    let crtc = crtc_port(call);
+    indexed(call, crtc, RETRACE_END, 0);
     for (index, value) in (0..).zip(mode.crtc) {
-        set_crtc(call, index, value);
+        indexed(call, crtc, index, value);
     }
     for (index, value) in (0..).zip(mode.graphics) {
         set_graphics(call, index, value);
