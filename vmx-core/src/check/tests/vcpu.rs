@@ -81,7 +81,7 @@ fn after_reset() {
 
 #[test]
 fn an_unpaged_guest_is_not_entered_on_a_cpu_that_cannot() {
-    let mut vcpu = vcpu(Options::empty(), Hlt::Native);
+    let mut vcpu = vcpu(features(Options::empty()), Hlt::Native);
     let Exit::EntryFailed { reason, .. } = vcpu.run() else {
         panic!()
     };
