@@ -105,8 +105,11 @@ impl Local {
     /// When the next timer of the guest is due.
     #[inline]
     pub fn deadline(&self) -> Option<Instant> {
-        let deadlines = [self.lapic.deadline(), self.board_deadline, self.second_look];
-        deadlines.into_iter().flatten().min()
+        let devices = earlier(self.lapic.deadline(), self.board_deadline);
+        match self.second_look {
+            None => devices,
+            look => earlier(devices, look),
+        }
     }
 
     /// Works on the board, and takes over what came of it.
@@ -258,4 +261,13 @@ fn msrs(physical_bits: u8) -> Bank {
         guest_bios::platform::DEVICE_HOLE.0,
         physical_bits.into(),
     )
+}
+
+/// The earlier of two times, of which either may not be set.
+#[inline]
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
 }

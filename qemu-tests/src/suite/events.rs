@@ -12,7 +12,7 @@ use anyhow::{Result, bail, ensure};
 pub(super) const CASES: &[Case] = &[
     Case {
         name: "events",
-        tier: Tier::Always,
+        tier: Tier::Full,
         scope: Scope::Everything,
         machines: Machines::Any,
         body: events,
