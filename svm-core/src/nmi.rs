@@ -50,6 +50,12 @@ impl Svm {
         }
     }
 
+    /// True if the next IRET exits.
+    #[inline]
+    pub(crate) fn watches_iret(&self) -> bool {
+        self.vmcb().control.intercept1 & intercept1::IRET != 0
+    }
+
     /// Sees to it that the guest is left when an NMI may enter, if `window` asks for that.
     pub(crate) fn watch_iret(&mut self, window: Option<Window>) {
         if self.nmi_handler_returned() {

@@ -272,23 +272,29 @@ impl Vcpu for Svm {
         } else {
             idle
         };
-        if wanted != old {
-            self.touch(clean::TPR).control.vintr = wanted;
-            self.intercept(intercept1::VINTR, for_interrupt);
-        }
         // Writes of CR8 exit instead of a virtual interrupt with a priority, which QEMU 7.2 takes where priorities are equal. QEMU
         // also aborts at such a write while any virtual interrupt waits.
-        let for_priority = matches!(window, Some(Window::Priority(_)));
-        let writes = if for_interrupt || for_priority {
+        let writes = if for_interrupt || matches!(window, Some(Window::Priority(_))) {
             CR8_WRITE
         } else {
             0
         };
-        if writes != self.vmcb().control.cr_writes {
-            self.touch(clean::INTERCEPTS).control.cr_writes = writes;
+        let control = &self.vmcb().control;
+        if wanted != old || writes != control.cr_writes {
+            let intercepts = control.intercept1 & !intercept1::VINTR;
+            let control = &mut self.touch(clean::TPR | clean::INTERCEPTS).control;
+            control.vintr = wanted;
+            control.cr_writes = writes;
+            control.intercept1 = if for_interrupt {
+                intercepts | intercept1::VINTR
+            } else {
+                intercepts
+            };
         }
         self.window = window;
-        self.watch_iret(window);
+        if self.nmi != Nmi::Open || window.is_some_and(Window::has_nmi) || self.watches_iret() {
+            self.watch_iret(window);
+        }
     }
 
     fn nmis_open(&self) -> bool {

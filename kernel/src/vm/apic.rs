@@ -121,15 +121,18 @@ impl<V: Vcpu> Processor<V> {
     /// else it touches finds out by itself ([`super::bus`]).
     #[inline]
     pub(super) fn recall_for(&mut self, hint: Hint) {
-        let looks = match hint {
-            Hint::Read(gpa) | Hint::Write(gpa) => {
-                self.local.lapic.mmio_base() == Some(gpa.page_base())
+        if let Served::All(_) = self.cpu.served_apic() {
+            let looks = match hint {
+                Hint::Read(gpa) | Hint::Write(gpa) => {
+                    self.local.lapic.mmio_base() == Some(gpa.page_base())
+                }
+                Hint::None => true,
+            };
+            if !looks {
+                return;
             }
-            Hint::None => true,
-        };
-        if looks {
-            self.recall();
         }
+        self.recall();
     }
 
     /// Puts the model in charge if the MSR is the APIC's.

@@ -223,8 +223,11 @@ impl<V: Vcpu> Processor<V> {
         }
         // Not every CPU has a window for an NMI that a shadow, or an event before it, holds back.
         let local = &mut *self.local;
-        let held = !local.events.nmi_blocked() && plan.window.is_some_and(Window::has_nmi);
-        local.second_look = held.then(|| Instant::from_ns(local.clock.now().ns + SECOND_LOOK_NS));
+        let held = plan.window.is_some_and(Window::has_nmi) && !local.events.nmi_blocked();
+        if held || local.second_look.is_some() {
+            local.second_look =
+                held.then(|| Instant::from_ns(local.clock.now().ns + SECOND_LOOK_NS));
+        }
         if plan.window != self.window {
             self.cpu.set_window(plan.window);
             self.window = plan.window;
