@@ -96,7 +96,7 @@ fn the_modification_log_follows_dirty_bits_and_outlasts_a_reset() {
     vcpu.fields.write(Field::PmlIndex, 509);
     vcpu.reset();
     assert!(logs(&vcpu));
-    assert_eq!(vcpu.fields.read(Field::PmlAddress), 0x10_5000);
+    assert_eq!(vcpu.fields.read(Field::PmlAddress), 0x10_6000);
     let mut drained = 0;
     vcpu.drain_modified(&mut |_| drained += 1);
     assert_eq!((drained, vcpu.fields.read(Field::PmlIndex)), (2, 511));
