@@ -161,10 +161,10 @@ impl Interface {
         self.buffer.open(limit)
     }
 
-    /// Lets the host fill `bytes` of the buffer, without telling it.
+    /// Lets the host fill `bytes` of the buffer, without telling it. What an earlier command left there is gone.
     pub(super) fn request(&mut self, bytes: usize) {
         self.phase = Phase::Out;
-        self.buffer.load(bytes);
+        self.buffer.load(bytes).fill(0);
         self.buffer.open(bytes);
     }
 

@@ -28,6 +28,13 @@ pub(super) const CASES: &[Case] = &[
         body: tsc_rate,
     },
     Case {
+        name: "options-apicv",
+        tier: Tier::Full,
+        scope: Scope::Hypervisor,
+        machines: Machines::Any,
+        body: apicv,
+    },
+    Case {
         name: "options-unknown",
         tier: Tier::Always,
         scope: Scope::Hypervisor,
@@ -87,6 +94,20 @@ fn tsc_rate(lab: &mut Lab) -> Result<()> {
             bail!("the guest found {mhz} MHz");
         }
         Ok(())
+    })
+}
+
+/// The CPU serves the local APIC where it can, which the default guest of some engines goes without.
+fn apicv(lab: &mut Lab) -> Result<()> {
+    let mut guest = lab.guest();
+    guest.settings.clear();
+    let mut session = lab.start(&lab.machine(), &guest)?;
+    lab.step("boots with all of the CPU's options", |_| {
+        session.shell().map(drop)
+    })?;
+    lab.step("power-off", |_| {
+        session.leave("poweroff -f")?;
+        session.console.ended(SOON).map(drop)
     })
 }
 

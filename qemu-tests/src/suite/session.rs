@@ -58,6 +58,7 @@ impl<'a> Lab<'a> {
         let mut guest = self.guest.clone();
         let options = self.engine.emulator().kernel_options();
         guest.cmdline.push_str(options);
+        guest.settings.push_str(self.engine.emulator().settings());
         guest
     }
 
