@@ -1,25 +1,20 @@
 //! VT-x's extended page tables (SDM vol. 3C, 29.3, "The Extended Page Table Mechanism").
 
-use crate::format::{Entry, Format, Leaf, Level, Rights};
+use crate::format::Format;
 use crate::memory_type::MemoryType;
-use guest_mem::Hpa;
 
 const READ: u64 = 1;
 const WRITE: u64 = 1 << 1;
 const EXECUTE: u64 = 1 << 2;
-/// An entry with none of these is absent (29.3.2).
-const PRESENT: u64 = READ | WRITE | EXECUTE;
 /// Leaves only; reserved in entries that point to a table.
 const MEMORY_TYPE_SHIFT: u32 = 3;
 const MEMORY_TYPE_MASK: u64 = 7;
 /// Leaves only: the entry's memory type alone counts, not the guest's PAT.
 const IGNORE_PAT: u64 = 1 << 6;
-const PAGE_SIZE: u64 = 1 << 7;
 const ACCESSED: u64 = 1 << 8;
 const DIRTY: u64 = 1 << 9;
 /// Ignored in all entries (29.3.2, tables 29-1 to 29-7).
 const IGNORED: u64 = 1 << 11;
-const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
 /// The format.
 ///
@@ -31,57 +26,38 @@ const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 /// turns them on, the CPU never has to write them, and a dirty log begins as it must, with every page to be sent: it clears
 /// the bits of what it has seen.
 ///
-/// **Misconfigurations** (29.3.3.1) cannot be written: [`Rights`] always has "read", [`MemoryType`] has no reserved type,
-/// addresses are cut to the level's alignment and to 52 bits. Only the CPU's own physical-address width is the caller's duty: an
-/// [`Hpa`] of real memory lies within it.
+/// **Misconfigurations** (29.3.3.1) cannot be written: every leaf has "read", [`MemoryType`] has no reserved type,
+/// addresses are cut to the level's alignment and to 52 bits. Only the CPU's own physical-address width is the caller's duty: a
+/// frame of real memory lies within it.
 #[derive(Debug)]
 pub enum Ept {}
 
 impl Format for Ept {
+    /// None of the three rights (29.3.2).
+    const PRESENT: u64 = READ | WRITE | EXECUTE;
+    const PAGE_SIZE: u64 = 1 << 7;
+    const TABLE: u64 = READ | WRITE | EXECUTE | ACCESSED;
+    const LEAF: u64 = READ | EXECUTE | IGNORE_PAT | ACCESSED | DIRTY;
     const WRITE: u64 = WRITE;
     const DIRTY: u64 = DIRTY;
     const MARK: u64 = IGNORED;
 
-    fn table(next: Hpa) -> u64 {
-        next.0 & ADDRESS | PRESENT | ACCESSED
+    fn encode_type(memory_type: MemoryType) -> u64 {
+        memory_type.encoding() << MEMORY_TYPE_SHIFT
     }
 
-    fn leaf(leaf: Leaf, level: Level) -> u64 {
-        let size = if level == Level::Page { 0 } else { PAGE_SIZE };
-        let rights = match leaf.rights {
-            Rights::ReadWriteExecute => READ | WRITE | EXECUTE,
-            Rights::ReadExecute => READ | EXECUTE,
-        };
-        let page = leaf.page.0 & ADDRESS & !level.offset_mask();
-        let memory_type = leaf.memory_type.encoding() << MEMORY_TYPE_SHIFT | IGNORE_PAT;
-        page | rights | memory_type | size | ACCESSED | DIRTY
-    }
-
-    fn decode(entry: u64, level: Level) -> Entry {
-        if entry & PRESENT == 0 {
-            Entry::Empty
-        } else if level == Level::Page || entry & PAGE_SIZE != 0 {
-            let memory_type = entry >> MEMORY_TYPE_SHIFT & MEMORY_TYPE_MASK;
-            Entry::Leaf(Leaf {
-                page: Hpa(entry & ADDRESS & !level.offset_mask()),
-                rights: if entry & WRITE != 0 {
-                    Rights::ReadWriteExecute
-                } else {
-                    Rights::ReadExecute
-                },
-                // A reserved type is never written; the strictest stands for it.
-                memory_type: MemoryType::from_encoding(memory_type)
-                    .unwrap_or(MemoryType::Uncacheable),
-            })
-        } else {
-            Entry::Table(Hpa(entry & ADDRESS))
-        }
+    /// A reserved type is never written; the strictest stands for it.
+    fn decode_type(leaf: u64) -> MemoryType {
+        MemoryType::from_encoding(leaf >> MEMORY_TYPE_SHIFT & MEMORY_TYPE_MASK)
+            .unwrap_or(MemoryType::Uncacheable)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::{Entry, Leaf, Level, Rights};
+    use guest_mem::Hpa;
     use proptest::prelude::*;
 
     const TYPES: [MemoryType; 5] = [

@@ -73,8 +73,19 @@ pub struct Leaf {
     pub memory_type: MemoryType,
 }
 
-/// One table format.
+/// The address bits of an entry, in every format.
+const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+
+/// One table format: its bits. How entries are put together of them is the same for all.
 pub trait Format {
+    /// An entry with none of these is absent.
+    const PRESENT: u64;
+    /// Set in an entry above the last level: it is a leaf.
+    const PAGE_SIZE: u64;
+    /// What every entry that points to a table has set.
+    const TABLE: u64;
+    /// What every leaf has set, whatever its level, rights and memory type.
+    const LEAF: u64;
     /// In a leaf: the guest may write.
     const WRITE: u64;
     /// In a leaf: the CPU has written since the bit was last cleared, if it keeps such bits.
@@ -83,13 +94,48 @@ pub trait Format {
     /// are protected to learn of the first write, and tables that stand for a larger leaf.
     const MARK: u64;
 
+    /// The bits of a leaf with this memory type. A format that has no place for it gives none, and says why that is right.
+    fn encode_type(memory_type: MemoryType) -> u64;
+    /// The memory type that a leaf carries.
+    fn decode_type(leaf: u64) -> MemoryType;
+
     /// An entry that points to the next table.
-    fn table(next: Hpa) -> u64;
-    /// An entry that maps a page of `level`, which is not [`Level::Top`]. A format that has no place for the memory type
-    /// leaves it out, and says why that is right.
-    fn leaf(leaf: Leaf, level: Level) -> u64;
+    fn table(next: Hpa) -> u64 {
+        next.0 & ADDRESS | Self::TABLE
+    }
+
+    /// An entry that maps a page of `level`, which is not [`Level::Top`].
+    fn leaf(leaf: Leaf, level: Level) -> u64 {
+        let size = match level {
+            Level::Page => 0,
+            _ => Self::PAGE_SIZE,
+        };
+        let write = match leaf.rights {
+            Rights::ReadWriteExecute => Self::WRITE,
+            Rights::ReadExecute => 0,
+        };
+        let page = leaf.page.0 & ADDRESS & !level.offset_mask();
+        page | Self::LEAF | size | write | Self::encode_type(leaf.memory_type)
+    }
+
     /// What an entry of `level` says.
-    fn decode(entry: u64, level: Level) -> Entry;
+    fn decode(entry: u64, level: Level) -> Entry {
+        if entry & Self::PRESENT == 0 {
+            Entry::Empty
+        } else if level == Level::Page || entry & Self::PAGE_SIZE != 0 {
+            Entry::Leaf(Leaf {
+                page: Hpa(entry & ADDRESS & !level.offset_mask()),
+                rights: if entry & Self::WRITE != 0 {
+                    Rights::ReadWriteExecute
+                } else {
+                    Rights::ReadExecute
+                },
+                memory_type: Self::decode_type(entry),
+            })
+        } else {
+            Entry::Table(Hpa(entry & ADDRESS))
+        }
+    }
 }
 
 /// A decoded entry.
