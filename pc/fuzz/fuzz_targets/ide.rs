@@ -20,17 +20,6 @@ const SECTORS: usize = 64;
 /// Kept between runs, since RAM is leaked and runs are many.
 static SPARE: Mutex<Option<GuestMemory>> = Mutex::new(None);
 
-const REGISTERS: [Register; 9] = [
-    Register::Data,
-    Register::Error,
-    Register::Count,
-    Register::Low,
-    Register::Mid,
-    Register::High,
-    Register::Device,
-    Register::Status,
-    Register::Control,
-];
 const WIDTHS: [Width; 4] = [Width::Byte, Width::Word, Width::Dword, Width::Qword];
 
 /// IDE has no messages of its own.
@@ -54,7 +43,7 @@ fn function() -> Ide {
 
 /// One step is 8 bytes: what, where, and a value.
 fn step(ide: &mut Ide, step: &[u8], data: &[u8], context: &mut Context<'_>) {
-    let register = REGISTERS[usize::from(step[1] & 15) % REGISTERS.len()];
+    let register = Register::ALL[usize::from(step[1] & 15) % Register::ALL.len()];
     let width = WIDTHS[usize::from(step[1] >> 4 & 3)];
     let name = if step[1] & 0x80 == 0 {
         ChannelName::Primary

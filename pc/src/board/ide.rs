@@ -12,22 +12,10 @@ const PRIMARY: u16 = 0x1f0;
 const SECONDARY: u16 = 0x170;
 const PRIMARY_CONTROL: u16 = 0x3f6;
 const SECONDARY_CONTROL: u16 = 0x376;
-/// Registers of a command block, by offset.
-const COMMAND_BLOCK: [Register; 8] = [
-    Register::Data,
-    Register::Error,
-    Register::Count,
-    Register::Low,
-    Register::Mid,
-    Register::High,
-    Register::Device,
-    Register::Status,
-];
-
 /// The channel and register at a port.
 #[inline]
 fn decode(port: u16) -> Option<(ChannelName, Register)> {
-    let register = COMMAND_BLOCK[usize::from(port & 7)];
+    let register = Register::ALL[usize::from(port & 7)];
     match port {
         PRIMARY_CONTROL => Some((ChannelName::Primary, Register::Control)),
         SECONDARY_CONTROL => Some((ChannelName::Secondary, Register::Control)),

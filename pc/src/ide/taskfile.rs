@@ -29,6 +29,21 @@ pub enum Register {
     Control,
 }
 
+impl Register {
+    /// All of them: the command block by offset, then the control block's.
+    pub const ALL: [Self; 9] = [
+        Self::Data,
+        Self::Error,
+        Self::Count,
+        Self::Low,
+        Self::Mid,
+        Self::High,
+        Self::Device,
+        Self::Status,
+        Self::Control,
+    ];
+}
+
 /// A register two deep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Deep {

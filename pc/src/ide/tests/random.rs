@@ -11,17 +11,6 @@ use hvm::device::Lifecycle;
 use hvm::pci::Function;
 use proptest::prelude::*;
 
-const REGISTERS: [Register; 9] = [
-    Register::Data,
-    Register::Error,
-    Register::Count,
-    Register::Low,
-    Register::Mid,
-    Register::High,
-    Register::Device,
-    Register::Status,
-    Register::Control,
-];
 const WIDTHS: [Width; 3] = [Width::Byte, Width::Word, Width::Dword];
 
 #[derive(Clone, Debug)]
@@ -117,11 +106,11 @@ fn step(machine: &mut Machine, operation: &Operation) -> (Vec<u8>, bool, bool) {
         Operation::Read(register, width) => {
             let channel = machine.channel;
             let value = machine.with(|ide, context| {
-                ide.read(channel, REGISTERS[register], WIDTHS[width], context)
+                ide.read(channel, Register::ALL[register], WIDTHS[width], context)
             });
             seen.extend(value.to_le_bytes());
         }
-        Operation::Write(register, value) => machine.write(REGISTERS[register], value),
+        Operation::Write(register, value) => machine.write(Register::ALL[register], value),
         Operation::Data(ref bytes) => machine.write_data(bytes),
         Operation::Take(bytes) => seen = machine.read_data(bytes),
         Operation::Command(opcode) => machine.command(opcode),
