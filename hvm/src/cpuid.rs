@@ -13,6 +13,15 @@ pub type Leaf = [u32; 4];
 /// The CPUID instruction of this CPU, as a function of EAX and ECX.
 pub type Source<'a> = &'a dyn Fn(u32, u32) -> Leaf;
 
+/// Width of physical addresses (leaf 8000_0008h), which a guest's share with the host's.
+pub fn physical_bits(cpuid: Source<'_>) -> u8 {
+    if cpuid(0x8000_0000, 0)[0] >= 0x8000_0008 {
+        (cpuid(0x8000_0008, 0)[0] as u8).clamp(36, 52)
+    } else {
+        36
+    }
+}
+
 /// What the table is made for.
 #[derive(Clone, Copy, Debug)]
 pub struct Policy {

@@ -43,7 +43,7 @@ pub struct Local {
 impl Local {
     /// As after power-on.
     pub fn new(machine: &'static Machine) -> Box<Self> {
-        let physical_bits = super::host::physical_bits();
+        let physical_bits = hvm::cpuid::physical_bits(&super::host::cpuid);
         Box::new(Self {
             lapic: Lapic::new(0, true),
             lent: None,

@@ -18,7 +18,7 @@ use hvm::Instant;
 use hvm::device::PowerEvent;
 use hvm::emulate::DecodeCache;
 use hvm::event::{Exception, Interruptible, Plan, Shadow, TripleFault, Window};
-use hvm::regs::{Rflags, State};
+use hvm::regs::{DR6_BS, Rflags, State};
 use hvm::tsc::Scale;
 use hvm::vcpu::Vcpu;
 use hvm::virtual_apic::Served;
@@ -379,7 +379,6 @@ impl<V: Vcpu> Processor<V> {
 
     #[cold]
     pub(super) fn single_step(&mut self) -> Next {
-        const DR6_BS: u64 = 1 << 14;
         self.cpu.set_dr6(self.cpu.dr6() | DR6_BS);
         self.raise(Exception::plain(1))
     }
