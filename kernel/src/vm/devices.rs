@@ -38,6 +38,8 @@ pub struct Devices {
     pub board: Board,
     /// The drives that a BIOS boots from.
     pub media: Media,
+    /// The wall clock at the start of the guest's time, in seconds since 1970.
+    pub epoch_seconds: u64,
 }
 
 /// Builds the board for `config`. A guest that boots through firmware has a display.
@@ -51,11 +53,12 @@ pub fn build(config: &Config, bundle: &Bundle<'_>, end: GuestEnd) -> Result<Devi
     for spec in &config.disks {
         disks.add(spec, bundle)?;
     }
+    let epoch_seconds = super::wall::seconds();
     let mut board = Board::new(BoardConfig {
         com1,
         com2: None,
         ide: disks.ide,
-        epoch_seconds: super::wall::seconds(),
+        epoch_seconds,
     });
     let mut media = disks.media;
     for ((index, place), floppy) in (0..).zip([Place::A, Place::B]).zip(disks.floppies) {
@@ -95,7 +98,11 @@ pub fn build(config: &Config, bundle: &Bundle<'_>, end: GuestEnd) -> Result<Devi
         let transport = Transport::new(device, TransportMode::Transitional);
         attach(slot, Box::new(transport))?;
     }
-    Ok(Devices { board, media })
+    Ok(Devices {
+        board,
+        media,
+        epoch_seconds,
+    })
 }
 
 /// The disks of a configuration, by what they hang on.
