@@ -148,6 +148,13 @@ pub trait Vcpu: Registers {
     /// judged to be complete.
     fn drain_modified(&mut self, _to: &mut dyn FnMut(Gpa)) {}
 
+    /// The CPU has run, or will run, another vCPU: takes out what it holds of this one beside [`Vcpu::run`]. Then no method may be
+    /// called until [`Vcpu::arrive`].
+    fn depart(&mut self);
+
+    /// The CPU is this vCPU's again: nothing that it remembers of guests is relied on. Due before anything else if another vCPU was there.
+    fn arrive(&mut self);
+
     /// How accesses to an MSR are treated; returns false if the CPU cannot pass it through.
     fn set_msr_access(&mut self, msr: u32, access: MsrAccess) -> bool;
 

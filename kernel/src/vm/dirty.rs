@@ -212,8 +212,14 @@ impl Tracker {
         }
     }
 
+    /// True if the CPUs list the pages that they modify.
+    pub fn lists(&self) -> bool {
+        self.round
+            .as_ref()
+            .is_some_and(|round| round.means == Means::ModificationLog)
+    }
+
     /// True if a write fault may be due to tracking.
-    #[inline]
     pub fn protects(&self) -> bool {
         self.round
             .as_ref()

@@ -4,6 +4,7 @@ use super::processor::{Next, Processor};
 use crate::cpu::live;
 use crate::service::control::{CONTROL, count};
 use alloc::format;
+use core::sync::atomic::Ordering;
 use guest_bios::rom;
 use guest_mem::Gpa;
 use hvm::Width;
@@ -43,7 +44,7 @@ impl<V: Vcpu> Processor<V> {
             Exit::HostInterrupt | Exit::HostNmi | Exit::Init => {
                 count(&CONTROL.counters.interrupts);
                 self.admit();
-                Next::Enter
+                self.interrupted()
             }
             // `deliver` looks again before the next entry.
             Exit::InterruptWindow => {
@@ -59,11 +60,11 @@ impl<V: Vcpu> Processor<V> {
             Exit::Deadline => {
                 count(&CONTROL.counters.interrupts);
                 self.deadline();
-                Next::Enter
+                self.interrupted()
             }
             Exit::ModificationLogFull => {
                 count(&CONTROL.counters.other);
-                self.tracker.drain(&mut self.cpu);
+                self.drain_modified();
                 Next::Enter
             }
             Exit::ApicWrite { offset } => self.apic_write(offset),
@@ -283,9 +284,10 @@ impl<V: Vcpu> Processor<V> {
 
     #[inline]
     fn nested_fault(&mut self, gpa: Gpa, access: Access, table_walk: bool) -> Next {
+        let machine = self.machine();
         if access == Access::Write
-            && self.tracker.protects()
-            && self.tracker.write_fault(&mut self.cpu, gpa)
+            && machine.watch.protects.load(Ordering::Relaxed)
+            && machine.tracker.lock().write_fault(&mut self.cpu, gpa)
         {
             count(&CONTROL.counters.other);
             return Next::Enter;

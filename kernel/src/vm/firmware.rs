@@ -2,6 +2,7 @@
 
 use super::disk::Shared;
 use super::local::Local;
+use super::machine::Machine as GuestMachine;
 use super::processor::{Next, Processor};
 use crate::info;
 use alloc::vec::Vec;
@@ -183,20 +184,22 @@ impl Machine for View<'_> {
     }
 }
 
-impl<V: Vcpu> Processor<V> {
+impl GuestMachine {
     /// Puts the BIOS's ROMs into guest memory, if there is a BIOS.
-    pub fn install_firmware(&mut self) -> Result<(), Unmapped> {
-        let machine = self.machine();
-        match &mut self.firmware {
-            Some(firmware) => firmware.install(&machine.memory),
+    pub fn install_firmware(&self) -> Result<(), Unmapped> {
+        match &mut *self.firmware.lock() {
+            Some(firmware) => firmware.install(&self.memory),
             None => Ok(()),
         }
     }
+}
 
+impl<V: Vcpu> Processor<V> {
     /// A write to the port that the ROM's stubs trap with. `None` if it was not one of them, or there is no BIOS.
     #[cold]
     pub(super) fn firmware_trap(&mut self, next_rip: u64) -> Option<Next> {
-        let firmware = self.firmware.as_mut()?;
+        let mut firmware = self.machine().firmware.lock();
+        let firmware = firmware.as_mut()?;
         let before = self.cpu.rip();
         self.cpu.set_rip(next_rip);
         match firmware.trapped(&mut self.cpu, &mut self.local) {

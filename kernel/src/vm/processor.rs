@@ -1,11 +1,10 @@
 //! One virtual CPU, and the loop that runs it.
 
-use super::clock::Timeline;
 use super::crash::Crash;
-use super::dirty::Tracker;
-use super::firmware::Firmware;
 use super::interrupts::{Pic, Sources};
-use super::local::Local;
+use super::local::{Local, earlier};
+use super::machine::{KEEPER, Machine};
+use super::mailbox::{Requests, Whereabouts};
 use crate::cpu::events::{self, Events as HostEvents};
 use crate::cpu::{interrupts, live};
 use crate::service;
@@ -13,40 +12,25 @@ use crate::service::control::{CONTROL, Request, count};
 use crate::time::timer;
 use alloc::boxed::Box;
 use alloc::string::String;
-use core::ops::Range;
-use guest_mem::GuestMemory;
+use core::sync::atomic::Ordering;
 use hvm::Instant;
 use hvm::device::PowerEvent;
 use hvm::emulate::DecodeCache;
 use hvm::event::{Exception, Interruptible, Plan, Shadow, TripleFault, Window};
-use hvm::regs::{DR6_BS, Rflags, State};
-use hvm::vcpu::Vcpu;
+use hvm::regs::{DR6_BS, Rflags, SegmentName, State};
+use hvm::vcpu::{ModificationLog, Vcpu};
 use hvm::virtual_apic::Served;
 use hvm::walk::Paging;
-use pc::board::Board;
-use spin::Mutex;
 
 /// How soon an NMI is tried again where the CPU may have no window for it.
 const SECOND_LOOK_NS: u64 = 5_000;
 
-/// What all vCPUs of the guest share.
-pub struct Machine {
-    /// Guest RAM.
-    pub memory: GuestMemory,
-    /// The part of it that the guest cannot write, if it has a ROM.
-    pub rom: Range<u64>,
-    /// The chipset and all devices. Only vCPUs take this lock; services talk to devices through queues.
-    pub board: Mutex<Board>,
-    /// What its clocks have in common.
-    pub timeline: Timeline,
-}
-
-/// What the vCPU's processor has to do beside it.
+/// What a CPU that runs vCPUs has to do beside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Duty {
-    /// Nothing: it belongs to the vCPU.
+    /// Nothing: it belongs to the vCPUs.
     GuestOnly,
-    /// The services' tasks run between guest slices, on a machine with one CPU.
+    /// The services' tasks run between guest slices.
     GuestAndServices,
 }
 
@@ -82,8 +66,43 @@ pub(super) enum Next {
     Enter,
     /// Wait for an interrupt first.
     Halt,
+    /// Let others have a turn, if one of them can.
+    Yield,
     /// Stop with this reason.
     Stop(String),
+}
+
+/// Who else runs where a vCPU does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Company {
+    /// No other vCPU.
+    Alone,
+    /// Others: it comes back when it halts, and whenever one of them may have to run.
+    Shared,
+}
+
+/// Why a vCPU left its CPU.
+#[derive(Clone, Debug)]
+pub enum Leave {
+    /// The run is over.
+    Outcome(Outcome),
+    /// Another vCPU's run is over.
+    Stop,
+    /// Perhaps another's turn has come.
+    Yield,
+    /// It waits: for an interrupt, or to be started.
+    Idle,
+}
+
+/// What a vCPU does (SDM vol. 3A, 9.4; vol. 3C, 25.4.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Activity {
+    /// It executes.
+    Running,
+    /// It executed HLT.
+    Halted,
+    /// It waits for a start-up message.
+    WaitForStartUp,
 }
 
 /// A virtual CPU.
@@ -91,33 +110,39 @@ pub struct Processor<V> {
     pub(super) cpu: V,
     pub(super) local: Box<Local>,
     pub(super) cache: Box<DecodeCache>,
-    /// The nested tables, and who wrote where.
-    pub(super) tracker: Tracker,
-    /// The guest's BIOS, if it boots through one.
-    pub(super) firmware: Option<Box<Firmware>>,
     duty: Duty,
+    company: Company,
+    activity: Activity,
     pub(super) window: Option<Window>,
     armed: Option<Instant>,
+    /// When others on this CPU want their turn.
+    limit: Option<Instant>,
+    /// The CPU lists the pages that this vCPU modifies.
+    lists: bool,
+    pub(super) has_access_page: bool,
 }
 
 impl<V: Vcpu> Processor<V> {
-    /// A vCPU on `machine`, whose memory the tables of `tracker` map.
+    /// The vCPU `index` of `machine`.
     pub fn new(
         cpu: V,
         machine: &'static Machine,
-        tracker: Tracker,
+        index: usize,
         duty: Duty,
-        firmware: Option<Box<Firmware>>,
+        company: Company,
     ) -> Self {
         Self {
             cpu,
-            local: Local::new(machine),
+            local: Local::new(machine, index),
             cache: Box::new(DecodeCache::new()),
-            tracker,
-            firmware,
             duty,
+            company,
+            activity: Activity::WaitForStartUp,
             window: None,
             armed: None,
+            limit: None,
+            lists: false,
+            has_access_page: false,
         }
     }
 
@@ -126,35 +151,131 @@ impl<V: Vcpu> Processor<V> {
         self.local.machine
     }
 
-    /// Power-on or reset, with the registers that firmware hands over.
-    pub fn reset(&mut self, start: &State) {
+    /// Power-on or reset: with the registers that firmware hands over, or, without, to wait for a start-up message.
+    pub fn reset(&mut self, start: Option<&State>) {
         self.local.reset();
         self.window = None;
         live::reset();
+        self.restart(start.unwrap_or(&State::reset()));
+        self.activity = match start {
+            Some(_) => Activity::Running,
+            None => Activity::WaitForStartUp,
+        };
+    }
+
+    fn restart(&mut self, state: &State) {
         self.cpu.reset();
-        start.apply(&mut self.cpu);
+        self.cpu.set_tsc_offset(self.local.clock.offset());
+        state.apply(&mut self.cpu);
+        self.cpu.flush_tlb();
         self.local.attention = true;
     }
 
-    /// Runs the guest until something other than an exit has to be done.
-    pub fn run(&mut self) -> Outcome {
-        // The last run may have been on another CPU, or before a pause.
-        self.cpu.set_tsc_offset(self.local.clock.offset());
-        self.cpu.hold_host_interrupts();
-        let outcome = self.turn();
+    /// INIT (SDM vol. 3A, 9.4.1): the first vCPU begins at the reset vector, the others wait. x87 and SSE registers stay.
+    #[cold]
+    fn init(&mut self) {
         self.recall();
-        self.disarm();
-        self.cpu.admit_host_interrupts();
-        outcome
+        self.local.init();
+        self.window = None;
+        live::set_breakpoints([0; 4]);
+        self.restart(&State::reset());
+        self.activity = if self.local.index == KEEPER {
+            Activity::Running
+        } else {
+            Activity::WaitForStartUp
+        };
     }
 
-    fn turn(&mut self) -> Outcome {
+    /// A start-up message: real mode, at the start of a page (SDM vol. 3A, 9.4.3).
+    #[cold]
+    fn start_up(&mut self) {
+        if self.activity != Activity::WaitForStartUp {
+            return;
+        }
+        let page = self.local.mailbox.start_page();
+        let mut code = self.cpu.segment(SegmentName::Cs);
+        code.selector = u16::from(page) << 8;
+        code.base = u64::from(page) << 12;
+        self.cpu.set_segment(SegmentName::Cs, code);
+        self.cpu.set_rip(0);
+        self.activity = Activity::Running;
+    }
+
+    /// Which vCPU it is.
+    pub fn index(&self) -> usize {
+        self.local.index
+    }
+
+    /// Guest time.
+    pub fn now(&self) -> Instant {
+        self.local.clock.now()
+    }
+
+    /// The host's TSC at a guest time.
+    pub fn host_tsc(&self, at: Instant) -> u64 {
+        self.local.clock.host_tsc(at)
+    }
+
+    /// Whether it may have something to do. It need not be on its CPU.
+    pub fn is_ready(&self) -> bool {
+        self.activity == Activity::Running
+            || !self.local.mailbox.is_empty()
+            || self
+                .deadline_on_cpu()
+                .is_some_and(|deadline| deadline <= self.local.clock.now())
+    }
+
+    /// When its next timer is due.
+    pub fn deadline_on_cpu(&self) -> Option<Instant> {
+        self.local.deadline()
+    }
+
+    /// The machine was stopped: what others changed meanwhile is taken over when it runs next.
+    pub fn resume(&mut self) {
+        self.cpu.set_tsc_offset(self.local.clock.offset());
+        self.cpu.flush_tlb();
+        self.local.look_at_board();
+        let lists = self.machine().watch.lists.load(Ordering::Acquire);
+        if lists != self.lists {
+            self.cpu.set_modification_log(if lists {
+                ModificationLog::On
+            } else {
+                ModificationLog::Off
+            });
+            self.lists = lists;
+        }
+    }
+
+    /// Takes the CPU's list of modified pages, if it keeps one.
+    #[cold]
+    pub fn drain_modified(&mut self) {
+        if self.lists {
+            self.machine().tracker.lock().drain(&mut self.cpu);
+        }
+    }
+
+    /// Runs the guest until something other than an exit has to be done, with the timer set for `limit` as well.
+    pub fn run(&mut self, limit: Option<Instant>) -> Leave {
+        self.limit = limit;
+        self.armed = None;
+        self.local.mailbox.come_back();
+        self.cpu.hold_host_interrupts();
+        let leave = self.turn();
+        self.recall();
+        self.disarm();
+        self.drain_modified();
+        self.cpu.admit_host_interrupts();
+        self.local.mailbox.be_away();
+        leave
+    }
+
+    fn turn(&mut self) -> Leave {
         self.attend();
         loop {
-            if CONTROL.requested()
-                && let Some(request) = CONTROL.take()
+            if !self.local.mailbox.is_empty()
+                && let Some(leave) = self.read_mail()
             {
-                return Outcome::Request(request);
+                return leave;
             }
             if self.duty.has_services_to_run() {
                 self.admit();
@@ -163,7 +284,14 @@ impl<V: Vcpu> Processor<V> {
             if self.local.attention || self.window.is_some() {
                 self.local.attention = false;
                 if let Some(power) = self.local.power.take() {
-                    return Outcome::Power(power);
+                    return Leave::Outcome(Outcome::Power(power));
+                }
+                if self.activity != Activity::Running && !self.wakes() {
+                    if self.company == Company::Shared {
+                        return Leave::Idle;
+                    }
+                    self.sleep();
+                    continue;
                 }
                 self.follow_apic();
                 match self.cpu.served_apic() {
@@ -174,7 +302,11 @@ impl<V: Vcpu> Processor<V> {
                     }
                 }
             }
+            if !self.may_enter() {
+                continue;
+            }
             let exit = self.cpu.run();
+            self.local.mailbox.come_back();
             if let Some(event) = self.cpu.interrupted_event() {
                 self.local.events.interrupted(event);
                 self.local.attention = true;
@@ -182,9 +314,58 @@ impl<V: Vcpu> Processor<V> {
             match self.handle(exit) {
                 Next::Enter => {}
                 Next::Halt => self.halt(),
-                Next::Stop(reason) => return Outcome::Crash(Box::new(self.crash(reason))),
+                Next::Yield => return Leave::Yield,
+                Next::Stop(reason) => {
+                    let crash = Box::new(self.crash(reason));
+                    return Leave::Outcome(Outcome::Crash(crash));
+                }
             }
         }
+    }
+
+    /// Says that it enters the guest. A single vCPU's requests come from the services alone, which ring in any case.
+    #[inline]
+    fn may_enter(&self) -> bool {
+        self.local.machine.vcpus() == 1 || self.local.mailbox.leave_to(Whereabouts::Guest)
+    }
+
+    /// Does what others ask.
+    #[cold]
+    fn read_mail(&mut self) -> Option<Leave> {
+        let requests = self.local.mailbox.take();
+        self.local.attention = true;
+        if requests.contains(Requests::FLUSH) {
+            self.cpu.flush_tlb();
+        }
+        if requests.contains(Requests::VECTORS) {
+            self.recall();
+            let (lapic, mailbox) = (&mut self.local.lapic, self.local.mailbox);
+            mailbox.take_vectors(|vector, trigger| lapic.accept_vector(vector, trigger));
+        }
+        if requests.contains(Requests::NMI) {
+            self.local.events.raise_nmi();
+        }
+        if requests.contains(Requests::INIT) {
+            self.init();
+        }
+        if requests.contains(Requests::START_UP) {
+            self.start_up();
+        }
+        if requests.contains(Requests::LOOK) {
+            self.local.look_at_board();
+        }
+        if requests.contains(Requests::POLL) {
+            self.local.with_board(|board, context| board.poll(context));
+        }
+        if requests.contains(Requests::STOP) && self.machine().gate.is_closing() {
+            return Some(Leave::Stop);
+        }
+        if self.local.index == KEEPER && CONTROL.requested() {
+            return CONTROL
+                .take()
+                .map(|request| Leave::Outcome(Outcome::Request(request)));
+        }
+        None
     }
 
     /// Decides what enters the guest, and where it stops next.
@@ -200,7 +381,7 @@ impl<V: Vcpu> Processor<V> {
         let mut sources = Sources {
             lapic: &mut local.lapic,
             pic: Pic {
-                board: &local.machine.board,
+                machine: local.machine,
                 output: &mut local.pic_output,
             },
         };
@@ -251,7 +432,16 @@ impl<V: Vcpu> Processor<V> {
         self.attend();
     }
 
-    /// Timers that are due, input for devices.
+    /// What the end of a host interrupt's exit is: others on this CPU may have to run now.
+    #[inline]
+    pub(super) fn interrupted(&mut self) -> Next {
+        match self.company {
+            Company::Alone => Next::Enter,
+            Company::Shared => Next::Yield,
+        }
+    }
+
+    /// Timers that are due.
     fn attend(&mut self) {
         self.local.attention = true;
         let pending = events::take();
@@ -274,12 +464,12 @@ impl<V: Vcpu> Processor<V> {
             .local
             .board_deadline
             .is_some_and(|deadline| deadline <= now);
-        if due || pending.contains(HostEvents::KICK) {
+        if due {
             self.local.with_board(|board, context| board.poll(context));
         }
     }
 
-    /// HLT: waits, without burning the CPU, until an event can enter the guest.
+    /// HLT.
     #[cold]
     fn halt(&mut self) {
         count(&CONTROL.counters.halts);
@@ -287,30 +477,43 @@ impl<V: Vcpu> Processor<V> {
         self.show_nmis();
         // HLT has ended the shadow of an STI before it: what waited for that enters now, without a window's exit.
         self.local.attention = true;
-        while !self.wakes() {
-            self.rearm_host();
-            self.cpu.admit_host_interrupts();
-            self.duty.serve();
-            if !CONTROL.requested() && !self.duty.has_services_to_run() {
-                interrupts::wait();
-            }
-            self.cpu.hold_host_interrupts();
-            self.attend();
-        }
+        self.activity = Activity::Halted;
     }
 
-    fn wakes(&self) -> bool {
+    /// Waits on its own CPU, without burning it, until something may have changed.
+    #[cold]
+    fn sleep(&mut self) {
+        self.recall();
+        self.rearm_host();
+        self.cpu.admit_host_interrupts();
+        self.duty.serve();
+        let mailbox = self.local.mailbox;
+        if !self.duty.has_services_to_run() && mailbox.leave_to(Whereabouts::Away) {
+            interrupts::wait();
+        }
+        mailbox.come_back();
+        self.cpu.hold_host_interrupts();
+        self.attend();
+    }
+
+    /// Whether what it waits for has come; then it runs.
+    fn wakes(&mut self) -> bool {
+        if self.activity == Activity::WaitForStartUp {
+            return false;
+        }
         let enabled = Interruptible::from(self.cpu.rflags()) == Interruptible::Yes;
-        enabled && self.local.interrupt_pending()
-            || self.local.events.ends_halt()
-            || self.local.power.is_some()
-            || CONTROL.requested()
+        self.recall();
+        let wakes = enabled && self.local.interrupt_pending() || self.local.events.ends_halt();
+        if wakes {
+            self.activity = Activity::Running;
+        }
+        wakes
     }
 
     /// Has the guest left when its next timer is due: by the vCPU's own timer where there is one, else by the host's.
     #[inline]
     pub(super) fn rearm(&mut self) {
-        let wanted = self.local.deadline();
+        let wanted = self.next_deadline();
         if wanted != self.armed {
             let host_tsc = wanted.map(|deadline| self.local.clock.host_tsc(deadline));
             if !self.cpu.set_deadline(host_tsc) {
@@ -320,10 +523,19 @@ impl<V: Vcpu> Processor<V> {
         }
     }
 
+    #[inline]
+    fn next_deadline(&self) -> Option<Instant> {
+        let own = self.local.deadline();
+        match self.limit {
+            None => own,
+            limit => earlier(own, limit),
+        }
+    }
+
     /// The same while the guest does not run, when only the host's timer counts.
     fn rearm_host(&mut self) {
         if self.cpu.set_deadline(None) {
-            let wanted = self.local.deadline();
+            let wanted = self.next_deadline();
             arm_host(wanted.map(|deadline| self.local.clock.host_tsc(deadline)));
             // Before the next entry the vCPU's own timer has to be told again.
             self.armed = None;
@@ -393,6 +605,8 @@ impl<V: Vcpu> Processor<V> {
         let memory = &self.local.machine.memory;
         Crash {
             reason,
+            vcpu: self.local.index,
+            vcpus: self.machine().vcpus(),
             state: State::capture(&self.cpu),
             bytes: super::crash::code(&self.cpu, &self.paging(), memory),
         }
