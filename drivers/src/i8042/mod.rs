@@ -67,8 +67,7 @@ impl<P: Ports> Controller<P> {
         controller.configure(quiet | Configuration::TRANSLATE)?;
         controller.start_keyboard();
         controller.mouse = controller.start_mouse().unwrap_or(Mouse::Absent);
-        let mut wanted =
-            quiet | Configuration::TRANSLATE | Configuration::KEYBOARD_INTERRUPT;
+        let mut wanted = quiet | Configuration::TRANSLATE | Configuration::KEYBOARD_INTERRUPT;
         wanted -= Configuration::KEYBOARD_DISABLED;
         if controller.mouse != Mouse::Absent {
             wanted |= Configuration::AUXILIARY_INTERRUPT;

@@ -6,7 +6,7 @@ use super::firmware::{self, Media};
 use super::memory;
 use super::processor::{Duty, Machine, Processor};
 use super::vendor::{self, Vendor};
-use crate::console::bytes::GuestEnd;
+use crate::console::GuestEnds;
 use crate::mem::{frames, phys_to_virt};
 use crate::time;
 use crate::{info, warn};
@@ -64,11 +64,12 @@ const fn platform(console: Console) -> Platform {
 /// Reads the bundle and builds the guest that it describes; the error is for people. This CPU, which offers `features`, runs the vCPU.
 pub fn build<V: Vendor>(
     boot: &BootInfo,
-    end: GuestEnd,
+    ends: GuestEnds,
     duty: Duty,
     hlt: Hlt,
     features: &Features,
 ) -> Result<Guest<V>, String> {
+    let GuestEnds { line, input, view } = ends;
     let bundle = open(boot)?;
     let loaded = bundle
         .load(boot.command_line.as_str())
@@ -80,7 +81,7 @@ pub fn build<V: Vendor>(
     check(&config)?;
     let features = &without(features, &config)?;
     let start = start(&config.boot, &bundle)?;
-    let Devices { board, media } = devices::build(&config, &bundle, end)?;
+    let Devices { board, media } = devices::build(&config, &bundle, line, input)?;
     let available_mib = memory::available_mib();
     let usable_mib = frames::usable_bytes() >> 20;
     info!(
@@ -106,6 +107,7 @@ pub fn build<V: Vendor>(
         memory: guest_memory,
         rom,
         board: Mutex::new(board),
+        view: Mutex::new(view),
         tsc_scale,
     }));
     Ok(Guest {
