@@ -152,7 +152,7 @@ impl<P: Ports> Console<P> {
         }
         if printed {
             log::printed_up_to(&self.lines);
-            if self.mux.front() == Front::Prompt {
+            if self.mux.front() == Front::Prompt && !self.prompt.is_busy() {
                 let _ = self.prompt.redraw(&mut self.mux);
             }
         }

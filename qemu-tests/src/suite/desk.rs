@@ -46,7 +46,7 @@ fn keyboard(lab: &mut Lab) -> Result<()> {
         session.screen_shows("word=Typed_1", SOON)?;
         let desk = session.console.desk()?;
         desk.type_text("initrd /boot/initrd\n")?;
-        session.screen_shows("initrd\n\ngrub>", BOOT)?;
+        session.screen_shows("initrd\ngrub>", BOOT)?;
         session.console.desk()?.type_text("boot\n")?;
         session.leave_prompt()?;
         session.shell()?;
