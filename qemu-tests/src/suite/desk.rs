@@ -54,7 +54,7 @@ fn keyboard(lab: &mut Lab) -> Result<()> {
         Ok(session)
     })?;
     lab.step("Linux", |lab| {
-        session.run("setsid sh -c 'exec sh </dev/tty1 >/dev/tty1 2>&1' &")?;
+        session.run("(setsid sh -c 'exec sh </dev/tty1 >/dev/tty1 2>&1' &)")?;
         session.enter_prompt()?;
         let desk = session.console.desk()?;
         desk.type_text("clear; echo \"[$((6 * 7))]\" | tr '[]' '{}'\n")?;
