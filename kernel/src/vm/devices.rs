@@ -38,6 +38,8 @@ pub struct Devices {
     pub board: Board,
     /// The drives that a BIOS boots from.
     pub media: Media,
+    /// The wall clock at the start of the guest's time, in seconds since 1970.
+    pub epoch_seconds: u64,
 }
 
 /// Builds the board for `config`. A guest that boots through firmware has a display, a keyboard and a mouse.
@@ -56,11 +58,12 @@ pub fn build(
     for spec in &config.disks {
         disks.add(spec, bundle)?;
     }
+    let epoch_seconds = super::wall::seconds();
     let mut board = Board::new(BoardConfig {
         com1,
         com2: None,
         ide: disks.ide,
-        epoch_seconds: super::wall::seconds(),
+        epoch_seconds,
     });
     let has_screen = matches!(config.boot, Boot::Firmware { .. });
     if has_screen {
@@ -104,7 +107,11 @@ pub fn build(
         let transport = Transport::new(device, TransportMode::Transitional);
         attach(slot, Box::new(transport))?;
     }
-    Ok(Devices { board, media })
+    Ok(Devices {
+        board,
+        media,
+        epoch_seconds,
+    })
 }
 
 /// The disks of a configuration, by what they hang on.

@@ -231,7 +231,7 @@ impl<V: Vcpu> Processor<V> {
         }
         self.recall_for_msr(register);
         self.local.write_msr(register, value)?;
-        if register == msr::IA32_TSC {
+        if matches!(register, msr::IA32_TSC | msr::IA32_TSC_ADJUST) {
             self.cpu.set_tsc_offset(self.local.clock.offset());
         }
         self.take_priority();

@@ -25,6 +25,7 @@ mod line;
 mod local;
 mod memory;
 mod processor;
+mod pv_clock;
 mod setup;
 mod vendor;
 mod wall;

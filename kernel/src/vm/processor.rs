@@ -1,5 +1,6 @@
 //! One virtual CPU, and the loop that runs it.
 
+use super::clock::Timeline;
 use super::crash::Crash;
 use super::dirty::Tracker;
 use super::firmware::Firmware;
@@ -20,7 +21,6 @@ use hvm::device::PowerEvent;
 use hvm::emulate::DecodeCache;
 use hvm::event::{Exception, Interruptible, Plan, Shadow, TripleFault, Window};
 use hvm::regs::{DR6_BS, Rflags, State};
-use hvm::tsc::Scale;
 use hvm::vcpu::Vcpu;
 use hvm::virtual_apic::Served;
 use hvm::walk::Paging;
@@ -40,8 +40,8 @@ pub struct Machine {
     pub board: Mutex<Board>,
     /// Where captures of the screen go. Only vCPUs take this lock, before the board's.
     pub view: Mutex<view::GuestEnd>,
-    /// Its TSC's rate.
-    pub tsc_scale: Scale,
+    /// What its clocks have in common.
+    pub timeline: Timeline,
 }
 
 /// What the vCPU's processor has to do beside it.
@@ -135,7 +135,6 @@ impl<V: Vcpu> Processor<V> {
         self.window = None;
         live::reset();
         self.cpu.reset();
-        self.cpu.set_tsc_offset(self.local.clock.offset());
         start.apply(&mut self.cpu);
         self.local.attention = true;
     }
@@ -145,15 +144,10 @@ impl<V: Vcpu> Processor<V> {
         self.local.show();
     }
 
-    /// The guest stood still since host TSC `since`.
-    pub fn skip_pause(&mut self, since: u64) {
-        self.local.clock.skip_pause(since);
-        self.cpu.set_tsc_offset(self.local.clock.offset());
-        self.armed = None;
-    }
-
     /// Runs the guest until something other than an exit has to be done.
     pub fn run(&mut self) -> Outcome {
+        // The last run may have been on another CPU, or before a pause.
+        self.cpu.set_tsc_offset(self.local.clock.offset());
         self.cpu.hold_host_interrupts();
         let outcome = self.turn();
         self.recall();
@@ -276,6 +270,8 @@ impl<V: Vcpu> Processor<V> {
         if pending.contains(HostEvents::KICK) {
             self.local.show();
         }
+        let local = &mut *self.local;
+        local.pv_clock.refresh(&local.clock, &local.machine.memory);
         let now = self.local.clock.now();
         if self
             .local

@@ -1,5 +1,6 @@
 //! From a bundle to a guest that can be powered on.
 
+use super::clock::Timeline;
 use super::devices::{self, Devices};
 use super::dirty::Tracker;
 use super::firmware::{self, Media};
@@ -25,6 +26,7 @@ use hvm::capability::Features;
 use hvm::regs::{Gpr, Segment, SegmentName, State, TableRegister};
 use hvm::tsc::Scale;
 use hvm::vcpu::{Hlt, Vcpu};
+use pc::board::HPET_BASE;
 use spin::Mutex;
 
 /// Everything that a guest is made of, and stays made of across its resets.
@@ -56,7 +58,7 @@ enum Start {
 const fn platform(console: Console) -> Platform {
     Platform {
         vcpus: 1,
-        hpet: None,
+        hpet: Some(HPET_BASE),
         console,
     }
 }
@@ -81,7 +83,11 @@ pub fn build<V: Vendor>(
     check(&config)?;
     let features = &without(features, &config)?;
     let start = start(&config.boot, &bundle)?;
-    let Devices { board, media } = devices::build(&config, &bundle, line, input)?;
+    let Devices {
+        board,
+        media,
+        epoch_seconds,
+    } = devices::build(&config, &bundle, line, input)?;
     let available_mib = memory::available_mib();
     let usable_mib = frames::usable_bytes() >> 20;
     info!(
@@ -108,7 +114,7 @@ pub fn build<V: Vendor>(
         rom,
         board: Mutex::new(board),
         view: Mutex::new(view),
-        tsc_scale,
+        timeline: Timeline::start(tsc_scale, epoch_seconds, 1),
     }));
     Ok(Guest {
         processor: Processor::new(
