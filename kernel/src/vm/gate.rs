@@ -8,7 +8,8 @@
 use super::mailbox::{Mailbox, Requests};
 use super::processor::{Duty, Outcome};
 use super::ring;
-use crate::cpu::{events, interrupts};
+use crate::cpu::interrupts;
+use crate::service::alarm;
 use crate::time;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -119,7 +120,7 @@ impl Gate {
         self.parked.fetch_add(1, Ordering::AcqRel);
         loop {
             // Events first: a ring that comes after this ends the sleep below.
-            events::take();
+            alarm::take_events();
             if self.opened.load(Ordering::Acquire) != opened {
                 break;
             }

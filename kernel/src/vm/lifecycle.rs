@@ -6,6 +6,7 @@ use super::setup::Guest;
 use super::vendor::Vendor;
 use super::written;
 use crate::cpu::interrupts;
+use crate::service::alarm;
 use crate::service::control::{CONTROL, GuestState, HostAction, Request};
 use crate::time;
 use crate::{error, info, service, warn};
@@ -126,8 +127,9 @@ fn wait<V: Vendor>(guest: &mut Guest<V>, duty: Duty) -> Turn {
     let since = time::tsc();
     loop {
         // Events first: a kick that comes after this ends the sleep below.
-        crate::cpu::events::take();
+        alarm::take_events();
         duty.serve();
+        guest.seat.current().show();
         match CONTROL.take() {
             Some(Request::Reset | Request::Start) => return Turn::Start,
             Some(Request::Resume) if CONTROL.state() == GuestState::Paused => {

@@ -5,6 +5,7 @@ use super::dirty::Tracker;
 use super::firmware::Firmware;
 use super::gate::Gate;
 use super::mailbox::{Mailbox, Requests};
+use crate::console::view;
 use alloc::boxed::Box;
 use core::ops::Range;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -24,6 +25,8 @@ pub struct Machine {
     pub rom: Range<u64>,
     /// The chipset and all devices. Only vCPUs take this lock; services talk to devices through queues.
     pub board: Mutex<Board>,
+    /// Where captures of the screen go. Only vCPUs take this lock, before the board's.
+    pub view: Mutex<view::GuestEnd>,
     /// What its clocks have in common.
     pub timeline: Timeline,
     /// The root of the nested tables.

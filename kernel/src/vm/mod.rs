@@ -38,8 +38,9 @@ mod vendor;
 mod wall;
 mod written;
 
-use crate::console::bytes::GuestEnd;
+use crate::console::GuestEnds;
 use crate::cpu::{self, events, percpu};
+use crate::service::alarm;
 use crate::service::control::{CONTROL, GuestFacts};
 use crate::{error, info, report, service, smp};
 use alloc::boxed::Box;
@@ -77,14 +78,14 @@ fn ring(cpu_index: usize) {
 }
 
 /// Runs the guest of the bundle, and the services beside it. To be called on the boot CPU, services started and interrupts on, if
-/// [`crate::report`] finds `technology` with nested paging usable on every CPU. `end` is the guest's end of the console.
-pub fn run(boot: &'static BootInfo, technology: Technology, end: GuestEnd) -> ! {
+/// [`crate::report`] finds `technology` with nested paging usable on every CPU. `ends` are the guest's.
+pub fn run(boot: &'static BootInfo, technology: Technology, ends: GuestEnds) -> ! {
     CONTROL.on_request(kick);
     let started = match technology {
         #[cfg(feature = "svm")]
-        Technology::AmdV => start::<amd::Amd>(boot, end),
+        Technology::AmdV => start::<amd::Amd>(boot, ends),
         #[cfg(feature = "vmx")]
-        Technology::VtX => start::<intel::Intel>(boot, end),
+        Technology::VtX => start::<intel::Intel>(boot, ends),
         #[cfg(not(all(feature = "svm", feature = "vmx")))]
         left_out => Err(format!("{} is left out of this build", left_out.name())),
     };
@@ -94,7 +95,7 @@ pub fn run(boot: &'static BootInfo, technology: Technology, end: GuestEnd) -> ! 
     }
     loop {
         // Events first: one that comes after this ends the wait below.
-        events::take();
+        alarm::take_events();
         service::poll();
         let seat = SERVICE_SEAT.lock().take();
         if let Some(seat) = seat {
@@ -120,11 +121,11 @@ fn run_on(cpu_index: usize, work: impl FnOnce() + Send + 'static) -> Result<(), 
 }
 
 /// Turns the extension on everywhere, and starts the guest on the CPU of its first vCPU.
-fn start<V: Vendor>(boot: &'static BootInfo, end: GuestEnd) -> Result<(), String> {
+fn start<V: Vendor>(boot: &'static BootInfo, ends: GuestEnds) -> Result<(), String> {
     enable_everywhere::<V>()?;
     let plan = setup::read(boot)?;
     let first = plan.places[0];
-    run_on(first, move || host::<V>(boot, plan, end, duty(first)))
+    run_on(first, move || host::<V>(boot, plan, ends, duty(first)))
 }
 
 /// What that CPU does beside its vCPUs.
@@ -177,9 +178,9 @@ fn features() -> Result<Features, String> {
 }
 
 /// Builds the guest and lives its life on this CPU; comes back only if there is no guest to run.
-fn host<V: Vendor>(boot: &'static BootInfo, plan: setup::Plan, end: GuestEnd, duty: Duty) {
+fn host<V: Vendor>(boot: &'static BootInfo, plan: setup::Plan, ends: GuestEnds, duty: Duty) {
     hvm::emulate::warm_up();
-    let built = features().and_then(|features| setup::build::<V>(plan, end, duty, &features));
+    let built = features().and_then(|features| setup::build::<V>(plan, ends, duty, &features));
     match built {
         Ok(guest) => {
             let vcpus = guest.machine.vcpus() as u32;

@@ -1,7 +1,5 @@
 //! Which CPU runs which vCPU. A vCPU stays where it is placed.
 
-use alloc::format;
-use alloc::string::String;
 use alloc::vec::Vec;
 
 /// The CPU of the services, and of the host's device interrupts.
@@ -21,31 +19,19 @@ pub fn spread(vcpus: usize, cpus: usize) -> Vec<usize> {
     (0..vcpus).map(|vcpu| (vcpu % cpus + 1) % cpus).collect()
 }
 
-/// The same by the sets that the owner wrote, one for each vCPU or one for all: each vCPU goes to the CPU of its set that has the fewest
-/// so far, the service CPU last. The error names what the host does not have.
-pub fn pinned(vcpus: usize, cpus: usize, sets: &[Vec<usize>]) -> Result<Vec<usize>, String> {
-    let mut load = alloc::vec![0_usize; cpus];
-    let mut places = Vec::with_capacity(vcpus);
-    for vcpu in 0..vcpus {
-        let set = sets
-            .get(vcpu)
-            .or(sets.last())
-            .map_or(&[][..], Vec::as_slice);
-        if let Some(absent) = set.iter().find(|&&cpu| cpu >= cpus) {
-            return Err(format!(
-                "`cpus` names CPU {absent}, and this host has CPUs 0 to {}",
-                cpus - 1
-            ));
-        }
+/// The same within the sets that the owner wrote, one of the host's CPUs for each vCPU, none of them empty: each vCPU goes to the CPU of
+/// its set that has the fewest so far, the service CPU last.
+pub fn pinned(sets: &[Vec<u32>]) -> Vec<usize> {
+    let mut places: Vec<usize> = Vec::with_capacity(sets.len());
+    for set in sets {
+        let load = |cpu: usize| places.iter().filter(|&&place| place == cpu).count();
         let place = set
             .iter()
-            .copied()
-            .min_by_key(|&cpu| (load[cpu], cpu == SERVICE_CPU, cpu))
-            .ok_or_else(|| format!("`cpus` leaves no CPU for vCPU {vcpu}"))?;
-        load[place] += 1;
-        places.push(place);
+            .map(|&cpu| cpu as usize)
+            .min_by_key(|&cpu| (load(cpu), cpu == SERVICE_CPU, cpu));
+        places.push(place.unwrap_or(SERVICE_CPU));
     }
-    Ok(places)
+    places
 }
 
 #[cfg(test)]
@@ -65,14 +51,10 @@ mod tests {
 
     #[test]
     fn pins_are_kept() {
-        assert_eq!(pinned(2, 4, &[alloc::vec![2, 3]]).unwrap(), [2, 3]);
-        assert_eq!(
-            pinned(2, 4, &[alloc::vec![3], alloc::vec![3]]).unwrap(),
-            [3, 3]
-        );
-        assert_eq!(pinned(3, 2, &[alloc::vec![0, 1]]).unwrap(), [1, 0, 1]);
-        let error = pinned(1, 2, &[alloc::vec![5]]).unwrap_err();
-        assert!(error.contains("CPU 5") && error.contains("0 to 1"));
-        assert!(pinned(1, 2, &[alloc::vec![]]).is_err());
+        let both = alloc::vec![2, 3];
+        assert_eq!(pinned(&[both.clone(), both]), [2, 3]);
+        assert_eq!(pinned(&[alloc::vec![3], alloc::vec![3]]), [3, 3]);
+        let all = alloc::vec![0, 1];
+        assert_eq!(pinned(&[all.clone(), all.clone(), all]), [1, 0, 1]);
     }
 }

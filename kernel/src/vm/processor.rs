@@ -5,11 +5,11 @@ use super::interrupts::{Pic, Sources};
 use super::local::{Local, earlier};
 use super::machine::{KEEPER, Machine};
 use super::mailbox::{Requests, Whereabouts};
-use crate::cpu::events::{self, Events as HostEvents};
+use crate::cpu::events::Events as HostEvents;
 use crate::cpu::{interrupts, live};
 use crate::service;
+use crate::service::alarm;
 use crate::service::control::{CONTROL, Request, count};
-use crate::time::timer;
 use alloc::boxed::Box;
 use alloc::string::String;
 use core::sync::atomic::Ordering;
@@ -201,6 +201,11 @@ impl<V: Vcpu> Processor<V> {
         self.activity = Activity::Running;
     }
 
+    /// Answers viewers while the guest stands still.
+    pub fn show(&mut self) {
+        self.local.show();
+    }
+
     /// Which vCPU it is.
     pub fn index(&self) -> usize {
         self.local.index
@@ -356,6 +361,7 @@ impl<V: Vcpu> Processor<V> {
         }
         if requests.contains(Requests::POLL) {
             self.local.with_board(|board, context| board.poll(context));
+            self.local.show();
         }
         if requests.contains(Requests::STOP) && self.machine().gate.is_closing() {
             return Some(Leave::Stop);
@@ -444,8 +450,7 @@ impl<V: Vcpu> Processor<V> {
     /// Timers that are due.
     fn attend(&mut self) {
         self.local.attention = true;
-        let pending = events::take();
-        if pending.contains(HostEvents::TIMER) {
+        if alarm::take_events().contains(HostEvents::TIMER) {
             self.armed = None;
         }
         let local = &mut *self.local;
@@ -517,7 +522,7 @@ impl<V: Vcpu> Processor<V> {
         if wanted != self.armed {
             let host_tsc = wanted.map(|deadline| self.local.clock.host_tsc(deadline));
             if !self.cpu.set_deadline(host_tsc) {
-                arm_host(host_tsc);
+                alarm::arm_for_guest(host_tsc);
             }
             self.armed = wanted;
         }
@@ -536,7 +541,7 @@ impl<V: Vcpu> Processor<V> {
     fn rearm_host(&mut self) {
         if self.cpu.set_deadline(None) {
             let wanted = self.next_deadline();
-            arm_host(wanted.map(|deadline| self.local.clock.host_tsc(deadline)));
+            alarm::arm_for_guest(wanted.map(|deadline| self.local.clock.host_tsc(deadline)));
             // Before the next entry the vCPU's own timer has to be told again.
             self.armed = None;
         } else {
@@ -546,7 +551,7 @@ impl<V: Vcpu> Processor<V> {
 
     /// No timer is to come any more.
     fn disarm(&mut self) {
-        timer::disarm();
+        alarm::arm_for_guest(None);
         self.cpu.set_deadline(None);
         self.armed = None;
     }
@@ -610,13 +615,5 @@ impl<V: Vcpu> Processor<V> {
             state: State::capture(&self.cpu),
             bytes: super::crash::code(&self.cpu, &self.paging(), memory),
         }
-    }
-}
-
-/// Has the host's timer fire at a time, or not at all.
-fn arm_host(host_tsc: Option<u64>) {
-    match host_tsc {
-        Some(deadline) => timer::arm(deadline),
-        None => timer::disarm(),
     }
 }

@@ -9,9 +9,10 @@ use super::machine::{KEEPER, Machine};
 use super::processor::{Company, Duty, Leave, Outcome, Processor};
 use super::schedule::{SLICE_NS, Schedule};
 use super::vendor::Vendor;
+use crate::cpu::interrupts;
 use crate::cpu::live::Saved;
-use crate::cpu::{events, interrupts};
-use crate::time::{self, timer};
+use crate::service::alarm;
+use crate::time;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -191,17 +192,14 @@ impl<V: Vendor> Seat<V> {
     /// No vCPU can run: waits until one may.
     fn sleep(&mut self) {
         // Events first: one that comes after this ends the wait below.
-        events::take();
+        alarm::take_events();
         self.duty.serve();
         let first = self
             .occupants
             .iter()
             .filter_map(|occupant| occupant.processor.deadline_on_cpu())
             .min();
-        match first {
-            Some(deadline) => timer::arm(self.current().host_tsc(deadline)),
-            None => timer::disarm(),
-        }
+        alarm::arm_for_guest(first.map(|deadline| self.current().host_tsc(deadline)));
         let ready = self
             .occupants
             .iter()

@@ -12,7 +12,7 @@ use super::placement;
 use super::processor::{Duty, Outcome};
 use super::seat::{Ending, Seat};
 use super::vendor::{self, Vendor};
-use crate::console::bytes::GuestEnd;
+use crate::console::GuestEnds;
 use crate::cpu::percpu;
 use crate::mem::{frames, phys_to_virt};
 use crate::service::control::CONTROL;
@@ -92,7 +92,14 @@ pub fn read(boot: &BootInfo) -> Result<Plan, String> {
     }
     let config = loaded.config;
     check(&config)?;
-    let places = placement::spread(config.vcpus as usize, percpu::count());
+    let cpus = percpu::count();
+    let places = match &config.cpus {
+        None => placement::spread(config.vcpus as usize, cpus),
+        Some(pins) => {
+            let sets = pins.resolve(config.vcpus, cpus as u32);
+            placement::pinned(&sets.map_err(|error| format!("monovisor.toml, {error}"))?)
+        }
+    };
     Ok(Plan {
         bundle,
         config,
@@ -104,7 +111,7 @@ pub fn read(boot: &BootInfo) -> Result<Plan, String> {
 /// CPU's. The error is for people.
 pub fn build<V: Vendor>(
     plan: Plan,
-    end: GuestEnd,
+    ends: GuestEnds,
     duty: Duty,
     features: &Features,
 ) -> Result<Guest<V>, String> {
@@ -113,13 +120,14 @@ pub fn build<V: Vendor>(
         config,
         places,
     } = plan;
+    let GuestEnds { line, input, view } = ends;
     let features = &without(features, &config)?;
     let start = start(&config.boot, &bundle)?;
     let Devices {
         board,
         media,
         epoch_seconds,
-    } = devices::build(&config, &bundle, end)?;
+    } = devices::build(&config, &bundle, line, input)?;
     let available_mib = memory::available_mib();
     let usable_mib = frames::usable_bytes() >> 20;
     info!(
@@ -146,6 +154,7 @@ pub fn build<V: Vendor>(
         memory: guest_memory,
         rom,
         board: Mutex::new(board),
+        view: Mutex::new(view),
         timeline: Timeline::start(tsc_scale(&config)?, epoch_seconds, config.vcpus),
         root: tables.root(),
         tracker: Mutex::new(Tracker::new(Box::new(tables), features)),
