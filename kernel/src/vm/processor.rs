@@ -5,7 +5,7 @@ use super::interrupts::{Pic, Sources};
 use super::local::{Local, earlier};
 use super::machine::{KEEPER, Machine};
 use super::mailbox::{Requests, Whereabouts};
-use crate::cpu::events::Events as HostEvents;
+use crate::cpu::events::{self, Events as HostEvents};
 use crate::cpu::{interrupts, live};
 use crate::service;
 use crate::service::alarm;
@@ -290,6 +290,10 @@ impl<V: Vcpu> Processor<V> {
                 self.local.attention = false;
                 if let Some(power) = self.local.power.take() {
                     return Leave::Outcome(Outcome::Power(power));
+                }
+                if self.company == Company::Shared && events::peek().contains(HostEvents::KICK) {
+                    // This vCPU has rung for another one here.
+                    return Leave::Yield;
                 }
                 if self.activity != Activity::Running && !self.wakes() {
                     if self.company == Company::Shared {

@@ -15,6 +15,8 @@ const GRAIN_NS: u64 = 500_000;
 pub struct Schedule {
     /// Nanoseconds, and whether it could run when last asked.
     entries: Vec<(u64, bool)>,
+    /// What those that could run had run at least, whenever last there were any. It never falls, so whoever wakes starts from there.
+    floor_ns: u64,
 }
 
 impl Schedule {
@@ -22,6 +24,7 @@ impl Schedule {
     pub fn new(vcpus: usize) -> Self {
         Self {
             entries: alloc::vec![(0, false); vcpus],
+            floor_ns: 0,
         }
     }
 
@@ -32,20 +35,18 @@ impl Schedule {
 
     /// Who runs next, of those that can; `current` ran last.
     pub fn choose(&mut self, current: usize, can_run: impl Fn(usize) -> bool) -> Option<usize> {
-        let least = (0..self.entries.len())
-            .filter(|&index| can_run(index) && self.entries[index].1)
-            .map(|index| self.entries[index].0)
-            .min();
+        let floor_ns = self.floor_ns;
         for (index, entry) in self.entries.iter_mut().enumerate() {
             let (could, can) = (entry.1, can_run(index));
-            if let (false, true, Some(least)) = (could, can, least) {
-                entry.0 = entry.0.max(least.saturating_sub(SLICE_NS));
+            if !could && can {
+                entry.0 = entry.0.max(floor_ns.saturating_sub(SLICE_NS));
             }
             entry.1 = can;
         }
         let next = (0..self.entries.len())
             .filter(|&index| self.entries[index].1)
             .min_by_key(|&index| self.entries[index].0)?;
+        self.floor_ns = floor_ns.max(self.entries[next].0);
         let (ran, stays) = self.entries[current];
         if stays && ran < self.entries[next].0 + GRAIN_NS {
             return Some(current);
@@ -99,6 +100,18 @@ mod tests {
         }
         assert_eq!(schedule.choose(0, |_| true), Some(1));
         assert!(schedule.contended(1));
+        schedule.charge(1, 2 * SLICE_NS);
+        assert_eq!(schedule.choose(1, |_| true), Some(0));
+    }
+
+    #[test]
+    fn one_that_ran_for_long_does_not_wait_for_one_that_wakes_while_it_sleeps() {
+        let mut schedule = Schedule::new(2);
+        for _ in 0..100 {
+            schedule.choose(0, |index| index == 0);
+            schedule.charge(0, SLICE_NS);
+        }
+        assert_eq!(schedule.choose(0, |index| index == 1), Some(1));
         schedule.charge(1, 2 * SLICE_NS);
         assert_eq!(schedule.choose(1, |_| true), Some(0));
     }
