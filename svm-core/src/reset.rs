@@ -52,5 +52,6 @@ impl Svm {
         self.nmi = Nmi::Open;
         self.window = None;
         self.own_flags = u64::MAX;
+        self.intercept_tsc();
     }
 }

@@ -34,7 +34,7 @@ mod written;
 use crate::console::bytes::GuestEnd;
 use crate::cpu::{events, percpu};
 use crate::service::control::{CONTROL, GuestFacts};
-use crate::{error, info, report, service, smp};
+use crate::{error, info, report, service, smp, time};
 use alloc::format;
 use alloc::string::String;
 use boot::BootInfo;
@@ -76,6 +76,12 @@ fn start<V: Vendor>(boot: &'static BootInfo, end: GuestEnd) {
         error!("no guest: {reason}");
         service::offer_prompt();
         return;
+    }
+    if time::judge_counters_again() {
+        info!(
+            "time-stamp counter, at a second look: {}",
+            time::description()
+        );
     }
     if percpu::count() == 1 {
         host::<V>(boot, end, Duty::GuestAndServices);

@@ -10,7 +10,7 @@ use crate::cpu::events::{self, Events as HostEvents};
 use crate::cpu::{interrupts, live};
 use crate::service;
 use crate::service::control::{CONTROL, Request, count};
-use crate::time::timer;
+use crate::time::{self, timer};
 use alloc::boxed::Box;
 use alloc::string::String;
 use core::ops::Range;
@@ -313,7 +313,7 @@ impl<V: Vcpu> Processor<V> {
         let wanted = self.local.deadline();
         if wanted != self.armed {
             let host_tsc = wanted.map(|deadline| self.local.clock.host_tsc(deadline));
-            if !self.cpu.set_deadline(host_tsc) {
+            if !self.cpu.set_deadline(host_tsc.map(time::counter_at)) {
                 arm_host(host_tsc);
             }
             self.armed = wanted;
