@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod boot;
+mod clocks;
 mod crash;
 mod dirty;
 mod events;
@@ -95,6 +96,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         prompt::CASES,
         bad_input::CASES,
         crash::CASES,
+        clocks::CASES,
         dirty::CASES,
         events::CASES,
         host::CASES,
