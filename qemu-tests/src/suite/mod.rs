@@ -7,6 +7,7 @@ mod bad_input;
 mod boot;
 mod clocks;
 mod crash;
+mod desk;
 mod dirty;
 mod events;
 mod firmware;
@@ -97,6 +98,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         bad_input::CASES,
         crash::CASES,
         clocks::CASES,
+        desk::CASES,
         dirty::CASES,
         events::CASES,
         host::CASES,
