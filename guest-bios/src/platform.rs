@@ -66,9 +66,9 @@ pub const PCI_SLOTS: u8 = 32;
 pub const PIRQ_IRQ: [u8; 4] = [10, 10, 11, 11];
 
 /// Which of [`PIRQ_IRQ`] the interrupt pin of a device in a slot of bus 0 drives; pin 0 is INTA. Slots rotate the pins, so
-/// that neighbours, which mostly use INTA alone, do not all share one line.
+/// that neighbours, which mostly use INTA alone, do not all share one line; INTA of slot 1 drives the first.
 pub const fn pirq(slot: u8, pin: u8) -> usize {
-    (slot as usize + pin as usize) % 4
+    (slot as usize + pin as usize + 3) % 4
 }
 
 /// The ISA interrupt, equally the GSI, of a pin of a device in a slot of bus 0.

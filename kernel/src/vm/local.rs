@@ -33,6 +33,8 @@ pub struct Local {
     pub(super) pic_output: bool,
     /// When the board next wants a turn.
     pub(super) board_deadline: Option<Instant>,
+    /// Of guest memory's switches, as last seen.
+    pub(super) memory_generation: u32,
     /// When to look again whether an NMI can enter that no handler holds back: see `Processor::deliver`.
     pub(super) second_look: Option<Instant>,
     /// Something happened that may change what enters the guest next, or when it must be left. Cleared by the loop;
@@ -63,6 +65,7 @@ impl Local {
             trapped: false,
             pic_output: false,
             board_deadline: None,
+            memory_generation: machine.memory.generation(),
             second_look: None,
             attention: true,
         })
@@ -77,7 +80,7 @@ impl Local {
         self.power = None;
         self.second_look = None;
         self.machine.board.lock().reset();
-        self.with_board(|_, _| ());
+        self.with_board(|board, context| board.refresh_memory(context.memory));
     }
 
     /// Raises an exception at RIP.
@@ -130,8 +133,14 @@ impl Local {
         };
         let result = work(&mut board, &mut context);
         let raised = signals.raised;
+        let generation = machine.memory.generation();
         let (output, deadline) = (board.pic_interrupt(), board.deadline());
-        if raised || output != self.pic_output || deadline != self.board_deadline {
+        if raised
+            || output != self.pic_output
+            || deadline != self.board_deadline
+            || generation != self.memory_generation
+        {
+            self.memory_generation = generation;
             self.pic_output = output;
             self.board_deadline = deadline;
             self.attention = true;

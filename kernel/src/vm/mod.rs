@@ -25,6 +25,7 @@ mod line;
 mod local;
 mod memory;
 mod processor;
+mod rom;
 mod setup;
 mod vendor;
 mod wall;
