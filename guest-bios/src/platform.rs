@@ -14,6 +14,8 @@ pub struct Platform {
     pub hpet: Option<Gpa>,
     /// What a person sees and types on.
     pub console: Console,
+    /// Where the PCI memory window starts, up to [`PCI_MMIO_END`]: what firmware gives to base address registers lies in it.
+    pub pci_memory: Gpa,
 }
 
 /// The means of a person in front of the PC.
@@ -27,7 +29,7 @@ pub enum Console {
 
 /// First address above low RAM at most: devices live from here to 4 GiB.
 pub const DEVICE_HOLE: Gpa = Gpa(0xc000_0000);
-/// PCI memory window for base address registers, up to [`PCI_MMIO_END`].
+/// Where Monovisor's own BIOS starts with base address registers.
 pub const PCI_MMIO: Gpa = DEVICE_HOLE;
 /// One past the PCI memory window: the I/O APIC's page follows.
 pub const PCI_MMIO_END: Gpa = IO_APIC;

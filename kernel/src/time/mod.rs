@@ -11,7 +11,7 @@ pub mod reference;
 pub mod timer;
 
 pub(crate) use clock::{init_this_cpu, start};
-pub use clock::{lapic_timer_hz, now_ns, ns_to_tsc, tsc_hz, tsc_to_ns};
+pub use clock::{lapic_timer_hz, now_ns, ns_to_tsc, tsc_hz, tsc_period, tsc_to_ns};
 
 use crate::cpu::{Events, events, interrupts};
 

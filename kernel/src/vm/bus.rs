@@ -135,8 +135,7 @@ impl Bus for LocalBus<'_> {
     /// The register setters of the vCPU flush where the architecture asks for it.
     fn invalidate(&mut self, _what: Invalidation) {}
 
-    /// The guest's vector registers are live in the CPU and not shown yet: see `docs/limits.md`.
     fn xsave_image(&mut self) -> Option<XsaveImage<'_>> {
-        None
+        self.local.vectors.show()
     }
 }

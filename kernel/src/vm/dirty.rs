@@ -136,8 +136,7 @@ impl Tracker {
     fn follow_switches(&mut self, cpu: &mut impl Watched, memory: &GuestMemory) {
         // Before the look at the areas: what is switched later is seen next time.
         self.generation = Some(memory.generation());
-        self.shown
-            .resize(memory.areas().len(), Attributes::DEVICE);
+        self.shown.resize(memory.areas().len(), Attributes::DEVICE);
         for (area, shown) in memory.areas().iter().zip(&mut self.shown) {
             let attributes = area.attributes();
             if core::mem::replace(shown, attributes) == attributes {

@@ -230,7 +230,7 @@ impl<V: Vcpu> Processor<V> {
         }
         self.recall_for_msr(register);
         self.local.write_msr(register, value)?;
-        if register == msr::IA32_TSC {
+        if matches!(register, msr::IA32_TSC | msr::IA32_TSC_ADJUST) {
             self.cpu.set_tsc_offset(self.local.clock.offset());
         }
         self.take_priority();
@@ -327,6 +327,7 @@ impl<V: Vcpu> Processor<V> {
             hint,
             fetched.as_ref(),
         );
+        self.local.vectors.put_back();
         self.take_priority();
         if core::mem::take(&mut self.local.trapped)
             && matches!(step, Ok(Step::Done(_)))

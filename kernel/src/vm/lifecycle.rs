@@ -130,7 +130,7 @@ fn wait<V: Vendor>(guest: &mut Guest<V>, duty: Duty) -> Turn {
         match CONTROL.take() {
             Some(Request::Reset | Request::Start) => return Turn::Start,
             Some(Request::Resume) if CONTROL.state() == GuestState::Paused => {
-                guest.processor.skip_pause(since);
+                guest.processor.machine().timeline.skip(since, time::tsc());
                 CONTROL.set_state(GuestState::Running);
                 return Turn::Run;
             }

@@ -1,12 +1,14 @@
 //! What belongs to one virtual CPU beside its registers: its local APIC, its pending events, its view of time.
 
-use super::clock::Clock;
+use super::clock::{Clock, Timeline};
 use super::interrupts::{BoardSignals, LapicSignals, Sender, route};
 use super::processor::Machine;
+use super::pv_clock::PvClock;
+use crate::cpu::vectors::Vectors;
 use crate::time;
 use alloc::boxed::Box;
 use hvm::apic::RegisterPage;
-use hvm::cpuid::{Leaf, Live, Map, Policy, Rates};
+use hvm::cpuid::{Leaf, Live, Map, Policy, Rates, Timing, Tsc};
 use hvm::device::{Context, Lifecycle, PowerEvent};
 use hvm::event::{Events, Exception, TripleFault};
 use hvm::msr::{Bank, GeneralProtection};
@@ -24,8 +26,10 @@ pub struct Local {
     pub(super) msrs: Bank,
     pub(super) cpuid: Map,
     pub(super) clock: Clock,
+    pub(super) pv_clock: PvClock,
     pub(super) physical_bits: u8,
     pub(super) machine: &'static Machine,
+    pub(super) vectors: Vectors,
     pub(super) power: Option<PowerEvent>,
     /// The emulator wrote to the port that the BIOS's stubs trap with.
     pub(super) trapped: bool,
@@ -55,12 +59,16 @@ impl Local {
                 &super::host::cpuid,
                 Policy {
                     vcpus: 1,
-                    rates: rates(machine.tsc_scale),
+                    rates: rates(machine.timeline.scale()),
+                    tsc: tsc_promise(),
+                    timing: timing(&machine.timeline),
                 },
             ),
-            clock: Clock::start(machine.tsc_scale),
+            clock: Clock::new(&machine.timeline, 0),
+            pv_clock: PvClock::default(),
             physical_bits,
             machine,
+            vectors: Vectors::new(),
             power: None,
             trapped: false,
             pic_output: false,
@@ -71,8 +79,10 @@ impl Local {
         })
     }
 
-    /// Everything but the clock starts anew, and the board with it.
+    /// Everything but the guest's time starts anew, and the board with it.
     pub fn reset(&mut self) {
+        self.clock.reset();
+        self.pv_clock = PvClock::default();
         self.lapic.reset();
         self.lapic.set_virtual_wire();
         self.events = Events::new();
@@ -214,11 +224,15 @@ impl Local {
     pub fn read_msr(&mut self, register: u32) -> Result<u64, GeneralProtection> {
         match register {
             hvm::msr::IA32_TSC => Ok(self.clock.guest_tsc()),
+            hvm::msr::IA32_TSC_ADJUST => Ok(self.clock.tsc_adjust()),
             _ if Lapic::owns_msr(register) => self
                 .lapic
                 .read_msr(register, self.clock.now())
                 .map_err(|_| GeneralProtection),
-            _ => self.msrs.read(register),
+            _ => self
+                .msrs
+                .read(register)
+                .or_else(|_| self.pv_clock.read(register)),
         }
     }
 
@@ -228,6 +242,12 @@ impl Local {
         match register {
             hvm::msr::IA32_TSC => {
                 self.clock.set_guest_tsc(value);
+                self.follow_tsc();
+                Ok(())
+            }
+            hvm::msr::IA32_TSC_ADJUST => {
+                self.clock.set_tsc_adjust(value);
+                self.follow_tsc();
                 Ok(())
             }
             _ if Lapic::owns_msr(register) => self
@@ -235,8 +255,18 @@ impl Local {
                     lapic.write_msr(register, value, clock.now(), clock.tsc(), signals)
                 })
                 .map_err(|_| GeneralProtection),
-            _ => self.msrs.write(register, value),
+            _ => self.msrs.write(register, value).or_else(|_| {
+                let memory = &self.machine.memory;
+                self.pv_clock.write(register, value, &self.clock, memory)
+            }),
         }
+    }
+
+    /// The guest's counter was written: what goes by it goes by the new one.
+    #[cold]
+    fn follow_tsc(&mut self) {
+        self.with_lapic(|lapic, _, clock| lapic.follow_tsc(clock.tsc(), clock.now()));
+        self.pv_clock.refresh(&self.clock, &self.machine.memory);
     }
 
     /// CPUID.
@@ -260,6 +290,24 @@ fn rates(scale: Scale) -> Rates {
         Rates::Host
     } else {
         Rates::Hidden
+    }
+}
+
+/// What the guest may hear of its counter, which is the host's.
+fn tsc_promise() -> Tsc {
+    const INVARIANT: u32 = 1 << 8;
+    if super::host::cpuid(0x8000_0007, 0)[3] & INVARIANT != 0 {
+        Tsc::Invariant
+    } else {
+        Tsc::Unpromised
+    }
+}
+
+/// The rates that the guest need not measure.
+fn timing(line: &Timeline) -> Timing {
+    Timing {
+        tsc_khz: u32::try_from(line.period().hz() / 1000).unwrap_or(u32::MAX),
+        apic_khz: (pc::lapic::FREQUENCY_HZ / 1000) as u32,
     }
 }
 

@@ -9,7 +9,9 @@ use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
 use ept_npt::{Format, Level, MapError, Rights, TableMemory, Tables, Tracked};
 use guest_bios::platform::{HIGH_MEMORY, VGA_END};
-use guest_mem::{Area, Backing, Gpa, GuestMemory, Hpa, PAGE_BYTES as GUEST_PAGE, Reads, Region, Writes};
+use guest_mem::{
+    Area, Backing, Gpa, GuestMemory, Hpa, PAGE_BYTES as GUEST_PAGE, Reads, Region, Writes,
+};
 
 const MIB: u64 = 1 << 20;
 const LARGE: u64 = 2 * MIB;

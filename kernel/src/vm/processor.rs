@@ -1,5 +1,6 @@
 //! One virtual CPU, and the loop that runs it.
 
+use super::clock::Timeline;
 use super::crash::Crash;
 use super::dirty::Tracker;
 use super::firmware::Firmware;
@@ -18,7 +19,6 @@ use hvm::device::PowerEvent;
 use hvm::emulate::DecodeCache;
 use hvm::event::{Exception, Interruptible, Plan, Shadow, TripleFault, Window};
 use hvm::regs::{DR6_BS, Rflags, State};
-use hvm::tsc::Scale;
 use hvm::vcpu::Vcpu;
 use hvm::virtual_apic::Served;
 use hvm::walk::Paging;
@@ -34,8 +34,8 @@ pub struct Machine {
     pub memory: GuestMemory,
     /// The chipset and all devices. Only vCPUs take this lock; services talk to devices through queues.
     pub board: Mutex<Board>,
-    /// Its TSC's rate.
-    pub tsc_scale: Scale,
+    /// What its clocks have in common.
+    pub timeline: Timeline,
 }
 
 /// What the vCPU's processor has to do beside it.
@@ -129,20 +129,14 @@ impl<V: Vcpu> Processor<V> {
         self.window = None;
         live::reset();
         self.cpu.reset();
-        self.cpu.set_tsc_offset(self.local.clock.offset());
         start.apply(&mut self.cpu);
         self.local.attention = true;
     }
 
-    /// The guest stood still since host TSC `since`.
-    pub fn skip_pause(&mut self, since: u64) {
-        self.local.clock.skip_pause(since);
-        self.cpu.set_tsc_offset(self.local.clock.offset());
-        self.armed = None;
-    }
-
     /// Runs the guest until something other than an exit has to be done.
     pub fn run(&mut self) -> Outcome {
+        // The last run may have been on another CPU, or before a pause.
+        self.cpu.set_tsc_offset(self.local.clock.offset());
         self.cpu.hold_host_interrupts();
         let outcome = self.turn();
         self.recall();
@@ -263,6 +257,8 @@ impl<V: Vcpu> Processor<V> {
         if pending.contains(HostEvents::TIMER) {
             self.armed = None;
         }
+        let local = &mut *self.local;
+        local.pv_clock.refresh(&local.clock, &local.machine.memory);
         let now = self.local.clock.now();
         if self
             .local

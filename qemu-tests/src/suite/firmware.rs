@@ -79,7 +79,7 @@ fn bad_media(lab: &mut Lab) -> Result<()> {
 }
 
 /// Starts Monovisor with a bundle of this configuration and these files.
-fn start(lab: &Lab, config: &str, files: &[(&str, &[u8])]) -> Result<Session> {
+pub(super) fn start(lab: &Lab, config: &str, files: &[(&str, &[u8])]) -> Result<Session> {
     let mut archive = Writer::new();
     let config = format!("name = \"guest\"\nmemory = 192\n{config}");
     let too_long = "too long for cpio";

@@ -12,6 +12,7 @@ mod firmware;
 mod guest;
 mod host;
 mod options;
+mod own_firmware;
 mod prompt;
 mod session;
 
@@ -92,6 +93,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         boot::CASES,
         guest::CASES,
         firmware::CASES,
+        own_firmware::CASES,
         prompt::CASES,
         bad_input::CASES,
         crash::CASES,
