@@ -22,6 +22,12 @@ pub struct Vectors {
     home: Home,
 }
 
+impl Default for Vectors {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Vectors {
     /// The registers, in the CPU.
     pub const fn new() -> Self {
