@@ -50,8 +50,8 @@ impl Roms {
     /// How the chipset's shadow RAM is after reset.
     pub fn shadow_ram(&self) -> ShadowRam {
         match self {
-            Self::Empty => ShadowRam::Open,
-            Self::Builtin => ShadowRam::Protected,
+            // The BIOS protects itself at the end of POST.
+            Self::Empty | Self::Builtin => ShadowRam::Open,
             Self::User(_) => ShadowRam::Closed,
         }
     }

@@ -155,7 +155,7 @@ impl<V: Vendor> Guest<V> {
     /// Puts kernel, initrd and firmware tables, or the ROMs, into guest memory, and the machine in its reset state.
     pub fn power_on(&mut self) -> Result<(), String> {
         let memory = &self.processor.machine().memory;
-        // Where a ROM is to be, it is written; the reset below protects it.
+        // Where a ROM is to be, it is written.
         memory.switch(bios::ROM_AREA, bios::ROM_AREA_BYTES, Attributes::RAM);
         let state = match &self.start {
             Start::Linux {

@@ -19,9 +19,7 @@ const BIOS_SEGMENT: (u64, u64) = (0xf_0000, 0x1_0000);
 pub enum ShadowRam {
     /// As the chip leaves it: ROM everywhere, for firmware that sets it up itself.
     Closed,
-    /// As firmware leaves it: read from RAM, which does not change.
-    Protected,
-    /// RAM like any other, as for a guest without firmware.
+    /// RAM like any other, for a guest without firmware, or with one that lies there already.
     Open,
 }
 
@@ -30,7 +28,6 @@ impl ShadowRam {
     pub(super) const fn registers(self) -> [u8; PAM_REGISTERS] {
         let bits = match self {
             Self::Closed => 0,
-            Self::Protected => 0x11,
             Self::Open => 0x33,
         };
         let mut registers = [bits; PAM_REGISTERS];

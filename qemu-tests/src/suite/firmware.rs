@@ -3,6 +3,7 @@
 use super::session::{Lab, SOON, Session};
 use super::{Case, Machines, Scope, Tier};
 use crate::loader;
+use crate::machine::Machine;
 use anyhow::{Context, Result, ensure};
 use appliance::{CONFIG_NAME, newc::Writer};
 use std::fs;
@@ -79,9 +80,20 @@ fn bad_media(lab: &mut Lab) -> Result<()> {
 }
 
 /// Starts Monovisor with a bundle of this configuration and these files.
-pub(super) fn start(lab: &Lab, config: &str, files: &[(&str, &[u8])]) -> Result<Session> {
+fn start(lab: &Lab, config: &str, files: &[(&str, &[u8])]) -> Result<Session> {
+    let config = format!("memory = 192\n{config}");
+    start_on(lab, &lab.machine(), &config, files)
+}
+
+/// The same on any machine, and with any amount of memory.
+pub(super) fn start_on(
+    lab: &Lab,
+    machine: &Machine,
+    config: &str,
+    files: &[(&str, &[u8])],
+) -> Result<Session> {
     let mut archive = Writer::new();
-    let config = format!("name = \"guest\"\nmemory = 192\n{config}");
+    let config = format!("name = \"guest\"\n{config}");
     let too_long = "too long for cpio";
     archive
         .file(CONFIG_NAME, config.as_bytes())
@@ -89,5 +101,5 @@ pub(super) fn start(lab: &Lab, config: &str, files: &[(&str, &[u8])]) -> Result<
     for (name, content) in files {
         archive.file(name, content).context(too_long)?;
     }
-    lab.start_bundle(&lab.machine(), Some(&archive.finish()))
+    lab.start_bundle(machine, Some(&archive.finish()))
 }

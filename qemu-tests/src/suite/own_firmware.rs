@@ -1,6 +1,6 @@
 //! Guests that boot through firmware of the user's own: Debian's SeaBIOS and OVMF, as packaged.
 
-use super::firmware::start;
+use super::firmware::start_on;
 use super::session::{BOOT, Lab, SOON, Session};
 use super::{Case, Machines, Scope, Tier};
 use crate::loader;
@@ -72,7 +72,7 @@ fn ovmf(lab: &mut Lab) -> Result<()> {
     let files = [("code", &code[..]), ("vars", &variables), ("cd", &cd)];
     let mut session = lab.step("shell", |lab| {
         let mut session = start(lab, config, &files)?;
-        session.console.expect("UEFI Interactive Shell", BOOT).ok();
+        session.console.expect("BdsDxe: starting", BOOT)?;
         let said = session.shell()?;
         ensure!(said.contains("efi: EFI v2"), "the kernel found no UEFI");
         Ok(session)
@@ -114,6 +114,13 @@ fn bad_images(lab: &mut Lab) -> Result<()> {
         })?;
     }
     Ok(())
+}
+
+/// Starts a guest in 512 MiB, which UEFI and GRUB take half of.
+fn start(lab: &Lab, config: &str, files: &[(&str, &[u8])]) -> Result<Session> {
+    let mut machine = lab.machine();
+    machine.memory_mib = 1024;
+    start_on(lab, &machine, &format!("memory = 512\n{config}"), files)
 }
 
 fn read(path: &str, package: &str) -> Result<Vec<u8>> {
