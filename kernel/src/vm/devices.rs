@@ -4,7 +4,7 @@ use super::disk::Shared;
 use super::firmware::Media;
 use super::host::Rdrand;
 use super::line;
-use crate::console::bytes::GuestEnd;
+use crate::console::{bytes, input};
 use crate::mem::{PAGE_BYTES, frames, phys_to_virt};
 use crate::warn;
 use alloc::boxed::Box;
@@ -47,14 +47,15 @@ pub struct Devices {
     pub epoch_seconds: u64,
 }
 
-/// Builds the board for `config`. A guest that boots through firmware has a display, perhaps with a ROM on it.
+/// Builds the board for `config`. A guest that boots through firmware has a display, perhaps with a ROM on it, a keyboard and a mouse.
 pub fn build(
     config: &Config,
     bundle: &Bundle<'_>,
-    end: GuestEnd,
+    line: bytes::GuestEnd,
+    input: input::GuestEnd,
     video_rom: Option<&[u8]>,
 ) -> Result<Devices, String> {
-    let (first_serial, virtio_console) = line::share(end);
+    let (first_serial, virtio_console) = line::share(line);
     let com1 = match config.serial {
         Serial::Console => Some(Box::new(first_serial) as _),
         Serial::None => None,
@@ -70,6 +71,10 @@ pub fn build(
         ide: disks.ide,
         epoch_seconds,
     });
+    let has_screen = matches!(config.boot, Boot::Firmware { .. });
+    if has_screen {
+        board.connect_input(Box::new(input));
+    }
     let mut media = disks.media;
     let mut paths = disks.paths;
     for ((index, place), floppy) in (0..).zip([Place::A, Place::B]).zip(disks.floppies) {
@@ -85,7 +90,7 @@ pub fn build(
             .attach(slot, function)
             .map_err(|error| format!("PCI slot {slot}: {error:?}"))
     };
-    if matches!(config.boot, Boot::Firmware { .. }) {
+    if has_screen {
         let adapter = Adapter::new(AdapterConfig {
             rom: video_rom.unwrap_or_default().to_vec(),
             ..AdapterConfig::new()

@@ -9,7 +9,7 @@ use super::processor::{Duty, Machine, Processor};
 use super::rom::Roms;
 use super::user_firmware::UserFirmware;
 use super::vendor::{self, Vendor};
-use crate::console::bytes::GuestEnd;
+use crate::console::GuestEnds;
 use crate::mem::{frames, phys_to_virt};
 use crate::time;
 use crate::{info, warn};
@@ -68,11 +68,12 @@ const fn platform(console: Console) -> Platform {
 /// Reads the bundle and builds the guest that it describes; the error is for people. This CPU, which offers `features`, runs the vCPU.
 pub fn build<V: Vendor>(
     boot: &BootInfo,
-    end: GuestEnd,
+    ends: GuestEnds,
     duty: Duty,
     hlt: Hlt,
     features: &Features,
 ) -> Result<Guest<V>, String> {
+    let GuestEnds { line, input, view } = ends;
     let bundle = open(boot)?;
     let loaded = bundle
         .load(boot.command_line.as_str())
@@ -91,7 +92,7 @@ pub fn build<V: Vendor>(
         media,
         paths,
         epoch_seconds,
-    } = devices::build(&config, &bundle, end, video_rom)?;
+    } = devices::build(&config, &bundle, line, input, video_rom)?;
     let roms = match (&config.boot, &user_firmware) {
         (Boot::Linux { .. }, _) => Roms::Empty,
         (Boot::Firmware { .. }, Some(own)) => Roms::load(&own.image)?,
@@ -134,6 +135,7 @@ pub fn build<V: Vendor>(
     let machine = Box::leak(Box::new(Machine {
         memory: guest_memory,
         board: Mutex::new(board),
+        view: Mutex::new(view),
         timeline: Timeline::start(tsc_scale, epoch_seconds, 1),
     }));
     Ok(Guest {

@@ -81,19 +81,29 @@ fn bad_media(lab: &mut Lab) -> Result<()> {
 
 /// Starts Monovisor with a bundle of this configuration and these files.
 fn start(lab: &Lab, config: &str, files: &[(&str, &[u8])]) -> Result<Session> {
-    let config = format!("memory = 192\n{config}");
-    start_on(lab, &lab.machine(), &config, files)
+    start_on(lab, &lab.machine(), config, files)
 }
 
-/// The same on any machine, and with any amount of memory.
+/// The same on any machine.
 pub(super) fn start_on(
     lab: &Lab,
     machine: &Machine,
     config: &str,
     files: &[(&str, &[u8])],
 ) -> Result<Session> {
+    start_sized(lab, machine, 192, config, files)
+}
+
+/// The same with any amount of memory.
+pub(super) fn start_sized(
+    lab: &Lab,
+    machine: &Machine,
+    memory_mib: u32,
+    config: &str,
+    files: &[(&str, &[u8])],
+) -> Result<Session> {
     let mut archive = Writer::new();
-    let config = format!("name = \"guest\"\n{config}");
+    let config = format!("name = \"guest\"\nmemory = {memory_mib}\n{config}");
     let too_long = "too long for cpio";
     archive
         .file(CONFIG_NAME, config.as_bytes())

@@ -1,6 +1,6 @@
 //! Guests that boot through firmware of the user's own: Debian's SeaBIOS and OVMF, as packaged.
 
-use super::firmware::start_on;
+use super::firmware::start_sized;
 use super::session::{BOOT, Lab, SOON, Session};
 use super::{Case, Machines, Scope, Tier};
 use crate::loader;
@@ -120,7 +120,7 @@ fn bad_images(lab: &mut Lab) -> Result<()> {
 fn start(lab: &Lab, config: &str, files: &[(&str, &[u8])]) -> Result<Session> {
     let mut machine = lab.machine();
     machine.memory_mib = 1024;
-    start_on(lab, &machine, &format!("memory = 512\n{config}"), files)
+    start_sized(lab, &machine, 512, config, files)
 }
 
 fn read(path: &str, package: &str) -> Result<Vec<u8>> {
