@@ -14,6 +14,7 @@ mod firmware;
 mod guest;
 mod host;
 mod options;
+mod own_firmware;
 mod prompt;
 mod session;
 
@@ -94,6 +95,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         boot::CASES,
         guest::CASES,
         firmware::CASES,
+        own_firmware::CASES,
         prompt::CASES,
         bad_input::CASES,
         crash::CASES,
