@@ -1,5 +1,5 @@
 //! Guest state that stays in the CPU while hypervisor code runs, because that uses none of it: x87, SSE and AVX registers,
-//! XCR0, DR0 to DR3.
+//! XCR0, DR0 to DR3, TSC_AUX.
 
 use crate::cpu::control;
 use crate::cpu::control::cr4;
@@ -45,6 +45,12 @@ pub fn set_breakpoints([zero, one, two, three]: [u64; 4]) {
         asm!("mov dr0, {}", "mov dr1, {}", "mov dr2, {}", "mov dr3, {}",
             in(reg) zero, in(reg) one, in(reg) two, in(reg) three, options(nomem, nostack, preserves_flags));
     }
+}
+
+/// The guest's TSC_AUX, which RDTSCP gives. To be asked only where the CPU has RDTSCP.
+pub fn tsc_aux() -> u64 {
+    // SAFETY: who has RDTSCP has the register; hypervisor code does not use it, so it is the guest's.
+    unsafe { x86::msr::rdmsr(hvm::msr::TSC_AUX) }
 }
 
 /// Sets XCR0 on the guest's behalf.

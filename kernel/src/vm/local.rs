@@ -5,6 +5,7 @@ use super::interrupts::{BoardSignals, LapicSignals, Receiver, Sender};
 use super::machine::{KEEPER, Machine};
 use super::mailbox::Mailbox;
 use super::pv_clock::PvClock;
+use crate::cpu::vectors::Vectors;
 use crate::time;
 use alloc::boxed::Box;
 use hvm::apic::RegisterPage;
@@ -32,6 +33,7 @@ pub struct Local {
     pub(super) pv_clock: PvClock,
     pub(super) physical_bits: u8,
     pub(super) machine: &'static Machine,
+    pub(super) vectors: Vectors,
     pub(super) power: Option<PowerEvent>,
     /// The emulator wrote to the port that the BIOS's stubs trap with.
     pub(super) trapped: bool,
@@ -39,6 +41,8 @@ pub struct Local {
     pub(super) pic_output: bool,
     /// When the board next wants a turn.
     pub(super) board_deadline: Option<Instant>,
+    /// Of guest memory's switches, as last seen.
+    pub(super) memory_generation: u32,
     /// When to look again whether an NMI can enter that no handler holds back: see `Processor::deliver`.
     pub(super) second_look: Option<Instant>,
     /// Something happened that may change what enters the guest next, or when it must be left. Cleared by the loop;
@@ -70,10 +74,12 @@ impl Local {
             pv_clock: PvClock::default(),
             physical_bits,
             machine,
+            vectors: Vectors::new(),
             power: None,
             trapped: false,
             pic_output: false,
             board_deadline: None,
+            memory_generation: machine.memory.generation(),
             second_look: None,
             attention: true,
         })
@@ -95,7 +101,7 @@ impl Local {
         self.second_look = None;
         if self.index == KEEPER {
             self.machine.board.lock().reset();
-            self.with_board(|_, _| ());
+            self.with_board(|board, context| board.refresh_memory(context.memory));
         }
     }
 
@@ -177,9 +183,11 @@ impl Local {
         };
         let result = work(&mut board, &mut context);
         let raised = signals.raised;
+        let generation = machine.memory.generation();
         let (output, deadline) = (board.pic_interrupt(), board.deadline());
         if machine.vcpus() > 1 {
-            self.attention |= raised;
+            self.attention |= raised || generation != self.memory_generation;
+            self.memory_generation = generation;
             // Under the lock, so that news come in order.
             let news = machine.face.set(output, deadline);
             drop(board);
@@ -190,7 +198,12 @@ impl Local {
                 return result;
             }
         }
-        if raised || output != self.pic_output || deadline != self.board_deadline {
+        if raised
+            || output != self.pic_output
+            || deadline != self.board_deadline
+            || generation != self.memory_generation
+        {
+            self.memory_generation = generation;
             self.pic_output = output;
             self.board_deadline = deadline;
             self.attention = true;
@@ -349,10 +362,9 @@ fn rates(scale: Scale) -> Rates {
     }
 }
 
-/// What the guest may hear of its counter, which is the host's.
+/// What the guest may hear of its counter: whether it is the host's or ours.
 fn tsc_promise() -> Tsc {
-    const INVARIANT: u32 = 1 << 8;
-    if super::host::cpuid(0x8000_0007, 0)[3] & INVARIANT != 0 {
+    if time::keeps_its_rate() {
         Tsc::Invariant
     } else {
         Tsc::Unpromised

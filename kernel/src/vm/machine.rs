@@ -7,7 +7,6 @@ use super::gate::Gate;
 use super::mailbox::{Mailbox, Requests};
 use crate::console::view;
 use alloc::boxed::Box;
-use core::ops::Range;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use guest_mem::{GuestMemory, Hpa};
 use hvm::Instant;
@@ -21,8 +20,6 @@ pub const KEEPER: usize = 0;
 pub struct Machine {
     /// Guest RAM.
     pub memory: GuestMemory,
-    /// The part of it that the guest cannot write, if it has a ROM.
-    pub rom: Range<u64>,
     /// The chipset and all devices. Only vCPUs take this lock; services talk to devices through queues.
     pub board: Mutex<Board>,
     /// Where captures of the screen go. Only vCPUs take this lock, before the board's.

@@ -31,9 +31,11 @@ mod memory;
 mod placement;
 mod processor;
 mod pv_clock;
+mod rom;
 mod schedule;
 mod seat;
 mod setup;
+mod user_firmware;
 mod vendor;
 mod wall;
 mod written;
@@ -42,7 +44,7 @@ use crate::console::GuestEnds;
 use crate::cpu::{self, events, percpu};
 use crate::service::alarm;
 use crate::service::control::{CONTROL, GuestFacts};
-use crate::{error, info, report, service, smp};
+use crate::{error, info, report, service, smp, time};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -123,6 +125,12 @@ fn run_on(cpu_index: usize, work: impl FnOnce() + Send + 'static) -> Result<(), 
 /// Turns the extension on everywhere, and starts the guest on the CPU of its first vCPU.
 fn start<V: Vendor>(boot: &'static BootInfo, ends: GuestEnds) -> Result<(), String> {
     enable_everywhere::<V>()?;
+    if time::judge_counters_again() {
+        info!(
+            "time-stamp counter, at a second look: {}",
+            time::description()
+        );
+    }
     let plan = setup::read(boot)?;
     let first = plan.places[0];
     run_on(first, move || host::<V>(boot, plan, ends, duty(first)))

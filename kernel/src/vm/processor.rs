@@ -10,6 +10,7 @@ use crate::cpu::{interrupts, live};
 use crate::service;
 use crate::service::alarm;
 use crate::service::control::{CONTROL, Request, count};
+use crate::time;
 use alloc::boxed::Box;
 use alloc::string::String;
 use core::sync::atomic::Ordering;
@@ -68,6 +69,8 @@ pub(super) enum Next {
     Halt,
     /// Let others have a turn, if one of them can.
     Yield,
+    /// The same, and rather now than later.
+    Spin,
     /// Stop with this reason.
     Stop(String),
 }
@@ -90,6 +93,8 @@ pub enum Leave {
     Stop,
     /// Perhaps another's turn has come.
     Yield,
+    /// It spins, and would rather have another run.
+    Spin,
     /// It waits: for an interrupt, or to be started.
     Idle,
 }
@@ -119,6 +124,8 @@ pub struct Processor<V> {
     limit: Option<Instant>,
     /// The CPU lists the pages that this vCPU modifies.
     lists: bool,
+    /// The generation of guest memory's areas that the nested tables are known to show.
+    followed: u32,
     pub(super) has_access_page: bool,
 }
 
@@ -142,6 +149,7 @@ impl<V: Vcpu> Processor<V> {
             armed: None,
             limit: None,
             lists: false,
+            followed: machine.memory.generation().wrapping_sub(1),
             has_access_page: false,
         }
     }
@@ -251,6 +259,20 @@ impl<V: Vcpu> Processor<V> {
         }
     }
 
+    /// Has the nested tables show the areas of guest memory as they are switched now, on all vCPUs.
+    #[cold]
+    fn follow_areas(&mut self) {
+        let machine = self.machine();
+        self.followed = machine.memory.generation();
+        let changed = machine
+            .tracker
+            .lock()
+            .follow(&mut self.cpu, &machine.memory);
+        if changed {
+            machine.flush_others(self.local.index);
+        }
+    }
+
     /// Takes the CPU's list of modified pages, if it keeps one.
     #[cold]
     pub fn drain_modified(&mut self) {
@@ -303,6 +325,9 @@ impl<V: Vcpu> Processor<V> {
                     continue;
                 }
                 self.follow_apic();
+                if self.machine().memory.generation() != self.followed {
+                    self.follow_areas();
+                }
                 match self.cpu.served_apic() {
                     Served::All(page) => self.hand_over(page),
                     Served::Priority | Served::Nothing => {
@@ -324,6 +349,7 @@ impl<V: Vcpu> Processor<V> {
                 Next::Enter => {}
                 Next::Halt => self.halt(),
                 Next::Yield => return Leave::Yield,
+                Next::Spin => return Leave::Spin,
                 Next::Stop(reason) => {
                     let crash = Box::new(self.crash(reason));
                     return Leave::Outcome(Outcome::Crash(crash));
@@ -451,6 +477,15 @@ impl<V: Vcpu> Processor<V> {
         }
     }
 
+    /// The guest spins in a loop of PAUSE: what it waits for may be another vCPU's to give.
+    #[cold]
+    pub(super) fn spins(&mut self) -> Next {
+        match self.company {
+            Company::Alone => Next::Enter,
+            Company::Shared => Next::Spin,
+        }
+    }
+
     /// Timers that are due.
     fn attend(&mut self) {
         self.local.attention = true;
@@ -525,7 +560,7 @@ impl<V: Vcpu> Processor<V> {
         let wanted = self.next_deadline();
         if wanted != self.armed {
             let host_tsc = wanted.map(|deadline| self.local.clock.host_tsc(deadline));
-            if !self.cpu.set_deadline(host_tsc) {
+            if !self.cpu.set_deadline(host_tsc.map(time::counter_at)) {
                 alarm::arm_for_guest(host_tsc);
             }
             self.armed = wanted;

@@ -33,6 +33,15 @@ impl Schedule {
         self.entries[index].0 += ns;
     }
 
+    /// vCPU `index` has nothing to do with its time until others have run: it goes behind those that can.
+    pub fn pass(&mut self, index: usize) {
+        let others = self.entries.iter().filter(|entry| entry.1);
+        if let Some(most) = others.map(|entry| entry.0).max() {
+            let behind = most + GRAIN_NS;
+            self.entries[index].0 = self.entries[index].0.max(behind);
+        }
+    }
+
     /// Who runs next, of those that can; `current` ran last.
     pub fn choose(&mut self, current: usize, can_run: impl Fn(usize) -> bool) -> Option<usize> {
         let floor_ns = self.floor_ns;
@@ -120,6 +129,15 @@ mod tests {
     fn two_that_wake_each_other_leave_the_third_its_share() {
         let shares = shares(3, 300, |slice, index| index == 2 || slice % 2 == index);
         assert!(shares[2] >= 90, "{shares:?}");
+    }
+
+    #[test]
+    fn one_that_spins_lets_the_other_run() {
+        let mut schedule = Schedule::new(2);
+        assert_eq!(schedule.choose(0, |_| true), Some(0));
+        schedule.pass(0);
+        assert_eq!(schedule.choose(0, |_| true), Some(1));
+        assert_eq!(schedule.choose(1, |index| index == 0), Some(0));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 use hvm::Instant;
 use hvm::capability::Features;
 use hvm::regs::State;
-use hvm::vcpu::{Hlt, Vcpu};
+use hvm::vcpu::{Hlt, PauseFilter, Vcpu};
 
 /// A vCPU, and what the CPU holds of it while others run.
 struct Occupant<C> {
@@ -78,6 +78,8 @@ impl<V: Vendor> Seat<V> {
                 saved: None,
             };
             if company == Company::Shared {
+                // Where the CPU cannot tell, slices end what spins.
+                occupant.processor.cpu.set_pause_filter(PauseFilter::On);
                 let room = Saved::new(V::live_msrs());
                 occupant.saved = Some(room.ok_or("no host memory left for the vCPUs' registers")?);
                 // The next one is made with its own control block current.
@@ -129,6 +131,7 @@ impl<V: Vendor> Seat<V> {
             match leave {
                 Leave::Outcome(outcome) => return Ending::Outcome(outcome),
                 Leave::Stop => return Ending::Stop,
+                Leave::Spin => self.schedule.pass(next),
                 Leave::Yield | Leave::Idle => {}
             }
         }

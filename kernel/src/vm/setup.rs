@@ -3,14 +3,16 @@
 use super::clock::Timeline;
 use super::devices::{self, Devices};
 use super::dirty::Tracker;
-use super::firmware::{self, Media};
+use super::firmware;
 use super::gate::{Gate, Order};
 use super::machine::{Face, Machine, Watch};
 use super::mailbox::Mailbox;
 use super::memory;
 use super::placement;
 use super::processor::{Duty, Outcome};
+use super::rom::Roms;
 use super::seat::{Ending, Seat};
+use super::user_firmware::UserFirmware;
 use super::vendor::{self, Vendor};
 use crate::console::GuestEnds;
 use crate::cpu::percpu;
@@ -23,14 +25,13 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use appliance::Bundle;
-use appliance::config::{Actions, Boot, Config, Firmware, Paging};
+use appliance::config::{Actions, Boot, Config, Paging};
 use boot::BootInfo;
-use core::ops::Range;
 use core::sync::atomic::AtomicU32;
 use guest_bios::bios;
 use guest_bios::linux::{self, EntryState, Image};
-use guest_bios::platform::{Console, Platform};
-use guest_mem::Hpa;
+use guest_bios::platform::{Console, PCI_MMIO, Platform};
+use guest_mem::{Attributes, Hpa};
 use hvm::capability::Features;
 use hvm::regs::{Gpr, Segment, SegmentName, State, TableRegister};
 use hvm::tsc::Scale;
@@ -60,8 +61,8 @@ enum Start {
         initrd: Option<&'static [u8]>,
         command_line: String,
     },
-    /// At the reset vector; the processor has the BIOS.
-    Bios,
+    /// At the reset vector, with firmware in its ROM; the processor has the BIOS, if it is the one that is built in.
+    ResetVector,
 }
 
 /// What the tables tell of the machine.
@@ -70,6 +71,7 @@ const fn platform(console: Console, vcpus: u32) -> Platform {
         vcpus,
         hpet: Some(HPET_BASE),
         console,
+        pci_memory: PCI_MMIO,
     }
 }
 
@@ -123,11 +125,19 @@ pub fn build<V: Vendor>(
     let GuestEnds { line, input, view } = ends;
     let features = &without(features, &config)?;
     let start = start(&config.boot, &bundle)?;
+    let user_firmware = UserFirmware::open(&config.boot, &bundle)?;
+    let video_rom = user_firmware.as_ref().and_then(|own| own.video_rom);
     let Devices {
-        board,
+        mut board,
         media,
+        paths,
         epoch_seconds,
-    } = devices::build(&config, &bundle, line, input)?;
+    } = devices::build(&config, &bundle, line, input, video_rom)?;
+    let roms = match (&config.boot, &user_firmware) {
+        (Boot::Linux { .. }, _) => Roms::Empty,
+        (Boot::Firmware { .. }, Some(own)) => Roms::load(&own.image)?,
+        (Boot::Firmware { .. }, None) => Roms::Builtin,
+    };
     let available_mib = memory::available_mib();
     let usable_mib = frames::usable_bytes() >> 20;
     info!(
@@ -135,15 +145,29 @@ pub fn build<V: Vendor>(
         usable_mib.saturating_sub(available_mib)
     );
     let memory_mib = config.memory.map_or(available_mib, |memory| memory.mib);
-    let guest_memory = memory::allocate(memory_mib).map_err(|error| match config.memory {
-        Some(memory) => format!(
-            "monovisor.toml, {}: `memory = {}`: {error}",
-            memory.place, memory.mib
-        ),
-        None => error.to_string(),
-    })?;
-    let (firmware, rom) = firmware(&config.boot, media, config.vcpus);
-    let tables = memory::map::<V::Format>(&guest_memory, vendor::largest_page(features), &rom)
+    let guest_memory =
+        memory::allocate(memory_mib, &roms).map_err(|error| match config.memory {
+            Some(memory) => format!(
+                "monovisor.toml, {}: `memory = {}`: {error}",
+                memory.place, memory.mib
+            ),
+            None => error.to_string(),
+        })?;
+    board.set_shadow_ram(roms.shadow_ram());
+    let firmware = match (&config.boot, &user_firmware) {
+        (Boot::Linux { .. }, _) => None,
+        (Boot::Firmware { order, .. }, Some(own)) => {
+            let platform = platform(Console::Screen, config.vcpus);
+            own.attach(&mut board, platform, &guest_memory, order, &paths)?;
+            None
+        }
+        (Boot::Firmware { order, .. }, None) => {
+            let firmware =
+                firmware::Firmware::new(media, order, platform(Console::Screen, config.vcpus));
+            Some(Box::new(firmware))
+        }
+    };
+    let tables = memory::map::<V::Format>(&guest_memory, vendor::largest_page(features))
         .map_err(|error| error.to_string())?;
     let mut others: Vec<usize> = places.clone();
     others.sort_unstable();
@@ -152,7 +176,6 @@ pub fn build<V: Vendor>(
     let mailbox = |(id, &cpu)| Mailbox::new(id, cpu);
     let machine: &'static Machine = Box::leak(Box::new(Machine {
         memory: guest_memory,
-        rom,
         board: Mutex::new(board),
         view: Mutex::new(view),
         timeline: Timeline::start(tsc_scale(&config)?, epoch_seconds, config.vcpus),
@@ -183,6 +206,8 @@ impl<V: Vendor> Guest<V> {
     pub fn power_on(&mut self) -> Result<(), String> {
         let memory = &self.machine.memory;
         let platform = platform(Console::Serial, self.machine.vcpus() as u32);
+        // Where a ROM is to be, it is written.
+        memory.switch(bios::ROM_AREA, bios::ROM_AREA_BYTES, Attributes::RAM);
         let state = match &self.start {
             Start::Linux {
                 kernel,
@@ -195,7 +220,7 @@ impl<V: Vendor> Guest<V> {
                     .map_err(|error| error.to_string())?;
                 state(&entry)
             }
-            Start::Bios => {
+            Start::ResetVector => {
                 self.machine
                     .install_firmware()
                     .map_err(|error| error.to_string())?;
@@ -297,19 +322,7 @@ fn start(boot: &Boot, bundle: &Bundle<'static>) -> Result<Start, String> {
             initrd,
             command_line,
         } => (kernel, initrd, command_line),
-        Boot::Firmware {
-            firmware: Firmware::Builtin,
-            ..
-        } => return Ok(Start::Bios),
-        Boot::Firmware {
-            firmware: Firmware::Image(blob),
-            ..
-        } => {
-            return Err(format!(
-                "monovisor.toml, {}: `{} = {}`: this version has only its own BIOS; leave the key out",
-                blob.place, blob.key, blob.name
-            ));
-        }
+        Boot::Firmware { .. } => return Ok(Start::ResetVector),
     };
     let image =
         Image::parse(bundle.blob(kernel).map_err(|error| error.to_string())?).map_err(|error| {
@@ -327,20 +340,6 @@ fn start(boot: &Boot, bundle: &Bundle<'static>) -> Result<Start, String> {
         initrd,
         command_line: command_line.clone(),
     })
-}
-
-/// The BIOS, if the guest boots through it, and what of the guest's memory is its ROM.
-fn firmware(
-    boot: &Boot,
-    media: Media,
-    vcpus: u32,
-) -> (Option<Box<firmware::Firmware>>, Range<u64>) {
-    let Boot::Firmware { order, .. } = boot else {
-        return (None, 0..0);
-    };
-    let firmware = firmware::Firmware::new(media, order, platform(Console::Screen, vcpus));
-    let rom = bios::ROM_AREA.0..bios::ROM_AREA.0 + bios::ROM_AREA_BYTES;
-    (Some(Box::new(firmware)), rom)
 }
 
 /// Firmware's entry state as the vCPU's registers.

@@ -2,13 +2,14 @@
 
 use super::host::cpuid;
 use crate::mem::{frames, phys_to_virt};
+use crate::time;
 use alloc::string::String;
 use core::ptr::NonNull;
 use ept_npt::{Format, Level};
 use guest_mem::Hpa;
 use hvm::capability::{Features, NestedPaging};
 use hvm::msr;
-use hvm::vcpu::{Hlt, MsrAccess, Vcpu};
+use hvm::vcpu::{Hlt, MsrAccess, TscAccess, Vcpu};
 
 /// A make of hardware virtualization.
 pub trait Vendor {
@@ -77,8 +78,13 @@ fn has_speculation_control() -> bool {
     cpuid(7, 0)[3] & SPECULATION.0 != 0 || cpuid(0x8000_0008, 0)[1] & SPECULATION.1 != 0
 }
 
-/// Gives the guest the MSRs that it alone uses.
+/// Gives the guest the MSRs that it alone uses, and the time-stamp counter if that is good for it.
 pub fn pass_through(cpu: &mut impl Vcpu) {
+    cpu.set_tsc_access(if time::is_steady() {
+        TscAccess::Native
+    } else {
+        TscAccess::Intercepted
+    });
     let always = msr::PASS_THROUGH.iter();
     let optional = has_rdtscp().then_some(&msr::TSC_AUX).into_iter();
     let speculative = msr::SPECULATION
