@@ -40,7 +40,8 @@ impl<V: Vcpu> Processor<V> {
         let count = &machine.access_pages;
         match (wanted, self.has_access_page) {
             (Some((gpa, page)), false) => {
-                if count.fetch_add(1, Ordering::AcqRel) == 0 {
+                let is_first = count.fetch_add(1, Ordering::AcqRel) == 0;
+                if is_first {
                     let mapped = machine.tracker.lock().tables().map_page(gpa, page);
                     if mapped.is_err() {
                         // No memory for a table: software does without, and this is tried again.
@@ -51,7 +52,8 @@ impl<V: Vcpu> Processor<V> {
                 }
             }
             (None, true) => {
-                if count.fetch_sub(1, Ordering::AcqRel) == 1 {
+                let was_last = count.fetch_sub(1, Ordering::AcqRel) == 1;
+                if was_last {
                     machine.tracker.lock().tables().unmap_page(USUAL_PLACE);
                     machine.flush_others(self.local.index);
                 }

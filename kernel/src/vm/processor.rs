@@ -110,6 +110,15 @@ enum Activity {
     WaitForStartUp,
 }
 
+/// Whether a vCPU that left its CPU has something to do there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Posture {
+    /// It may have.
+    Ready,
+    /// It had not, when it left.
+    Idle,
+}
+
 /// A virtual CPU.
 pub struct Processor<V> {
     pub(super) cpu: V,
@@ -118,6 +127,7 @@ pub struct Processor<V> {
     duty: Duty,
     company: Company,
     activity: Activity,
+    posture: Posture,
     pub(super) window: Option<Window>,
     armed: Option<Instant>,
     /// When others on this CPU want their turn.
@@ -145,6 +155,7 @@ impl<V: Vcpu> Processor<V> {
             duty,
             company,
             activity: Activity::WaitForStartUp,
+            posture: Posture::Ready,
             window: None,
             armed: None,
             limit: None,
@@ -165,6 +176,7 @@ impl<V: Vcpu> Processor<V> {
         self.window = None;
         live::reset();
         self.restart(start.unwrap_or(&State::reset()));
+        self.posture = Posture::Ready;
         self.activity = match start {
             Some(_) => Activity::Running,
             None => Activity::WaitForStartUp,
@@ -229,9 +241,10 @@ impl<V: Vcpu> Processor<V> {
         self.local.clock.host_tsc(at)
     }
 
-    /// Whether it may have something to do. It need not be on its CPU.
+    /// Whether it may have something to do. It need not be on its CPU. One that came back idle has looked at all that had come; what comes
+    /// later comes by mail, or by its timer.
     pub fn is_ready(&self) -> bool {
-        self.activity == Activity::Running
+        self.posture == Posture::Ready
             || !self.local.mailbox.is_empty()
             || self
                 .deadline_on_cpu()
@@ -288,6 +301,10 @@ impl<V: Vcpu> Processor<V> {
         self.local.mailbox.come_back();
         self.cpu.hold_host_interrupts();
         let leave = self.turn();
+        self.posture = match leave {
+            Leave::Idle => Posture::Idle,
+            _ => Posture::Ready,
+        };
         self.recall();
         self.disarm();
         self.drain_modified();

@@ -31,6 +31,10 @@ impl Schedule {
     /// vCPU `index` ran.
     pub fn charge(&mut self, index: usize, ns: u64) {
         self.entries[index].0 += ns;
+        let able = self.entries.iter().filter(|entry| entry.1);
+        if let Some(least_ns) = able.map(|entry| entry.0).min() {
+            self.floor_ns = self.floor_ns.max(least_ns);
+        }
     }
 
     /// vCPU `index` has nothing to do with its time until others have run: it goes behind those that can.
