@@ -124,7 +124,7 @@ fn boots(lab: &mut Lab, kind: &Kind) -> Result<()> {
         session.leave("reboot")?;
         session.shell()?;
         session.run("mount -t ext2 -o ro /dev/sda /mnt")?;
-        session.run("cd /mnt && sha256sum -c sum; cd /root; umount /mnt")?;
+        session.run("(cd /mnt && sha256sum -c sum) && umount /mnt")?;
         Ok(())
     })?;
     lab.step("poweroff", |_| {
@@ -136,9 +136,10 @@ fn boots(lab: &mut Lab, kind: &Kind) -> Result<()> {
 /// Two files of random bytes; what they should be is kept beside them.
 fn write(session: &mut Session) -> Result<()> {
     session.run("mount -t ext2 /dev/sda /mnt")?;
-    session.run("cd /mnt && dd if=/dev/urandom of=a bs=64k count=24 2>/dev/null")?;
-    session.run("dd if=/dev/urandom of=b bs=512 count=77 2>/dev/null")?;
-    session.run("sha256sum a b >sum; cd /root; umount /mnt && echo 3 >/proc/sys/vm/drop_caches")?;
-    session.run("mount -t ext2 -o ro /dev/sda /mnt && cd /mnt && sha256sum -c sum")?;
-    session.run("cd /root; umount /mnt").map(drop)
+    session.run("dd if=/dev/urandom of=/mnt/a bs=64k count=24 2>/dev/null")?;
+    session.run("dd if=/dev/urandom of=/mnt/b bs=512 count=77 2>/dev/null")?;
+    session.run("(cd /mnt && sha256sum a b >sum)")?;
+    session.run("umount /mnt && echo 3 >/proc/sys/vm/drop_caches")?;
+    session.run("mount -t ext2 -o ro /dev/sda /mnt")?;
+    session.run("(cd /mnt && sha256sum -c sum) && umount /mnt").map(drop)
 }
