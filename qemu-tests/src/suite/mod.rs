@@ -14,6 +14,7 @@ mod guest;
 mod host;
 mod linux;
 mod options;
+mod own_firmware;
 mod prompt;
 mod session;
 
@@ -97,6 +98,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         guest::CASES,
         firmware::CASES,
         linux::CASES,
+        own_firmware::CASES,
         prompt::CASES,
         bad_input::CASES,
         crash::CASES,
