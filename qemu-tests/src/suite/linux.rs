@@ -141,5 +141,7 @@ fn write(session: &mut Session) -> Result<()> {
     session.run("(cd /mnt && sha256sum a b >sum)")?;
     session.run("umount /mnt && echo 3 >/proc/sys/vm/drop_caches")?;
     session.run("mount -t ext2 -o ro /dev/sda /mnt")?;
-    session.run("(cd /mnt && sha256sum -c sum) && umount /mnt").map(drop)
+    session
+        .run("(cd /mnt && sha256sum -c sum) && umount /mnt")
+        .map(drop)
 }

@@ -11,12 +11,14 @@ mod dirty;
 mod events;
 mod firmware;
 mod guest;
+mod hammer;
 mod host;
 mod linux;
 mod options;
 mod own_firmware;
 mod prompt;
 mod session;
+mod systems;
 
 use crate::engine::{Emulator, Engine, Share, Subject, SvmNptQemu, Virtualization};
 use crate::{bundle::Guest, tree};
@@ -97,8 +99,10 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         boot::CASES,
         guest::CASES,
         firmware::CASES,
+        hammer::CASES,
         linux::CASES,
         own_firmware::CASES,
+        systems::CASES,
         prompt::CASES,
         bad_input::CASES,
         crash::CASES,
