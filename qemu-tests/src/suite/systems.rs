@@ -262,14 +262,13 @@ fn isolinux(directory: &Path, tree: Option<&Path>, config: &str) -> Result<PathB
     Ok(image)
 }
 
-/// The hardware detection tool tells the machine's memory and disks, by way of BIOS calls and tables.
+/// The hardware detection tool looks at the tables and the PCI bus, and lists what it found.
 fn hdt(lab: &mut Lab) -> Result<()> {
-    let config = "default hdt.c32\nprompt 0\nappend nomenu auto='show summary'\n";
-    let image = isolinux(lab.directory(), None, config)?;
-    lab.step("summary", |lab| {
+    let image = isolinux(lab.directory(), None, "default hdt.c32\nprompt 0\n")?;
+    lab.step("menu", |lab| {
         let mut seat = Seat::take(lab, &Pc::with(Place::Cd, image))?;
-        seat.shows("hdt>", LONG)?;
-        Ok(())
+        seat.shows("Hardware Detection Tool", BOOT)?;
+        seat.shows("PCI Devices(", SOON).map(drop)
     })
 }
 
