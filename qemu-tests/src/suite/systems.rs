@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 pub(super) const CASES: &[Case] = &[
     case(
         "system-grub-floppy",
-        Tier::Full,
+        Tier::Always,
         Machines::WithMedia,
         |lab| {
             let image = packaged(
@@ -34,7 +34,7 @@ pub(super) const CASES: &[Case] = &[
     }),
     case(
         "system-memtest-64",
-        Tier::Full,
+        Tier::Always,
         Machines::WithMedia,
         |lab| memtest(lab, "memtest86+x64.iso"),
     ),
