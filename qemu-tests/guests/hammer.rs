@@ -1,5 +1,6 @@
-//! A guest that does to every port, device register, MSR and PCI function what random numbers say, for ever. It prints its seed and how
-//! far it came; a seed that is put behind the marker makes a run repeat, as far as the machine does.
+//! A guest that does to every port, device register, MSR and PCI function what random numbers say, for ever; only the ports that
+//! reset the machine or switch it off are just read. It prints its seed and how far it came; a seed that is put behind the
+//! marker makes a run repeat, as far as the machine does.
 #![no_std]
 #![no_main]
 

@@ -25,7 +25,7 @@ main32:
     xor esi, esi
 
 step:
-    test esi, 0x3fff
+    test esi, 0x3ff
     jnz 3f
     call progress
 3:  inc esi
@@ -74,6 +74,23 @@ port:
     add edx, eax
 4:  ret
 
+// The same, but none whose next four reach the keyboard controller's reset pulse, port 92h, the reset register or PM1 control.
+safe_port:
+    call port
+    lea eax, [edx - 0x61]
+    cmp ax, 4
+    jb safe_port
+    lea eax, [edx - 0x8f]
+    cmp ax, 4
+    jb safe_port
+    lea eax, [edx - 0xcf6]
+    cmp ax, 4
+    jb safe_port
+    lea eax, [edx - 0xb001]
+    cmp ax, 5
+    jb safe_port
+    ret
+
 // EDI: an address where memory ends or a device may be.
 address:
     call random
@@ -87,17 +104,17 @@ address:
     ret
 
 out8:
-    call port
+    call safe_port
     call random
     out dx, al
     ret
 out16:
-    call port
+    call safe_port
     call random
     out dx, ax
     ret
 out32:
-    call port
+    call safe_port
     call random
     out dx, eax
     ret
@@ -114,7 +131,7 @@ in32:
     in eax, dx
     ret
 strings:
-    call port
+    call safe_port
     call random
     mov ecx, eax
     and ecx, 63
