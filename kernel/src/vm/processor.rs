@@ -314,7 +314,11 @@ impl<V: Vcpu> Processor<V> {
     }
 
     fn turn(&mut self) -> Leave {
-        self.attend();
+        match self.company {
+            Company::Alone => self.attend(),
+            // The seat has taken the events, and looks at those that come from here on.
+            Company::Shared => self.expire(),
+        }
         loop {
             if !self.local.mailbox.is_empty()
                 && let Some(leave) = self.read_mail()
@@ -325,7 +329,8 @@ impl<V: Vcpu> Processor<V> {
                 self.admit();
             }
             // While something waits for a window, any exit may have been the end of what it waits for.
-            if self.local.attention || self.window.is_some() {
+            let looks = self.local.attention || self.window.is_some();
+            if looks {
                 self.local.attention = false;
                 if let Some(power) = self.local.power.take() {
                     return Leave::Outcome(Outcome::Power(power));
@@ -345,6 +350,12 @@ impl<V: Vcpu> Processor<V> {
                 if self.machine().memory.generation() != self.followed {
                     self.follow_areas();
                 }
+            }
+            if !self.may_enter() {
+                continue;
+            }
+            // From here on nothing but the guest comes next: an event that was taken from its source is not planned again.
+            if looks {
                 match self.cpu.served_apic() {
                     Served::All(page) => self.hand_over(page),
                     Served::Priority | Served::Nothing => {
@@ -352,9 +363,6 @@ impl<V: Vcpu> Processor<V> {
                         self.rearm();
                     }
                 }
-            }
-            if !self.may_enter() {
-                continue;
             }
             let exit = self.cpu.run();
             self.local.mailbox.come_back();
@@ -505,10 +513,14 @@ impl<V: Vcpu> Processor<V> {
 
     /// Timers that are due.
     fn attend(&mut self) {
-        self.local.attention = true;
         if alarm::take_events().contains(HostEvents::TIMER) {
             self.armed = None;
         }
+        self.expire();
+    }
+
+    fn expire(&mut self) {
+        self.local.attention = true;
         let local = &mut *self.local;
         local.pv_clock.refresh(&local.clock, &local.machine.memory);
         let now = self.local.clock.now();

@@ -117,6 +117,7 @@ impl<V: Vendor> Seat<V> {
             self.occupants[at].processor.resume();
         }
         loop {
+            alarm::take_events();
             let Some(next) = self.choose() else {
                 self.sleep();
                 continue;
@@ -194,8 +195,6 @@ impl<V: Vendor> Seat<V> {
 
     /// No vCPU can run: waits until one may.
     fn sleep(&mut self) {
-        // Events first: one that comes after this ends the wait below.
-        alarm::take_events();
         self.duty.serve();
         let first = self
             .occupants
