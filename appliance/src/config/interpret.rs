@@ -6,8 +6,8 @@ use super::error::{ConfigError, Note};
 use super::key::{self, Use};
 use super::setting::{Setting, Value};
 use super::{
-    BlobName, Boot, BootDevice, Config, Firmware, Loaded, MAX_MEMORY_MIB, MAX_TSC_MHZ, MAX_VCPUS,
-    Memory, Paging, Serial, TscRate, Without, suggest,
+    BlobName, Boot, BootDevice, Config, Firmware, Loaded, MAX_BOOT_MENU_S, MAX_MEMORY_MIB,
+    MAX_TSC_MHZ, MAX_VCPUS, Memory, Paging, Serial, TscRate, Without, suggest,
 };
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -116,10 +116,14 @@ impl Reader {
         let named_by = self.firmware_request()?;
         let firmware = self.firmware()?;
         let order = self.order()?;
+        let menu_s = match self.get("boot_menu_s") {
+            Some(setting) => setting.number(0..=MAX_BOOT_MENU_S)?,
+            None => 0,
+        };
         let kernel = self.blob("kernel")?;
         match kernel {
             Some(kernel) if !kernel.name.ends_with("hvmloader") => {
-                for key in ["boot", "bios", "firmware"] {
+                for key in ["boot", "boot_menu_s", "bios", "firmware"] {
                     self.unused(key, "ignored: `kernel` is started directly");
                 }
                 Ok(Boot::Linux {
@@ -138,6 +142,7 @@ impl Reader {
                 Ok(Boot::Firmware {
                     firmware,
                     order,
+                    menu_s,
                     named_by: kernel.map(|kernel| (kernel.key, kernel.place)).or(named_by),
                 })
             }

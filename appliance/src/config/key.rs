@@ -42,6 +42,7 @@ pub(super) const HONOURED: &[&str] = &[
     "bios",
     "bios_path_override",
     "boot",
+    "boot_menu_s",
     "builder",
     "cmdline",
     "device_model",

@@ -264,10 +264,10 @@ fn start(boot: &Boot, bundle: &Bundle<'static>) -> Result<Start, String> {
 
 /// The BIOS, if the guest boots through it, and what of the guest's memory is its ROM.
 fn firmware(boot: &Boot, media: Media) -> (Option<Box<firmware::Firmware>>, Range<u64>) {
-    let Boot::Firmware { order, .. } = boot else {
+    let Boot::Firmware { order, menu_s, .. } = boot else {
         return (None, 0..0);
     };
-    let firmware = firmware::Firmware::new(media, order, platform(Console::Screen));
+    let firmware = firmware::Firmware::new(media, order, *menu_s, platform(Console::Screen));
     let rom = bios::ROM_AREA.0..bios::ROM_AREA.0 + bios::ROM_AREA_BYTES;
     (Some(Box::new(firmware)), rom)
 }

@@ -162,3 +162,23 @@ fn a_missing_page_faults_in_the_guest_and_changes_nothing() {
     assert_eq!(pc.trap(stub), Ok(()));
     assert_eq!(pc.load::<u32>(0x40_0000), 1);
 }
+
+#[test]
+fn formatting_a_track_fills_it_and_no_other() {
+    let floppy = (
+        drive(DriveKind::Floppy),
+        std::vec![7; 1440 * 1024],
+        Protection::Writable,
+    );
+    let mut pc = Pc::with(std::vec![floppy]);
+    pc.set(Gpr::Rdx, 0x0100);
+    pc.set(Gpr::Rcx, 0x0201);
+    assert!(!pc.int(Service::Disk, 0x0512));
+    let track = (2 * 2 + 1) * 18 * 512..(2 * 2 + 2) * 18 * 512;
+    for (at, &byte) in pc.board.media[0].1.iter().enumerate() {
+        assert_eq!(byte, if track.contains(&at) { 0xf6 } else { 7 }, "{at}");
+    }
+    pc.set(Gpr::Rcx, 0x5001);
+    assert!(pc.int(Service::Disk, 0x0512), "cylinder 80");
+    assert_eq!(pc.ah(), 4);
+}
