@@ -1,17 +1,31 @@
 //! What the guest sees by CPUID: one table for both vendors, made once from the host's and a policy.
 //!
 //! The rule is a white list: a feature bit passes only if a guest can use it with nothing from us, or if we emulate what
-//! it needs. Hypervisor leaves, by base: 4000_0000h KVM's identity (no paravirtual feature is offered yet; it makes Linux
-//! use x2APIC without interrupt remapping), our own last. Xen's signature is not offered before its interface is,
-//! because guests take the highest base that they know.
+//! it needs. Hypervisor leaves, by base: 4000_0000h KVM's (its clock; and its identity makes Linux use x2APIC without
+//! interrupt remapping), our own last. Xen's signature is not offered before its interface is, because guests take the
+//! highest base that they know.
+
+mod hypervisor;
+
+pub use hypervisor::Timing;
 
 use alloc::vec::Vec;
+use hypervisor::{BASE as HYPERVISOR_BASE, Interfaces};
 
 /// The four output registers, EAX to EDX.
 pub type Leaf = [u32; 4];
 
 /// The CPUID instruction of this CPU, as a function of EAX and ECX.
 pub type Source<'a> = &'a dyn Fn(u32, u32) -> Leaf;
+
+/// Width of physical addresses (leaf 8000_0008h), which a guest's share with the host's.
+pub fn physical_bits(cpuid: Source<'_>) -> u8 {
+    if cpuid(0x8000_0000, 0)[0] >= 0x8000_0008 {
+        (cpuid(0x8000_0008, 0)[0] as u8).clamp(36, 52)
+    } else {
+        36
+    }
+}
 
 /// What the table is made for.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +34,19 @@ pub struct Policy {
     pub vcpus: u32,
     /// Whether leaves 15h and 16h are shown.
     pub rates: Rates,
+    /// Whether its time-stamp counter always runs, at one rate.
+    pub tsc: Tsc,
+    /// The rates that KVM's interface tells.
+    pub timing: Timing,
+}
+
+/// What leaf 8000_0007h says of the time-stamp counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tsc {
+    /// It runs at one rate in all states of the CPU.
+    Invariant,
+    /// Nothing.
+    Unpromised,
 }
 
 /// The leaves that tell the TSC's and the CPU's rates (SDM vol. 2A, CPUID, leaves 15h and 16h).
@@ -45,16 +72,13 @@ pub struct Live {
 pub struct Map {
     basic: Vec<Leaf>,
     extended: Vec<Leaf>,
-    hypervisor: [Leaf; 2],
-    own: [Leaf; 2],
+    interfaces: Interfaces,
     structured: [Leaf; 2],
     policy: Policy,
     /// Intel answers a leaf past the last with the last basic leaf (SDM vol. 2A, CPUID); AMD with zeros.
     past_last: Leaf,
 }
 
-const HYPERVISOR_BASE: u32 = 0x4000_0000;
-const OWN_BASE: u32 = 0x4000_0100;
 const EXTENDED_BASE: u32 = 0x8000_0000;
 const BASIC_LEAVES: u32 = 0x17;
 /// A bit for each basic leaf that is more than a table entry: 1, 4, 7, Bh, Dh. There are fewer than 32 ([`BASIC_LEAVES`]).
@@ -107,6 +131,8 @@ const LEAF_7_EBX: u32 = 1
     | 1 << 29
     | 1 << 30
     | 1 << 31;
+/// Leaf 7 EBX, ours: IA32_TSC_ADJUST.
+const LEAF_7_EBX_OURS: u32 = 1 << 1;
 /// Leaf 7 ECX: AVX512_VBMI, UMIP, VBMI2, GFNI, VAES, VPCLMULQDQ, VNNI, BITALG, VPOPCNTDQ, RDPID.
 const LEAF_7_ECX: u32 =
     1 << 1 | 1 << 2 | 1 << 6 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12 | 1 << 14 | 1 << 22;
@@ -129,7 +155,7 @@ const EXTENDED_1_EDX: u32 = 0x0183_fbff
     | 1 << 30
     | 1 << 31;
 /// Leaf 8000_0007h EDX: invariant TSC.
-const EXTENDED_7_EDX: u32 = 1 << 8;
+const INVARIANT_TSC: u32 = 1 << 8;
 /// Leaf 8000_0008h EBX: CLZERO, XSAVE error pointers, WBNOINVD, IBPB, IBRS, STIBP, SSBD.
 const EXTENDED_8_EBX: u32 = 1 | 1 << 2 | 1 << 9 | 1 << 12 | 1 << 14 | 1 << 15 | 1 << 24;
 /// Leaf 8000_0021h EAX: LFENCE serializes, null selectors clear the base.
@@ -161,11 +187,15 @@ impl Map {
             },
             basic,
             extended,
-            hypervisor: [identity(HYPERVISOR_BASE + 1, *b"KVMKVMKVM\0\0\0"), [0; 4]],
-            own: [identity(OWN_BASE + 1, *b"Monovisor\0\0\0"), [1, 0, 0, 0]],
+            interfaces: Interfaces::new(policy.timing),
             structured: if seven {
                 [
-                    [1, ebx & LEAF_7_EBX, ecx & LEAF_7_ECX, edx & LEAF_7_EDX],
+                    [
+                        1,
+                        ebx & LEAF_7_EBX | LEAF_7_EBX_OURS,
+                        ecx & LEAF_7_ECX,
+                        edx & LEAF_7_EDX,
+                    ],
                     [eax_1 & (1 << 4 | 1 << 5), 0, 0, 0],
                 ]
             } else {
@@ -204,16 +234,14 @@ impl Map {
 
     /// The hypervisor's and the extended leaves, and those past the last basic one.
     fn high_query(&self, leaf: u32) -> Leaf {
-        let (table, index): (&[Leaf], u32) = if leaf < HYPERVISOR_BASE {
-            (&[], 0)
-        } else if leaf >= EXTENDED_BASE {
-            (&self.extended, leaf - EXTENDED_BASE)
-        } else if leaf >= OWN_BASE {
-            (&self.own, leaf - OWN_BASE)
+        let known = if leaf < HYPERVISOR_BASE {
+            None
+        } else if leaf < EXTENDED_BASE {
+            self.interfaces.get(leaf)
         } else {
-            (&self.hypervisor, leaf - HYPERVISOR_BASE)
+            self.extended.get((leaf - EXTENDED_BASE) as usize)
         };
-        *table.get(index as usize).unwrap_or(&self.past_last)
+        *known.unwrap_or(&self.past_last)
     }
 
     #[cold]
@@ -279,7 +307,10 @@ fn extended(host: Source<'_>, policy: Policy, leaf: u32, last: u32) -> Leaf {
             ]
         }
         2..=6 => [eax, ebx, ecx, edx],
-        7 => [0, 0, 0, edx & EXTENDED_7_EDX],
+        7 => match policy.tsc {
+            Tsc::Invariant => [0, 0, 0, INVARIANT_TSC],
+            Tsc::Unpromised => [0; 4],
+        },
         8 => [eax, ebx & EXTENDED_8_EBX, policy.vcpus - 1, 0],
         0x19 | 0x1a => [eax, ebx, ecx, edx],
         0x21 => [eax & EXTENDED_21_EAX, 0, 0, 0],
@@ -301,18 +332,6 @@ fn topology(vcpus: u32, subleaf: u32, apic_id: u32) -> Leaf {
     }
 }
 
-fn identity(last: u32, signature: [u8; 12]) -> Leaf {
-    let word = |at: usize| {
-        u32::from_le_bytes([
-            signature[at],
-            signature[at + 1],
-            signature[at + 2],
-            signature[at + 3],
-        ])
-    };
-    [last, word(0), word(4), word(8)]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -329,9 +348,20 @@ mod tests {
         }
     }
 
+    fn policy(vcpus: u32, tsc: Tsc) -> Policy {
+        Policy {
+            vcpus,
+            rates: Rates::Host,
+            tsc,
+            timing: Timing {
+                tsc_khz: 2_400_000,
+                apic_khz: 1_000_000,
+            },
+        }
+    }
+
     fn map(vcpus: u32) -> Map {
-        let rates = Rates::Host;
-        Map::new(&everything, Policy { vcpus, rates })
+        Map::new(&everything, policy(vcpus, Tsc::Invariant))
     }
 
     #[test]
@@ -364,11 +394,27 @@ mod tests {
             map.query(&everything, 0x4000_0000, 0, LIVE)[1],
             u32::from_le_bytes(*b"KVMK")
         );
-        assert_eq!(map.query(&everything, 0x4000_0001, 0, LIVE), [0; 4]);
+        assert_eq!(
+            map.query(&everything, 0x4000_0001, 0, LIVE),
+            [0x0100_0009, 0, 0, 0]
+        );
+        assert_eq!(
+            map.query(&everything, 0x4000_0010, 0, LIVE),
+            [2_400_000, 1_000_000, 0, 0]
+        );
+        assert_eq!(map.query(&everything, 0x4000_0011, 0, LIVE), [0; 4]);
         assert_eq!(
             map.query(&everything, 0x4000_0100, 0, LIVE)[1],
             u32::from_le_bytes(*b"Mono")
         );
+    }
+
+    #[test]
+    fn an_invariant_counter_is_promised_only_if_it_is_one() {
+        let seen =
+            |tsc| Map::new(&everything, policy(1, tsc)).query(&everything, 0x8000_0007, 0, LIVE);
+        assert_eq!(seen(Tsc::Invariant), [0, 0, 0, 1 << 8]);
+        assert_eq!(seen(Tsc::Unpromised), [0; 4]);
     }
 
     #[test]

@@ -27,6 +27,7 @@ pub mod msix;
 pub mod msr;
 pub mod pci;
 pub mod pci_config;
+pub mod pvclock;
 pub mod regs;
 pub mod time;
 pub mod tsc;

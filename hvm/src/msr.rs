@@ -13,6 +13,8 @@ pub struct GeneralProtection;
 pub const IA32_TSC: u32 = 0x10;
 /// Local APIC base and mode.
 pub const IA32_APIC_BASE: u32 = 0x1b;
+/// What software has added to the time-stamp counter.
+pub const IA32_TSC_ADJUST: u32 = 0x3b;
 /// Deadline of the local APIC's timer.
 pub const IA32_TSC_DEADLINE: u32 = 0x6e0;
 /// First register of the local APIC in x2APIC mode.

@@ -9,6 +9,8 @@ pub const PAT_RESET: u64 = 0x0007_0406_0007_0406;
 /// DR6 and DR7 after reset (SDM vol. 3A, table 10-1).
 pub const DR6_RESET: u64 = 0xffff_0ff0;
 pub const DR7_RESET: u64 = 0x400;
+/// DR6.BS: a single step (SDM vol. 3B, 18.2.3).
+pub const DR6_BS: u64 = 1 << 14;
 /// DR7.GD: accesses to debug registers trap. The CPU clears it when it delivers a debug exception (SDM vol. 3B, 18.2.4); whoever
 /// injects one does the same.
 pub const DR7_GD: u64 = 1 << 13;

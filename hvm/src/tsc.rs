@@ -33,10 +33,61 @@ impl Scale {
     }
 }
 
+/// How long a tick takes: nanoseconds, as a fraction. All that converts between a counter and time is made from one of these, so
+/// that no two clocks of a guest drift apart by their rounding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Period {
+    numerator: u64,
+    denominator: u64,
+}
+
+impl Period {
+    /// `numerator / denominator` nanoseconds; 0 counts as 1 in both.
+    pub const fn new(numerator: u64, denominator: u64) -> Self {
+        const fn positive(value: u64) -> u64 {
+            if value == 0 { 1 } else { value }
+        }
+        Self {
+            numerator: positive(numerator),
+            denominator: positive(denominator),
+        }
+    }
+
+    /// Of a counter of `hz` ticks a second.
+    pub const fn of_hz(hz: u64) -> Self {
+        Self::new(1_000_000_000, hz)
+    }
+
+    /// Nanoseconds above the line and below it.
+    pub const fn fraction(self) -> (u64, u64) {
+        (self.numerator, self.denominator)
+    }
+
+    /// Ticks in a second, rounded.
+    pub fn hz(self) -> u64 {
+        let ticks = u128::from(self.denominator) * 1_000_000_000 + u128::from(self.numerator) / 2;
+        u64::try_from(ticks / u128::from(self.numerator)).unwrap_or(u64::MAX)
+    }
+
+    /// `ticks` in nanoseconds, rounded down, saturating.
+    pub fn ns(self, ticks: u64) -> u64 {
+        let ns = u128::from(ticks) * u128::from(self.numerator) / u128::from(self.denominator);
+        u64::try_from(ns).unwrap_or(u64::MAX)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_period_is_the_inverse_of_a_rate() {
+        assert_eq!(Period::of_hz(2_500_000_000).hz(), 2_500_000_000);
+        assert_eq!(Period::of_hz(2_500_000_000).ns(5), 2);
+        assert_eq!(Period::new(0, 0), Period::new(1, 1));
+        assert_eq!(Period::new(u64::MAX, 1).ns(u64::MAX), u64::MAX);
+    }
 
     #[test]
     fn halves_and_doubles() {

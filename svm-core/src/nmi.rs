@@ -9,11 +9,10 @@ use crate::bits::{clean, exit, intercept1};
 use crate::vcpu::Svm;
 use hvm::event::Window;
 use hvm::exit::Exit;
-use hvm::regs::{Registers, Rflags};
+use hvm::regs::{DR6_BS, Registers, Rflags};
 use hvm::vcpu::Vcpu;
 
 const DR6_BREAKPOINTS: u64 = 0xf;
-const DR6_BS: u64 = 1 << 14;
 
 /// The blocking of NMIs by their handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

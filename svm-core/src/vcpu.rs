@@ -1,7 +1,7 @@
 //! A virtual CPU on AMD-V.
 
 use crate::asid::{Asids, Tag};
-use crate::bits::{EFER_SVME, clean, intercept1, msr, tlb, vintr};
+use crate::bits::{EFER_SVME, clean, intercept1, intercept2, msr, tlb, vintr};
 use crate::enter;
 use crate::maps::{self, IOPM_BYTES, MSRPM_BYTES};
 use crate::nmi::Nmi;
@@ -18,7 +18,7 @@ use hvm::regs::{
     Attributes, DR7_GD, Gpr, Registers, Rflags, Segment, SegmentName, State, TableRegister,
 };
 use hvm::tsc::Scale;
-use hvm::vcpu::{Hlt, MsrAccess, Vcpu};
+use hvm::vcpu::{Hlt, MsrAccess, PauseFilter, TscAccess, Vcpu};
 use x86::msr::wrmsr;
 
 /// The pages that a vCPU is made of. All are zeroed, physically contiguous each, and owned by the vCPU alone.
@@ -55,6 +55,8 @@ pub struct Svm {
     pub(crate) own_flags: u64,
     pub(crate) window: Option<Window>,
     pub(crate) hlt: Hlt,
+    pub(crate) tsc: TscAccess,
+    pub(crate) pause_filter: PauseFilter,
 }
 
 // SAFETY: the pointers name pages that the vCPU owns alone; it may move to another CPU between entries.
@@ -62,7 +64,8 @@ unsafe impl Send for Svm {}
 
 impl Svm {
     /// A vCPU that intercepts what it must: all ports, all MSRs but those passed through later, and the instructions
-    /// that would reach the machine. CR accesses, INVLPG, RDTSC, XSETBV, PAUSE and page faults never exit.
+    /// that would reach the machine. CR accesses, INVLPG, RDTSC, XSETBV and page faults never exit, and PAUSE only in loops, if asked
+    /// for.
     ///
     /// # Safety
     /// `pages` fulfils its contract for as long as the vCPU lives.
@@ -84,6 +87,8 @@ impl Svm {
             own_flags: u64::MAX,
             window: None,
             hlt,
+            tsc: TscAccess::Native,
+            pause_filter: PauseFilter::Off,
         };
         // SAFETY: both maps are pages of ours alone, by the caller's promise.
         unsafe {
@@ -96,7 +101,7 @@ impl Svm {
     }
 
     #[inline]
-    fn has(&self, option: Options) -> bool {
+    pub(crate) fn has(&self, option: Options) -> bool {
         self.options.contains(option)
     }
 
@@ -124,6 +129,18 @@ impl Svm {
         let new = if wanted { word | bits } else { word & !bits };
         if new != word {
             self.touch(clean::INTERCEPTS).control.intercept1 = new;
+        }
+    }
+
+    /// Asks for exits at RDTSC and RDTSCP, or for none.
+    pub(crate) fn intercept_tsc(&mut self) {
+        let wanted = self.tsc == TscAccess::Intercepted;
+        self.intercept(intercept1::RDTSC, wanted);
+        let control = &mut self.touch(clean::INTERCEPTS).control;
+        if wanted {
+            control.intercept2 |= intercept2::RDTSCP;
+        } else {
+            control.intercept2 &= !intercept2::RDTSCP;
         }
     }
 
@@ -328,6 +345,11 @@ impl Vcpu for Svm {
         true
     }
 
+    fn set_tsc_access(&mut self, access: TscAccess) {
+        self.tsc = access;
+        self.intercept_tsc();
+    }
+
     fn set_tsc_offset(&mut self, ticks: u64) {
         self.touch(clean::INTERCEPTS).control.tsc_offset = ticks;
     }
@@ -340,6 +362,10 @@ impl Vcpu for Svm {
 
     fn flush_tlb(&mut self) {
         self.flush = true;
+    }
+
+    fn set_pause_filter(&mut self, state: PauseFilter) -> bool {
+        self.filter_pauses(state)
     }
 
     fn set_msr_access(&mut self, msr: u32, access: MsrAccess) -> bool {
@@ -608,6 +634,27 @@ pub(crate) mod tests {
         cpu.vmcb_mut().save.dr7 = 0x2400;
         cpu.inject(Event::Exception(hvm::event::Exception::plain(DEBUG)));
         assert_eq!(cpu.vmcb().save.dr7, 0x400);
+    }
+
+    #[test]
+    fn reads_of_the_tsc_exit_if_they_are_to_and_go_on_so_after_a_reset() {
+        let mut cpu = vcpu(15, Options::empty());
+        let exits = |cpu: &Svm| {
+            let control = &cpu.vmcb().control;
+            let both = (
+                control.intercept1 & intercept1::RDTSC != 0,
+                control.intercept2 & intercept2::RDTSCP != 0,
+            );
+            assert_eq!(both.0, both.1);
+            both.0
+        };
+        assert!(!exits(&cpu));
+        cpu.set_tsc_access(TscAccess::Intercepted);
+        assert!(exits(&cpu));
+        cpu.reset();
+        assert!(exits(&cpu));
+        cpu.set_tsc_access(TscAccess::Native);
+        assert!(!exits(&cpu));
     }
 
     #[test]

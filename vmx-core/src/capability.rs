@@ -4,7 +4,7 @@ use crate::bits::{
     FEATURE_CONTROL_LOCK, FEATURE_CONTROL_VMX_IN_SMX, FEATURE_CONTROL_VMX_OUTSIDE_SMX, ept_vpid,
     msr, pin, primary, secondary,
 };
-use crate::controls::{ENTRY_MSRS, EXIT_MSRS};
+use crate::controls::{ENTRY_MSRS, EXIT_MSRS, Msrs, allows};
 use hvm::capability::{
     ApicVirtualization, Capability, Extension, Features, Lock, Model, MsrSource, NestedPaging,
     Options, Technology, Vendor,
@@ -44,90 +44,56 @@ fn extension(cpuid: Source<'_>, rdmsr: MsrSource<'_>) -> Extension {
             what,
         });
     }
-    Extension::Usable(features(rdmsr))
+    Extension::Usable(features(&Msrs::read(cpuid, rdmsr)))
 }
 
-/// The controls that may be set to 1: the upper half of a control's capability MSR (SDM vol. 3D, A.3).
-fn allowed(rdmsr: MsrSource<'_>, register: u32) -> u32 {
-    (rdmsr(register) >> 32) as u32
-}
-
-fn features(rdmsr: MsrSource<'_>) -> Features {
-    let pins = allowed(rdmsr, msr::IA32_VMX_PINBASED_CTLS);
-    let primaries = allowed(rdmsr, msr::IA32_VMX_PROCBASED_CTLS);
-    let has_secondary = primaries & primary::SECONDARY_CONTROLS != 0;
-    let switches = allowed(rdmsr, msr::IA32_VMX_ENTRY_CTLS) & ENTRY_MSRS == ENTRY_MSRS
-        && allowed(rdmsr, msr::IA32_VMX_EXIT_CTLS) & EXIT_MSRS == EXIT_MSRS;
-    let controls = if has_secondary {
-        allowed(rdmsr, msr::IA32_VMX_PROCBASED_CTLS2)
-    } else {
-        0
-    };
-    let has = |control| controls & control != 0;
-    let ept_vpid = match controls & (secondary::EPT | secondary::VPID) {
-        0 => 0,
-        _ => rdmsr(msr::IA32_VMX_EPT_VPID_CAP),
-    };
+fn features(msrs: &Msrs) -> Features {
+    let has = |control| allows(msrs.secondary, control);
+    let delivery = secondary::APIC_REGISTER_VIRTUALIZATION | secondary::VIRTUAL_INTERRUPT_DELIVERY;
     Features {
-        nested_paging: match (has(secondary::EPT), ept_vpid & ept_vpid::HUGE_PAGES != 0) {
+        nested_paging: match (
+            has(secondary::EPT),
+            msrs.ept_vpid & ept_vpid::HUGE_PAGES != 0,
+        ) {
             (false, _) => NestedPaging::Absent,
             (true, false) => NestedPaging::Large,
             (true, true) => NestedPaging::Huge,
         },
         tags: if has(secondary::VPID) { VPIDS } else { 0 },
-        apic_virtualization: if has(secondary::APIC_REGISTER_VIRTUALIZATION)
-            && has(secondary::VIRTUAL_INTERRUPT_DELIVERY)
-        {
+        apic_virtualization: if has(delivery) {
             ApicVirtualization::Present
         } else {
             ApicVirtualization::Absent
         },
-        options: options(pins, primaries, controls, ept_vpid)
-            | if switches {
-                Options::MSR_CONTROLS
-            } else {
-                Options::empty()
-            },
+        options: options(msrs),
     }
 }
 
-fn options(pins: u32, primaries: u32, controls: u32, ept_vpid: u64) -> Options {
+#[rustfmt::skip]
+fn options(msrs: &Msrs) -> Options {
+    let pin = |control| allows(msrs.pin, control);
+    let primary = |control| allows(msrs.primary, control);
+    let secondary = |control| allows(msrs.secondary, control);
+    let ept_vpid = |bit| msrs.ept_vpid & bit != 0;
     [
-        (pins & pin::VIRTUAL_NMIS != 0, Options::VIRTUAL_NMI),
-        (primaries & primary::TPR_SHADOW != 0, Options::TPR_SHADOW),
-        (pins & pin::PREEMPTION_TIMER != 0, Options::PREEMPTION_TIMER),
+        (pin(pin::VIRTUAL_NMIS), Options::VIRTUAL_NMI),
+        (pin(pin::PREEMPTION_TIMER), Options::PREEMPTION_TIMER),
+        (pin(pin::POSTED_INTERRUPTS), Options::POSTED_INTERRUPTS),
+        (primary(primary::TPR_SHADOW), Options::TPR_SHADOW),
+        (secondary(secondary::UNRESTRICTED_GUEST), Options::UNRESTRICTED_GUEST),
         (
-            pins & pin::POSTED_INTERRUPTS != 0,
-            Options::POSTED_INTERRUPTS,
+            secondary(secondary::PAUSE_LOOP_EXITING),
+            Options::PAUSE_FILTER | Options::PAUSE_THRESHOLD,
         ),
+        (secondary(secondary::VIRTUALIZE_APIC_ACCESSES), Options::APIC_ACCESS_PAGE),
+        (secondary(secondary::VIRTUALIZE_X2APIC), Options::X2APIC_VIRTUALIZATION),
+        (secondary(secondary::TSC_SCALING), Options::TSC_SCALING),
+        (secondary(secondary::PAGE_MODIFICATION_LOG), Options::PAGE_MODIFICATION_LOG),
+        (ept_vpid(ept_vpid::DIRTY_BITS), Options::NESTED_DIRTY_BITS),
+        (ept_vpid(ept_vpid::INVVPID_SINGLE_CONTEXT), Options::FLUSH_BY_TAG),
         (
-            controls & secondary::UNRESTRICTED_GUEST != 0,
-            Options::UNRESTRICTED_GUEST,
-        ),
-        (
-            controls & secondary::PAUSE_LOOP_EXITING != 0,
-            Options::PAUSE_FILTER,
-        ),
-        (
-            controls & secondary::VIRTUALIZE_APIC_ACCESSES != 0,
-            Options::APIC_ACCESS_PAGE,
-        ),
-        (
-            controls & secondary::VIRTUALIZE_X2APIC != 0,
-            Options::X2APIC_VIRTUALIZATION,
-        ),
-        (controls & secondary::TSC_SCALING != 0, Options::TSC_SCALING),
-        (
-            controls & secondary::PAGE_MODIFICATION_LOG != 0,
-            Options::PAGE_MODIFICATION_LOG,
-        ),
-        (
-            ept_vpid & ept_vpid::DIRTY_BITS != 0,
-            Options::NESTED_DIRTY_BITS,
-        ),
-        (
-            ept_vpid & ept_vpid::INVVPID_SINGLE_CONTEXT != 0,
-            Options::FLUSH_BY_TAG,
+            allows(msrs.entry, ENTRY_MSRS) && allows(msrs.exit, EXIT_MSRS),
+            Options::MSR_CONTROLS,
         ),
     ]
     .into_iter()
@@ -150,8 +116,8 @@ mod tests {
     }
 
     /// An MSR file in which reading what is not there fails the test.
-    fn msrs(values: &[(u32, u64)]) -> impl Fn(u32) -> u64 + use<> {
-        let values: BTreeMap<_, _> = values.iter().copied().collect();
+    fn msrs(values: impl IntoIterator<Item = (u32, u64)>) -> impl Fn(u32) -> u64 {
+        let values: BTreeMap<_, _> = values.into_iter().collect();
         move |msr| {
             *values
                 .get(&msr)
@@ -159,20 +125,34 @@ mod tests {
         }
     }
 
+    /// Those that every CPU with VMX has and that these tests do not care for.
+    const ALWAYS: [(u32, u64); 6] = [
+        (msr::IA32_VMX_BASIC, 0),
+        (msr::IA32_VMX_MISC, 0),
+        (msr::IA32_VMX_CR0_FIXED0, 0),
+        (msr::IA32_VMX_CR0_FIXED1, 0),
+        (msr::IA32_VMX_CR4_FIXED0, 0),
+        (msr::IA32_VMX_CR4_FIXED1, 0),
+    ];
+
     #[test]
     fn skylake() {
-        let rdmsr = msrs(&[
-            (msr::IA32_FEATURE_CONTROL, 5),
-            (msr::IA32_VMX_PINBASED_CTLS, 0x7f << 32),
-            (msr::IA32_VMX_PROCBASED_CTLS, 0xffff_ffff << 32),
-            (msr::IA32_VMX_PROCBASED_CTLS2, 0xffff_ffff << 32),
-            (msr::IA32_VMX_EXIT_CTLS, 0x7f_ffff << 32),
-            (msr::IA32_VMX_ENTRY_CTLS, 0xffff << 32),
-            (
-                msr::IA32_VMX_EPT_VPID_CAP,
-                ept_vpid::HUGE_PAGES | ept_vpid::DIRTY_BITS,
-            ),
-        ]);
+        let rdmsr = msrs(
+            [
+                (msr::IA32_FEATURE_CONTROL, 5),
+                (msr::IA32_VMX_PINBASED_CTLS, 0x7f << 32),
+                (msr::IA32_VMX_PROCBASED_CTLS, 0xffff_ffff << 32),
+                (msr::IA32_VMX_PROCBASED_CTLS2, 0xffff_ffff << 32),
+                (msr::IA32_VMX_EXIT_CTLS, 0x7f_ffff << 32),
+                (msr::IA32_VMX_ENTRY_CTLS, 0xffff << 32),
+                (
+                    msr::IA32_VMX_EPT_VPID_CAP,
+                    ept_vpid::HUGE_PAGES | ept_vpid::DIRTY_BITS,
+                ),
+            ]
+            .into_iter()
+            .chain(ALWAYS),
+        );
         let found = detect(&intel(BASIC_FEATURES_ECX_VMX), &rdmsr);
         assert_eq!(found.vendor, Vendor::Intel);
         let Extension::Usable(features) = found.extension else {
@@ -195,13 +175,17 @@ mod tests {
 
     #[test]
     fn the_first_cpus_have_no_secondary_controls() {
-        let rdmsr = msrs(&[
-            (msr::IA32_FEATURE_CONTROL, 0),
-            (msr::IA32_VMX_PINBASED_CTLS, 0x1f << 32),
-            (msr::IA32_VMX_PROCBASED_CTLS, 0x7fff_ffff << 32),
-            (msr::IA32_VMX_EXIT_CTLS, 0x3_7fff << 32),
-            (msr::IA32_VMX_ENTRY_CTLS, 0x13ff << 32),
-        ]);
+        let rdmsr = msrs(
+            [
+                (msr::IA32_FEATURE_CONTROL, 0),
+                (msr::IA32_VMX_PINBASED_CTLS, 0x1f << 32),
+                (msr::IA32_VMX_PROCBASED_CTLS, 0x7fff_ffff << 32),
+                (msr::IA32_VMX_EXIT_CTLS, 0x3_7fff << 32),
+                (msr::IA32_VMX_ENTRY_CTLS, 0x13ff << 32),
+            ]
+            .into_iter()
+            .chain(ALWAYS),
+        );
         let Extension::Usable(features) = detect(&intel(BASIC_FEATURES_ECX_VMX), &rdmsr).extension
         else {
             panic!()
@@ -217,7 +201,7 @@ mod tests {
             (1, "VMX outside SMX (bit 2) is not"),
             (3, "inside SMX only"),
         ] {
-            let rdmsr = msrs(&[(msr::IA32_FEATURE_CONTROL, control)]);
+            let rdmsr = msrs([(msr::IA32_FEATURE_CONTROL, control)]);
             let Extension::Locked(lock) = detect(&intel(BASIC_FEATURES_ECX_VMX), &rdmsr).extension
             else {
                 panic!()
@@ -229,6 +213,6 @@ mod tests {
 
     #[test]
     fn a_cpu_without_vmx_is_asked_for_no_msr() {
-        assert_eq!(detect(&intel(0), &msrs(&[])).extension, Extension::Absent);
+        assert_eq!(detect(&intel(0), &msrs([])).extension, Extension::Absent);
     }
 }

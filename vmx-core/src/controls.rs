@@ -2,6 +2,7 @@
 
 use crate::bits::{basic, entry_controls, exit_controls, msr, pin, primary, secondary};
 use hvm::capability::{Features, MsrSource, NestedPaging, Options};
+use hvm::cpuid::{Source, physical_bits};
 use hvm::vcpu::Hlt;
 
 /// The CPU's VMX capability MSRs.
@@ -33,7 +34,7 @@ pub struct Msrs {
 
 impl Msrs {
     /// Reads those that this CPU has. It must offer VMX.
-    pub fn read(rdmsr: MsrSource<'_>, physical_bits: u8) -> Self {
+    pub fn read(cpuid: Source<'_>, rdmsr: MsrSource<'_>) -> Self {
         let basic = rdmsr(msr::IA32_VMX_BASIC);
         let control = |plain, exact| {
             rdmsr(if basic & basic::TRUE_CONTROLS != 0 {
@@ -76,7 +77,7 @@ impl Msrs {
             } else {
                 0
             },
-            physical_bits,
+            physical_bits: physical_bits(cpuid),
         }
     }
 }
@@ -118,8 +119,8 @@ impl Controls {
     /// What this CPU can do of what we want. Of the options, those in `features` are used; `features` must come from the same CPU,
     /// and may have been cut.
     ///
-    /// Exits are asked for where an instruction would reach the machine. CR3, INVLPG, RDTSC, PAUSE and page faults never exit
-    /// where the CPU lets that be.
+    /// Exits are asked for where an instruction would reach the machine. CR3, INVLPG, RDTSC and page faults never exit
+    /// where the CPU lets that be, and PAUSE only in loops, if asked for later.
     pub fn choose(msrs: &Msrs, features: &Features, hlt: Hlt) -> Self {
         let option = |option, control| {
             if features.options.contains(option) {
@@ -247,7 +248,7 @@ pub(crate) mod tests {
             }
             _ => 0,
         };
-        let found = Msrs::read(&old, 36);
+        let found = Msrs::read(&|_, _| [0; 4], &old);
         assert_eq!((found.secondary, found.ept_vpid), (0, 0));
     }
 }

@@ -1,11 +1,13 @@
 //! The guest's registers in a VMCS.
 
+use crate::bits::entry_controls;
 use crate::live;
 use crate::vcpu::Vmx;
 use crate::vmcs::{Field, Fields};
 use crate::vpid::Flush;
+use hvm::capability::Options;
 use hvm::regs::{
-    Attributes, Cr0, Cr4, Gpr, Registers, Rflags, Segment, SegmentName, TableRegister,
+    Attributes, Cr0, Cr4, Efer, Gpr, Registers, Rflags, Segment, SegmentName, TableRegister,
 };
 
 /// The bits of CR4 that a guest changes without an exit. Not MCE: machine checks are the host's, and shut the CPU down where
@@ -67,6 +69,26 @@ const fn segment_fields(name: SegmentName) -> [Field; 4] {
 }
 
 impl<F: Fields> Vmx<F> {
+    /// The bits of CR0 that the guest changes without an exit; those of paging and protection only where it may go without.
+    pub(crate) fn cr0_own(&self) -> u64 {
+        let always = Cr0::MP | Cr0::EM | Cr0::TS | Cr0::WP | Cr0::AM;
+        if self.has(Options::UNRESTRICTED_GUEST) {
+            (always | Cr0::PE | Cr0::PG).bits()
+        } else {
+            always.bits()
+        }
+    }
+
+    /// The bits of CR0 that VMX operation fixes to 1.
+    pub(crate) fn cr0_fixed(&self) -> u64 {
+        let fixed = self.msrs.cr0_fixed.0;
+        if self.has(Options::UNRESTRICTED_GUEST) {
+            fixed & !(Cr0::PE | Cr0::PG).bits()
+        } else {
+            fixed
+        }
+    }
+
     fn table(&self, base: Field, limit: Field) -> TableRegister {
         TableRegister {
             base: self.fields.read(base),
@@ -207,11 +229,24 @@ impl<F: Fields> Registers for Vmx<F> {
 
     #[inline]
     fn efer(&self) -> u64 {
-        self.stored_efer()
+        if self.controls.switch_msrs() {
+            self.fields.read(Field::GuestEfer)
+        } else {
+            self.areas().efer()
+        }
     }
 
     fn set_efer(&mut self, value: u64) {
-        self.store_efer(value);
+        self.fields.write(Field::GuestEfer, value);
+        self.areas_mut().set_efer(value);
+        let controls = self.fields.read(Field::EntryControls) as u32;
+        let long = value & Efer::LMA.bits() != 0;
+        let wanted = if long {
+            controls | entry_controls::IA32E_GUEST
+        } else {
+            controls & !entry_controls::IA32E_GUEST
+        };
+        self.fields.write(Field::EntryControls, wanted.into());
         self.forget(Flush::Linear);
     }
 

@@ -50,7 +50,7 @@ impl<F: Fields> Vmx<F> {
         ] {
             self.fields.write(field, value);
         }
-        self.areas().set_pat(PAT_RESET);
+        self.areas_mut().set_pat(PAT_RESET);
         crate::live::set_dr6(DR6_RESET);
         self.flush = Flush::Nested;
     }

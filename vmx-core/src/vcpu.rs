@@ -3,8 +3,8 @@
 use crate::apic::Virtualization;
 use crate::areas::{self, Areas};
 use crate::bits::{
-    activity, entry_controls, eptp, interruptibility, interruption, misc, pin, primary,
-    qualification, reason, secondary,
+    activity, eptp, interruptibility, interruption, misc, pin, primary, qualification, reason,
+    secondary,
 };
 use crate::controls::{Controls, Msrs};
 use crate::enter::{self, Entered, Launch};
@@ -21,7 +21,7 @@ use hvm::exit::Exit;
 use hvm::gprs::Gprs;
 use hvm::regs::{Cr0, DR7_GD, Registers, Rflags, State};
 use hvm::tsc::Scale;
-use hvm::vcpu::{Hlt, ModificationLog, MsrAccess, Vcpu};
+use hvm::vcpu::{Hlt, ModificationLog, MsrAccess, PauseFilter, TscAccess, Vcpu};
 use hvm::virtual_apic::{ApicMode, Delivery, Served};
 use hvm::{Gpa, Hpa};
 
@@ -109,47 +109,28 @@ impl<F: Fields> Vmx<F> {
             pages.io_bitmaps.1.as_ptr().write_bytes(0xff, 1);
         }
         host.store(&mut vcpu.fields);
-        vcpu.areas().fill(host.efer, host.pat);
+        vcpu.areas_mut().fill(host.efer, host.pat);
         areas::point(&mut vcpu.fields, &vcpu.controls, pages.areas.0);
         vcpu.clear_control_block();
         State::reset().apply(&mut vcpu);
         vcpu
     }
 
-    pub(crate) fn areas(&mut self) -> &mut Areas {
+    pub(crate) fn areas(&self) -> &Areas {
+        // SAFETY: as in `areas_mut`.
+        unsafe { self.pages.areas.1.as_ref() }
+    }
+
+    pub(crate) fn areas_mut(&mut self) -> &mut Areas {
         // SAFETY: the page is ours alone, and the CPU uses it only inside `enter`, which borrows self mutably.
         unsafe { self.pages.areas.1.as_mut() }
-    }
-
-    /// The guest's EFER, from wherever exits leave it.
-    pub(crate) fn stored_efer(&self) -> u64 {
-        if self.controls.switch_msrs() {
-            self.fields.read(Field::GuestEfer)
-        } else {
-            // SAFETY: as in `areas`.
-            unsafe { self.pages.areas.1.as_ref() }.efer()
-        }
-    }
-
-    /// Stores it, and what VM entry wants to agree with it.
-    pub(crate) fn store_efer(&mut self, value: u64) {
-        self.fields.write(Field::GuestEfer, value);
-        self.areas().set_efer(value);
-        let controls = self.fields.read(Field::EntryControls) as u32;
-        let long = value & hvm::regs::Efer::LMA.bits() != 0;
-        let wanted = if long {
-            controls | entry_controls::IA32E_GUEST
-        } else {
-            controls & !entry_controls::IA32E_GUEST
-        };
-        self.fields.write(Field::EntryControls, wanted.into());
     }
 
     pub(crate) fn forget(&mut self, what: Flush) {
         self.flush = self.flush.max(what);
     }
 
-    fn has(&self, option: Options) -> bool {
+    pub(crate) fn has(&self, option: Options) -> bool {
         self.options.contains(option)
     }
 
@@ -231,7 +212,9 @@ impl<F: Fields> Vmx<F> {
             }
             Exit::Exception { .. } => {
                 let info = self.fields.read(Field::ExitInterruptionInformation);
-                self.note_iret(info & interruption::NMI_UNBLOCKED_BY_IRET);
+                if info & interruption::NMI_UNBLOCKED_BY_IRET != 0 {
+                    self.note_iret();
+                }
                 seen
             }
             Exit::Unexpected { code, .. } if code & reason::ENTRY_FAILURE != 0 => {
@@ -272,9 +255,9 @@ impl<F: Fields> Vmx<F> {
     }
 
     /// An IRET that ended the blocking of NMIs faulted afterwards: it will run again, so they are still blocked (28.2.3).
-    fn note_iret(&mut self, unblocked: u64) {
+    fn note_iret(&mut self) {
         let vectoring = self.fields.read(Field::IdtVectoringInformation);
-        if unblocked != 0 && vectoring & interruption::VALID == 0 {
+        if vectoring & interruption::VALID == 0 {
             let old = self.fields.read(Field::GuestInterruptibility);
             self.fields
                 .write(Field::GuestInterruptibility, old | interruptibility::NMI);
@@ -310,7 +293,7 @@ impl<F: Fields> Vcpu for Vmx<F> {
             Exit::NestedFault { .. } | Exit::ModificationLogFull => {
                 let info = self.fields.read(Field::ExitQualification);
                 if info & qualification::EPT_NMI_UNBLOCKED_BY_IRET != 0 {
-                    self.note_iret(info & qualification::EPT_NMI_UNBLOCKED_BY_IRET);
+                    self.note_iret();
                 }
                 seen
             }
@@ -480,7 +463,9 @@ impl<F: Fields> Vcpu for Vmx<F> {
     }
 
     fn set_deadline(&mut self, host_tsc: Option<u64>) -> bool {
-        if !self.has(Options::PREEMPTION_TIMER) {
+        // The timer goes by the counter: where that is nothing for the guest to read, it is none to stop it by.
+        let intercepted = self.controls.primary & primary::RDTSC_EXITING != 0;
+        if !self.has(Options::PREEMPTION_TIMER) || intercepted {
             return false;
         }
         if self.deadline.is_some() != host_tsc.is_some() {
@@ -513,6 +498,10 @@ impl<F: Fields> Vcpu for Vmx<F> {
             .write(Field::SecondaryControls, self.controls.secondary.into());
         self.fields.write(Field::TscMultiplier, scale.bits());
         true
+    }
+
+    fn set_tsc_access(&mut self, access: TscAccess) {
+        self.control(primary::RDTSC_EXITING, access == TscAccess::Intercepted);
     }
 
     fn set_tsc_offset(&mut self, ticks: u64) {
@@ -557,6 +546,10 @@ impl<F: Fields> Vcpu for Vmx<F> {
         }
     }
 
+    fn set_pause_filter(&mut self, state: PauseFilter) -> bool {
+        self.filter_pauses(state)
+    }
+
     fn set_msr_access(&mut self, msr: u32, access: MsrAccess) -> bool {
         // SAFETY: the map is ours alone; the CPU reads it only inside `enter`.
         maps::set_msr(unsafe { self.pages.msr_bitmap.1.as_mut() }, msr, access)
@@ -589,25 +582,5 @@ impl<F: Fields> Vmx<F> {
         let others = self.fields.read(Field::GuestPendingDebugExceptions) & !SINGLE_STEP;
         self.fields
             .write(Field::GuestPendingDebugExceptions, others | pending);
-    }
-
-    /// The bits of CR0 that the guest changes without an exit; those of paging and protection only where it may go without.
-    pub(crate) fn cr0_own(&self) -> u64 {
-        let always = Cr0::MP | Cr0::EM | Cr0::TS | Cr0::WP | Cr0::AM;
-        if self.has(Options::UNRESTRICTED_GUEST) {
-            (always | Cr0::PE | Cr0::PG).bits()
-        } else {
-            always.bits()
-        }
-    }
-
-    /// The bits of CR0 that VMX operation fixes to 1.
-    pub(crate) fn cr0_fixed(&self) -> u64 {
-        let fixed = self.msrs.cr0_fixed.0;
-        if self.has(Options::UNRESTRICTED_GUEST) {
-            fixed & !(Cr0::PE | Cr0::PG).bits()
-        } else {
-            fixed
-        }
     }
 }

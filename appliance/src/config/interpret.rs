@@ -6,8 +6,9 @@ use super::error::{ConfigError, Note};
 use super::key::{self, Use};
 use super::setting::{Setting, Value};
 use super::{
-    BlobName, Boot, BootDevice, Config, Firmware, Loaded, MAX_BOOT_MENU_S, MAX_MEMORY_MIB,
-    MAX_TSC_MHZ, MAX_VCPUS, Memory, Paging, Serial, TscRate, Without, suggest,
+    BlobName, Boot, BootDevice, Config, Firmware, FirmwareImage, Loaded, MAX_BOOT_MENU_S,
+    MAX_MEMORY_MIB, MAX_TSC_MHZ, MAX_VCPUS, Memory, Paging, Placement, Serial, TscRate, Without,
+    suggest,
 };
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -31,9 +32,10 @@ pub(super) fn config(settings: Vec<Setting>, notes: Vec<Note>) -> Result<Loaded,
             None => "guest".to_string(),
         },
         memory: reader.memory()?,
-        vcpus: match reader.get("vcpus") {
-            Some(setting) => setting.number(1..=u64::from(MAX_VCPUS))? as u32,
-            None => 1,
+        vcpus: reader.vcpus()?,
+        cpus: match reader.get("cpus") {
+            Some(setting) => Placement::read(setting)?,
+            None => None,
         },
         boot: reader.boot()?,
         disks: reader.disks()?,
@@ -100,6 +102,18 @@ impl Reader {
         Ok(())
     }
 
+    /// As in xl, `maxvcpus` beside fewer vCPUs is an error.
+    fn vcpus(&self) -> Result<u32, ConfigError> {
+        let vcpus = match self.get("vcpus") {
+            Some(setting) => setting.number(1..=u64::from(MAX_VCPUS))? as u32,
+            None => 1,
+        };
+        if let Some(setting) = self.get("maxvcpus") {
+            setting.number(vcpus.into()..=u32::MAX.into())?;
+        }
+        Ok(vcpus)
+    }
+
     fn memory(&self) -> Result<Option<Memory>, ConfigError> {
         let Some(setting) = self.get("memory") else {
             return Ok(None);
@@ -114,7 +128,16 @@ impl Reader {
     /// firmware, but a kernel beside them still wins, as in xl's direct kernel boot of HVM guests.
     fn boot(&mut self) -> Result<Boot, ConfigError> {
         let named_by = self.firmware_request()?;
-        let firmware = self.firmware()?;
+        let variables = self.blob("firmware_vars")?;
+        let video_rom = self.blob("video_rom")?;
+        let firmware = match self.firmware()? {
+            Some(code) => Firmware::Image(FirmwareImage {
+                code,
+                variables,
+                video_rom,
+            }),
+            None => Firmware::Builtin,
+        };
         let order = self.order()?;
         let menu_s = match self.get("boot_menu_s") {
             Some(setting) => setting.number(0..=MAX_BOOT_MENU_S)?,
@@ -123,7 +146,14 @@ impl Reader {
         let kernel = self.blob("kernel")?;
         match kernel {
             Some(kernel) if !kernel.name.ends_with("hvmloader") => {
-                for key in ["boot", "boot_menu_s", "bios", "firmware"] {
+                for key in [
+                    "boot",
+                    "boot_menu_s",
+                    "bios",
+                    "firmware",
+                    "firmware_vars",
+                    "video_rom",
+                ] {
                     self.unused(key, "ignored: `kernel` is started directly");
                 }
                 Ok(Boot::Linux {
@@ -133,6 +163,11 @@ impl Reader {
                 })
             }
             kernel => {
+                if firmware == Firmware::Builtin {
+                    for key in ["firmware_vars", "video_rom"] {
+                        self.unused(key, "ignored: only a `firmware` of your own takes it");
+                    }
+                }
                 for key in ["ramdisk", "initrd", "cmdline", "root", "extra"] {
                     self.unused(
                         key,
@@ -192,10 +227,11 @@ impl Reader {
         Ok(named_by)
     }
 
-    fn firmware(&self) -> Result<Firmware, ConfigError> {
+    /// The image to start, if it is not to be the BIOS that is built in.
+    fn firmware(&self) -> Result<Option<BlobName>, ConfigError> {
         for key in ["bios_path_override", "firmware_override"] {
             if let Some(image) = self.blob(key)? {
-                return Ok(Firmware::Image(image));
+                return Ok(Some(image));
             }
         }
         for key in ["firmware", "bios"] {
@@ -203,7 +239,7 @@ impl Reader {
                 continue;
             };
             return match setting.text()? {
-                "bios" | "rombios" | "seabios" => Ok(Firmware::Builtin),
+                "bios" | "rombios" | "seabios" => Ok(None),
                 "uefi" | "ovmf" => Err(setting.error(
                     "Monovisor has a BIOS but no UEFI: put OVMF.fd into the bundle and name it here",
                 )),
@@ -213,13 +249,10 @@ impl Reader {
                 name if key == "bios" => Err(setting.error(format!(
                     "`{name}`: expected seabios, rombios or ovmf"
                 ))),
-                _ => match self.blob(key)? {
-                    Some(image) => Ok(Firmware::Image(image)),
-                    None => Ok(Firmware::Builtin),
-                },
+                _ => self.blob(key),
             };
         }
-        Ok(Firmware::Builtin)
+        Ok(None)
     }
 
     fn order(&self) -> Result<Vec<BootDevice>, ConfigError> {

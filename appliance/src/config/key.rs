@@ -45,11 +45,13 @@ pub(super) const HONOURED: &[&str] = &[
     "boot_menu_s",
     "builder",
     "cmdline",
+    "cpus",
     "device_model",
     "disk",
     "extra",
     "firmware",
     "firmware_override",
+    "firmware_vars",
     "hap",
     "initrd",
     "kernel",
@@ -67,6 +69,7 @@ pub(super) const HONOURED: &[&str] = &[
     "tsc_mhz",
     "type",
     "vcpus",
+    "video_rom",
     "vif",
     "viridian",
     "without",
@@ -81,7 +84,6 @@ const NO_SHIM: &str = "guests are unmodified: there is no PV shim";
 const NO_PV: &str = "Xen's paravirtual devices are not offered";
 const NO_QEMU: &str = "there is no device model program: the devices are in the hypervisor";
 const ONE_GUEST: &str = "one guest has the machine: there is nothing to share it with";
-const NO_PINNING: &str = "vCPUs are placed by the hypervisor";
 const NO_PASSTHROUGH: &str = "no host device is passed through yet";
 const FIXED_PLATFORM: &str = "the guest's platform has a fixed set of features";
 const FIXED_CPU: &str = "the guest sees the CPU's own features";
@@ -96,7 +98,7 @@ const IGNORED: &[Group] = &[
     (Shape::Number, "the number of vCPUs is fixed: `vcpus` of them start", &["maxvcpus"]),
     (Shape::Any, "the number of vCPUs is fixed: `vcpus` of them start", &["vcpu_avail"]),
     (Shape::Number, "memory does not grow: `memory` is all that the guest gets", &["maxmem"]),
-    (Shape::Any, NO_PINNING, &["cpus", "cpus_soft", "cpu"]),
+    (Shape::Any, "vCPUs are placed by `cpus`, or else by the hypervisor", &["cpus_soft", "cpu"]),
     (Shape::Any, ONE_GUEST, &["pool", "vnuma", "nodes"]),
     (Shape::Number, ONE_GUEST,
         &["cpu_weight", "cap", "period", "slice", "latency", "extratime", "weight", "budget"]),

@@ -147,6 +147,14 @@ fn bad_values_name_line_key_and_value() {
             "line 1: `vcpus = 65`: expected a whole number from 1 to 64",
         ),
         (
+            "vcpus = -1",
+            "line 1: `vcpus = -1`: expected a whole number from 1 to 64",
+        ),
+        (
+            "vcpus = 4\nmaxvcpus = 2",
+            "line 2: `maxvcpus = 2`: expected a whole number from 4 to",
+        ),
+        (
             "vcpus = 1.5",
             "line 1: `vcpus = 1.5`: expected a whole number",
         ),
@@ -299,6 +307,23 @@ fn disks_may_be_tables() {
         error("disk = [ { target = 'a', vdev = 'qda' } ]"),
         "line 1: `vdev = 'qda'`: `qda`: expected a vdev such as xvda, vda, sda, hda (hda to hdd), fda or fdb"
     );
+}
+
+#[test]
+fn firmware_of_the_users_own_may_have_variables_and_a_video_rom() {
+    let all = "firmware = 'code.fd'\nfirmware_vars = 'vars.fd'\nvideo_rom = 'vga.bin'";
+    let Boot::Firmware {
+        firmware: Firmware::Image(image),
+        ..
+    } = config(all).boot
+    else {
+        panic!("no image");
+    };
+    assert_eq!(image.code.name, "code.fd");
+    assert_eq!(image.variables.unwrap().key, "firmware_vars");
+    assert_eq!(image.video_rom.unwrap().name, "vga.bin");
+    let notes = load("firmware_vars = 'vars.fd'").unwrap().notes;
+    assert!(notes[0].reason.contains("`firmware` of your own"));
 }
 
 #[test]

@@ -22,6 +22,8 @@ pub struct Scale(u64);
 impl Scale {
     /// 32 bits after the binary point: rates from 1 MHz to 100 GHz convert with an error below 1 in 2^25.
     const SHIFT: u32 = 32;
+    /// The bits of a ratio of one.
+    pub const ONE_BITS: u64 = 1 << Self::SHIFT;
 
     /// Converts counts of a clock of `from_hz` to counts of one of `to_hz`. Rates are not zero.
     pub fn new(from_hz: u64, to_hz: u64) -> Self {

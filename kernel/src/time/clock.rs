@@ -5,6 +5,7 @@ use super::reference::{Reference, Sample};
 use super::{cpuid_rates, timer, tsc};
 use crate::acpi::Platform;
 use core::sync::atomic::{AtomicU64, Ordering};
+use hvm::tsc::Period;
 use spin::{Mutex, Once};
 
 /// Shorter measurements are not exact enough.
@@ -123,6 +124,11 @@ pub(crate) fn init_this_cpu() {
 /// from the boot CPU; [`crate::init`] sees to that where there is more than one CPU.
 pub fn tsc_hz() -> u64 {
     rates().tsc_hz
+}
+
+/// How long a count of the TSC takes, exactly as [`tsc_to_ns`] has it.
+pub fn tsc_period() -> Period {
+    Period::new(scale(&TSC_TO_NS).to_bits(), Scale::ONE_BITS)
 }
 
 /// Counts of the local APIC's timer per second, its divider being 1.

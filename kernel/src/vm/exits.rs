@@ -15,6 +15,7 @@ use hvm::msr::{self, GeneralProtection};
 use hvm::regs::Gpr;
 use hvm::vcpu::Vcpu;
 use hvm::virtual_apic::Served;
+use pc::vmmouse;
 
 /// For the report of a guest whose CPU shut down.
 pub const TRIPLE_FAULT: &str = "triple fault: an exception while its double fault was delivered";
@@ -33,6 +34,9 @@ impl<V: Vcpu> Processor<V> {
             Exit::Instruction(
                 Instruction::Virtualization | Instruction::Monitor | Instruction::Mwait,
             ) => self.raise(Exception::INVALID_OPCODE),
+            Exit::Instruction(instruction @ (Instruction::Rdtsc | Instruction::Rdtscp)) => {
+                self.read_tsc(instruction)
+            }
             Exit::Instruction(instruction) => self.instruction(instruction),
             Exit::Io(io) => self.io(io),
             Exit::NestedFault {
@@ -103,11 +107,39 @@ impl<V: Vcpu> Processor<V> {
             Instruction::Invd | Instruction::Wbinvd | Instruction::Pause => self.complete(next_rip),
             Instruction::Rdpmc => self.raise(Exception::GENERAL_PROTECTION),
             Instruction::Xsetbv => self.xsetbv(next_rip),
-            // Never asked for.
-            Instruction::Rdtsc | Instruction::Rdtscp => self.emulate(Hint::None),
             // Taken care of before.
-            Instruction::Virtualization | Instruction::Monitor | Instruction::Mwait => Next::Enter,
+            Instruction::Virtualization
+            | Instruction::Monitor
+            | Instruction::Mwait
+            | Instruction::Rdtsc
+            | Instruction::Rdtscp => Next::Enter,
         }
+    }
+
+    /// RDTSC or RDTSCP, where the counter is ours. Some CPUs' exits name the former for both; the bytes then tell.
+    fn read_tsc(&mut self, instruction: Instruction) -> Next {
+        count(&CONTROL.counters.other);
+        let (instruction, next_rip) = match self.cpu.next_rip() {
+            Some(rip) => (instruction, Ok(rip)),
+            None => match self.next_rip_of(instruction) {
+                Err(Lost::Changed) => {
+                    let next_rip = self.next_rip_of(Instruction::Rdtscp);
+                    (Instruction::Rdtscp, next_rip)
+                }
+                next_rip => (instruction, next_rip),
+            },
+        };
+        let next_rip = match next_rip {
+            Ok(rip) => rip,
+            Err(lost) => return self.lost(lost),
+        };
+        let tsc = self.local.clock.guest_tsc();
+        self.cpu.set_gpr(Gpr::Rax, tsc & 0xffff_ffff);
+        self.cpu.set_gpr(Gpr::Rdx, tsc >> 32);
+        if instruction == Instruction::Rdtscp {
+            self.cpu.set_gpr(Gpr::Rcx, live::tsc_aux());
+        }
+        self.complete(next_rip)
     }
 
     /// RIP behind `instruction`, by the bytes.
@@ -230,7 +262,7 @@ impl<V: Vcpu> Processor<V> {
         }
         self.recall_for_msr(register);
         self.local.write_msr(register, value)?;
-        if register == msr::IA32_TSC {
+        if matches!(register, msr::IA32_TSC | msr::IA32_TSC_ADJUST) {
             self.cpu.set_tsc_offset(self.local.clock.offset());
         }
         self.take_priority();
@@ -258,6 +290,9 @@ impl<V: Vcpu> Processor<V> {
         };
         let rax = self.cpu.gpr(Gpr::Rax);
         match io.direction {
+            IoDirection::In if io.port == vmmouse::PORT && io.width == Width::Dword => {
+                self.vmware_request();
+            }
             IoDirection::In => {
                 let value = u64::from(self.local.port_read(io.port, io.width));
                 // A byte or a word leaves the rest of RAX; a dword clears the upper half.
@@ -279,6 +314,24 @@ impl<V: Vcpu> Processor<V> {
             }
         }
         self.complete(next_rip)
+    }
+
+    /// A guest asks VMware's port: the pointer's answer, or what nobody answers.
+    #[cold]
+    fn vmware_request(&mut self) {
+        let [eax, ebx, ecx, edx] =
+            [Gpr::Rax, Gpr::Rbx, Gpr::Rcx, Gpr::Rdx].map(|gpr| self.cpu.gpr(gpr) as u32);
+        let asked = vmmouse::Registers { eax, ebx, ecx, edx };
+        let Some(answer) = self
+            .local
+            .with_board(|board, _| board.vmware_request(asked))
+        else {
+            return self.cpu.set_gpr(Gpr::Rax, u32::MAX.into());
+        };
+        self.cpu.set_gpr(Gpr::Rax, answer.eax.into());
+        self.cpu.set_gpr(Gpr::Rbx, answer.ebx.into());
+        self.cpu.set_gpr(Gpr::Rcx, answer.ecx.into());
+        self.cpu.set_gpr(Gpr::Rdx, answer.edx.into());
     }
 
     #[inline]
@@ -327,6 +380,7 @@ impl<V: Vcpu> Processor<V> {
             hint,
             fetched.as_ref(),
         );
+        self.local.vectors.put_back();
         self.take_priority();
         if core::mem::take(&mut self.local.trapped)
             && matches!(step, Ok(Step::Done(_)))

@@ -10,15 +10,6 @@ pub fn cpuid(leaf: u32, subleaf: u32) -> Leaf {
     [found.eax, found.ebx, found.ecx, found.edx]
 }
 
-/// Width of guest-physical addresses, which is the host's.
-pub fn physical_bits() -> u8 {
-    if cpuid(0x8000_0000, 0)[0] >= 0x8000_0008 {
-        (cpuid(0x8000_0008, 0)[0] as u8).clamp(36, 52)
-    } else {
-        36
-    }
-}
-
 /// The microcode level that the host's CPU reports (MSR 8Bh), for guests that look for fixed errata.
 pub fn microcode_level() -> u64 {
     // SAFETY: every CPU with long mode has the register; reading it has no effect.

@@ -1,6 +1,6 @@
 //! vCPUs on VT-x.
 
-use super::host::physical_bits;
+use super::host::cpuid;
 use super::vendor::{self, Vendor};
 use alloc::string::{String, ToString};
 use ept_npt::ept::Ept;
@@ -15,7 +15,7 @@ pub enum Intel {}
 fn msrs() -> Msrs {
     // SAFETY: only MSRs that a CPU with VMX has are read.
     let rdmsr = |register| unsafe { x86::msr::rdmsr(register) };
-    Msrs::read(&rdmsr, physical_bits())
+    Msrs::read(&cpuid, &rdmsr)
 }
 
 impl Vendor for Intel {

@@ -1,12 +1,14 @@
 //! What belongs to one virtual CPU beside its registers: its local APIC, its pending events, its view of time.
 
-use super::clock::Clock;
+use super::clock::{Clock, Timeline};
 use super::interrupts::{BoardSignals, LapicSignals, Sender, route};
 use super::processor::Machine;
+use super::pv_clock::PvClock;
+use crate::cpu::vectors::Vectors;
 use crate::time;
 use alloc::boxed::Box;
 use hvm::apic::RegisterPage;
-use hvm::cpuid::{Leaf, Live, Map, Policy, Rates};
+use hvm::cpuid::{Leaf, Live, Map, Policy, Rates, Timing, Tsc};
 use hvm::device::{Context, Lifecycle, PowerEvent};
 use hvm::event::{Events, Exception, TripleFault};
 use hvm::msr::{Bank, GeneralProtection};
@@ -24,8 +26,10 @@ pub struct Local {
     pub(super) msrs: Bank,
     pub(super) cpuid: Map,
     pub(super) clock: Clock,
+    pub(super) pv_clock: PvClock,
     pub(super) physical_bits: u8,
     pub(super) machine: &'static Machine,
+    pub(super) vectors: Vectors,
     pub(super) power: Option<PowerEvent>,
     /// The emulator wrote to the port that the BIOS's stubs trap with.
     pub(super) trapped: bool,
@@ -33,6 +37,8 @@ pub struct Local {
     pub(super) pic_output: bool,
     /// When the board next wants a turn.
     pub(super) board_deadline: Option<Instant>,
+    /// Of guest memory's switches, as last seen.
+    pub(super) memory_generation: u32,
     /// When to look again whether an NMI can enter that no handler holds back: see `Processor::deliver`.
     pub(super) second_look: Option<Instant>,
     /// Something happened that may change what enters the guest next, or when it must be left. Cleared by the loop;
@@ -43,7 +49,7 @@ pub struct Local {
 impl Local {
     /// As after power-on.
     pub fn new(machine: &'static Machine) -> Box<Self> {
-        let physical_bits = super::host::physical_bits();
+        let physical_bits = hvm::cpuid::physical_bits(&super::host::cpuid);
         Box::new(Self {
             lapic: Lapic::new(0, true),
             lent: None,
@@ -53,23 +59,30 @@ impl Local {
                 &super::host::cpuid,
                 Policy {
                     vcpus: 1,
-                    rates: rates(machine.tsc_scale),
+                    rates: rates(machine.timeline.scale()),
+                    tsc: tsc_promise(),
+                    timing: timing(&machine.timeline),
                 },
             ),
-            clock: Clock::start(machine.tsc_scale),
+            clock: Clock::new(&machine.timeline, 0),
+            pv_clock: PvClock::default(),
             physical_bits,
             machine,
+            vectors: Vectors::new(),
             power: None,
             trapped: false,
             pic_output: false,
             board_deadline: None,
+            memory_generation: machine.memory.generation(),
             second_look: None,
             attention: true,
         })
     }
 
-    /// Everything but the clock starts anew, and the board with it.
+    /// Everything but the guest's time starts anew, and the board with it.
     pub fn reset(&mut self) {
+        self.clock.reset();
+        self.pv_clock = PvClock::default();
         self.lapic.reset();
         self.lapic.set_virtual_wire();
         self.events = Events::new();
@@ -77,7 +90,7 @@ impl Local {
         self.power = None;
         self.second_look = None;
         self.machine.board.lock().reset();
-        self.with_board(|_, _| ());
+        self.with_board(|board, context| board.refresh_memory(context.memory));
     }
 
     /// Raises an exception at RIP.
@@ -130,13 +143,28 @@ impl Local {
         };
         let result = work(&mut board, &mut context);
         let raised = signals.raised;
+        let generation = machine.memory.generation();
         let (output, deadline) = (board.pic_interrupt(), board.deadline());
-        if raised || output != self.pic_output || deadline != self.board_deadline {
+        if raised
+            || output != self.pic_output
+            || deadline != self.board_deadline
+            || generation != self.memory_generation
+        {
+            self.memory_generation = generation;
             self.pic_output = output;
             self.board_deadline = deadline;
             self.attention = true;
         }
         result
+    }
+
+    /// Captures the screen for a viewer that asked.
+    pub fn show(&mut self) {
+        let mut view = self.machine.view.lock();
+        if view.is_wanted() {
+            let now = self.clock.now();
+            self.with_board(|board, _| view.capture(board.display(), now));
+        }
     }
 
     /// Works on the local APIC, and sends on what it sent.
@@ -205,11 +233,15 @@ impl Local {
     pub fn read_msr(&mut self, register: u32) -> Result<u64, GeneralProtection> {
         match register {
             hvm::msr::IA32_TSC => Ok(self.clock.guest_tsc()),
+            hvm::msr::IA32_TSC_ADJUST => Ok(self.clock.tsc_adjust()),
             _ if Lapic::owns_msr(register) => self
                 .lapic
                 .read_msr(register, self.clock.now())
                 .map_err(|_| GeneralProtection),
-            _ => self.msrs.read(register),
+            _ => self
+                .msrs
+                .read(register)
+                .or_else(|_| self.pv_clock.read(register)),
         }
     }
 
@@ -219,6 +251,12 @@ impl Local {
         match register {
             hvm::msr::IA32_TSC => {
                 self.clock.set_guest_tsc(value);
+                self.follow_tsc();
+                Ok(())
+            }
+            hvm::msr::IA32_TSC_ADJUST => {
+                self.clock.set_tsc_adjust(value);
+                self.follow_tsc();
                 Ok(())
             }
             _ if Lapic::owns_msr(register) => self
@@ -226,8 +264,18 @@ impl Local {
                     lapic.write_msr(register, value, clock.now(), clock.tsc(), signals)
                 })
                 .map_err(|_| GeneralProtection),
-            _ => self.msrs.write(register, value),
+            _ => self.msrs.write(register, value).or_else(|_| {
+                let memory = &self.machine.memory;
+                self.pv_clock.write(register, value, &self.clock, memory)
+            }),
         }
+    }
+
+    /// The guest's counter was written: what goes by it goes by the new one.
+    #[cold]
+    fn follow_tsc(&mut self) {
+        self.with_lapic(|lapic, _, clock| lapic.follow_tsc(clock.tsc(), clock.now()));
+        self.pv_clock.refresh(&self.clock, &self.machine.memory);
     }
 
     /// CPUID.
@@ -251,6 +299,23 @@ fn rates(scale: Scale) -> Rates {
         Rates::Host
     } else {
         Rates::Hidden
+    }
+}
+
+/// What the guest may hear of its counter: whether it is the host's or ours.
+fn tsc_promise() -> Tsc {
+    if time::keeps_its_rate() {
+        Tsc::Invariant
+    } else {
+        Tsc::Unpromised
+    }
+}
+
+/// The rates that the guest need not measure.
+fn timing(line: &Timeline) -> Timing {
+    Timing {
+        tsc_khz: u32::try_from(line.period().hz() / 1000).unwrap_or(u32::MAX),
+        apic_khz: (pc::lapic::FREQUENCY_HZ / 1000) as u32,
     }
 }
 

@@ -1,25 +1,26 @@
 //! One virtual CPU, and the loop that runs it.
 
+use super::clock::Timeline;
 use super::crash::Crash;
 use super::dirty::Tracker;
 use super::firmware::Firmware;
 use super::interrupts::{Pic, Sources};
 use super::local::Local;
+use crate::console::view;
 use crate::cpu::events::{self, Events as HostEvents};
 use crate::cpu::{interrupts, live};
 use crate::service;
+use crate::service::alarm;
 use crate::service::control::{CONTROL, Request, count};
-use crate::time::timer;
+use crate::time;
 use alloc::boxed::Box;
 use alloc::string::String;
-use core::ops::Range;
 use guest_mem::GuestMemory;
 use hvm::Instant;
 use hvm::device::PowerEvent;
 use hvm::emulate::DecodeCache;
 use hvm::event::{Exception, Interruptible, Plan, Shadow, TripleFault, Window};
-use hvm::regs::{Rflags, State};
-use hvm::tsc::Scale;
+use hvm::regs::{DR6_BS, Rflags, State};
 use hvm::vcpu::Vcpu;
 use hvm::virtual_apic::Served;
 use hvm::walk::Paging;
@@ -33,12 +34,12 @@ const SECOND_LOOK_NS: u64 = 5_000;
 pub struct Machine {
     /// Guest RAM.
     pub memory: GuestMemory,
-    /// The part of it that the guest cannot write, if it has a ROM.
-    pub rom: Range<u64>,
     /// The chipset and all devices. Only vCPUs take this lock; services talk to devices through queues.
     pub board: Mutex<Board>,
-    /// Its TSC's rate.
-    pub tsc_scale: Scale,
+    /// Where captures of the screen go. Only vCPUs take this lock, before the board's.
+    pub view: Mutex<view::GuestEnd>,
+    /// What its clocks have in common.
+    pub timeline: Timeline,
 }
 
 /// What the vCPU's processor has to do beside it.
@@ -132,20 +133,19 @@ impl<V: Vcpu> Processor<V> {
         self.window = None;
         live::reset();
         self.cpu.reset();
-        self.cpu.set_tsc_offset(self.local.clock.offset());
         start.apply(&mut self.cpu);
         self.local.attention = true;
     }
 
-    /// The guest stood still since host TSC `since`.
-    pub fn skip_pause(&mut self, since: u64) {
-        self.local.clock.skip_pause(since);
-        self.cpu.set_tsc_offset(self.local.clock.offset());
-        self.armed = None;
+    /// Answers viewers while the guest stands still.
+    pub fn show(&mut self) {
+        self.local.show();
     }
 
     /// Runs the guest until something other than an exit has to be done.
     pub fn run(&mut self) -> Outcome {
+        // The last run may have been on another CPU, or before a pause.
+        self.cpu.set_tsc_offset(self.local.clock.offset());
         self.cpu.hold_host_interrupts();
         let outcome = self.turn();
         self.recall();
@@ -172,6 +172,8 @@ impl<V: Vcpu> Processor<V> {
                     return Outcome::Power(power);
                 }
                 self.follow_apic();
+                self.tracker
+                    .follow(&mut self.cpu, &self.local.machine.memory);
                 match self.cpu.served_apic() {
                     Served::All(page) => self.hand_over(page),
                     Served::Priority | Served::Nothing => {
@@ -263,7 +265,13 @@ impl<V: Vcpu> Processor<V> {
         let pending = events::take();
         if pending.contains(HostEvents::TIMER) {
             self.armed = None;
+            alarm::look();
         }
+        if pending.contains(HostEvents::KICK) {
+            self.local.show();
+        }
+        let local = &mut *self.local;
+        local.pv_clock.refresh(&local.clock, &local.machine.memory);
         let now = self.local.clock.now();
         if self
             .local
@@ -317,8 +325,8 @@ impl<V: Vcpu> Processor<V> {
         let wanted = self.local.deadline();
         if wanted != self.armed {
             let host_tsc = wanted.map(|deadline| self.local.clock.host_tsc(deadline));
-            if !self.cpu.set_deadline(host_tsc) {
-                arm_host(host_tsc);
+            if !self.cpu.set_deadline(host_tsc.map(time::counter_at)) {
+                alarm::arm_for_guest(host_tsc);
             }
             self.armed = wanted;
         }
@@ -328,7 +336,7 @@ impl<V: Vcpu> Processor<V> {
     fn rearm_host(&mut self) {
         if self.cpu.set_deadline(None) {
             let wanted = self.local.deadline();
-            arm_host(wanted.map(|deadline| self.local.clock.host_tsc(deadline)));
+            alarm::arm_for_guest(wanted.map(|deadline| self.local.clock.host_tsc(deadline)));
             // Before the next entry the vCPU's own timer has to be told again.
             self.armed = None;
         } else {
@@ -338,7 +346,7 @@ impl<V: Vcpu> Processor<V> {
 
     /// No timer is to come any more.
     fn disarm(&mut self) {
-        timer::disarm();
+        alarm::arm_for_guest(None);
         self.cpu.set_deadline(None);
         self.armed = None;
     }
@@ -379,7 +387,6 @@ impl<V: Vcpu> Processor<V> {
 
     #[cold]
     pub(super) fn single_step(&mut self) -> Next {
-        const DR6_BS: u64 = 1 << 14;
         self.cpu.set_dr6(self.cpu.dr6() | DR6_BS);
         self.raise(Exception::plain(1))
     }
@@ -401,13 +408,5 @@ impl<V: Vcpu> Processor<V> {
             state: State::capture(&self.cpu),
             bytes: super::crash::code(&self.cpu, &self.paging(), memory),
         }
-    }
-}
-
-/// Has the host's timer fire at a time, or not at all.
-fn arm_host(host_tsc: Option<u64>) {
-    match host_tsc {
-        Some(deadline) => timer::arm(deadline),
-        None => timer::disarm(),
     }
 }

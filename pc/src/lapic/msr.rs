@@ -74,6 +74,14 @@ impl Lapic {
         }
     }
 
+    /// The counter was written: a deadline that waits is met when the counter shows it, sooner or later than before.
+    pub fn follow_tsc(&mut self, tsc: &TscClock, now: Instant) {
+        let ticks = self.timer.tsc_deadline(now);
+        if ticks != 0 && Mode::from_lvt(self.lvt[lvt::TIMER]) == Mode::TscDeadline {
+            self.timer.arm_deadline(ticks, tsc.instant(ticks, now));
+        }
+    }
+
     /// An x2APIC register: reserved bits and read-only registers fault (11.12.1.3).
     #[inline]
     fn write_x2apic(

@@ -1,6 +1,7 @@
 //! The guest's time-stamp counter against guest time.
 
 use hvm::Instant;
+use hvm::tsc::Period;
 
 /// A ratio as `multiplier / 2^shift`, the multiplier with its top bit set: good to one part in 2⁶³.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,11 +42,16 @@ pub struct TscClock {
 impl TscClock {
     /// A counter of `hz` ticks a second (0 counts as 1) that showed `at_zero` at [`Instant::ZERO`].
     pub fn new(hz: u64, at_zero: u64) -> Self {
-        const NS_PER_SECOND: u64 = 1_000_000_000;
+        Self::with_period(Period::of_hz(hz), at_zero)
+    }
+
+    /// The same, by the time that a tick takes.
+    pub fn with_period(period: Period, at_zero: u64) -> Self {
+        let (ns, ticks) = period.fraction();
         Self {
             at_zero,
-            ns_per_tick: Ratio::new(NS_PER_SECOND, hz.max(1)),
-            ticks_per_ns: Ratio::new(hz.max(1), NS_PER_SECOND),
+            ns_per_tick: Ratio::new(ns, ticks),
+            ticks_per_ns: Ratio::new(ticks, ns),
         }
     }
 

@@ -5,13 +5,16 @@
 
 mod bad_input;
 mod boot;
+mod clocks;
 mod crash;
+mod desk;
 mod dirty;
 mod events;
 mod firmware;
 mod guest;
 mod host;
 mod options;
+mod own_firmware;
 mod prompt;
 mod session;
 
@@ -92,9 +95,12 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         boot::CASES,
         guest::CASES,
         firmware::CASES,
+        own_firmware::CASES,
         prompt::CASES,
         bad_input::CASES,
         crash::CASES,
+        clocks::CASES,
+        desk::CASES,
         dirty::CASES,
         events::CASES,
         host::CASES,

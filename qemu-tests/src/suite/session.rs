@@ -107,11 +107,20 @@ impl<'a> Lab<'a> {
 
     /// Starts `machine` with this guest.
     pub fn start(&self, machine: &Machine, guest: &Guest) -> Result<Session> {
+        self.start_with(machine, guest, "")
+    }
+
+    /// The same with these words on the hypervisor's command line, if there is a hypervisor.
+    pub fn start_with(&self, machine: &Machine, guest: &Guest, words: &str) -> Result<Session> {
         match self.subject() {
             Subject::Monovisor => {
                 let bundle = self.directory.join("bundle.cpio");
                 guest.pack(&bundle)?;
-                self.start_payload(machine, &self.monovisor(Some(bundle)))
+                let payload = Payload {
+                    append: words.to_owned(),
+                    ..self.monovisor(Some(bundle))
+                };
+                self.start_payload(machine, &payload)
             }
             Subject::Guest => {
                 let mut machine = machine.clone();
@@ -215,6 +224,42 @@ impl Session {
     /// Waits for the prompt that comes to the front by itself where no guest runs, and returns what was said before.
     pub fn offered_prompt(&mut self) -> Result<String> {
         self.console.expect(PROMPT, BOOT)
+    }
+
+    /// Switches from Monovisor's prompt to the guest.
+    pub fn leave_prompt(&mut self) -> Result<()> {
+        self.console.send(SWITCH)?;
+        self.console.expect("[guest's console", SOON)?;
+        self.console.expect("\n", SOON).map(drop)
+    }
+
+    /// What the guest's screen shows, a line a row without trailing blanks, from Monovisor's prompt, which has to be in front. A
+    /// screen of graphics has only a first line, of its size.
+    pub fn screen(&mut self) -> Result<String> {
+        self.console.send("screen\r")?;
+        // Log lines may come first, each with the prompt behind it.
+        self.console.expect("\nscreen: ", SOON)?;
+        let told = self.console.expect(PROMPT, SOON)?;
+        Ok(told.trim_end_matches(PROMPT).replace('\r', ""))
+    }
+
+    /// Waits until the guest's screen shows `text`; the prompt has to be in front. Returns the screen.
+    pub fn screen_shows(&mut self, text: &str, limit: Duration) -> Result<String> {
+        let start = Instant::now();
+        loop {
+            let screen = self.screen()?;
+            if screen.contains(text) {
+                return Ok(screen);
+            }
+            if start.elapsed() > limit {
+                bail!(
+                    "the guest's screen does not show {text:?} within {} s, but\n{screen}",
+                    limit.as_secs()
+                );
+            }
+            // A picture cannot be waited for, only looked at again.
+            std::thread::sleep(Duration::from_millis(300));
+        }
     }
 
     /// Types a command at Monovisor's prompt and returns what it printed before the next prompt.
