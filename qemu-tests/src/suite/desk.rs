@@ -5,8 +5,9 @@ use super::session::{BOOT, Lab, SOON, Session};
 use super::{Case, Machines, Scope, Tier};
 use crate::loader;
 use crate::machine::{Desk, Machine};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use std::fs;
+use std::time::{Duration, Instant};
 
 pub(super) const CASES: &[Case] = &[Case {
     name: "desk-keyboard",
@@ -61,5 +62,46 @@ fn keyboard(lab: &mut Lab) -> Result<()> {
         session.screen_shows("{42}", SOON)?;
         let png = lab.directory().join("screen.png");
         session.console.desk()?.save_png(&png)
+    })?;
+    lab.step("status page", |lab| {
+        let chord = ["ctrl", "alt", "esc"];
+        session.console.desk()?.press(&chord)?;
+        let page = host_shows(&mut session, lab, "Ctrl-Alt-Esc goes back")?;
+        for words in ["guest:   `guest`, running", "network: none yet", "build "] {
+            ensure!(
+                page.contains(words),
+                "the page does not say {words:?}:\n{page}"
+            );
+        }
+        let png = lab.directory().join("status.png");
+        session.console.desk()?.save_png(&png)?;
+        // Nothing of this is for the guest.
+        session.console.desk()?.type_text("echo stray\n")?;
+        session.console.desk()?.press(&chord)?;
+        session.console.desk()?.type_text("echo $((6 * 9))\n")?;
+        let screen = session.screen_shows("\n54", SOON)?;
+        ensure!(
+            !screen.contains("stray"),
+            "the guest was typed to:\n{screen}"
+        );
+        let png = lab.directory().join("back.png");
+        session.console.desk()?.save_png(&png)
     })
+}
+
+/// Waits until the host's screen, drawn by Monovisor itself, shows `words`, and returns its text.
+fn host_shows(session: &mut Session, lab: &Lab, words: &str) -> Result<String> {
+    let start = Instant::now();
+    loop {
+        let text = session.console.desk()?.picture(lab.directory())?.text();
+        if text.contains(words) {
+            return Ok(text);
+        }
+        ensure!(
+            start.elapsed() < SOON,
+            "the host's screen does not show {words:?}, but\n{text}"
+        );
+        // A picture cannot be waited for, only looked at again.
+        std::thread::sleep(Duration::from_millis(300));
+    }
 }
