@@ -114,3 +114,20 @@ fn status(lab: &mut Lab) -> Result<()> {
         session.console.desk()?.save_png(&png)
     })
 }
+
+/// Waits until the host's screen, drawn by Monovisor itself, shows `words`, and returns its text.
+fn host_shows(session: &mut Session, lab: &Lab, words: &str) -> Result<String> {
+    let start = Instant::now();
+    loop {
+        let text = session.console.desk()?.picture(lab.directory())?.text();
+        if text.contains(words) {
+            return Ok(text);
+        }
+        ensure!(
+            start.elapsed() < SOON,
+            "the host's screen does not show {words:?}, but\n{text}"
+        );
+        // A picture cannot be waited for, only looked at again.
+        std::thread::sleep(Duration::from_millis(300));
+    }
+}
