@@ -12,9 +12,9 @@ use crate::cpu::{interrupts, live};
 use crate::service;
 use crate::service::alarm;
 use crate::service::control::{CONTROL, Request, count};
+use crate::time;
 use alloc::boxed::Box;
 use alloc::string::String;
-use core::ops::Range;
 use guest_mem::GuestMemory;
 use hvm::Instant;
 use hvm::device::PowerEvent;
@@ -34,8 +34,6 @@ const SECOND_LOOK_NS: u64 = 5_000;
 pub struct Machine {
     /// Guest RAM.
     pub memory: GuestMemory,
-    /// The part of it that the guest cannot write, if it has a ROM.
-    pub rom: Range<u64>,
     /// The chipset and all devices. Only vCPUs take this lock; services talk to devices through queues.
     pub board: Mutex<Board>,
     /// Where captures of the screen go. Only vCPUs take this lock, before the board's.
@@ -174,6 +172,8 @@ impl<V: Vcpu> Processor<V> {
                     return Outcome::Power(power);
                 }
                 self.follow_apic();
+                self.tracker
+                    .follow(&mut self.cpu, &self.local.machine.memory);
                 match self.cpu.served_apic() {
                     Served::All(page) => self.hand_over(page),
                     Served::Priority | Served::Nothing => {
@@ -325,7 +325,7 @@ impl<V: Vcpu> Processor<V> {
         let wanted = self.local.deadline();
         if wanted != self.armed {
             let host_tsc = wanted.map(|deadline| self.local.clock.host_tsc(deadline));
-            if !self.cpu.set_deadline(host_tsc) {
+            if !self.cpu.set_deadline(host_tsc.map(time::counter_at)) {
                 alarm::arm_for_guest(host_tsc);
             }
             self.armed = wanted;

@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod boot;
+mod clocks;
 mod crash;
 mod desk;
 mod dirty;
@@ -13,6 +14,7 @@ mod firmware;
 mod guest;
 mod host;
 mod options;
+mod own_firmware;
 mod prompt;
 mod session;
 
@@ -93,9 +95,11 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         boot::CASES,
         guest::CASES,
         firmware::CASES,
+        own_firmware::CASES,
         prompt::CASES,
         bad_input::CASES,
         crash::CASES,
+        clocks::CASES,
         desk::CASES,
         dirty::CASES,
         events::CASES,
