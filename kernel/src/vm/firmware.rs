@@ -28,8 +28,8 @@ pub struct Firmware {
 }
 
 impl Firmware {
-    /// A BIOS that has not run yet.
-    pub fn new(media: Media, order: &[BootDevice], platform: Platform) -> Self {
+    /// A BIOS that has not run yet, and that waits `menu_s` seconds for a key that asks for its boot menu.
+    pub fn new(media: Media, order: &[BootDevice], menu_s: u64, platform: Platform) -> Self {
         let count = |kind| media.iter().filter(|(drive, _)| drive.kind == kind).count() as u8;
         let order = order.iter().map(|device| match device {
             BootDevice::Floppy => bios::BootDevice::Floppy,
@@ -46,6 +46,7 @@ impl Firmware {
                     cdroms: count(DriveKind::Cdrom),
                 },
                 order: order.collect(),
+                menu_wait_ns: menu_s * 1_000_000_000,
                 platform,
                 processor: Signature { version, features },
             }),

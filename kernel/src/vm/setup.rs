@@ -161,9 +161,9 @@ pub fn build<V: Vendor>(
             own.attach(&mut board, platform, &guest_memory, order, &paths)?;
             None
         }
-        (Boot::Firmware { order, .. }, None) => {
-            let firmware =
-                firmware::Firmware::new(media, order, platform(Console::Screen, config.vcpus));
+        (Boot::Firmware { order, menu_s, .. }, None) => {
+            let platform = platform(Console::Screen, config.vcpus);
+            let firmware = firmware::Firmware::new(media, order, *menu_s, platform);
             Some(Box::new(firmware))
         }
     };
