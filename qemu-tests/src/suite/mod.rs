@@ -14,6 +14,7 @@ mod host;
 mod options;
 mod prompt;
 mod session;
+mod smp;
 
 use crate::engine::{Emulator, Engine, Share, Subject, SvmNptQemu, Virtualization};
 use crate::{bundle::Guest, tree};
@@ -99,6 +100,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         events::CASES,
         host::CASES,
         options::CASES,
+        smp::CASES,
     ]
     .into_iter()
     .flatten()
