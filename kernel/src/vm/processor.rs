@@ -6,14 +6,14 @@ use super::dirty::Tracker;
 use super::firmware::Firmware;
 use super::interrupts::{Pic, Sources};
 use super::local::Local;
+use crate::console::view;
 use crate::cpu::events::{self, Events as HostEvents};
 use crate::cpu::{interrupts, live};
 use crate::service;
+use crate::service::alarm;
 use crate::service::control::{CONTROL, Request, count};
-use crate::time::timer;
 use alloc::boxed::Box;
 use alloc::string::String;
-use core::ops::Range;
 use guest_mem::GuestMemory;
 use hvm::Instant;
 use hvm::device::PowerEvent;
@@ -33,10 +33,10 @@ const SECOND_LOOK_NS: u64 = 5_000;
 pub struct Machine {
     /// Guest RAM.
     pub memory: GuestMemory,
-    /// The part of it that the guest cannot write, if it has a ROM.
-    pub rom: Range<u64>,
     /// The chipset and all devices. Only vCPUs take this lock; services talk to devices through queues.
     pub board: Mutex<Board>,
+    /// Where captures of the screen go. Only vCPUs take this lock, before the board's.
+    pub view: Mutex<view::GuestEnd>,
     /// What its clocks have in common.
     pub timeline: Timeline,
 }
@@ -136,6 +136,11 @@ impl<V: Vcpu> Processor<V> {
         self.local.attention = true;
     }
 
+    /// Answers viewers while the guest stands still.
+    pub fn show(&mut self) {
+        self.local.show();
+    }
+
     /// Runs the guest until something other than an exit has to be done.
     pub fn run(&mut self) -> Outcome {
         // The last run may have been on another CPU, or before a pause.
@@ -166,6 +171,8 @@ impl<V: Vcpu> Processor<V> {
                     return Outcome::Power(power);
                 }
                 self.follow_apic();
+                self.tracker
+                    .follow(&mut self.cpu, &self.local.machine.memory);
                 match self.cpu.served_apic() {
                     Served::All(page) => self.hand_over(page),
                     Served::Priority | Served::Nothing => {
@@ -257,6 +264,10 @@ impl<V: Vcpu> Processor<V> {
         let pending = events::take();
         if pending.contains(HostEvents::TIMER) {
             self.armed = None;
+            alarm::look();
+        }
+        if pending.contains(HostEvents::KICK) {
+            self.local.show();
         }
         let local = &mut *self.local;
         local.pv_clock.refresh(&local.clock, &local.machine.memory);
@@ -314,7 +325,7 @@ impl<V: Vcpu> Processor<V> {
         if wanted != self.armed {
             let host_tsc = wanted.map(|deadline| self.local.clock.host_tsc(deadline));
             if !self.cpu.set_deadline(host_tsc) {
-                arm_host(host_tsc);
+                alarm::arm_for_guest(host_tsc);
             }
             self.armed = wanted;
         }
@@ -324,7 +335,7 @@ impl<V: Vcpu> Processor<V> {
     fn rearm_host(&mut self) {
         if self.cpu.set_deadline(None) {
             let wanted = self.local.deadline();
-            arm_host(wanted.map(|deadline| self.local.clock.host_tsc(deadline)));
+            alarm::arm_for_guest(wanted.map(|deadline| self.local.clock.host_tsc(deadline)));
             // Before the next entry the vCPU's own timer has to be told again.
             self.armed = None;
         } else {
@@ -334,7 +345,7 @@ impl<V: Vcpu> Processor<V> {
 
     /// No timer is to come any more.
     fn disarm(&mut self) {
-        timer::disarm();
+        alarm::arm_for_guest(None);
         self.cpu.set_deadline(None);
         self.armed = None;
     }
@@ -396,13 +407,5 @@ impl<V: Vcpu> Processor<V> {
             state: State::capture(&self.cpu),
             bytes: super::crash::code(&self.cpu, &self.paging(), memory),
         }
-    }
-}
-
-/// Has the host's timer fire at a time, or not at all.
-fn arm_host(host_tsc: Option<u64>) {
-    match host_tsc {
-        Some(deadline) => timer::arm(deadline),
-        None => timer::disarm(),
     }
 }

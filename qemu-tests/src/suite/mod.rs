@@ -6,12 +6,14 @@
 mod bad_input;
 mod boot;
 mod crash;
+mod desk;
 mod dirty;
 mod events;
 mod firmware;
 mod guest;
 mod host;
 mod options;
+mod own_firmware;
 mod prompt;
 mod session;
 mod smp;
@@ -93,9 +95,11 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         boot::CASES,
         guest::CASES,
         firmware::CASES,
+        own_firmware::CASES,
         prompt::CASES,
         bad_input::CASES,
         crash::CASES,
+        desk::CASES,
         dirty::CASES,
         events::CASES,
         host::CASES,
