@@ -258,6 +258,7 @@ mod tests {
             let platform = Platform {
                 vcpus,
                 hpet: None,
+                pci_memory: crate::platform::PCI_MMIO,
                 console: Console::Serial,
             };
             let table = table(&platform, signature);
