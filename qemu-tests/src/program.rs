@@ -40,6 +40,7 @@ pub fn build(name: &str, form: Form) -> Result<PathBuf> {
         "-Cpanic=abort",
         "-Crelocation-model=static",
         "-Ccode-model=small",
+        "-Cstrip=symbols",
     ]);
     if form == Form::Kernel {
         rustc.arg(format!(
