@@ -42,7 +42,7 @@ pub const PASS_THROUGH: &[u32] = &[
 pub const TSC_AUX: u32 = 0xc000_0103;
 /// The guest's where CPUID offers speculation control: SPEC_CTRL, PRED_CMD.
 pub const SPECULATION: &[u32] = &[SPEC_CTRL, 0x49];
-/// SPEC_CTRL, which keeps its value; a CPU that has no more than IBPB has only the command register.
+/// SPEC_CTRL, which keeps its value.
 pub const SPEC_CTRL: u32 = 0x48;
 
 const MTRR_CAP: u32 = 0xfe;

@@ -61,12 +61,19 @@ pub fn unswapped_msrs() -> impl Iterator<Item = u32> {
     has_rdtscp()
         .then_some(msr::TSC_AUX)
         .into_iter()
-        .chain(has_speculation_control().then_some(msr::SPEC_CTRL))
+        .chain(has_spec_ctrl().then_some(msr::SPEC_CTRL))
 }
 
 fn has_rdtscp() -> bool {
     const RDTSCP: u32 = 1 << 27;
     cpuid(0x8000_0001, 0)[3] & RDTSCP != 0
+}
+
+/// A CPU that has no more than IBPB has only the command register.
+fn has_spec_ctrl() -> bool {
+    /// As below, without IBPB of the second.
+    const CONTROL: (u32, u32) = (1 << 26 | 1 << 27 | 1 << 31, 1 << 14 | 1 << 15 | 1 << 24);
+    cpuid(7, 0)[3] & CONTROL.0 != 0 || cpuid(0x8000_0008, 0)[1] & CONTROL.1 != 0
 }
 
 fn has_speculation_control() -> bool {
