@@ -443,9 +443,9 @@ fn both_a20_gates_agree() {
 #[test]
 fn cards_share_a_level() {
     let mut machine = Machine::new();
-    // Slot 2 is on PIRQ C, slot 3 on PIRQ D: both IRQ 11.
-    machine.place_card(2, 0xc000);
-    machine.place_card(3, 0xc100);
+    // Slot 3 is on PIRQ C, slot 4 on PIRQ D: both IRQ 11.
+    machine.place_card(3, 0xc000);
+    machine.place_card(4, 0xc100);
     machine.init_pics(0xfb, 0xf7);
     machine.unmask_pin(11, 1 << 15);
     machine.outb(0xc000, 1);
@@ -467,7 +467,7 @@ fn cards_share_a_level() {
 #[test]
 fn rerouting_moves_an_asserted_line() {
     let mut machine = Machine::new();
-    machine.place_card(2, 0xc000);
+    machine.place_card(3, 0xc000);
     machine.init_pics(0, 0);
     machine.outb(0x4d0, 0x20);
     machine.outb(0xc000, 1);
