@@ -38,8 +38,8 @@ impl Machine {
         });
         let hands = Hands::default();
         board.connect_input(Box::new(hands.clone()));
-        board.attach(2, Card::boxed()).unwrap();
         board.attach(3, Card::boxed()).unwrap();
+        board.attach(4, Card::boxed()).unwrap();
         Self {
             board,
             now_ns: 0,
@@ -485,9 +485,9 @@ fn rerouting_moves_an_asserted_line() {
 #[test]
 fn memory_of_cards_and_of_nobody() {
     let mut machine = Machine::new();
-    machine.outl(0xcf8, 0x8000_1014);
+    machine.outl(0xcf8, 0x8000_1814);
     machine.outl(0xcfc, 0xe000_0000);
-    machine.outl(0xcf8, 0x8000_1004);
+    machine.outl(0xcf8, 0x8000_1804);
     machine.outl(0xcfc, 2);
     let mut read =
         |gpa| machine.with(|board, context| board.mmio_read(Gpa(gpa), Width::Dword, context));
@@ -549,7 +549,7 @@ fn wide_accesses_to_byte_chips_are_split() {
 fn reset_brings_firmwares_set_up_back() {
     let mut machine = Machine::new();
     machine.init_pics(0, 0);
-    machine.place_card(2, 0xc000);
+    machine.place_card(3, 0xc000);
     machine.outb(0xc000, 1);
     machine.outb(0x4d1, 0);
     machine.board.reset();
