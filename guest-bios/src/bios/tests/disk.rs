@@ -189,7 +189,7 @@ fn a_memory_managers_guest_is_served_through_its_page_tables() {
     let mut pc = with_disk();
     // Virtual-8086 mode under 32-bit paging: the first MiB maps to itself, but 64 KiB of it to 3 MiB, and a page to nothing.
     let table = |page: u32| match page {
-        0x20..0x30 => (page - 0x20 + 0x300) << 12 | USER_WRITABLE,
+        0x20..=0x2f => (page - 0x20 + 0x300) << 12 | USER_WRITABLE,
         0x31 => 0,
         _ => page << 12 | USER_WRITABLE,
     };
