@@ -9,6 +9,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod i8042;
 pub mod pci;
 pub mod ports;
 pub mod uart;

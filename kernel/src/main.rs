@@ -16,10 +16,10 @@ mod bare {
         let parts = kernel::init(boot);
         console::start_screen(boot);
         let mode = report::print(boot, parts.platform);
-        let guest_console = service::start(vm::kick);
+        let guest_ends = service::start(vm::kick);
         cpu::interrupts::enable();
         match mode {
-            Mode::Nested(technology) => vm::run(boot, technology, guest_console),
+            Mode::Nested(technology) => vm::run(boot, technology, guest_ends),
             // The report has said why. The prompt works, and nothing resets the machine.
             Mode::None(_) => service::run_forever(),
         }

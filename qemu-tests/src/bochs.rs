@@ -103,6 +103,7 @@ pub fn launch(
     Ok(Launch {
         command: bochs,
         line,
+        control: None,
         ending: Ending::Log(directory.join("bochs.log"), POWERED_OFF),
         slowness: machine.engine.emulator().slowness(),
     })

@@ -2,6 +2,7 @@
 //!
 //! Reading is driven by arriving bytes; nothing sleeps or polls. Every byte is also kept in a log.
 
+use crate::desk::Desk;
 use crate::machine::{self, Ending, Launch, Line};
 use anyhow::{Context, Result, bail};
 use std::fs::File;
@@ -22,6 +23,7 @@ pub struct Console {
     open: bool,
     ending: Ending,
     slowness: u32,
+    desk: Option<Desk>,
 }
 
 impl Console {
@@ -50,9 +52,21 @@ impl Console {
                 return Err(error);
             }
         };
+        let desk = launch
+            .control
+            .map(|listener| Desk::accept(&listener, &mut child));
+        let desk = match desk.transpose() {
+            Ok(desk) => desk,
+            Err(error) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(error);
+            }
+        };
         Ok(Self {
             child,
             input,
+            desk,
             output: forward(output),
             unread: String::new(),
             log,
@@ -99,6 +113,13 @@ impl Console {
         self.expect(text, limit)?;
         let line = self.expect("\n", limit)?;
         Ok(line.trim().to_owned())
+    }
+
+    /// Its keyboard, mouse and screen, if the machine has an attended desk ([`machine::Desk::Attended`]).
+    pub fn desk(&mut self) -> Result<&mut Desk> {
+        self.desk
+            .as_mut()
+            .context("nobody sits at this machine's desk")
     }
 
     /// Types `keys`.
@@ -221,6 +242,7 @@ mod tests {
         Launch {
             command,
             line,
+            control: None,
             ending: Ending::ExitCode,
             slowness: 1,
         }

@@ -11,6 +11,7 @@ pub mod command;
 pub mod console;
 pub mod cpio;
 pub mod debian;
+pub mod desk;
 pub mod engine;
 pub mod initramfs;
 pub mod loader;

@@ -145,25 +145,34 @@ pub fn iso_image(payload: &Payload, directory: &Path) -> Result<PathBuf> {
         Some(bundle) if payload.append.is_empty() => {
             build::make_iso(&payload.kernel, bundle, &image).map_err(|error| anyhow!("{error}"))?;
         }
-        _ => plain_iso(payload, &image, &emptied(&directory.join("iso"))?)?,
+        _ => return grub_iso(payload, &grub_script(payload), directory),
     }
     Ok(image)
 }
 
-/// GRUB with any kernel, initrd and command line, staged in the directory `stage`.
-fn plain_iso(payload: &Payload, image: &Path, stage: &Path) -> Result<()> {
+/// What GRUB has to do for a [`grub_iso`].
+fn grub_script(payload: &Payload) -> String {
+    let initrd = match payload.initrd {
+        Some(_) => "initrd /boot/initrd\n",
+        None => "",
+    };
+    format!("linux /boot/kernel {}\n{initrd}boot\n", payload.append)
+}
+
+/// GRUB with any kernel and initrd, as `/boot/kernel` and `/boot/initrd`, and a script.
+pub fn grub_iso(payload: &Payload, script: &str, directory: &Path) -> Result<PathBuf> {
+    let image = directory.join("boot.iso");
+    let stage = emptied(&directory.join("iso"))?;
     let boot = stage.join("boot");
     fs::create_dir_all(boot.join("grub"))?;
     link(&payload.kernel, &boot.join("kernel"))?;
-    let mut script = format!("linux /boot/kernel {}\n", payload.append);
     if let Some(initrd) = &payload.initrd {
         link(initrd, &boot.join("initrd"))?;
-        script.push_str("initrd /boot/initrd\n");
     }
-    script.push_str("boot\n");
     fs::write(boot.join("grub/grub.cfg"), script)?;
     let mut make = Command::new("grub-mkrescue");
-    command::output(make.arg("-o").arg(image).arg(stage)).map(drop)
+    command::output(make.arg("-o").arg(&image).arg(&stage))?;
+    Ok(image)
 }
 
 /// A script for iPXE in a directory that QEMU serves over TFTP.

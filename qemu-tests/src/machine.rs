@@ -22,6 +22,15 @@ pub enum Serial {
     Tcp(u16),
 }
 
+/// A machine's keyboard, mouse and screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Desk {
+    /// Nobody sits there.
+    Absent,
+    /// A [`crate::desk::Desk`] reaches them.
+    Attended,
+}
+
 /// A computer to boot.
 #[derive(Clone)]
 pub struct Machine {
@@ -37,6 +46,8 @@ pub struct Machine {
     pub cpus: u32,
     /// COM1.
     pub serial: Serial,
+    /// Whether it is typed to and looked at, which QEMU's machines can be.
+    pub desk: Desk,
     /// Further QEMU arguments; they come last, so they win.
     pub extra: Vec<String>,
 }
@@ -52,6 +63,7 @@ impl Machine {
             memory_mib,
             cpus,
             serial: Serial::Stdio,
+            desk: Desk::Absent,
             extra: Vec::new(),
         }
     }
@@ -71,6 +83,8 @@ pub struct Launch {
     pub command: Command,
     /// How to reach COM1.
     pub line: Line,
+    /// Where the emulator's control connection will come to, for an attended desk.
+    pub control: Option<TcpListener>,
     /// How the emulator tells that all went well.
     pub ending: Ending,
     /// See [`Emulator::slowness`].

@@ -2,8 +2,9 @@
 
 use crate::command;
 use crate::loader::Payload;
-use crate::machine::{Ending, Launch, Line, Machine, Serial};
+use crate::machine::{Desk, Ending, Launch, Line, Machine, Serial};
 use anyhow::Result;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
@@ -52,6 +53,17 @@ pub fn launch(
     qemu.arg("-serial")
         .arg(format!("file:{}", directory.join("defmt.bin").display()));
     qemu.args(machine.loader.arguments(payload, directory)?);
+    let control = match machine.desk {
+        Desk::Absent => None,
+        Desk::Attended => {
+            let listener = TcpListener::bind("127.0.0.1:0")?;
+            let port = listener.local_addr()?.port();
+            qemu.arg("-chardev")
+                .arg(format!("socket,id=control,host=127.0.0.1,port={port}"))
+                .args(["-mon", "chardev=control,mode=control"]);
+            Some(listener)
+        }
+    };
     qemu.args(&machine.extra);
     Ok(Launch {
         command: qemu,
@@ -59,6 +71,7 @@ pub fn launch(
             Serial::Stdio => Line::Stdio,
             Serial::File(_) | Serial::Tcp(_) => Line::Elsewhere,
         },
+        control,
         ending: Ending::ExitCode,
         slowness: machine.engine.emulator().slowness(),
     })

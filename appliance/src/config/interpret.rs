@@ -7,7 +7,7 @@ use super::key::{self, Use};
 use super::setting::{Setting, Value};
 use super::{
     BlobName, Boot, BootDevice, Config, Firmware, Loaded, MAX_MEMORY_MIB, MAX_TSC_MHZ, MAX_VCPUS,
-    Memory, Paging, Serial, TscRate, Without, suggest,
+    Memory, Paging, Placement, Serial, TscRate, Without, suggest,
 };
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -31,9 +31,10 @@ pub(super) fn config(settings: Vec<Setting>, notes: Vec<Note>) -> Result<Loaded,
             None => "guest".to_string(),
         },
         memory: reader.memory()?,
-        vcpus: match reader.get("vcpus") {
-            Some(setting) => setting.number(1..=u64::from(MAX_VCPUS))? as u32,
-            None => 1,
+        vcpus: reader.vcpus()?,
+        cpus: match reader.get("cpus") {
+            Some(setting) => Placement::read(setting)?,
+            None => None,
         },
         boot: reader.boot()?,
         disks: reader.disks()?,
@@ -98,6 +99,18 @@ impl Reader {
             }
         }
         Ok(())
+    }
+
+    /// As in xl, `maxvcpus` beside fewer vCPUs is an error.
+    fn vcpus(&self) -> Result<u32, ConfigError> {
+        let vcpus = match self.get("vcpus") {
+            Some(setting) => setting.number(1..=u64::from(MAX_VCPUS))? as u32,
+            None => 1,
+        };
+        if let Some(setting) = self.get("maxvcpus") {
+            setting.number(vcpus.into()..=u32::MAX.into())?;
+        }
+        Ok(vcpus)
     }
 
     fn memory(&self) -> Result<Option<Memory>, ConfigError> {

@@ -44,6 +44,7 @@ pub(super) const HONOURED: &[&str] = &[
     "boot",
     "builder",
     "cmdline",
+    "cpus",
     "device_model",
     "disk",
     "extra",
@@ -80,7 +81,6 @@ const NO_SHIM: &str = "guests are unmodified: there is no PV shim";
 const NO_PV: &str = "Xen's paravirtual devices are not offered";
 const NO_QEMU: &str = "there is no device model program: the devices are in the hypervisor";
 const ONE_GUEST: &str = "one guest has the machine: there is nothing to share it with";
-const NO_PINNING: &str = "vCPUs are placed by the hypervisor";
 const NO_PASSTHROUGH: &str = "no host device is passed through yet";
 const FIXED_PLATFORM: &str = "the guest's platform has a fixed set of features";
 const FIXED_CPU: &str = "the guest sees the CPU's own features";
@@ -95,7 +95,7 @@ const IGNORED: &[Group] = &[
     (Shape::Number, "the number of vCPUs is fixed: `vcpus` of them start", &["maxvcpus"]),
     (Shape::Any, "the number of vCPUs is fixed: `vcpus` of them start", &["vcpu_avail"]),
     (Shape::Number, "memory does not grow: `memory` is all that the guest gets", &["maxmem"]),
-    (Shape::Any, NO_PINNING, &["cpus", "cpus_soft", "cpu"]),
+    (Shape::Any, "vCPUs are placed by `cpus`, or else by the hypervisor", &["cpus_soft", "cpu"]),
     (Shape::Any, ONE_GUEST, &["pool", "vnuma", "nodes"]),
     (Shape::Number, ONE_GUEST,
         &["cpu_weight", "cap", "period", "slice", "latency", "extratime", "weight", "budget"]),

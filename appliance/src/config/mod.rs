@@ -17,6 +17,7 @@ mod disk;
 mod error;
 mod interpret;
 mod key;
+mod placement;
 mod setting;
 mod suggest;
 mod syntax;
@@ -26,6 +27,7 @@ mod tests;
 pub use action::{Action, Actions};
 pub use disk::{Access, Bus, DiskSpec, Format, Medium, Vdev};
 pub use error::{ConfigError, Note, Place};
+pub use placement::{Placement, PlacementError};
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -47,6 +49,8 @@ pub struct Config {
     pub memory: Option<Memory>,
     /// Virtual CPUs, 1 to [`MAX_VCPUS`].
     pub vcpus: u32,
+    /// Which of the host's CPUs they may run on; `None`: the hypervisor chooses.
+    pub cpus: Option<Placement>,
     /// What starts in the guest.
     pub boot: Boot,
     /// Block devices in their order.

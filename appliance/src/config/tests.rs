@@ -146,6 +146,14 @@ fn bad_values_name_line_key_and_value() {
             "line 1: `vcpus = 65`: expected a whole number from 1 to 64",
         ),
         (
+            "vcpus = -1",
+            "line 1: `vcpus = -1`: expected a whole number from 1 to 64",
+        ),
+        (
+            "vcpus = 4\nmaxvcpus = 2",
+            "line 2: `maxvcpus = 2`: expected a whole number from 4 to",
+        ),
+        (
             "vcpus = 1.5",
             "line 1: `vcpus = 1.5`: expected a whole number",
         ),

@@ -1,10 +1,22 @@
 //! Consoles: COM1, the screen, and the multiplexer that lets the guest's serial line and Monovisor's prompt share COM1.
 
 pub mod bytes;
+pub mod input;
 pub mod mux;
 pub mod ports;
 pub mod screen;
 pub mod serial;
+pub mod view;
+
+/// The guest's ends of all that leads to people.
+pub struct GuestEnds {
+    /// Its serial line.
+    pub line: bytes::GuestEnd,
+    /// Its keyboard and pointer.
+    pub input: input::GuestEnd,
+    /// Its screen.
+    pub view: view::GuestEnd,
+}
 
 use boot::{BootInfo, Framebuffer};
 use guest_mem::Hpa;

@@ -72,6 +72,8 @@ impl<P: Ports> Console<P> {
 
     /// Does what can be done without waiting.
     pub fn turn(&mut self) -> Turn {
+        // Writing into the multiplexer's queue cannot fail.
+        let _ = self.prompt.resume(&mut self.mux);
         // Until the interrupt line is low: its next rise is what wakes us. Bytes that nobody has room for keep it high; then room does.
         loop {
             self.receive();
@@ -105,7 +107,7 @@ impl<P: Ports> Console<P> {
     fn takes_input(&self) -> bool {
         match self.mux.front() {
             Front::Guest => self.guest.input_ready(2),
-            Front::Prompt => self.mux.own_bytes() < OWN_BYTES,
+            Front::Prompt => self.mux.own_bytes() < OWN_BYTES && !self.prompt.is_busy(),
         }
     }
 
@@ -150,7 +152,7 @@ impl<P: Ports> Console<P> {
         }
         if printed {
             log::printed_up_to(&self.lines);
-            if self.mux.front() == Front::Prompt {
+            if self.mux.front() == Front::Prompt && !self.prompt.is_busy() {
                 let _ = self.prompt.redraw(&mut self.mux);
             }
         }

@@ -5,7 +5,7 @@
 //! takes no lock and is fit for the exit path.
 
 use crate::{
-    cpu::{self, events, interrupts},
+    cpu::{self, Events, events, interrupts},
     log::{Level, level},
     smp,
 };
@@ -97,7 +97,9 @@ fn poll_ready() {
 /// Runs tasks, and sleeps when none is ready. On the service CPU of a machine whose guest runs elsewhere, or nowhere.
 pub fn run_forever() -> ! {
     loop {
-        events::take();
+        if events::take().contains(Events::TIMER) {
+            super::alarm::look();
+        }
         poll();
         if !pending() {
             interrupts::wait();

@@ -3,12 +3,15 @@
 //! [`start`] makes them; then either [`poll`] is called between guest slices, or [`run_forever`] takes the CPU. They need no guest:
 //! without one the prompt is all there is.
 
+pub mod alarm;
 mod console;
 pub mod control;
 pub mod executor;
 mod frames;
+mod input;
 mod lifecycle;
 mod prompt;
+mod screen;
 pub mod signal;
 
 pub use console::offer_prompt;
@@ -17,8 +20,11 @@ pub use executor::{pending, poll, run_forever};
 use crate::{
     apic::{io, vector},
     console::{
-        bytes::{GuestEnd, HostEnd, Wakers, line},
+        GuestEnds,
+        bytes::{HostEnd, Wakers, line},
+        input as typed,
         ports::CpuPorts,
+        view,
     },
     cpu::percpu,
     log, warn,
@@ -39,23 +45,30 @@ const COM2_IRQ: u8 = 3;
 static CONSOLE: Mutex<Option<Console<CpuPorts>>> = Mutex::new(None);
 
 /// Starts the services, on the service CPU, once everything that [`crate::init`] makes is there. COM1 passes from the log to the
-/// console service. Returns the guest's end of the console; `kick_guest` is called when input for it came.
-pub fn start(kick_guest: fn()) -> GuestEnd {
-    let (guest, host) = line(Wakers {
+/// console service. Returns the guest's ends of all that leads to people; `kick_guest` is called when something came for it.
+pub fn start(kick_guest: fn()) -> GuestEnds {
+    let (line, host) = line(Wakers {
         service: wake_console,
         guest: kick_guest,
     });
+    let (input, desk) = typed::channel(|| input::WORK.raise(), kick_guest);
+    let (view, viewed) = view::channel(|| screen::WORK.raise(), kick_guest);
     start_console(host);
+    let desk = input::start(desk);
     let frames = start_frames();
     CONTROL.on_change(|| lifecycle::CHANGED.raise());
     executor::start(|spawner| {
         spawn(spawner, console_task());
         spawn(spawner, lifecycle_task());
+        spawn(spawner, screen_task(viewed));
+        if let Some(desk) = desk {
+            spawn(spawner, input_task(desk));
+        }
         if let Some(frames) = frames {
             spawn(spawner, frames_task(frames));
         }
     });
-    guest
+    GuestEnds { line, input, view }
 }
 
 /// Starts one of the tasks above; each has one place in its pool, and is started once.
@@ -80,7 +93,7 @@ fn start_console(host: HostEnd) {
     };
     log::on_new_lines(wake_console);
     *CONSOLE.lock() = Some(Console::new(serial.into_uart(), host, lines));
-    route(COM1_IRQ, |_| WORK.raise());
+    route(COM1_IRQ, "COM1", |_| WORK.raise());
     WORK.raise();
 }
 
@@ -90,12 +103,12 @@ fn start_frames() -> Option<Frames<CpuPorts>> {
     // SAFETY: a UART's ports reach no memory, and nothing else drives COM2.
     let uart = Uart::probe(unsafe { CpuPorts::new() }, COM2)?;
     log::frames::on_new_frames(|| frames::WORK.raise());
-    route(COM2_IRQ, |_| frames::WORK.raise());
+    route(COM2_IRQ, "COM2", |_| frames::WORK.raise());
     Some(Frames::new(uart))
 }
 
-/// Sends an ISA interrupt to a handler on the service CPU.
-fn route(irq: u8, handler: vector::Handler) {
+/// Sends an ISA interrupt of `device` to a handler on the service CPU.
+fn route(irq: u8, device: &str, handler: vector::Handler) {
     let target = percpu::get(SERVICE_CPU).map(|cpu| cpu.apic_id());
     let routed = match (target, vector::register(handler)) {
         (Some(apic_id), Some(vector)) => {
@@ -105,8 +118,7 @@ fn route(irq: u8, handler: vector::Handler) {
     };
     if let Err(line) = routed {
         warn!(
-            "interrupt line {line} cannot be routed; COM{} is served only when something else wakes us",
-            5 - irq
+            "interrupt line {line} cannot be routed; {device} is served only when something else wakes us"
         );
     }
 }
@@ -134,4 +146,14 @@ async fn lifecycle_task() {
 #[embassy_executor::task]
 async fn frames_task(frames: Frames<CpuPorts>) {
     frames.run().await;
+}
+
+#[embassy_executor::task]
+async fn screen_task(view: view::HostEnd) {
+    screen::run(view).await;
+}
+
+#[embassy_executor::task]
+async fn input_task(desk: input::Desk<CpuPorts>) {
+    desk.run().await;
 }

@@ -4,7 +4,7 @@ use super::disk::Shared;
 use super::firmware::Media;
 use super::host::Rdrand;
 use super::line;
-use crate::console::bytes::GuestEnd;
+use crate::console::{bytes, input};
 use crate::mem::{PAGE_BYTES, frames, phys_to_virt};
 use crate::warn;
 use alloc::boxed::Box;
@@ -42,9 +42,14 @@ pub struct Devices {
     pub epoch_seconds: u64,
 }
 
-/// Builds the board for `config`. A guest that boots through firmware has a display.
-pub fn build(config: &Config, bundle: &Bundle<'_>, end: GuestEnd) -> Result<Devices, String> {
-    let (first_serial, virtio_console) = line::share(end);
+/// Builds the board for `config`. A guest that boots through firmware has a display, a keyboard and a mouse.
+pub fn build(
+    config: &Config,
+    bundle: &Bundle<'_>,
+    line: bytes::GuestEnd,
+    input: input::GuestEnd,
+) -> Result<Devices, String> {
+    let (first_serial, virtio_console) = line::share(line);
     let com1 = match config.serial {
         Serial::Console => Some(Box::new(first_serial) as _),
         Serial::None => None,
@@ -60,6 +65,10 @@ pub fn build(config: &Config, bundle: &Bundle<'_>, end: GuestEnd) -> Result<Devi
         ide: disks.ide,
         epoch_seconds,
     });
+    let has_screen = matches!(config.boot, Boot::Firmware { .. });
+    if has_screen {
+        board.connect_input(Box::new(input));
+    }
     let mut media = disks.media;
     for ((index, place), floppy) in (0..).zip([Place::A, Place::B]).zip(disks.floppies) {
         if let Some(floppy) = floppy {
@@ -73,7 +82,7 @@ pub fn build(config: &Config, bundle: &Bundle<'_>, end: GuestEnd) -> Result<Devi
             .attach(slot, function)
             .map_err(|error| format!("PCI slot {slot}: {error:?}"))
     };
-    if matches!(config.boot, Boot::Firmware { .. }) {
+    if has_screen {
         attach(DISPLAY_SLOT, Box::new(Adapter::new(AdapterConfig::new())))?;
     }
     let size = console::TerminalSize {

@@ -15,6 +15,7 @@ use hvm::msr::{self, GeneralProtection};
 use hvm::regs::Gpr;
 use hvm::vcpu::Vcpu;
 use hvm::virtual_apic::Served;
+use pc::vmmouse;
 
 /// For the report of a guest whose CPU shut down.
 pub const TRIPLE_FAULT: &str = "triple fault: an exception while its double fault was delivered";
@@ -258,6 +259,9 @@ impl<V: Vcpu> Processor<V> {
         };
         let rax = self.cpu.gpr(Gpr::Rax);
         match io.direction {
+            IoDirection::In if io.port == vmmouse::PORT && io.width == Width::Dword => {
+                self.vmware_request();
+            }
             IoDirection::In => {
                 let value = u64::from(self.local.port_read(io.port, io.width));
                 // A byte or a word leaves the rest of RAX; a dword clears the upper half.
@@ -279,6 +283,24 @@ impl<V: Vcpu> Processor<V> {
             }
         }
         self.complete(next_rip)
+    }
+
+    /// A guest asks VMware's port: the pointer's answer, or what nobody answers.
+    #[cold]
+    fn vmware_request(&mut self) {
+        let [eax, ebx, ecx, edx] =
+            [Gpr::Rax, Gpr::Rbx, Gpr::Rcx, Gpr::Rdx].map(|gpr| self.cpu.gpr(gpr) as u32);
+        let asked = vmmouse::Registers { eax, ebx, ecx, edx };
+        let Some(answer) = self
+            .local
+            .with_board(|board, _| board.vmware_request(asked))
+        else {
+            return self.cpu.set_gpr(Gpr::Rax, u32::MAX.into());
+        };
+        self.cpu.set_gpr(Gpr::Rax, answer.eax.into());
+        self.cpu.set_gpr(Gpr::Rbx, answer.ebx.into());
+        self.cpu.set_gpr(Gpr::Rcx, answer.ecx.into());
+        self.cpu.set_gpr(Gpr::Rdx, answer.edx.into());
     }
 
     #[inline]

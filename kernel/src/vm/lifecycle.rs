@@ -4,7 +4,8 @@ use super::processor::{Duty, Outcome};
 use super::setup::Guest;
 use super::vendor::Vendor;
 use super::written;
-use crate::cpu::interrupts;
+use crate::cpu::{Events, interrupts};
+use crate::service::alarm;
 use crate::service::control::{CONTROL, GuestState, HostAction, Request};
 use crate::time;
 use crate::{error, info, service, warn};
@@ -125,8 +126,11 @@ fn wait<V: Vendor>(guest: &mut Guest<V>, duty: Duty) -> Turn {
     let since = time::tsc();
     loop {
         // Events first: a kick that comes after this ends the sleep below.
-        crate::cpu::events::take();
+        if crate::cpu::events::take().contains(Events::TIMER) {
+            alarm::look();
+        }
         duty.serve();
+        guest.processor.show();
         match CONTROL.take() {
             Some(Request::Reset | Request::Start) => return Turn::Start,
             Some(Request::Resume) if CONTROL.state() == GuestState::Paused => {

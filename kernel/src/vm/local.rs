@@ -146,6 +146,15 @@ impl Local {
         result
     }
 
+    /// Captures the screen for a viewer that asked.
+    pub fn show(&mut self) {
+        let mut view = self.machine.view.lock();
+        if view.is_wanted() {
+            let now = self.clock.now();
+            self.with_board(|board, _| view.capture(board.display(), now));
+        }
+    }
+
     /// Works on the local APIC, and sends on what it sent.
     #[inline]
     pub fn with_lapic<R>(

@@ -31,7 +31,7 @@ mod vendor;
 mod wall;
 mod written;
 
-use crate::console::bytes::GuestEnd;
+use crate::console::GuestEnds;
 use crate::cpu::{events, percpu};
 use crate::service::control::{CONTROL, GuestFacts};
 use crate::{error, info, report, service, smp};
@@ -56,14 +56,14 @@ pub fn kick() {
 }
 
 /// Runs the guest of the bundle, and the services beside it. To be called on the boot CPU, services started and interrupts on, if
-/// [`crate::report`] finds `technology` with nested paging usable on every CPU. `end` is the guest's end of the console.
-pub fn run(boot: &'static BootInfo, technology: Technology, end: GuestEnd) -> ! {
+/// [`crate::report`] finds `technology` with nested paging usable on every CPU. `ends` are the guest's.
+pub fn run(boot: &'static BootInfo, technology: Technology, ends: GuestEnds) -> ! {
     CONTROL.on_request(kick);
     match technology {
         #[cfg(feature = "svm")]
-        Technology::AmdV => start::<amd::Amd>(boot, end),
+        Technology::AmdV => start::<amd::Amd>(boot, ends),
         #[cfg(feature = "vmx")]
-        Technology::VtX => start::<intel::Intel>(boot, end),
+        Technology::VtX => start::<intel::Intel>(boot, ends),
         #[cfg(not(all(feature = "svm", feature = "vmx")))]
         left_out => error!("no guest: {} is left out of this build", left_out.name()),
     }
@@ -71,16 +71,16 @@ pub fn run(boot: &'static BootInfo, technology: Technology, end: GuestEnd) -> ! 
 }
 
 /// Turns the extension on everywhere, and starts the guest on its CPU.
-fn start<V: Vendor>(boot: &'static BootInfo, end: GuestEnd) {
+fn start<V: Vendor>(boot: &'static BootInfo, ends: GuestEnds) {
     if let Err(reason) = enable_everywhere::<V>() {
         error!("no guest: {reason}");
         service::offer_prompt();
         return;
     }
     if percpu::count() == 1 {
-        host::<V>(boot, end, Duty::GuestAndServices);
+        host::<V>(boot, ends, Duty::GuestAndServices);
     } else if let Err(refusal) =
-        smp::run_on(GUEST_CPU, move || host::<V>(boot, end, Duty::GuestOnly))
+        smp::run_on(GUEST_CPU, move || host::<V>(boot, ends, Duty::GuestOnly))
     {
         error!("no guest: {refusal}");
     }
@@ -108,13 +108,13 @@ fn features() -> Result<Features, String> {
 }
 
 /// Builds the guest and lives its life on this CPU; comes back only if there is no guest to run.
-fn host<V: Vendor>(boot: &'static BootInfo, end: GuestEnd, duty: Duty) {
+fn host<V: Vendor>(boot: &'static BootInfo, ends: GuestEnds, duty: Duty) {
     hvm::emulate::warm_up();
     let hlt = match duty {
         Duty::GuestOnly => Hlt::Native,
         Duty::GuestAndServices => Hlt::Intercepted,
     };
-    match features().and_then(|features| setup::build::<V>(boot, end, duty, hlt, &features)) {
+    match features().and_then(|features| setup::build::<V>(boot, ends, duty, hlt, &features)) {
         Ok(guest) => {
             CONTROL.describe(GuestFacts {
                 name: guest.name.clone(),

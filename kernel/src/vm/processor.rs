@@ -6,11 +6,12 @@ use super::dirty::Tracker;
 use super::firmware::Firmware;
 use super::interrupts::{Pic, Sources};
 use super::local::Local;
+use crate::console::view;
 use crate::cpu::events::{self, Events as HostEvents};
 use crate::cpu::{interrupts, live};
 use crate::service;
+use crate::service::alarm;
 use crate::service::control::{CONTROL, Request, count};
-use crate::time::timer;
 use alloc::boxed::Box;
 use alloc::string::String;
 use core::ops::Range;
@@ -37,6 +38,8 @@ pub struct Machine {
     pub rom: Range<u64>,
     /// The chipset and all devices. Only vCPUs take this lock; services talk to devices through queues.
     pub board: Mutex<Board>,
+    /// Where captures of the screen go. Only vCPUs take this lock, before the board's.
+    pub view: Mutex<view::GuestEnd>,
     /// What its clocks have in common.
     pub timeline: Timeline,
 }
@@ -134,6 +137,11 @@ impl<V: Vcpu> Processor<V> {
         self.cpu.reset();
         start.apply(&mut self.cpu);
         self.local.attention = true;
+    }
+
+    /// Answers viewers while the guest stands still.
+    pub fn show(&mut self) {
+        self.local.show();
     }
 
     /// Runs the guest until something other than an exit has to be done.
@@ -257,6 +265,10 @@ impl<V: Vcpu> Processor<V> {
         let pending = events::take();
         if pending.contains(HostEvents::TIMER) {
             self.armed = None;
+            alarm::look();
+        }
+        if pending.contains(HostEvents::KICK) {
+            self.local.show();
         }
         let local = &mut *self.local;
         local.pv_clock.refresh(&local.clock, &local.machine.memory);
@@ -314,7 +326,7 @@ impl<V: Vcpu> Processor<V> {
         if wanted != self.armed {
             let host_tsc = wanted.map(|deadline| self.local.clock.host_tsc(deadline));
             if !self.cpu.set_deadline(host_tsc) {
-                arm_host(host_tsc);
+                alarm::arm_for_guest(host_tsc);
             }
             self.armed = wanted;
         }
@@ -324,7 +336,7 @@ impl<V: Vcpu> Processor<V> {
     fn rearm_host(&mut self) {
         if self.cpu.set_deadline(None) {
             let wanted = self.local.deadline();
-            arm_host(wanted.map(|deadline| self.local.clock.host_tsc(deadline)));
+            alarm::arm_for_guest(wanted.map(|deadline| self.local.clock.host_tsc(deadline)));
             // Before the next entry the vCPU's own timer has to be told again.
             self.armed = None;
         } else {
@@ -334,7 +346,7 @@ impl<V: Vcpu> Processor<V> {
 
     /// No timer is to come any more.
     fn disarm(&mut self) {
-        timer::disarm();
+        alarm::arm_for_guest(None);
         self.cpu.set_deadline(None);
         self.armed = None;
     }
@@ -396,13 +408,5 @@ impl<V: Vcpu> Processor<V> {
             state: State::capture(&self.cpu),
             bytes: super::crash::code(&self.cpu, &self.paging(), memory),
         }
-    }
-}
-
-/// Has the host's timer fire at a time, or not at all.
-fn arm_host(host_tsc: Option<u64>) {
-    match host_tsc {
-        Some(deadline) => timer::arm(deadline),
-        None => timer::disarm(),
     }
 }

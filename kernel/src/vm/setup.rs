@@ -7,7 +7,7 @@ use super::firmware::{self, Media};
 use super::memory;
 use super::processor::{Duty, Machine, Processor};
 use super::vendor::{self, Vendor};
-use crate::console::bytes::GuestEnd;
+use crate::console::GuestEnds;
 use crate::mem::{frames, phys_to_virt};
 use crate::time;
 use crate::{info, warn};
@@ -66,11 +66,12 @@ const fn platform(console: Console) -> Platform {
 /// Reads the bundle and builds the guest that it describes; the error is for people. This CPU, which offers `features`, runs the vCPU.
 pub fn build<V: Vendor>(
     boot: &BootInfo,
-    end: GuestEnd,
+    ends: GuestEnds,
     duty: Duty,
     hlt: Hlt,
     features: &Features,
 ) -> Result<Guest<V>, String> {
+    let GuestEnds { line, input, view } = ends;
     let bundle = open(boot)?;
     let loaded = bundle
         .load(boot.command_line.as_str())
@@ -86,7 +87,7 @@ pub fn build<V: Vendor>(
         board,
         media,
         epoch_seconds,
-    } = devices::build(&config, &bundle, end)?;
+    } = devices::build(&config, &bundle, line, input)?;
     let available_mib = memory::available_mib();
     let usable_mib = frames::usable_bytes() >> 20;
     info!(
@@ -112,6 +113,7 @@ pub fn build<V: Vendor>(
         memory: guest_memory,
         rom,
         board: Mutex::new(board),
+        view: Mutex::new(view),
         timeline: Timeline::start(tsc_scale, epoch_seconds, 1),
     }));
     Ok(Guest {

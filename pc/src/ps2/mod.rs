@@ -6,11 +6,13 @@
 mod decode;
 mod keyboard;
 mod mouse;
+mod packet;
 mod scancode;
 
 pub use decode::Decoder;
 pub use keyboard::Keyboard;
 pub use mouse::Mouse;
+pub use packet::{Packets, Wheel};
 
 /// What a device has for the controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -52,6 +52,7 @@ pub fn start(payload: &Payload, memory_mib: u32, directory: &Path) -> Result<Con
     let launch = Launch {
         command: qemu,
         line: Line::Stdio,
+        control: None,
         ending: Ending::ExitCode,
         slowness: 1,
     };

@@ -3,6 +3,7 @@
 use super::session::{Lab, SOON, Session};
 use super::{Case, Machines, Scope, Tier};
 use crate::loader;
+use crate::machine::Machine;
 use anyhow::{Context, Result, ensure};
 use appliance::{CONFIG_NAME, newc::Writer};
 use std::fs;
@@ -80,6 +81,16 @@ fn bad_media(lab: &mut Lab) -> Result<()> {
 
 /// Starts Monovisor with a bundle of this configuration and these files.
 fn start(lab: &Lab, config: &str, files: &[(&str, &[u8])]) -> Result<Session> {
+    start_on(lab, &lab.machine(), config, files)
+}
+
+/// The same on any machine.
+pub(super) fn start_on(
+    lab: &Lab,
+    machine: &Machine,
+    config: &str,
+    files: &[(&str, &[u8])],
+) -> Result<Session> {
     let mut archive = Writer::new();
     let config = format!("name = \"guest\"\nmemory = 192\n{config}");
     let too_long = "too long for cpio";
@@ -89,5 +100,5 @@ fn start(lab: &Lab, config: &str, files: &[(&str, &[u8])]) -> Result<Session> {
     for (name, content) in files {
         archive.file(name, content).context(too_long)?;
     }
-    lab.start_bundle(&lab.machine(), Some(&archive.finish()))
+    lab.start_bundle(machine, Some(&archive.finish()))
 }

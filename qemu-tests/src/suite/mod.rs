@@ -6,6 +6,7 @@
 mod bad_input;
 mod boot;
 mod crash;
+mod desk;
 mod dirty;
 mod events;
 mod firmware;
@@ -95,6 +96,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         prompt::CASES,
         bad_input::CASES,
         crash::CASES,
+        desk::CASES,
         dirty::CASES,
         events::CASES,
         host::CASES,

@@ -217,6 +217,42 @@ impl Session {
         self.console.expect(PROMPT, BOOT)
     }
 
+    /// Switches from Monovisor's prompt to the guest.
+    pub fn leave_prompt(&mut self) -> Result<()> {
+        self.console.send(SWITCH)?;
+        self.console.expect("[guest's console", SOON)?;
+        self.console.expect("\n", SOON).map(drop)
+    }
+
+    /// What the guest's screen shows, a line a row without trailing blanks, from Monovisor's prompt, which has to be in front. A
+    /// screen of graphics has only a first line, of its size.
+    pub fn screen(&mut self) -> Result<String> {
+        self.console.send("screen\r")?;
+        // Log lines may come first, each with the prompt behind it.
+        self.console.expect("\nscreen: ", SOON)?;
+        let told = self.console.expect(PROMPT, SOON)?;
+        Ok(told.trim_end_matches(PROMPT).replace('\r', ""))
+    }
+
+    /// Waits until the guest's screen shows `text`; the prompt has to be in front. Returns the screen.
+    pub fn screen_shows(&mut self, text: &str, limit: Duration) -> Result<String> {
+        let start = Instant::now();
+        loop {
+            let screen = self.screen()?;
+            if screen.contains(text) {
+                return Ok(screen);
+            }
+            if start.elapsed() > limit {
+                bail!(
+                    "the guest's screen does not show {text:?} within {} s, but\n{screen}",
+                    limit.as_secs()
+                );
+            }
+            // A picture cannot be waited for, only looked at again.
+            std::thread::sleep(Duration::from_millis(300));
+        }
+    }
+
     /// Types a command at Monovisor's prompt and returns what it printed before the next prompt.
     pub fn ask(&mut self, command: &str) -> Result<String> {
         self.console.send(&format!("{command}\r"))?;

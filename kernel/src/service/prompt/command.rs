@@ -15,6 +15,8 @@ pub enum Command {
     Pause,
     /// Lets it go on.
     Resume,
+    /// What the guest's screen shows.
+    Screen,
     /// Tracks which memory the guest writes.
     DirtyOn,
     /// Tells how much it was.
@@ -44,13 +46,14 @@ pub enum ParseError<'a> {
 
 impl Command {
     /// All of them, with what `help` says.
-    pub const ALL: [(Self, &'static str, &'static str); 13] = [
+    pub const ALL: [(Self, &'static str, &'static str); 14] = [
         (Self::Help, "help", "this list"),
         (Self::Info, "info", "the guest and the host at a glance"),
         (Self::Reset, "reset", "reset the guest, whatever it does"),
         (Self::Start, "start", "start a guest that is stopped"),
         (Self::Pause, "pause", "hold the guest"),
         (Self::Resume, "resume", "let it go on"),
+        (Self::Screen, "screen", "the text on the guest's screen"),
         (Self::DirtyOn, "dirty on", "track which memory is written"),
         (
             Self::Dirty,

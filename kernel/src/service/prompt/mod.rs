@@ -5,6 +5,7 @@ mod editor;
 mod info;
 
 use super::control::{Control, GuestState, HostAction, Request};
+use super::screen;
 use crate::{log, report, time};
 use command::{Command, ParseError};
 use core::fmt::{self, Write};
@@ -16,6 +17,15 @@ const PROMPT: &str = "monovisor> ";
 pub struct Prompt {
     editor: Editor,
     control: &'static Control,
+    answer: Answer,
+}
+
+/// Whether a command's answer is still to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    Given,
+    /// [`screen::take_text`] will have it.
+    Screen,
 }
 
 impl Prompt {
@@ -24,7 +34,25 @@ impl Prompt {
         Self {
             editor: Editor::default(),
             control,
+            answer: Answer::Given,
         }
+    }
+
+    /// True while a command's answer is to come: what is typed meanwhile has to wait.
+    pub fn is_busy(&self) -> bool {
+        self.answer != Answer::Given
+    }
+
+    /// Gives the answer that was waited for, if it is there.
+    pub fn resume(&mut self, out: &mut impl Write) -> fmt::Result {
+        if self.answer == Answer::Screen
+            && let Some(text) = screen::take_text()
+        {
+            self.answer = Answer::Given;
+            write!(out, "{text}")?;
+            self.redraw(out)?;
+        }
+        Ok(())
     }
 
     /// What is shown when the prompt comes to the front.
@@ -65,13 +93,14 @@ impl Prompt {
             }
         }
         match self.control.host_action() {
+            None if self.is_busy() => Ok(()),
             None => self.redraw(out),
             // The host goes away; nothing more can be typed.
             Some(_) => Ok(()),
         }
     }
 
-    fn obey(&self, command: Command, out: &mut impl Write) -> fmt::Result {
+    fn obey(&mut self, command: Command, out: &mut impl Write) -> fmt::Result {
         match command {
             Command::Help => help(out),
             Command::Info => info::Info::now(self.control).write(out),
@@ -79,6 +108,7 @@ impl Prompt {
             Command::Start => self.request(Request::Start, out),
             Command::Pause => self.request(Request::Pause, out),
             Command::Resume => self.request(Request::Resume, out),
+            Command::Screen => self.show_screen(out),
             Command::DirtyOn => self.request(Request::TrackWrites, out),
             Command::Dirty => self.request(Request::TellWrites, out),
             Command::DirtyOff => self.request(Request::UntrackWrites, out),
@@ -87,6 +117,16 @@ impl Prompt {
             Command::Reboot => self.ask_host(HostAction::Reboot, "restarting the host", out),
             Command::PowerOff => self.ask_host(HostAction::PowerOff, "switching the host off", out),
         }
+    }
+
+    /// A vCPU answers, also one that is held; without one nobody would.
+    fn show_screen(&mut self, out: &mut impl Write) -> fmt::Result {
+        if self.control.state() == GuestState::Absent {
+            return writeln!(out, "there is no guest; `dmesg` says why");
+        }
+        self.answer = Answer::Screen;
+        screen::ask_text();
+        Ok(())
     }
 
     fn request(&self, request: Request, out: &mut impl Write) -> fmt::Result {
@@ -196,7 +236,14 @@ mod tests {
     #[test]
     fn without_a_guest_nothing_is_asked_of_it() {
         let mut prompt = with_guest(GuestState::Absent);
-        for line in ["reset\r", "start\r", "pause\r", "resume\r", "dirty on\r"] {
+        for line in [
+            "reset\r",
+            "start\r",
+            "pause\r",
+            "resume\r",
+            "dirty on\r",
+            "screen\r",
+        ] {
             assert!(say(&mut prompt, line).contains("there is no guest"));
         }
         assert_eq!(prompt.control.take(), None);

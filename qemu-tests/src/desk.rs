@@ -1,0 +1,247 @@
+//! Who sits at a machine: types, points, and looks at its screen, through QEMU's control connection (QMP).
+
+use crate::machine;
+use anyhow::{Context, Result, bail, ensure};
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Child;
+use std::time::Duration;
+
+/// How long a key is held, and so how fast text is typed: slow enough for a keyboard controller without anybody to read it.
+const HOLD_MS: u32 = 25;
+/// For the emulator to answer.
+const ANSWER: Duration = Duration::from_secs(60);
+
+/// A machine's desk.
+pub struct Desk {
+    to: TcpStream,
+    from: BufReader<TcpStream>,
+}
+
+impl Desk {
+    /// Sits down: the emulator, `child`, connects to `listener`.
+    pub fn accept(listener: &TcpListener, child: &mut Child) -> Result<Self> {
+        let to = machine::accept(listener, child)?;
+        to.set_read_timeout(Some(ANSWER))?;
+        let from = BufReader::new(to.try_clone()?);
+        let mut desk = Self { to, from };
+        desk.line().context("the emulator does not greet")?;
+        desk.execute("qmp_capabilities", "{}")?;
+        Ok(desk)
+    }
+
+    /// Presses keys together and lets them go: QEMU's names, such as `ctrl`, `alt`, `esc`, `ret`, `f12`, `a`.
+    pub fn press(&mut self, keys: &[&str]) -> Result<()> {
+        let keys: Vec<_> = keys
+            .iter()
+            .map(|key| format!("{{\"type\":\"qcode\",\"data\":\"{key}\"}}"))
+            .collect();
+        let arguments = format!("{{\"keys\":[{}],\"hold-time\":{HOLD_MS}}}", keys.join(","));
+        self.execute("send-key", &arguments)?;
+        // The emulator holds the keys on its own time; the next must not come before.
+        std::thread::sleep(Duration::from_millis(2 * u64::from(HOLD_MS)));
+        Ok(())
+    }
+
+    /// Types text as on a US keyboard; `\n` is Enter.
+    pub fn type_text(&mut self, text: &str) -> Result<()> {
+        for character in text.chars() {
+            match key_of(character) {
+                Some((key, Shift::Up)) => self.press(&[&key])?,
+                Some((key, Shift::Down)) => self.press(&["shift", &key])?,
+                None => bail!("a US keyboard has no {character:?}"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves the mouse, right and down.
+    pub fn move_by(&mut self, right: i32, down: i32) -> Result<()> {
+        let event = |axis, value| {
+            format!("{{\"type\":\"rel\",\"data\":{{\"axis\":\"{axis}\",\"value\":{value}}}}}")
+        };
+        let events = format!(
+            "{{\"events\":[{},{}]}}",
+            event("x", right),
+            event("y", down)
+        );
+        self.execute("input-send-event", &events)
+    }
+
+    /// Clicks a button: `left`, `middle`, `right`, `wheel-up`, `wheel-down`.
+    pub fn click(&mut self, button: &str) -> Result<()> {
+        for down in [true, false] {
+            let event = format!(
+                "{{\"events\":[{{\"type\":\"btn\",\"data\":{{\"down\":{down},\"button\":\"{button}\"}}}}]}}"
+            );
+            self.execute("input-send-event", &event)?;
+            std::thread::sleep(Duration::from_millis(HOLD_MS.into()));
+        }
+        Ok(())
+    }
+
+    /// Saves the machine's screen as a PNG.
+    pub fn save_png(&mut self, path: &Path) -> Result<()> {
+        self.dump(path, "png")
+    }
+
+    /// The machine's screen.
+    pub fn picture(&mut self, directory: &Path) -> Result<Image> {
+        let path = directory.join("screen.ppm");
+        self.dump(&path, "ppm")?;
+        let bytes = fs::read(&path)?;
+        fs::remove_file(&path)?;
+        Image::parse(&bytes).with_context(|| format!("{} is no PPM picture", path.display()))
+    }
+
+    fn dump(&mut self, path: &Path, format: &str) -> Result<()> {
+        let path = path.to_str().context("the path is no UTF-8")?;
+        let path = path.replace('\\', "\\\\").replace('"', "\\\"");
+        self.execute(
+            "screendump",
+            &format!("{{\"filename\":\"{path}\",\"format\":\"{format}\"}}"),
+        )
+    }
+
+    fn execute(&mut self, command: &str, arguments: &str) -> Result<()> {
+        let request = format!("{{\"execute\":\"{command}\",\"arguments\":{arguments}}}\n");
+        self.to
+            .write_all(request.as_bytes())
+            .context("the emulator's control connection is closed")?;
+        loop {
+            let line = self.line()?;
+            if line.starts_with("{\"return\"") {
+                return Ok(());
+            }
+            // Anything else is an event.
+            ensure!(
+                !line.starts_with("{\"error\""),
+                "the emulator refuses `{}`: {}",
+                request.trim(),
+                line.trim()
+            );
+        }
+    }
+
+    fn line(&mut self) -> Result<String> {
+        let mut line = String::new();
+        let bytes = self
+            .from
+            .read_line(&mut line)
+            .context("the emulator does not answer")?;
+        ensure!(bytes > 0, "the emulator's control connection is closed");
+        Ok(line)
+    }
+}
+
+/// Whether a character is typed with Shift.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shift {
+    Up,
+    Down,
+}
+
+/// The key of a character on a US keyboard, in QEMU's words.
+fn key_of(character: char) -> Option<(String, Shift)> {
+    const NAMED: [(char, char, &str); 13] = [
+        (' ', ' ', "spc"),
+        ('\n', '\n', "ret"),
+        ('\t', '\t', "tab"),
+        ('-', '_', "minus"),
+        ('=', '+', "equal"),
+        ('[', '{', "bracket_left"),
+        (']', '}', "bracket_right"),
+        (';', ':', "semicolon"),
+        ('\'', '"', "apostrophe"),
+        ('`', '~', "grave_accent"),
+        (',', '<', "comma"),
+        ('.', '>', "dot"),
+        ('/', '?', "slash"),
+    ];
+    const DIGITS: &str = ")!@#$%^&*(";
+    if character.is_ascii_lowercase() || character.is_ascii_digit() {
+        return Some((character.to_string(), Shift::Up));
+    }
+    if character.is_ascii_uppercase() {
+        return Some((character.to_ascii_lowercase().to_string(), Shift::Down));
+    }
+    if let Some(digit) = DIGITS.find(character) {
+        return Some((digit.to_string(), Shift::Down));
+    }
+    match character {
+        '\\' => return Some(("backslash".to_owned(), Shift::Up)),
+        '|' => return Some(("backslash".to_owned(), Shift::Down)),
+        _ => {}
+    }
+    NAMED.iter().find_map(|&(plain, shifted, name)| {
+        let shift = if character == plain {
+            Shift::Up
+        } else {
+            Shift::Down
+        };
+        (character == plain || character == shifted).then(|| (name.to_owned(), shift))
+    })
+}
+
+/// A picture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// Pixels in a line.
+    pub width: usize,
+    /// Lines.
+    pub height: usize,
+    /// Red, green, blue of each pixel, line by line.
+    pub pixels: Vec<[u8; 3]>,
+}
+
+impl Image {
+    /// Reads a binary PPM with 8 bits a component, as QEMU writes it.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let mut words = bytes.splitn(4, |byte| byte.is_ascii_whitespace());
+        let mut word = || std::str::from_utf8(words.next()?).ok();
+        if word()? != "P6" {
+            return None;
+        }
+        let (width, height) = (word()?.parse().ok()?, word()?.parse().ok()?);
+        // The colour depth, and the pixels behind one blank.
+        let rest = words.next()?;
+        let pixels = rest.strip_prefix(b"255\n")?;
+        let (pixels, _) = pixels.as_chunks::<3>();
+        (pixels.len() == usize::checked_mul(width, height)?).then(|| Self {
+            width,
+            height,
+            pixels: pixels.to_vec(),
+        })
+    }
+
+    /// How many pixels have this colour.
+    pub fn count(&self, color: [u8; 3]) -> usize {
+        self.pixels.iter().filter(|pixel| **pixel == color).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_printable_character_has_a_key() {
+        for character in ' '..='~' {
+            assert!(key_of(character).is_some(), "{character:?}");
+        }
+        assert_eq!(key_of('('), Some(("9".to_owned(), Shift::Down)));
+        assert_eq!(key_of(':'), Some(("semicolon".to_owned(), Shift::Down)));
+        assert_eq!(key_of('é'), None);
+    }
+
+    #[test]
+    fn a_picture_is_read() {
+        let image = Image::parse(b"P6\n2 1\n255\n\x01\x02\x03\n \t").unwrap();
+        assert_eq!(image.pixels, [[1, 2, 3], [10, 32, 9]]);
+        assert_eq!(image.count([1, 2, 3]), 1);
+        assert_eq!(Image::parse(b"P6\n2 2\n255\n\x01\x02\x03"), None);
+        assert_eq!(Image::parse(b"P5"), None);
+    }
+}
