@@ -24,6 +24,7 @@ mod lifecycle;
 mod line;
 mod local;
 mod memory;
+mod pool;
 mod processor;
 mod pv_clock;
 mod setup;
