@@ -43,7 +43,7 @@ fn files(bench: &Bench) -> Result<(PathBuf, PathBuf)> {
     fs::write(&ramdisk, archive.finish())?;
     let disk = directory.join("disk.img");
     let noise: Vec<u8> = (0..DISK_MIB << 20)
-        .map(|at| (at * 167 >> 5) as u8)
+        .map(|at| ((at * 167) >> 5) as u8)
         .collect();
     fs::write(&disk, noise)?;
     Ok((ramdisk, disk))

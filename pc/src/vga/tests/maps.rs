@@ -208,7 +208,6 @@ fn chain_4_spreads_over_all_maps() {
 
 #[test]
 fn latches_move_four_maps_at_once() {
-    use hvm::Width;
     use hvm::pci::{Function, WindowCopy};
     let mut machine = Machine::in_mode(&MODE_12);
     for offset in 0..8 {
@@ -248,7 +247,7 @@ proptest! {
     ) {
         let [mut single, mut run] = [0, 1].map(|_| {
             let mut machine = Machine::in_mode(ALL[mode]);
-            let noise: Vec<u8> = (0..MINIMUM_BYTES).map(|at| (at * 167 >> 3) as u8).collect();
+            let noise: Vec<u8> = (0..MINIMUM_BYTES).map(|at| ((at * 167) >> 3) as u8).collect();
             machine.adapter.vga().linear_write(0, &noise);
             setting.apply(&mut machine);
             machine.outw(0x3c4, 4, memory_mode);
