@@ -24,3 +24,4 @@ pub mod platform;
 pub mod rom;
 pub mod smbios;
 mod sum;
+pub mod user;

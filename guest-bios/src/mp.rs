@@ -224,6 +224,7 @@ mod tests {
                 vcpus: 3,
                 hpet: None,
                 console: Console::Serial,
+                pci_memory: crate::platform::PCI_MMIO,
             },
             signature,
         );

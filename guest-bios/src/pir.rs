@@ -104,8 +104,8 @@ mod tests {
         let table = table();
         assert_eq!(crate::sum::of(&table), 0);
         assert_eq!(&table[..8], [b'$', b'P', b'I', b'R', 0, 1, 0x10, 2]);
-        // Slot 3, INTA: the third link after A, on IRQ 11.
-        assert_eq!(table[32 + 2 * 16..][..5], [0, 3 << 3, 0x63, 0, 8]);
+        // Slot 3, INTA: the second link after A, on IRQ 11.
+        assert_eq!(table[32 + 2 * 16..][..5], [0, 3 << 3, 0x62, 0, 8]);
         assert_eq!(exclusive(), 1 << 10 | 1 << 11);
     }
 }

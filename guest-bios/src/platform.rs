@@ -14,6 +14,8 @@ pub struct Platform {
     pub hpet: Option<Gpa>,
     /// What a person sees and types on.
     pub console: Console,
+    /// Where the PCI memory window starts, up to [`PCI_MMIO_END`]: what firmware gives to base address registers lies in it.
+    pub pci_memory: Gpa,
 }
 
 /// The means of a person in front of the PC.
@@ -27,7 +29,7 @@ pub enum Console {
 
 /// First address above low RAM at most: devices live from here to 4 GiB.
 pub const DEVICE_HOLE: Gpa = Gpa(0xc000_0000);
-/// PCI memory window for base address registers, up to [`PCI_MMIO_END`].
+/// Where Monovisor's own BIOS starts with base address registers.
 pub const PCI_MMIO: Gpa = DEVICE_HOLE;
 /// One past the PCI memory window: the I/O APIC's page follows.
 pub const PCI_MMIO_END: Gpa = IO_APIC;
@@ -66,9 +68,9 @@ pub const PCI_SLOTS: u8 = 32;
 pub const PIRQ_IRQ: [u8; 4] = [10, 10, 11, 11];
 
 /// Which of [`PIRQ_IRQ`] the interrupt pin of a device in a slot of bus 0 drives; pin 0 is INTA. Slots rotate the pins, so
-/// that neighbours, which mostly use INTA alone, do not all share one line.
+/// that neighbours, which mostly use INTA alone, do not all share one line; INTA of slot 1 drives the first.
 pub const fn pirq(slot: u8, pin: u8) -> usize {
-    (slot as usize + pin as usize) % 4
+    (slot as usize + pin as usize + 3) % 4
 }
 
 /// The ISA interrupt, equally the GSI, of a pin of a device in a slot of bus 0.

@@ -195,6 +195,7 @@ mod tests {
                 vcpus: 2,
                 hpet: None,
                 console: Console::Serial,
+                pci_memory: crate::platform::PCI_MMIO,
             },
             &e820(&memory),
         )

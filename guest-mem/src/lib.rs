@@ -11,12 +11,14 @@ extern crate alloc;
 extern crate std;
 
 mod addr;
+mod area;
 mod dirty;
 mod memory;
 mod raw;
 mod watch;
 
 pub use addr::{Gpa, Gva, Hpa, PAGE_BYTES};
+pub use area::{Area, Attributes, Backing, Reads, Writes};
 pub use dirty::DirtyLog;
 pub use memory::{GuestMemory, Pinned, Region, Unmapped};
 pub use watch::Watch;

@@ -1,8 +1,10 @@
 //! The map of guest RAM and the checked accesses to it.
 
+use crate::area::{Area, Attributes, Backing, Writes};
 use crate::{DirtyLog, Gpa, Hpa, PAGE_BYTES, raw};
 use alloc::vec::Vec;
 use core::fmt;
+use core::sync::atomic::{AtomicU32, Ordering};
 use spin::Once;
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -50,12 +52,25 @@ pub struct Pinned {
     pub bytes: u64,
 }
 
-/// All RAM of one guest.
+/// All RAM of one guest, and its ROMs.
 pub struct GuestMemory {
     regions: Vec<Region>,
     /// The largest of them again, where most accesses go.
     main: Region,
+    areas: Vec<Area>,
+    /// What the areas lie in: a range below 1 MiB and one above, so that other addresses are told quickly.
+    spans: [core::ops::Range<u64>; 2],
+    /// Counts switches of areas.
+    generation: AtomicU32,
     dirty: Once<DirtyLog>,
+}
+
+/// What a piece of an access meets.
+enum Piece {
+    /// Memory.
+    Host(*mut u8),
+    /// A ROM that is written to.
+    Lost,
 }
 
 // SAFETY: the raw pointers name memory that `from_regions`' caller promised to be valid for the value's life and to have
@@ -90,8 +105,64 @@ impl GuestMemory {
                 hpa: Hpa(0),
                 host: core::ptr::null_mut(),
             }),
+            areas: Vec::new(),
+            spans: [0..0, 0..0],
+            generation: AtomicU32::new(0),
             dirty: Once::new(),
         })
+    }
+
+    /// The same with areas, which must be sorted and overlap neither each other nor the regions; `None` if they do.
+    ///
+    /// # Safety
+    /// As [`Self::from_regions`] asks for regions, of every memory behind an area. Areas may share memory.
+    pub unsafe fn with_areas(self, areas: Vec<Area>) -> Option<Self> {
+        const MIB: u64 = 1 << 20;
+        let mut free = 0;
+        let mut spans = [0..0, 0..0];
+        for area in &areas {
+            let (start, end) = (area.gpa.0, area.gpa.0.checked_add(area.bytes)?);
+            let aligned = (start | area.bytes) % PAGE_BYTES == 0 && area.bytes != 0;
+            let taken = self
+                .regions
+                .iter()
+                .any(|region| region.gpa.0 < end && start < region.gpa.0 + region.bytes);
+            if !aligned || start < free || taken {
+                return None;
+            }
+            free = end;
+            let span = &mut spans[usize::from(start >= MIB)];
+            let first = if span.end == 0 { start } else { span.start };
+            *span = first..end;
+        }
+        Some(Self {
+            areas,
+            spans,
+            ..self
+        })
+    }
+
+    /// Adds areas on the heap, for tests: place and length, each with RAM and ROM of its own, and RAM at first.
+    ///
+    /// # Panics
+    /// As [`Self::anonymous`], and if they overlap its pieces.
+    pub fn with_anonymous_areas(self, areas: &[(Gpa, u64)]) -> Self {
+        let backing = |bytes: u64| {
+            let host = anonymous_pages(bytes);
+            let hpa = Hpa(host.addr() as u64);
+            Some(Backing { hpa, host })
+        };
+        let areas = areas.iter().map(|&(gpa, bytes)| {
+            Area::new(
+                (gpa, bytes),
+                backing(bytes),
+                backing(bytes),
+                Attributes::RAM,
+            )
+        });
+        // SAFETY: the memory was just allocated and leaked; no reference to it is left.
+        unsafe { self.with_areas(areas.collect()) }
+            .expect("areas are page-aligned, sorted and disjoint")
     }
 
     /// RAM on the heap, for tests and host tools: `(gpa, bytes)` pairs, whole pages, sorted. The memory is leaked.
@@ -103,8 +174,7 @@ impl GuestMemory {
         let regions = pieces
             .iter()
             .map(|&(gpa, bytes)| {
-                let pages: Vec<[u64; 512]> = alloc::vec![[0; 512]; (bytes / PAGE_BYTES) as usize];
-                let host = pages.leak().as_mut_ptr().cast::<u8>();
+                let host = anonymous_pages(bytes);
                 Region {
                     gpa,
                     bytes,
@@ -129,6 +199,57 @@ impl GuestMemory {
         &self.regions
     }
 
+    /// The areas, sorted.
+    pub fn areas(&self) -> &[Area] {
+        &self.areas
+    }
+
+    /// Switches those areas that lie wholly in a range. Whoever maps them for the guest sees by [`Self::generation`] that
+    /// something changed.
+    pub fn switch(&self, gpa: Gpa, bytes: u64, attributes: Attributes) {
+        let inside = |area: &&Area| {
+            area.gpa >= gpa && (area.gpa.0 - gpa.0).saturating_add(area.bytes) <= bytes
+        };
+        let mut changed = false;
+        for area in self.areas.iter().filter(inside) {
+            changed |= area.switch(attributes);
+        }
+        if changed {
+            self.generation.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Changes with every switch of an area.
+    #[inline]
+    pub fn generation(&self) -> u32 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// True if an area is there.
+    #[inline]
+    pub fn is_area(&self, gpa: Gpa) -> bool {
+        self.area(gpa).is_some()
+    }
+
+    /// Writes the ROM of areas, whatever becomes of the guest's writes there: how contents get into a ROM, and into a flash part.
+    pub fn program(&self, gpa: Gpa, from: &[u8]) -> Result<(), Unmapped> {
+        let mut at = gpa;
+        let mut rest = from;
+        while !rest.is_empty() {
+            let unmapped = Unmapped { gpa: at, bytes: 1 };
+            let area = self.area(at).ok_or(unmapped)?;
+            let rom = area.rom.ok_or(unmapped)?;
+            let offset = at.0 - area.gpa.0;
+            let (now, later) = rest.split_at((area.bytes - offset).min(rest.len() as u64) as usize);
+            // SAFETY: `offset` and the length of `now` stay in the area, and its ROM is as long.
+            unsafe { raw::copy_in(rom.host.add(offset as usize), now) };
+            self.mark(at, now.len() as u64);
+            at = at.wrapping_add(now.len() as u64);
+            rest = later;
+        }
+        Ok(())
+    }
+
     /// The largest piece.
     #[inline]
     pub(crate) fn main(&self) -> &Region {
@@ -147,9 +268,10 @@ impl GuestMemory {
             .map_or(Gpa(0), |last| Gpa(last.gpa.0 + last.bytes))
     }
 
-    /// True if the whole range is RAM.
+    /// True if the whole range is memory, to read and to write, though ROM may be in it.
     pub fn contains(&self, gpa: Gpa, bytes: u64) -> bool {
-        self.check(gpa, bytes).is_ok()
+        self.check(gpa, bytes, Self::read_piece).is_ok()
+            && self.check(gpa, bytes, Self::write_piece).is_ok()
     }
 
     /// Copies `into.len()` bytes out.
@@ -166,14 +288,16 @@ impl GuestMemory {
     /// Across regions that adjoin; out of the way of the fast path, which is inlined everywhere.
     #[cold]
     fn read_pieces(&self, gpa: Gpa, into: &mut [u8]) -> Result<(), Unmapped> {
-        self.check(gpa, into.len() as u64)?;
+        self.check(gpa, into.len() as u64, Self::read_piece)?;
         let mut rest = into;
         let mut at = gpa;
         while !rest.is_empty() {
-            let (host, room) = self.piece(at)?;
+            let (piece, room) = self.read_piece(at)?;
             let (now, later) = rest.split_at_mut(room.min(rest.len() as u64) as usize);
-            // SAFETY: `piece` gave `room` bytes in one region, and `now` is no longer than that.
-            unsafe { raw::copy_out(host, now) };
+            if let Piece::Host(host) = piece {
+                // SAFETY: `room` bytes of memory start there, and `now` is no longer than that.
+                unsafe { raw::copy_out(host, now) };
+            }
             at = at.wrapping_add(now.len() as u64);
             rest = later;
         }
@@ -186,7 +310,7 @@ impl GuestMemory {
         match self.host(gpa, from.len() as u64) {
             // SAFETY: `host` found the whole range inside one region.
             Some(host) => unsafe { raw::copy_in(host, from) },
-            None => self.write_pieces(gpa, from)?,
+            None => return self.write_pieces(gpa, from),
         }
         self.mark(gpa, from.len() as u64);
         Ok(())
@@ -194,14 +318,17 @@ impl GuestMemory {
 
     #[cold]
     fn write_pieces(&self, gpa: Gpa, from: &[u8]) -> Result<(), Unmapped> {
-        self.check(gpa, from.len() as u64)?;
+        self.check(gpa, from.len() as u64, Self::write_piece)?;
         let mut rest = from;
         let mut at = gpa;
         while !rest.is_empty() {
-            let (host, room) = self.piece(at)?;
+            let (piece, room) = self.write_piece(at)?;
             let (now, later) = rest.split_at(room.min(rest.len() as u64) as usize);
-            // SAFETY: `piece` gave `room` bytes in one region, and `now` is no longer than that.
-            unsafe { raw::copy_in(host, now) };
+            if let Piece::Host(host) = piece {
+                // SAFETY: `room` bytes of memory start there, and `now` is no longer than that.
+                unsafe { raw::copy_in(host, now) };
+                self.mark(at, now.len() as u64);
+            }
             at = at.wrapping_add(now.len() as u64);
             rest = later;
         }
@@ -210,16 +337,19 @@ impl GuestMemory {
 
     /// Fills a range with one byte.
     pub fn fill(&self, gpa: Gpa, bytes: u64, value: u8) -> Result<(), Unmapped> {
-        self.check(gpa, bytes)?;
+        self.check(gpa, bytes, Self::write_piece)?;
         let mut done = 0;
         while done < bytes {
-            let (host, room) = self.piece(gpa.wrapping_add(done))?;
+            let at = gpa.wrapping_add(done);
+            let (piece, room) = self.write_piece(at)?;
             let now = room.min(bytes - done);
-            // SAFETY: `piece` gave `room` bytes in one region, and `now` is no longer than that.
-            unsafe { raw::fill(host, now as usize, value) };
+            if let Piece::Host(host) = piece {
+                // SAFETY: `room` bytes of memory start there, and `now` is no longer than that.
+                unsafe { raw::fill(host, now as usize, value) };
+                self.mark(at, now);
+            }
             done += now;
         }
-        self.mark(gpa, bytes);
         Ok(())
     }
 
@@ -260,10 +390,12 @@ impl GuestMemory {
         current: u32,
         new: u32,
     ) -> Result<Result<u32, u32>, Unmapped> {
-        let host = self
-            .host(gpa, 4)
-            .filter(|_| gpa.0.is_multiple_of(4))
-            .ok_or(Unmapped { gpa, bytes: 4 })?;
+        if !gpa.0.is_multiple_of(4) {
+            return Err(Unmapped { gpa, bytes: 4 });
+        }
+        let Some(host) = self.host(gpa, 4).or_else(|| self.plain_area(gpa)) else {
+            return self.exchange_in_area(gpa, current, new);
+        };
         // SAFETY: inside one region; aligned, because regions are page-aligned on both sides.
         let found = unsafe { raw::compare_exchange_u32(host.cast(), current, new) };
         self.mark(gpa, 4);
@@ -277,10 +409,12 @@ impl GuestMemory {
         current: u64,
         new: u64,
     ) -> Result<Result<u64, u64>, Unmapped> {
-        let host = self
-            .host(gpa, 8)
-            .filter(|_| gpa.0.is_multiple_of(8))
-            .ok_or(Unmapped { gpa, bytes: 8 })?;
+        if !gpa.0.is_multiple_of(8) {
+            return Err(Unmapped { gpa, bytes: 8 });
+        }
+        let Some(host) = self.host(gpa, 8).or_else(|| self.plain_area(gpa)) else {
+            return self.exchange_in_area(gpa, current, new);
+        };
         // SAFETY: inside one region; aligned, because regions are page-aligned on both sides.
         let found = unsafe { raw::compare_exchange_u64(host.cast(), current, new) };
         self.mark(gpa, 8);
@@ -332,22 +466,89 @@ impl GuestMemory {
         within(self.region(gpa)?, gpa, bytes)
     }
 
-    fn piece(&self, gpa: Gpa) -> Result<(*mut u8, u64), Unmapped> {
-        let region = self.region(gpa).ok_or(Unmapped { gpa, bytes: 1 })?;
-        let offset = gpa.0 - region.gpa.0;
-        // SAFETY: offset < region.bytes, so the pointer stays in the region.
-        Ok((
-            unsafe { region.host.add(offset as usize) },
-            region.bytes - offset,
-        ))
+    #[inline]
+    fn area(&self, gpa: Gpa) -> Option<&Area> {
+        if !self.spans.iter().any(|span| span.contains(&gpa.0)) {
+            return None;
+        }
+        self.areas.iter().find(|area| area.offset_of(gpa).is_some())
     }
 
-    fn check(&self, gpa: Gpa, bytes: u64) -> Result<(), Unmapped> {
+    /// Where a byte of an area is that is read and written like RAM.
+    #[cold]
+    fn plain_area(&self, gpa: Gpa) -> Option<*mut u8> {
+        let area = self
+            .area(gpa)
+            .filter(|area| area.attributes() == Attributes::RAM)?;
+        // SAFETY: the offset lies in the area, and its RAM is as long.
+        Some(unsafe { area.ram?.host.add(area.offset_of(gpa)? as usize) })
+    }
+
+    /// Compare and exchange where reads and writes go to different memory: no other CPU can do better there.
+    #[cold]
+    fn exchange_in_area<T: FromBytes + IntoBytes + zerocopy::Immutable + PartialEq>(
+        &self,
+        gpa: Gpa,
+        current: T,
+        new: T,
+    ) -> Result<Result<T, T>, Unmapped> {
+        let found: T = self.load(gpa)?;
+        if found != current {
+            return Ok(Err(found));
+        }
+        self.store(gpa, &new)?;
+        Ok(Ok(found))
+    }
+
+    /// What a read at `gpa` meets, and how many bytes further.
+    fn read_piece(&self, gpa: Gpa) -> Result<(Piece, u64), Unmapped> {
+        self.piece(gpa, |area| area.shown().map(Some))
+    }
+
+    /// The same for a write.
+    fn write_piece(&self, gpa: Gpa) -> Result<(Piece, u64), Unmapped> {
+        self.piece(gpa, |area| match area.attributes().writes {
+            Writes::Ram => area.ram.map(Some),
+            Writes::Lost => Some(None),
+            Writes::Device => None,
+        })
+    }
+
+    /// `choose` tells an area's memory, no memory that swallows writes, or nothing at all.
+    #[inline]
+    fn piece(
+        &self,
+        gpa: Gpa,
+        choose: impl FnOnce(&Area) -> Option<Option<Backing>>,
+    ) -> Result<(Piece, u64), Unmapped> {
+        let unmapped = Unmapped { gpa, bytes: 1 };
+        if let Some(region) = self.region(gpa) {
+            let offset = gpa.0 - region.gpa.0;
+            // SAFETY: offset < region.bytes, so the pointer stays in the region.
+            let host = unsafe { region.host.add(offset as usize) };
+            return Ok((Piece::Host(host), region.bytes - offset));
+        }
+        let area = self.area(gpa).ok_or(unmapped)?;
+        let offset = gpa.0 - area.gpa.0;
+        let piece = match choose(area).ok_or(unmapped)? {
+            // SAFETY: offset < area.bytes, and the memory behind an area is as long.
+            Some(backing) => Piece::Host(unsafe { backing.host.add(offset as usize) }),
+            None => Piece::Lost,
+        };
+        Ok((piece, area.bytes - offset))
+    }
+
+    fn check(
+        &self,
+        gpa: Gpa,
+        bytes: u64,
+        piece: impl Fn(&Self, Gpa) -> Result<(Piece, u64), Unmapped>,
+    ) -> Result<(), Unmapped> {
         let end = gpa.0.checked_add(bytes).ok_or(Unmapped { gpa, bytes })?;
         let mut at = gpa.0;
         while at < end {
-            let region = self.region(Gpa(at)).ok_or(Unmapped { gpa, bytes })?;
-            at = region.gpa.0 + region.bytes;
+            let (_, room) = piece(self, Gpa(at)).map_err(|_| Unmapped { gpa, bytes })?;
+            at = at.saturating_add(room);
         }
         Ok(())
     }
@@ -365,6 +566,12 @@ impl GuestMemory {
     }
 }
 
+/// Zeroed pages on the heap, for good.
+fn anonymous_pages(bytes: u64) -> *mut u8 {
+    let pages: Vec<[u64; 512]> = alloc::vec![[0; 512]; (bytes / PAGE_BYTES) as usize];
+    pages.leak().as_mut_ptr().cast::<u8>()
+}
+
 /// The host address of a range that starts in `region`, if it ends there too.
 #[inline]
 fn within(region: &Region, gpa: Gpa, bytes: u64) -> Option<*mut u8> {
@@ -379,6 +586,8 @@ fn within(region: &Region, gpa: Gpa, bytes: u64) -> Option<*mut u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::area::Reads;
+    use alloc::vec;
     use proptest::prelude::*;
 
     fn two_pieces() -> GuestMemory {
@@ -425,6 +634,83 @@ mod tests {
         assert_eq!(memory.compare_exchange_u64(Gpa(8), 4, 9), Ok(Err(5)));
         assert_eq!(memory.compare_exchange_u64(Gpa(8), 5, 9), Ok(Ok(5)));
         assert!(memory.compare_exchange_u64(Gpa(4), 0, 0).is_err());
+    }
+
+    fn with_an_area() -> GuestMemory {
+        let memory = two_pieces().with_anonymous_areas(&[(Gpa(0x4000), 0x1000)]);
+        memory.program(Gpa(0x4000), &[1; 0x1000]).unwrap();
+        memory.fill(Gpa(0x4000), 0x1000, 2).unwrap();
+        memory
+    }
+
+    #[test]
+    fn areas_show_and_take_what_they_are_switched_to() {
+        let memory = with_an_area();
+        let at = Gpa(0x4ffc);
+        let switch = |reads, writes| {
+            memory.switch(Gpa(0x4000), 0x1000, Attributes { reads, writes });
+        };
+        assert_eq!(memory.load::<u8>(at), Ok(2));
+        switch(Reads::Rom, Writes::Ram);
+        memory.store(at, &3_u8).unwrap();
+        assert_eq!(memory.load::<u8>(at), Ok(1));
+        assert_eq!(
+            memory.compare_exchange_u32(at, 0x0101_0101, 4),
+            Ok(Ok(0x0101_0101))
+        );
+        switch(Reads::Ram, Writes::Lost);
+        assert_eq!(memory.load::<u32>(at), Ok(4));
+        memory.store(at, &5_u8).unwrap();
+        assert_eq!(memory.compare_exchange_u32(at, 4, 9), Ok(Ok(4)));
+        assert_eq!(memory.load::<u32>(at), Ok(4));
+        assert!(memory.contains(at, 4));
+        switch(Reads::Ram, Writes::Device);
+        assert!(memory.store(at, &5_u8).is_err());
+        assert!(memory.fill(at, 1, 0).is_err());
+        assert!(!memory.contains(at, 4));
+        switch(Reads::Device, Writes::Ram);
+        assert!(memory.load::<u8>(at).is_err());
+        memory.store(at, &6_u32).unwrap();
+        switch(Reads::Ram, Writes::Ram);
+        assert_eq!(memory.compare_exchange_u32(at, 6, 7), Ok(Ok(6)));
+        assert_eq!(memory.load::<u32>(at), Ok(7));
+    }
+
+    #[test]
+    fn a_switch_is_counted_only_if_it_changes_something() {
+        let memory = with_an_area();
+        let before = memory.generation();
+        memory.switch(Gpa(0x4000), 0x1000, Attributes::RAM);
+        memory.switch(Gpa(0x4000), 0xfff, Attributes::ROM);
+        memory.switch(Gpa(0x4001), 0x2000, Attributes::ROM);
+        assert_eq!(memory.generation(), before);
+        memory.switch(Gpa(0), u64::MAX, Attributes::ROM);
+        assert_ne!(memory.generation(), before);
+    }
+
+    #[test]
+    fn areas_neither_overlap_nor_lie_in_ram() {
+        let area = |gpa| Area::new((Gpa(gpa), 0x1000), None, None, Attributes::ROM);
+        for areas in [
+            vec![area(0x2000)],
+            vec![area(0x5000), area(0x4000)],
+            vec![area(0x4000), area(0x4000)],
+            vec![area(0x4800)],
+        ] {
+            // SAFETY: areas without memory ask for nothing.
+            assert!(unsafe { two_pieces().with_areas(areas) }.is_none());
+        }
+    }
+
+    #[test]
+    fn writes_that_are_lost_are_not_logged() {
+        let memory = with_an_area();
+        let log = memory.dirty_log().unwrap();
+        memory.switch(Gpa(0x4000), 0x1000, Attributes::ROM);
+        memory.store(Gpa(0x4000), &0_u32).unwrap();
+        assert_eq!(log.take_word(0), Some(0));
+        memory.program(Gpa(0x4000), &[0]).unwrap();
+        assert_eq!(log.take_word(0), Some(1 << 4));
     }
 
     proptest! {

@@ -204,11 +204,13 @@ bitflags! {
         const X2APIC_VIRTUALIZATION = 1 << 14;
         /// EFER and PAT are switched by controls; else by lists.
         const MSR_CONTROLS = 1 << 15;
+        /// The pause filter tells PAUSEs in a loop from those that are far apart.
+        const PAUSE_THRESHOLD = 1 << 16;
     }
 }
 
 impl Options {
-    const NAMES: [(Self, &'static str); 16] = [
+    const NAMES: [(Self, &'static str); 17] = [
         (Self::NEXT_RIP, "next RIP"),
         (Self::DECODE_ASSISTS, "decode assists"),
         (Self::CLEAN_BITS, "clean bits"),
@@ -225,6 +227,7 @@ impl Options {
         (Self::APIC_ACCESS_PAGE, "APIC-access page"),
         (Self::X2APIC_VIRTUALIZATION, "x2APIC virtualization"),
         (Self::MSR_CONTROLS, "MSR controls"),
+        (Self::PAUSE_THRESHOLD, "pause threshold"),
     ];
 }
 

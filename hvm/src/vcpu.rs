@@ -34,6 +34,21 @@ pub enum ModificationLog {
     Off,
 }
 
+/// Whether a guest that spins, executing PAUSE again and again in a short loop, exits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PauseFilter {
+    /// It does, as [`crate::exit::Instruction::Pause`]: another vCPU waits for the CPU, and may be the one that the loop waits for.
+    On,
+    /// It does not.
+    Off,
+}
+
+/// For how many cycles in a row a guest spins before it exits: longer than a lock is held by one that runs, and a small part of the
+/// time that a vCPU gets at once.
+pub const SPIN_CYCLES: u32 = 32_768;
+/// Two PAUSEs that are further apart belong to no loop. PAUSE alone takes up to 140 cycles.
+pub const SPIN_GAP_CYCLES: u16 = 256;
+
 /// Exceptions that exit always: #DB and #AC because a guest could make their delivery loop for ever, out of reach of any
 /// interrupt (APM vol. 2, 15.12.2 and 15.12.17), #MC because the machine is the host's, and #UD because a guest's hypercall may
 /// be the other vendor's instruction, which this CPU does not have.
@@ -147,6 +162,12 @@ pub trait Vcpu: Registers {
     /// Takes the list: calls `to` with each page on it, and makes room. Due at [`Exit::ModificationLogFull`], and before the list is
     /// judged to be complete.
     fn drain_modified(&mut self, _to: &mut dyn FnMut(Gpa)) {}
+
+    /// Has the guest exit when it spins, or no longer; returns false if the CPU cannot tell a loop of PAUSE from a single one. A guest's
+    /// reset leaves it as it is.
+    fn set_pause_filter(&mut self, _state: PauseFilter) -> bool {
+        false
+    }
 
     /// How accesses to an MSR are treated; returns false if the CPU cannot pass it through.
     fn set_msr_access(&mut self, msr: u32, access: MsrAccess) -> bool;

@@ -5,6 +5,7 @@ use appliance::config::{BlobName, Boot, Config, Firmware, Loaded};
 use appliance::newc::MAX_FILE_BYTES;
 use appliance::{CONFIG_NAME, entry_name};
 use guest_bios::linux::Image;
+use guest_bios::user;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -41,6 +42,7 @@ impl Plan {
             loaded,
             files: Vec::new(),
         };
+        check_firmware(config, &plan.loaded.config)?;
         for blob in blobs(&plan.loaded.config) {
             let file = plan_file(config, &blob).map_err(|problem| Error::Blob {
                 config: config.to_owned(),
@@ -55,6 +57,32 @@ impl Plan {
     }
 }
 
+/// Judges firmware of the user's own as the hypervisor will; files that are missing are found missing later.
+fn check_firmware(path: &Path, config: &Config) -> Result<(), Error> {
+    let Boot::Firmware {
+        firmware: Firmware::Image(image),
+        ..
+    } = &config.boot
+    else {
+        return Ok(());
+    };
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let Ok(code) = fs::read(folder.join(&image.code.name)) else {
+        return Ok(());
+    };
+    let variables = image
+        .variables
+        .as_ref()
+        .and_then(|blob| fs::read(folder.join(&blob.name)).ok());
+    user::Image::parse(&code, variables.as_deref())
+        .map(drop)
+        .map_err(|error| Error::Blob {
+            config: path.to_owned(),
+            blob: Box::new(image.code.clone()),
+            problem: error.0,
+        })
+}
+
 /// All files that a configuration names.
 fn blobs(config: &Config) -> Vec<BlobName> {
     let mut blobs = Vec::new();
@@ -66,7 +94,11 @@ fn blobs(config: &Config) -> Vec<BlobName> {
         Boot::Firmware {
             firmware: Firmware::Image(image),
             ..
-        } => blobs.push(image.clone()),
+        } => {
+            blobs.push(image.code.clone());
+            blobs.extend(image.variables.clone());
+            blobs.extend(image.video_rom.clone());
+        }
         Boot::Firmware { .. } => {}
     }
     blobs.extend(config.disks.iter().filter_map(|disk| disk.target.clone()));

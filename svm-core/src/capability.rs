@@ -16,13 +16,14 @@ const SVM_FEATURES: u32 = 0x8000_000a;
 const SVM_EDX_NESTED_PAGING: u32 = 1;
 const SVM_EDX_AVIC: u32 = 1 << 13;
 /// EDX bits that are options, in neutral form.
-const SVM_EDX_OPTIONS: [(u32, Options); 7] = [
+const SVM_EDX_OPTIONS: [(u32, Options); 8] = [
     (1 << 3, Options::NEXT_RIP),
     (1 << 4, Options::TSC_SCALING),
     (1 << 5, Options::CLEAN_BITS),
     (1 << 6, Options::FLUSH_BY_TAG),
     (1 << 7, Options::DECODE_ASSISTS),
     (1 << 10, Options::PAUSE_FILTER),
+    (1 << 12, Options::PAUSE_THRESHOLD),
     (1 << 25, Options::VIRTUAL_NMI),
 ];
 const VM_CR_LOCK: u64 = 1 << 3;

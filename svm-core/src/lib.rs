@@ -19,6 +19,7 @@ pub mod host;
 mod inject;
 mod maps;
 mod nmi;
+mod pause;
 mod reset;
 mod vcpu;
 mod vmcb;

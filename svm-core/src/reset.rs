@@ -6,7 +6,7 @@ use crate::vcpu::Svm;
 use hvm::regs::{DR6_RESET, DR7_RESET, PAT_RESET};
 use hvm::vcpu::{Hlt, INTERCEPTED_EXCEPTIONS};
 
-/// What reaches the machine exits. CR accesses, INVLPG, RDTSC, XSETBV, PAUSE and page faults never do.
+/// What reaches the machine exits. CR accesses, INVLPG, RDTSC, XSETBV and page faults never do, and a PAUSE does not by itself.
 const INTERCEPT1: u32 = intercept1::INTR
     | intercept1::NMI
     | intercept1::INIT
@@ -52,5 +52,6 @@ impl Svm {
         self.nmi = Nmi::Open;
         self.window = None;
         self.own_flags = u64::MAX;
+        self.filter_pauses(self.pause_filter);
     }
 }

@@ -18,7 +18,7 @@ use hvm::regs::{
     Attributes, DR7_GD, Gpr, Registers, Rflags, Segment, SegmentName, State, TableRegister,
 };
 use hvm::tsc::Scale;
-use hvm::vcpu::{Hlt, MsrAccess, Vcpu};
+use hvm::vcpu::{Hlt, MsrAccess, PauseFilter, Vcpu};
 use x86::msr::wrmsr;
 
 /// The pages that a vCPU is made of. All are zeroed, physically contiguous each, and owned by the vCPU alone.
@@ -55,6 +55,7 @@ pub struct Svm {
     pub(crate) own_flags: u64,
     pub(crate) window: Option<Window>,
     pub(crate) hlt: Hlt,
+    pub(crate) pause_filter: PauseFilter,
 }
 
 // SAFETY: the pointers name pages that the vCPU owns alone; it may move to another CPU between entries.
@@ -62,7 +63,8 @@ unsafe impl Send for Svm {}
 
 impl Svm {
     /// A vCPU that intercepts what it must: all ports, all MSRs but those passed through later, and the instructions
-    /// that would reach the machine. CR accesses, INVLPG, RDTSC, XSETBV, PAUSE and page faults never exit.
+    /// that would reach the machine. CR accesses, INVLPG, RDTSC, XSETBV and page faults never exit, and PAUSE only in loops, if asked
+    /// for.
     ///
     /// # Safety
     /// `pages` fulfils its contract for as long as the vCPU lives.
@@ -84,6 +86,7 @@ impl Svm {
             own_flags: u64::MAX,
             window: None,
             hlt,
+            pause_filter: PauseFilter::Off,
         };
         // SAFETY: both maps are pages of ours alone, by the caller's promise.
         unsafe {
@@ -96,7 +99,7 @@ impl Svm {
     }
 
     #[inline]
-    fn has(&self, option: Options) -> bool {
+    pub(crate) fn has(&self, option: Options) -> bool {
         self.options.contains(option)
     }
 
@@ -340,6 +343,10 @@ impl Vcpu for Svm {
 
     fn flush_tlb(&mut self) {
         self.flush = true;
+    }
+
+    fn set_pause_filter(&mut self, state: PauseFilter) -> bool {
+        self.filter_pauses(state)
     }
 
     fn set_msr_access(&mut self, msr: u32, access: MsrAccess) -> bool {

@@ -81,7 +81,10 @@ fn options(msrs: &Msrs) -> Options {
         (pin(pin::POSTED_INTERRUPTS), Options::POSTED_INTERRUPTS),
         (primary(primary::TPR_SHADOW), Options::TPR_SHADOW),
         (secondary(secondary::UNRESTRICTED_GUEST), Options::UNRESTRICTED_GUEST),
-        (secondary(secondary::PAUSE_LOOP_EXITING), Options::PAUSE_FILTER),
+        (
+            secondary(secondary::PAUSE_LOOP_EXITING),
+            Options::PAUSE_FILTER | Options::PAUSE_THRESHOLD,
+        ),
         (secondary(secondary::VIRTUALIZE_APIC_ACCESSES), Options::APIC_ACCESS_PAGE),
         (secondary(secondary::VIRTUALIZE_X2APIC), Options::X2APIC_VIRTUALIZATION),
         (secondary(secondary::TSC_SCALING), Options::TSC_SCALING),

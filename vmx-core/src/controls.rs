@@ -119,8 +119,8 @@ impl Controls {
     /// What this CPU can do of what we want. Of the options, those in `features` are used; `features` must come from the same CPU,
     /// and may have been cut.
     ///
-    /// Exits are asked for where an instruction would reach the machine. CR3, INVLPG, RDTSC, PAUSE and page faults never exit
-    /// where the CPU lets that be.
+    /// Exits are asked for where an instruction would reach the machine. CR3, INVLPG, RDTSC and page faults never exit
+    /// where the CPU lets that be, and PAUSE only in loops, if asked for later.
     pub fn choose(msrs: &Msrs, features: &Features, hlt: Hlt) -> Self {
         let option = |option, control| {
             if features.options.contains(option) {

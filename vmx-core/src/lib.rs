@@ -24,6 +24,7 @@ pub mod host;
 mod inject;
 mod live;
 mod maps;
+mod pause;
 mod pml;
 pub mod posted;
 mod registers;

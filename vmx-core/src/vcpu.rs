@@ -21,7 +21,7 @@ use hvm::exit::Exit;
 use hvm::gprs::Gprs;
 use hvm::regs::{Cr0, DR7_GD, Registers, Rflags, State};
 use hvm::tsc::Scale;
-use hvm::vcpu::{Hlt, ModificationLog, MsrAccess, Vcpu};
+use hvm::vcpu::{Hlt, ModificationLog, MsrAccess, PauseFilter, Vcpu};
 use hvm::virtual_apic::{ApicMode, Delivery, Served};
 use hvm::{Gpa, Hpa};
 
@@ -538,6 +538,10 @@ impl<F: Fields> Vcpu for Vmx<F> {
             let log = unsafe { self.pages.modified.1.as_ref() };
             pml::drain(&mut self.fields, log, to);
         }
+    }
+
+    fn set_pause_filter(&mut self, state: PauseFilter) -> bool {
+        self.filter_pauses(state)
     }
 
     fn set_msr_access(&mut self, msr: u32, access: MsrAccess) -> bool {

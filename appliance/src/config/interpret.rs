@@ -6,8 +6,8 @@ use super::error::{ConfigError, Note};
 use super::key::{self, Use};
 use super::setting::{Setting, Value};
 use super::{
-    BlobName, Boot, BootDevice, Config, Firmware, Loaded, MAX_MEMORY_MIB, MAX_TSC_MHZ, MAX_VCPUS,
-    Memory, Paging, Placement, Serial, TscRate, Without, suggest,
+    BlobName, Boot, BootDevice, Config, Firmware, FirmwareImage, Loaded, MAX_MEMORY_MIB,
+    MAX_TSC_MHZ, MAX_VCPUS, Memory, Paging, Placement, Serial, TscRate, Without, suggest,
 };
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -127,12 +127,21 @@ impl Reader {
     /// firmware, but a kernel beside them still wins, as in xl's direct kernel boot of HVM guests.
     fn boot(&mut self) -> Result<Boot, ConfigError> {
         let named_by = self.firmware_request()?;
-        let firmware = self.firmware()?;
+        let variables = self.blob("firmware_vars")?;
+        let video_rom = self.blob("video_rom")?;
+        let firmware = match self.firmware()? {
+            Some(code) => Firmware::Image(FirmwareImage {
+                code,
+                variables,
+                video_rom,
+            }),
+            None => Firmware::Builtin,
+        };
         let order = self.order()?;
         let kernel = self.blob("kernel")?;
         match kernel {
             Some(kernel) if !kernel.name.ends_with("hvmloader") => {
-                for key in ["boot", "bios", "firmware"] {
+                for key in ["boot", "bios", "firmware", "firmware_vars", "video_rom"] {
                     self.unused(key, "ignored: `kernel` is started directly");
                 }
                 Ok(Boot::Linux {
@@ -142,6 +151,11 @@ impl Reader {
                 })
             }
             kernel => {
+                if firmware == Firmware::Builtin {
+                    for key in ["firmware_vars", "video_rom"] {
+                        self.unused(key, "ignored: only a `firmware` of your own takes it");
+                    }
+                }
                 for key in ["ramdisk", "initrd", "cmdline", "root", "extra"] {
                     self.unused(
                         key,
@@ -200,10 +214,11 @@ impl Reader {
         Ok(named_by)
     }
 
-    fn firmware(&self) -> Result<Firmware, ConfigError> {
+    /// The image to start, if it is not to be the BIOS that is built in.
+    fn firmware(&self) -> Result<Option<BlobName>, ConfigError> {
         for key in ["bios_path_override", "firmware_override"] {
             if let Some(image) = self.blob(key)? {
-                return Ok(Firmware::Image(image));
+                return Ok(Some(image));
             }
         }
         for key in ["firmware", "bios"] {
@@ -211,7 +226,7 @@ impl Reader {
                 continue;
             };
             return match setting.text()? {
-                "bios" | "rombios" | "seabios" => Ok(Firmware::Builtin),
+                "bios" | "rombios" | "seabios" => Ok(None),
                 "uefi" | "ovmf" => Err(setting.error(
                     "Monovisor has a BIOS but no UEFI: put OVMF.fd into the bundle and name it here",
                 )),
@@ -221,13 +236,10 @@ impl Reader {
                 name if key == "bios" => Err(setting.error(format!(
                     "`{name}`: expected seabios, rombios or ovmf"
                 ))),
-                _ => match self.blob(key)? {
-                    Some(image) => Ok(Firmware::Image(image)),
-                    None => Ok(Firmware::Builtin),
-                },
+                _ => self.blob(key),
             };
         }
-        Ok(Firmware::Builtin)
+        Ok(None)
     }
 
     fn order(&self) -> Result<Vec<BootDevice>, ConfigError> {

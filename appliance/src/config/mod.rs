@@ -2,7 +2,8 @@
 //!
 //! Every key of xl.cfg(5), and of xm before it, is known: honoured, or ignored with a [`Note`] that says why. Any other
 //! key is an error. Values have the types of the manual page; as in xl, a number may be quoted, and 0 and 1 are booleans
-//! (so are `true` and `false`). Keys of our own: `initrd` (another name for `ramdisk`), `paging`, `tsc_mhz` and `without`.
+//! (so are `true` and `false`). Keys of our own: `initrd` (another name for `ramdisk`), `firmware_vars`, `video_rom`, `paging`,
+//! `tsc_mhz` and `without`.
 //!
 //! The syntax is TOML, and the statements of xl's own syntax load as they are: see [`syntax`](self::syntax) for the two
 //! liberties taken. `key=value` words of the hypervisor's command line override the file (`command_line`).
@@ -139,8 +140,19 @@ pub enum Boot {
 pub enum Firmware {
     /// Monovisor's own BIOS.
     Builtin,
-    /// A ROM image: SeaBIOS or OVMF as their builds leave them.
-    Image(BlobName),
+    /// A user's own.
+    Image(FirmwareImage),
+}
+
+/// A user's own firmware: SeaBIOS or OVMF as their builds leave them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirmwareImage {
+    /// The ROM image.
+    pub code: BlobName,
+    /// The variable store of UEFI firmware, if it is a file of its own.
+    pub variables: Option<BlobName>,
+    /// The video BIOS, for firmware that has none.
+    pub video_rom: Option<BlobName>,
 }
 
 /// A device to boot from: the letters of `boot`.

@@ -308,6 +308,23 @@ fn disks_may_be_tables() {
 }
 
 #[test]
+fn firmware_of_the_users_own_may_have_variables_and_a_video_rom() {
+    let all = "firmware = 'code.fd'\nfirmware_vars = 'vars.fd'\nvideo_rom = 'vga.bin'";
+    let Boot::Firmware {
+        firmware: Firmware::Image(image),
+        ..
+    } = config(all).boot
+    else {
+        panic!("no image");
+    };
+    assert_eq!(image.code.name, "code.fd");
+    assert_eq!(image.variables.unwrap().key, "firmware_vars");
+    assert_eq!(image.video_rom.unwrap().name, "vga.bin");
+    let notes = load("firmware_vars = 'vars.fd'").unwrap().notes;
+    assert!(notes[0].reason.contains("`firmware` of your own"));
+}
+
+#[test]
 fn every_honoured_key_is_read() {
     // A value that no key takes must be refused for each, or the key is honoured in name only.
     for key in key::HONOURED {

@@ -37,6 +37,7 @@ impl Pc {
                 vcpus: 1,
                 hpet: None,
                 console: Console::Screen,
+                pci_memory: guest_bios::platform::PCI_MMIO,
             },
             processor: Signature {
                 version: 0,

@@ -3,13 +3,13 @@
 
 use super::{Encoded, bytes_of, table as sdt};
 use crate::platform::{
-    COM1_IRQ, COM1_PORT, Console, PCI_MMIO, PCI_MMIO_END, PCI_SLOTS, PIRQ_IRQ, PM_PORT, Platform,
-    pirq,
+    COM1_IRQ, COM1_PORT, Console, PCI_MMIO_END, PCI_SLOTS, PIRQ_IRQ, PM_PORT, Platform, pirq,
 };
 use acpi_tables::Aml;
 use acpi_tables::aml::{
-    AddressSpace, AddressSpaceCacheable, Device, EISAName, IO, Interrupt, Method, Name, Package,
-    PackageBuilder, Path, ResourceTemplate, Scope,
+    AddressSpace, AddressSpaceCacheable, Device, EISAName, Field, FieldAccessType, FieldEntry,
+    FieldLockRule, FieldUpdateRule, IO, Interrupt, Method, Name, OpRegion, OpRegionSpace, Package,
+    PackageBuilder, Path, ResourceTemplate, Scope, Store,
 };
 use alloc::format;
 use alloc::vec;
@@ -17,6 +17,10 @@ use alloc::vec::Vec;
 
 /// The four interrupt link devices, PIRQ A to D.
 const LINKS: [&str; 4] = ["LNKA", "LNKB", "LNKC", "LNKD"];
+/// The registers that say where they go (82371SB data sheet, "PIRQRC").
+const ROUTES: [&str; 4] = ["PRQA", "PRQB", "PRQC", "PRQD"];
+const ROUTES_OFFSET: u8 = 0x60;
+const ROUTES_BYTES: u8 = ROUTES.len() as u8;
 /// SLP_TYP of the soft-off state on a PIIX4.
 const SOFT_OFF: u8 = 0;
 
@@ -52,12 +56,14 @@ fn processor(uid: u32) -> Encoded {
     ))
 }
 
-/// A PCI interrupt link. It is hard-wired, so there is one possible interrupt, and setting and disabling it do nothing;
-/// the methods are there because operating systems call them. A link rather than a bare GSI in `_PRT`, because only
+/// A PCI interrupt link. There is one possible interrupt. Setting it, which operating systems do before they use it, routes the line
+/// there, whatever firmware has made of the chip's register. A link rather than a bare GSI in `_PRT`, because only
 /// a link can say active high.
 fn link(name: &str, pirq: usize) -> Encoded {
     let line = Interrupt::new(true, false, false, true, PIRQ_IRQ[pirq].into());
     let lines = ResourceTemplate::new(vec![&line]);
+    let register = Path::new(&format!("\\_SB_.PCI0.ISA_.{}", ROUTES[pirq]));
+    let route = Store::new(&register, &PIRQ_IRQ[pirq]);
     Encoded::of(&Device::new(
         name.into(),
         vec![
@@ -66,7 +72,7 @@ fn link(name: &str, pirq: usize) -> Encoded {
             &Name::new("_STA".into(), &0xb_u8), // present, enabled, working; not shown
             &Name::new("_PRS".into(), &lines),
             &Name::new("_CRS".into(), &lines),
-            &Method::new("_SRS".into(), 1, false, vec![]),
+            &Method::new("_SRS".into(), 1, false, vec![&route]),
             &Method::new("_DIS".into(), 0, false, vec![]),
         ],
     ))
@@ -80,7 +86,7 @@ fn pci_root(platform: &Platform) -> Encoded {
     let window = AddressSpace::new_memory(
         AddressSpaceCacheable::NotCacheable,
         true,
-        PCI_MMIO.0 as u32,
+        platform.pci_memory.0 as u32,
         (PCI_MMIO_END.0 - 1) as u32,
         None,
     );
@@ -132,7 +138,25 @@ fn isa_bridge(platform: &Platform) -> Encoded {
         children.extend(keyboard_and_mouse());
     }
     let address = Name::new("_ADR".into(), &0x1_0000_u32);
-    let mut parts: Vec<&dyn Aml> = vec![&address];
+    let registers = OpRegion::new(
+        "PIRQ".into(),
+        OpRegionSpace::PCIConfig,
+        &ROUTES_OFFSET,
+        &ROUTES_BYTES,
+    );
+    let routes = ROUTES.iter().map(|name| {
+        let mut bytes = [0; 4];
+        bytes.copy_from_slice(name.as_bytes());
+        FieldEntry::Named(bytes, 8)
+    });
+    let routes = Field::new(
+        "PIRQ".into(),
+        FieldAccessType::Byte,
+        FieldLockRule::NoLock,
+        FieldUpdateRule::Preserve,
+        routes.collect(),
+    );
+    let mut parts: Vec<&dyn Aml> = vec![&address, &registers, &routes];
     parts.extend(children.iter().map(|child| child as &dyn Aml));
     Encoded::of(&Device::new("ISA_".into(), parts))
 }

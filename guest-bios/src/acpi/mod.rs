@@ -7,6 +7,7 @@
 mod dsdt;
 mod fadt;
 mod hpet;
+pub mod linked;
 mod madt;
 mod root;
 
@@ -139,6 +140,7 @@ mod tests {
             vcpus,
             hpet,
             console: Console::Serial,
+            pci_memory: crate::platform::PCI_MMIO,
         };
         assert_eq!(install(&platform, &memory), Ok(RSDP));
         memory

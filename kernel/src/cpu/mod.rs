@@ -9,6 +9,7 @@ pub mod idt;
 pub mod interrupts;
 pub mod live;
 pub mod percpu;
+pub mod vectors;
 
 pub use events::Events;
 pub use percpu::{MAX_CPUS, PerCpu, current, index};

@@ -17,14 +17,14 @@ use pc::board::Board;
 /// that reach them exit by name, or not at all, and never come to the emulator.
 pub struct LocalBus<'a> {
     pub local: &'a mut Local,
-    /// A page that the exit has shown not to be RAM: no need to look.
+    /// A page that the exit has shown not to be RAM: no need to look, unless an area is there.
     pub device_page: Option<Gpa>,
 }
 
 impl LocalBus<'_> {
     #[inline]
     fn is_device(&self, gpa: Gpa) -> bool {
-        self.device_page == Some(gpa.page_base()) && !self.local.machine.rom.contains(&gpa.0)
+        self.device_page == Some(gpa.page_base()) && !self.memory().is_area(gpa)
     }
 
     /// A read of a device that the exit did not name.
@@ -77,9 +77,6 @@ impl Bus for LocalBus<'_> {
     #[inline]
     fn write(&mut self, gpa: Gpa, width: Width, value: u64) {
         let bytes = value.to_le_bytes();
-        if self.local.machine.rom.contains(&gpa.0) {
-            return;
-        }
         let device = self.is_device(gpa) || self.lies_elsewhere(gpa, &bytes[..width.bytes()]);
         if device {
             self.local.mmio_write(gpa, width, value);
@@ -87,9 +84,6 @@ impl Bus for LocalBus<'_> {
     }
 
     fn exchange(&mut self, gpa: Gpa, width: Width, current: u64, new: u64) -> bool {
-        if self.local.machine.rom.contains(&gpa.0) {
-            return true;
-        }
         emulate::compare_exchange(self.memory(), gpa, width, current, new).unwrap_or_else(|| {
             self.local.recall();
             self.local.mmio_write(gpa, width, new);
@@ -112,8 +106,7 @@ impl Bus for LocalBus<'_> {
     }
 
     fn write_bytes(&mut self, gpa: Gpa, from: &[u8]) -> bool {
-        self.local.machine.rom.contains(&gpa.0)
-            || self.memory().write(gpa, from).is_ok()
+        self.memory().write(gpa, from).is_ok()
             || self.on_board(gpa, |board| board.mmio_write_bytes(gpa, from))
     }
 
@@ -179,8 +172,7 @@ impl Bus for LocalBus<'_> {
     /// The register setters of the vCPU flush where the architecture asks for it.
     fn invalidate(&mut self, _what: Invalidation) {}
 
-    /// The guest's vector registers are live in the CPU and not shown yet: see `docs/limits.md`.
     fn xsave_image(&mut self) -> Option<XsaveImage<'_>> {
-        None
+        self.local.vectors.show()
     }
 }

@@ -13,8 +13,11 @@ use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 use appliance::Bundle;
-use appliance::config::{Access, BlobName, Boot, Bus, Config, DiskSpec, Format, Medium, Serial};
+use appliance::config::{
+    Access, BlobName, Boot, BootDevice, Bus, Config, DiskSpec, Format, Medium, Serial,
+};
 use guest_bios::bios::{Drive, DriveKind};
+use guest_bios::user::BootPath;
 use hvm::backend::Block;
 use hvm::pci::Function;
 use pc::board::{Board, BoardConfig};
@@ -38,16 +41,19 @@ pub struct Devices {
     pub board: Board,
     /// The drives that a BIOS boots from.
     pub media: Media,
+    /// The same in the order of `boot`, as other firmware finds them.
+    pub paths: Vec<BootPath>,
     /// The wall clock at the start of the guest's time, in seconds since 1970.
     pub epoch_seconds: u64,
 }
 
-/// Builds the board for `config`. A guest that boots through firmware has a display, a keyboard and a mouse.
+/// Builds the board for `config`. A guest that boots through firmware has a display, perhaps with a ROM on it, a keyboard and a mouse.
 pub fn build(
     config: &Config,
     bundle: &Bundle<'static>,
     line: bytes::GuestEnd,
     input: input::GuestEnd,
+    video_rom: Option<&[u8]>,
 ) -> Result<Devices, String> {
     let (first_serial, virtio_console) = line::share(line);
     let com1 = match config.serial {
@@ -71,11 +77,13 @@ pub fn build(
         board.connect_input(Box::new(input));
     }
     let mut media = disks.media;
+    let mut paths = disks.paths;
     for ((index, place), floppy) in (0..).zip([Place::A, Place::B]).zip(disks.floppies) {
         if let Some(floppy) = floppy {
             board.insert_floppy(place, Box::new(floppy.clone()));
             let kind = DriveKind::Floppy;
             media.push((Drive { kind, index }, Some(floppy)));
+            paths.push((kind, BootPath::Floppy(index)));
         }
     }
     let mut attach = |slot: u8, function: Box<dyn Function>| {
@@ -84,7 +92,11 @@ pub fn build(
             .map_err(|error| format!("PCI slot {slot}: {error:?}"))
     };
     if has_screen {
-        attach(DISPLAY_SLOT, Box::new(Adapter::new(AdapterConfig::new())))?;
+        let adapter = Adapter::new(AdapterConfig {
+            rom: video_rom.unwrap_or_default().to_vec(),
+            ..AdapterConfig::new()
+        });
+        attach(DISPLAY_SLOT, Box::new(adapter))?;
     }
     let size = console::TerminalSize {
         columns: 80,
@@ -97,8 +109,11 @@ pub fn build(
         Some(source) => functions.push(Box::new(entropy::Rng::new(Box::new(source)))),
         None => warn!("this CPU has no RDRAND: the guest gets no virtio entropy device"),
     }
-    for disk in disks.virtio {
+    let mut slot_of_next = FIRST_SLOT + functions.len() as u8;
+    for (kind, disk) in disks.virtio {
         functions.push(Box::new(disk));
+        paths.push((kind, BootPath::Virtio(slot_of_next)));
+        slot_of_next = slot_of_next.saturating_add(1);
     }
     let mut slots = FIRST_SLOT..=LAST_SLOT;
     for device in functions {
@@ -111,15 +126,35 @@ pub fn build(
     Ok(Devices {
         board,
         media,
+        paths: in_order(&config.boot, &paths),
         epoch_seconds,
     })
+}
+
+/// What to boot from, first things first.
+fn in_order(boot: &Boot, paths: &[(DriveKind, BootPath)]) -> Vec<BootPath> {
+    let Boot::Firmware { order, .. } = boot else {
+        return Vec::new();
+    };
+    let of_kind = |device: &BootDevice| {
+        let kind = match device {
+            BootDevice::Floppy => Some(DriveKind::Floppy),
+            BootDevice::Disk => Some(DriveKind::Disk),
+            BootDevice::Cdrom => Some(DriveKind::Cdrom),
+            BootDevice::Network => None,
+        };
+        let same = paths.iter().filter(move |(other, _)| Some(*other) == kind);
+        same.map(|(_, path)| *path)
+    };
+    order.iter().flat_map(of_kind).collect()
 }
 
 /// The disks of a configuration, by what they hang on.
 #[derive(Default)]
 struct Disks {
     ide: [Option<ide::Drive>; 4],
-    virtio: Vec<block::Disk>,
+    virtio: Vec<(DriveKind, block::Disk)>,
+    paths: Vec<(DriveKind, BootPath)>,
     floppies: [Option<Shared>; 2],
     media: Media,
 }
@@ -166,15 +201,21 @@ impl Disks {
                 DriveKind::Disk
             }
             (None, Some(medium)) => {
-                self.virtio.push(block::Disk::new(boxed(medium), name));
-                match spec.medium {
+                let kind = match spec.medium {
                     Medium::Disk => DriveKind::Disk,
                     Medium::Cdrom => DriveKind::Cdrom,
-                }
+                };
+                let disk = block::Disk::new(boxed(medium), name);
+                self.virtio.push((kind, disk));
+                kind
             }
             // A disk without contents is none.
             (_, None) => return Ok(()),
         };
+        if spec.vdev.bus == Bus::Ide {
+            let index = spec.vdev.index as u8;
+            self.paths.push((kind, BootPath::Ide(index / 2, index % 2)));
+        }
         let index = self
             .media
             .iter()

@@ -9,8 +9,9 @@
 use super::memory::NestedTables;
 use crate::time;
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use ept_npt::{Piece, WriteFault};
-use guest_mem::{DirtyLog, Gpa, GuestMemory, PAGE_BYTES};
+use guest_mem::{Attributes, DirtyLog, Gpa, GuestMemory, PAGE_BYTES};
 use hvm::capability::{Features, Options};
 use hvm::vcpu::{ModificationLog, Vcpu};
 
@@ -105,6 +106,9 @@ pub struct Tracker {
     tables: Box<dyn NestedTables>,
     dirty_bits: bool,
     round: Option<Round>,
+    /// What the tables show of each area of guest memory, and at which of its generations.
+    shown: Vec<Attributes>,
+    generation: Option<u32>,
 }
 
 impl Tracker {
@@ -114,7 +118,47 @@ impl Tracker {
             tables,
             dirty_bits: features.options.contains(Options::NESTED_DIRTY_BITS),
             round: None,
+            shown: Vec::new(),
+            generation: None,
         }
+    }
+
+    /// Has the tables show the areas of guest memory as they are switched now. Before each entry into the guest that may come after a
+    /// switch.
+    #[inline]
+    pub fn follow(&mut self, cpu: &mut impl Watched, memory: &GuestMemory) {
+        if self.generation != Some(memory.generation()) {
+            self.follow_switches(cpu, memory);
+        }
+    }
+
+    #[cold]
+    fn follow_switches(&mut self, cpu: &mut impl Watched, memory: &GuestMemory) {
+        // Before the look at the areas: what is switched later is seen next time.
+        self.generation = Some(memory.generation());
+        self.shown.resize(memory.areas().len(), Attributes::DEVICE);
+        for (area, shown) in memory.areas().iter().zip(&mut self.shown) {
+            let attributes = area.attributes();
+            if core::mem::replace(shown, attributes) == attributes {
+                continue;
+            }
+            // Without memory for a table the area stays unmapped: every access exits then, and finds the same.
+            let _ = self.tables.show(area);
+            if let Some(round) = &self.round {
+                for offset in (0..area.bytes).step_by(PAGE_BYTES as usize) {
+                    let gpa = area.gpa.wrapping_add(offset);
+                    match round.means {
+                        Means::WriteProtection => self.tables.protect(gpa),
+                        Means::ModificationLog | Means::DirtyBits => self.tables.clean(gpa),
+                    };
+                    // Other memory shows there now, which is as good as a write.
+                    if let Some(log) = memory.dirty_log() {
+                        log.mark(gpa.0 / PAGE_BYTES);
+                    }
+                }
+            }
+        }
+        cpu.flush_tlb();
     }
 
     /// The tables, to map and unmap single pages.

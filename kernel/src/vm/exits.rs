@@ -349,6 +349,7 @@ impl<V: Vcpu> Processor<V> {
             hint,
             fetched.as_ref(),
         );
+        self.local.vectors.put_back();
         self.take_priority();
         if core::mem::take(&mut self.local.trapped)
             && matches!(step, Ok(Step::Done(_)))

@@ -4,6 +4,7 @@ use super::clock::{Clock, Timeline};
 use super::interrupts::{BoardSignals, LapicSignals, Sender, route};
 use super::processor::Machine;
 use super::pv_clock::PvClock;
+use crate::cpu::vectors::Vectors;
 use crate::time;
 use alloc::boxed::Box;
 use hvm::apic::RegisterPage;
@@ -28,6 +29,7 @@ pub struct Local {
     pub(super) pv_clock: PvClock,
     pub(super) physical_bits: u8,
     pub(super) machine: &'static Machine,
+    pub(super) vectors: Vectors,
     pub(super) power: Option<PowerEvent>,
     /// The emulator wrote to the port that the BIOS's stubs trap with.
     pub(super) trapped: bool,
@@ -35,6 +37,8 @@ pub struct Local {
     pub(super) pic_output: bool,
     /// When the board next wants a turn.
     pub(super) board_deadline: Option<Instant>,
+    /// Of guest memory's switches, as last seen.
+    pub(super) memory_generation: u32,
     /// When to look again whether an NMI can enter that no handler holds back: see `Processor::deliver`.
     pub(super) second_look: Option<Instant>,
     /// Something happened that may change what enters the guest next, or when it must be left. Cleared by the loop;
@@ -64,10 +68,12 @@ impl Local {
             pv_clock: PvClock::default(),
             physical_bits,
             machine,
+            vectors: Vectors::new(),
             power: None,
             trapped: false,
             pic_output: false,
             board_deadline: None,
+            memory_generation: machine.memory.generation(),
             second_look: None,
             attention: true,
         })
@@ -84,7 +90,7 @@ impl Local {
         self.power = None;
         self.second_look = None;
         self.machine.board.lock().reset();
-        self.with_board(|_, _| ());
+        self.with_board(|board, context| board.refresh_memory(context.memory));
     }
 
     /// Raises an exception at RIP.
@@ -137,8 +143,14 @@ impl Local {
         };
         let result = work(&mut board, &mut context);
         let raised = signals.raised;
+        let generation = machine.memory.generation();
         let (output, deadline) = (board.pic_interrupt(), board.deadline());
-        if raised || output != self.pic_output || deadline != self.board_deadline {
+        if raised
+            || output != self.pic_output
+            || deadline != self.board_deadline
+            || generation != self.memory_generation
+        {
+            self.memory_generation = generation;
             self.pic_output = output;
             self.board_deadline = deadline;
             self.attention = true;

@@ -1,15 +1,17 @@
 //! Guest RAM out of host RAM, and the nested page tables that say so.
 
+use super::rom::Roms;
 use crate::mem::mtrr::Mtrrs;
 use crate::mem::{PAGE_BYTES, frames, phys_to_virt};
 use alloc::vec::Vec;
 use boot::PhysRange;
 use core::fmt;
-use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering};
 use ept_npt::{Format, Level, MapError, Rights, TableMemory, Tables, Tracked};
-use guest_bios::{bios, rom};
-use guest_mem::{Gpa, GuestMemory, Hpa, Region};
+use guest_bios::platform::{HIGH_MEMORY, VGA_END};
+use guest_mem::{
+    Area, Backing, Gpa, GuestMemory, Hpa, PAGE_BYTES as GUEST_PAGE, Reads, Region, Writes,
+};
 
 const MIB: u64 = 1 << 20;
 const LARGE: u64 = 2 * MIB;
@@ -51,9 +53,10 @@ pub fn available_mib() -> u64 {
     bytes.saturating_sub(RESERVE) / LARGE * (LARGE / MIB)
 }
 
-/// Takes host RAM for the layout's pieces. The RAM is not cleared: a PC's is not either, and what an earlier owner of the
+/// Takes host RAM for the layout's pieces, and makes the areas that are not RAM alone out of `roms` and the RAM behind the first MiB's
+/// ROM segments. The RAM is not cleared: a PC's is not either, and what an earlier owner of the
 /// machine left in it is no secret to the one who has the machine now.
-pub fn allocate(memory_mib: u64) -> Result<GuestMemory, TooLittle> {
+pub fn allocate(memory_mib: u64, roms: &Roms) -> Result<GuestMemory, TooLittle> {
     let layout = guest_bios::memory::memory_layout(memory_mib);
     let mut chunks = Vec::new();
     for span in spans(&layout) {
@@ -68,7 +71,7 @@ pub fn allocate(memory_mib: u64) -> Result<GuestMemory, TooLittle> {
         }
     }
     let mut regions = Vec::new();
-    for (gpa, bytes) in layout {
+    for (gpa, bytes) in layout.into_iter().flat_map(without_shadow) {
         for (base, range) in &chunks {
             let start = gpa.0.max(base.0);
             let end = (gpa.0 + bytes).min(base.0 + range.bytes);
@@ -86,7 +89,35 @@ pub fn allocate(memory_mib: u64) -> Result<GuestMemory, TooLittle> {
     // SAFETY: the chunks were just taken from the frame allocator for good; all RAM is mapped writable at `phys_to_virt`
     // for as long as the kernel runs, and nothing else refers to these frames.
     let memory = unsafe { GuestMemory::from_regions(regions) };
-    Ok(memory.expect("layout pieces are sorted, disjoint and page-aligned"))
+    let memory = memory.expect("layout pieces are sorted, disjoint and page-aligned");
+    let shadow = |gpa: Gpa| {
+        let mut chunks = chunks.iter();
+        chunks.find_map(|(base, range)| {
+            let offset = gpa.0.checked_sub(base.0)?;
+            (offset < range.bytes).then(|| backing(Hpa(range.base + offset)))
+        })
+    };
+    let areas = roms.areas(shadow);
+    // SAFETY: what is behind the areas was taken for good too: a part of the chunks that is no region's, and the ROMs' memory.
+    let memory = unsafe { memory.with_areas(areas) };
+    Ok(memory.expect("the segments and the ROMs at the top of 4 GiB lie where no RAM is"))
+}
+
+/// Host memory, by its address and as we see it.
+pub fn backing(hpa: Hpa) -> Backing {
+    Backing {
+        hpa,
+        host: phys_to_virt(hpa),
+    }
+}
+
+/// A piece of the layout without the first MiB's ROM segments.
+fn without_shadow((gpa, bytes): (Gpa, u64)) -> impl Iterator<Item = (Gpa, u64)> {
+    let end = gpa.0 + bytes;
+    [(gpa.0, end.min(VGA_END.0)), (gpa.0.max(HIGH_MEMORY.0), end)]
+        .into_iter()
+        .filter(|(start, end)| start < end)
+        .map(|(start, end)| (Gpa(start), end - start))
 }
 
 /// The layout's pieces widened to large pages, those that touch joined: what one stretch of host RAM should back.
@@ -182,6 +213,8 @@ pub trait NestedTables: Tracked {
     fn map_page(&mut self, gpa: Gpa, page: Hpa) -> Result<(), MapError>;
     /// Removes what [`NestedTables::map_page`] mapped there, if anything. The caller flushes the TLB.
     fn unmap_page(&mut self, gpa: Gpa);
+    /// Maps what the guest finds in an area now, instead of what it found there before. The caller flushes the TLB.
+    fn show(&mut self, area: &Area) -> Result<(), MapError>;
 }
 
 impl<F: Format> NestedTables for Tables<TablePages, F> {
@@ -200,37 +233,37 @@ impl<F: Format> NestedTables for Tables<TablePages, F> {
     fn unmap_page(&mut self, gpa: Gpa) {
         self.unmap(gpa);
     }
-}
 
-/// Shows the ROM's last segment below 4 GiB.
-fn map_reset_alias<F: Format>(
-    tables: &mut Tables<TablePages, F>,
-    memory: &GuestMemory,
-    types: &Mtrrs,
-) -> Result<(), MapError> {
-    let Some((base, _)) = memory.translate(bios::ROM_SEGMENT) else {
-        return Ok(());
-    };
-    let frames = PhysRange {
-        base: base.0,
-        bytes: rom::BYTES as u64,
-    };
-    for (piece, memory_type) in types.pieces(frames) {
-        let gpa = bios::RESET_ALIAS.wrapping_add(piece.base - frames.base);
-        let rights = Rights::ReadExecute;
-        tables.map(gpa, Hpa(piece.base), piece.bytes, rights, memory_type)?;
+    fn show(&mut self, area: &Area) -> Result<(), MapError> {
+        for offset in (0..area.bytes).step_by(GUEST_PAGE as usize) {
+            self.unmap(area.gpa.wrapping_add(offset));
+        }
+        let Some(backing) = area.shown() else {
+            return Ok(());
+        };
+        let attributes = area.attributes();
+        let rights = match (attributes.reads, attributes.writes) {
+            (Reads::Ram, Writes::Ram) => Rights::ReadWriteExecute,
+            // Writes exit, and go where they are to go.
+            _ => Rights::ReadExecute,
+        };
+        let frames = PhysRange {
+            base: backing.hpa.0,
+            bytes: area.bytes,
+        };
+        for (piece, memory_type) in Mtrrs::of_this_cpu().pieces(frames) {
+            let gpa = area.gpa.wrapping_add(piece.base - frames.base);
+            self.map(gpa, Hpa(piece.base), piece.bytes, rights, memory_type)?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Maps all of guest RAM, in pages of at most `largest`, each with the memory type that the host's MTRRs give its frames: no page lies
-/// across two types, which no CPU allows (SDM vol. 3A, 12.11.9).
-///
-/// With a BIOS, its area is not writable, and its last segment is mapped a second time where CPUs start.
+/// across two types, which no CPU allows (SDM vol. 3A, 12.11.9). Areas follow by themselves ([`super::dirty::Tracker::follow`]).
 pub fn map<F: Format>(
     memory: &GuestMemory,
     largest: Level,
-    rom: &Range<u64>,
 ) -> Result<Tables<TablePages, F>, MapError> {
     let types = Mtrrs::of_this_cpu();
     let mut tables = Tables::new(TablePages, largest)?;
@@ -241,24 +274,9 @@ pub fn map<F: Format>(
         };
         for (piece, memory_type) in types.pieces(frames) {
             let gpa = region.gpa.wrapping_add(piece.base - frames.base);
-            let cuts = [gpa.0, rom.start, rom.end, gpa.0 + piece.bytes];
-            for (start, end) in cuts.into_iter().zip(cuts.into_iter().skip(1)) {
-                let (start, end) = (start.max(gpa.0), end.min(gpa.0 + piece.bytes));
-                if start >= end {
-                    continue;
-                }
-                let rights = if rom.contains(&start) {
-                    Rights::ReadExecute
-                } else {
-                    Rights::ReadWriteExecute
-                };
-                let hpa = Hpa(piece.base + (start - gpa.0));
-                tables.map(Gpa(start), hpa, end - start, rights, memory_type)?;
-            }
+            let rights = Rights::ReadWriteExecute;
+            tables.map(gpa, Hpa(piece.base), piece.bytes, rights, memory_type)?;
         }
-    }
-    if !rom.is_empty() {
-        map_reset_alias(&mut tables, memory, &types)?;
     }
     Ok(tables)
 }

@@ -14,7 +14,6 @@ use crate::service::alarm;
 use crate::service::control::{CONTROL, Request, count};
 use alloc::boxed::Box;
 use alloc::string::String;
-use core::ops::Range;
 use guest_mem::GuestMemory;
 use hvm::Instant;
 use hvm::device::PowerEvent;
@@ -34,8 +33,6 @@ const SECOND_LOOK_NS: u64 = 5_000;
 pub struct Machine {
     /// Guest RAM.
     pub memory: GuestMemory,
-    /// The part of it that the guest cannot write, if it has a ROM.
-    pub rom: Range<u64>,
     /// The chipset and all devices. Only vCPUs take this lock; services talk to devices through queues.
     pub board: Mutex<Board>,
     /// Where captures of the screen go. Only vCPUs take this lock, before the board's.
@@ -174,6 +171,8 @@ impl<V: Vcpu> Processor<V> {
                     return Outcome::Power(power);
                 }
                 self.follow_apic();
+                self.tracker
+                    .follow(&mut self.cpu, &self.local.machine.memory);
                 match self.cpu.served_apic() {
                     Served::All(page) => self.hand_over(page),
                     Served::Priority | Served::Nothing => {

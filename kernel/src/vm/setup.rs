@@ -3,9 +3,11 @@
 use super::clock::Timeline;
 use super::devices::{self, Devices};
 use super::dirty::Tracker;
-use super::firmware::{self, Media};
+use super::firmware;
 use super::memory;
 use super::processor::{Duty, Machine, Processor};
+use super::rom::Roms;
+use super::user_firmware::UserFirmware;
 use super::vendor::{self, Vendor};
 use crate::console::GuestEnds;
 use crate::mem::{frames, phys_to_virt};
@@ -15,13 +17,12 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use appliance::Bundle;
-use appliance::config::{Actions, Boot, Config, Firmware, Paging};
+use appliance::config::{Actions, Boot, Config, Paging};
 use boot::BootInfo;
-use core::ops::Range;
 use guest_bios::bios;
 use guest_bios::linux::{self, EntryState, Image};
-use guest_bios::platform::{Console, Platform};
-use guest_mem::Hpa;
+use guest_bios::platform::{Console, PCI_MMIO, Platform};
+use guest_mem::{Attributes, Hpa};
 use hvm::capability::Features;
 use hvm::regs::{Gpr, Segment, SegmentName, State, TableRegister};
 use hvm::tsc::Scale;
@@ -50,8 +51,8 @@ enum Start {
         initrd: Option<&'static [u8]>,
         command_line: String,
     },
-    /// At the reset vector; the processor has the BIOS.
-    Bios,
+    /// At the reset vector, with firmware in its ROM; the processor has the BIOS, if it is the one that is built in.
+    ResetVector,
 }
 
 /// What the tables tell of the machine.
@@ -60,6 +61,7 @@ const fn platform(console: Console) -> Platform {
         vcpus: 1,
         hpet: Some(HPET_BASE),
         console,
+        pci_memory: PCI_MMIO,
     }
 }
 
@@ -83,11 +85,19 @@ pub fn build<V: Vendor>(
     check(&config)?;
     let features = &without(features, &config)?;
     let start = start(&config.boot, &bundle)?;
+    let user_firmware = UserFirmware::open(&config.boot, &bundle)?;
+    let video_rom = user_firmware.as_ref().and_then(|own| own.video_rom);
     let Devices {
-        board,
+        mut board,
         media,
+        paths,
         epoch_seconds,
-    } = devices::build(&config, &bundle, line, input)?;
+    } = devices::build(&config, &bundle, line, input, video_rom)?;
+    let roms = match (&config.boot, &user_firmware) {
+        (Boot::Linux { .. }, _) => Roms::Empty,
+        (Boot::Firmware { .. }, Some(own)) => Roms::load(&own.image)?,
+        (Boot::Firmware { .. }, None) => Roms::Builtin,
+    };
     let available_mib = memory::available_mib();
     let usable_mib = frames::usable_bytes() >> 20;
     info!(
@@ -95,15 +105,28 @@ pub fn build<V: Vendor>(
         usable_mib.saturating_sub(available_mib)
     );
     let memory_mib = config.memory.map_or(available_mib, |memory| memory.mib);
-    let guest_memory = memory::allocate(memory_mib).map_err(|error| match config.memory {
-        Some(memory) => format!(
-            "monovisor.toml, {}: `memory = {}`: {error}",
-            memory.place, memory.mib
-        ),
-        None => error.to_string(),
-    })?;
-    let (firmware, rom) = firmware(&config.boot, media);
-    let tables = memory::map::<V::Format>(&guest_memory, vendor::largest_page(features), &rom)
+    let guest_memory =
+        memory::allocate(memory_mib, &roms).map_err(|error| match config.memory {
+            Some(memory) => format!(
+                "monovisor.toml, {}: `memory = {}`: {error}",
+                memory.place, memory.mib
+            ),
+            None => error.to_string(),
+        })?;
+    board.set_shadow_ram(roms.shadow_ram());
+    let firmware = match (&config.boot, &user_firmware) {
+        (Boot::Linux { .. }, _) => None,
+        (Boot::Firmware { order, .. }, Some(own)) => {
+            let platform = platform(Console::Screen);
+            own.attach(&mut board, platform, &guest_memory, order, &paths)?;
+            None
+        }
+        (Boot::Firmware { order, .. }, None) => {
+            let firmware = firmware::Firmware::new(media, order, platform(Console::Screen));
+            Some(Box::new(firmware))
+        }
+    };
+    let tables = memory::map::<V::Format>(&guest_memory, vendor::largest_page(features))
         .map_err(|error| error.to_string())?;
     // SAFETY: the extension is on, on every CPU, and `features` are of this one, which runs the vCPU from here on.
     let mut cpu = unsafe { V::vcpu(features, hlt) }?;
@@ -111,7 +134,6 @@ pub fn build<V: Vendor>(
     let tsc_scale = scale_tsc(&mut cpu, &config)?;
     let machine = Box::leak(Box::new(Machine {
         memory: guest_memory,
-        rom,
         board: Mutex::new(board),
         view: Mutex::new(view),
         timeline: Timeline::start(tsc_scale, epoch_seconds, 1),
@@ -135,6 +157,8 @@ impl<V: Vendor> Guest<V> {
     /// Puts kernel, initrd and firmware tables, or the ROMs, into guest memory, and the machine in its reset state.
     pub fn power_on(&mut self) -> Result<(), String> {
         let memory = &self.processor.machine().memory;
+        // Where a ROM is to be, it is written.
+        memory.switch(bios::ROM_AREA, bios::ROM_AREA_BYTES, Attributes::RAM);
         let state = match &self.start {
             Start::Linux {
                 kernel,
@@ -147,7 +171,7 @@ impl<V: Vendor> Guest<V> {
                     .map_err(|error| error.to_string())?;
                 state(&entry)
             }
-            Start::Bios => {
+            Start::ResetVector => {
                 self.processor
                     .install_firmware()
                     .map_err(|error| error.to_string())?;
@@ -238,19 +262,7 @@ fn start(boot: &Boot, bundle: &Bundle<'static>) -> Result<Start, String> {
             initrd,
             command_line,
         } => (kernel, initrd, command_line),
-        Boot::Firmware {
-            firmware: Firmware::Builtin,
-            ..
-        } => return Ok(Start::Bios),
-        Boot::Firmware {
-            firmware: Firmware::Image(blob),
-            ..
-        } => {
-            return Err(format!(
-                "monovisor.toml, {}: `{} = {}`: this version has only its own BIOS; leave the key out",
-                blob.place, blob.key, blob.name
-            ));
-        }
+        Boot::Firmware { .. } => return Ok(Start::ResetVector),
     };
     let image =
         Image::parse(bundle.blob(kernel).map_err(|error| error.to_string())?).map_err(|error| {
@@ -268,16 +280,6 @@ fn start(boot: &Boot, bundle: &Bundle<'static>) -> Result<Start, String> {
         initrd,
         command_line: command_line.clone(),
     })
-}
-
-/// The BIOS, if the guest boots through it, and what of the guest's memory is its ROM.
-fn firmware(boot: &Boot, media: Media) -> (Option<Box<firmware::Firmware>>, Range<u64>) {
-    let Boot::Firmware { order, .. } = boot else {
-        return (None, 0..0);
-    };
-    let firmware = firmware::Firmware::new(media, order, platform(Console::Screen));
-    let rom = bios::ROM_AREA.0..bios::ROM_AREA.0 + bios::ROM_AREA_BYTES;
-    (Some(Box::new(firmware)), rom)
 }
 
 /// Firmware's entry state as the vCPU's registers.

@@ -2,7 +2,9 @@
 
 use super::Board;
 use crate::fw_cfg::FwCfg;
+use crate::pci::ShadowRam;
 use crate::pflash::Flash;
+use guest_mem::{Attributes, GuestMemory};
 use hvm::device::{Context, Lifecycle};
 use hvm::{Gpa, Width};
 
@@ -26,7 +28,24 @@ impl Board {
         self.fw_cfg = Some(fw_cfg);
     }
 
-    /// Puts flash at `base`. Where parts overlap, the first one answers.
+    /// Sets how shadow RAM is after each reset, and with the next [`Board::refresh_memory`].
+    pub fn set_shadow_ram(&mut self, shadow: ShadowRam) {
+        self.bus.set_shadow_ram(shadow);
+    }
+
+    /// Has memory show what the chips say: shadow RAM, and flash that shows its contents. To be called once, and after each reset and
+    /// restore, which do not reach memory; every other change is made with what causes it.
+    pub fn refresh_memory(&mut self, memory: &GuestMemory) {
+        self.bus.apply_shadow_ram(memory);
+        for part in &mut self.flash {
+            part.flash.take_changed();
+            // Without an area there, each access exits to the chip.
+            let _ = memory.program(part.base, part.flash.contents());
+            part.show(memory);
+        }
+    }
+
+    /// Puts flash at `base`. Where parts overlap, the first one answers. It shows in an area of guest memory at its place, if there is one.
     pub fn attach_flash(&mut self, base: Gpa, flash: Flash) {
         self.flash.push(Part { base, flash });
     }
@@ -67,16 +86,54 @@ impl Board {
         }
     }
 
-    /// The part that answers at an address, and the offset in it.
-    pub(super) fn find_flash(&mut self, gpa: Gpa) -> Option<(&mut Flash, u64)> {
+    /// Reads flash; `None` if there is none at that address.
+    pub(super) fn read_flash(&mut self, gpa: Gpa, width: Width) -> Option<u64> {
+        let (part, offset) = self.find_flash(gpa)?;
+        Some(part.flash.read(offset, width))
+    }
+
+    /// Writes flash; false if there is none at that address.
+    pub(super) fn write_flash(
+        &mut self,
+        gpa: Gpa,
+        width: Width,
+        value: u64,
+        memory: &GuestMemory,
+    ) -> bool {
+        let Some((part, offset)) = self.find_flash(gpa) else {
+            return false;
+        };
+        part.flash.write(offset, width, value);
+        part.show(memory);
+        true
+    }
+
+    fn find_flash(&mut self, gpa: Gpa) -> Option<(&mut Part, u64)> {
         self.flash.iter_mut().find_map(|part| {
             let offset = gpa.0.checked_sub(part.base.0)?;
-            (offset < part.flash.contents().len() as u64).then_some((&mut part.flash, offset))
+            (offset < part.flash.contents().len() as u64).then_some((part, offset))
         })
     }
 }
 
 impl Part {
+    /// Has memory show the contents as they are, or nothing.
+    fn show(&mut self, memory: &GuestMemory) {
+        let attributes = if self.flash.shows_contents() {
+            Attributes::FLASH
+        } else {
+            Attributes::DEVICE
+        };
+        if let Some(changed) = self.flash.take_changed() {
+            let place = self.base.wrapping_add(changed.start as u64);
+            if let Some(bytes) = self.flash.contents().get(changed) {
+                // Without an area there, each access exits to the chip.
+                let _ = memory.program(place, bytes);
+            }
+        }
+        memory.switch(self.base, self.flash.contents().len() as u64, attributes);
+    }
+
     pub(super) fn as_lifecycle(&self) -> &dyn Lifecycle {
         &self.flash
     }

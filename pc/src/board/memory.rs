@@ -22,8 +22,8 @@ impl Board {
         if let Some(offset) = offset_in(gpa, HPET_BASE, hpet::WINDOW_BYTES) {
             return Some(self.hpet.read(offset, width, context.now));
         }
-        if let Some((flash, offset)) = self.find_flash(gpa) {
-            return Some(flash.read(offset, width));
+        if let Some(value) = self.read_flash(gpa, width) {
+            return Some(value);
         }
         let target = self.bus.find_memory(gpa.0)?;
         let value = self.bus.bar_read(target, width, context);
@@ -54,8 +54,7 @@ impl Board {
             self.advance_timers(context);
             return true;
         }
-        if let Some((flash, offset)) = self.find_flash(gpa) {
-            flash.write(offset, width, value);
+        if self.write_flash(gpa, width, value, context.memory) {
             return true;
         }
         let Some(target) = self.bus.find_memory(gpa.0) else {

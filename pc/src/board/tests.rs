@@ -3,12 +3,14 @@
 use super::*;
 use crate::floppy::Place;
 use crate::fw_cfg::FwCfg;
+use crate::pci::ShadowRam;
 use crate::pci::tests::Card;
 use crate::pflash::{Flash, Protection};
 use crate::testing::{Hands, Peer, Sent, at};
 use crate::vmmouse;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use guest_mem::{Attributes, GuestMemory};
 use hvm::device::PowerEvent;
 use hvm::input::{Action, Key, KeyEvent, Leds, PointerEvent, Position};
 use hvm::{Gpa, Width};
@@ -328,7 +330,6 @@ fn firmware_finds_its_items_and_its_flash() {
     }
     let (at, flash) = machine.board.flash().next().unwrap();
     assert_eq!((at, flash.contents()[5]), (base, 0x12));
-    assert!(flash.take_changed());
     let saved = machine.board.save();
     machine.board.reset();
     assert_eq!(
@@ -337,6 +338,90 @@ fn firmware_finds_its_items_and_its_flash() {
     );
     machine.board.restore(&saved).unwrap();
     assert_eq!(machine.board.save(), saved);
+}
+
+/// Works on the machine with other memory than usual.
+fn with_areas<R>(
+    machine: &mut Machine,
+    memory: &GuestMemory,
+    body: impl FnOnce(&mut Board, &mut Context<'_>) -> R,
+) -> R {
+    let mut context = Context {
+        memory,
+        now: Instant::from_ns(machine.now_ns),
+        signals: &mut machine.sent,
+    };
+    body(&mut machine.board, &mut context)
+}
+
+#[test]
+fn shadow_ram_follows_the_host_bridge() {
+    let mut machine = Machine::new();
+    let segments: Vec<_> = crate::pci::shadow_segments().collect();
+    assert_eq!(segments.len(), 13);
+    let memory = GuestMemory::anonymous(&[(Gpa(0), 0x1000)]).with_anonymous_areas(&segments);
+    for &(gpa, _) in &segments {
+        memory.program(gpa, b"ROM").unwrap();
+    }
+    let attributes = |gpa: u64| {
+        let areas = memory.areas().iter();
+        let mut found = areas.filter(|area| area.gpa == Gpa(gpa));
+        found.next().unwrap().attributes()
+    };
+    machine.board.set_shadow_ram(ShadowRam::Closed);
+    machine.board.refresh_memory(&memory);
+    assert!(
+        segments
+            .iter()
+            .all(|&(gpa, _)| attributes(gpa.0) == Attributes::ROM)
+    );
+    // PAM 0 for the F segment: reads from ROM, writes to RAM; PAM 1: C0000h protected, C4000h open.
+    with_areas(&mut machine, &memory, |board, context| {
+        board.port_write(0xcf8, Width::Dword, 0x8000_0058, context);
+        board.port_write(0xcfd, Width::Word, 0x3120, context);
+    });
+    memory.write(Gpa(0xf_fff0), b"copy").unwrap();
+    memory.write(Gpa(0xf_0000), b"RAM").unwrap();
+    assert_eq!(memory.load(Gpa(0xf_0000)), Ok(*b"ROM"));
+    assert_eq!(attributes(0xc_0000), Attributes::PROTECTED_RAM);
+    assert_eq!(attributes(0xc_4000), Attributes::RAM);
+    assert_eq!(attributes(0xc_8000), Attributes::ROM);
+    let saved = machine.board.save();
+    machine.board.reset();
+    machine.board.refresh_memory(&memory);
+    assert_eq!(attributes(0xc_4000), Attributes::ROM);
+    machine.board.restore(&saved).unwrap();
+    machine.board.refresh_memory(&memory);
+    assert_eq!(attributes(0xc_4000), Attributes::RAM);
+    with_areas(&mut machine, &memory, |board, context| {
+        board.port_write(0xcf8, Width::Dword, 0x8000_0058, context);
+        board.port_write(0xcfd, Width::Byte, 0x10, context);
+    });
+    assert_eq!(memory.load(Gpa(0xf_0000)), Ok(*b"RAM"));
+    assert_eq!(memory.load(Gpa(0xf_fff0)), Ok(*b"copy"));
+}
+
+#[test]
+fn flash_shows_in_memory_while_it_shows_its_contents() {
+    const BASE: Gpa = Gpa(0xffc0_0000);
+    let mut machine = Machine::new();
+    let memory =
+        GuestMemory::anonymous(&[(Gpa(0), 0x1000)]).with_anonymous_areas(&[(BASE, 0x2000)]);
+    let flash = Flash::new(alloc::vec![0xff; 0x2000], Protection::Writable).unwrap();
+    machine.board.attach_flash(BASE, flash);
+    machine.board.refresh_memory(&memory);
+    let at = Gpa(BASE.0 + 0x1003);
+    let mut write = |value| {
+        assert!(memory.store(at, &0_u8).is_err(), "writes are the chip's");
+        with_areas(&mut machine, &memory, |board, context| {
+            assert!(board.mmio_write(at, Width::Byte, value, context));
+        });
+        memory.load::<u8>(at).ok()
+    };
+    assert_eq!(write(0x50), Some(0xff));
+    assert_eq!(write(0x40), None, "status");
+    assert_eq!(write(0x12), None);
+    assert_eq!(write(0xff), Some(0x12));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::Routes;
 use super::bits::*;
+use super::shadow::ShadowRam;
 use crate::acpi_pm::PM_BASE;
 use alloc::vec::Vec;
 use hvm::Width;
@@ -16,6 +17,9 @@ pub(crate) struct Chipset {
 }
 
 const INTEL: u16 = 0x8086;
+/// Vendor and device by which firmware knows that it runs on QEMU's machine, with its configuration device (SeaBIOS looks at the
+/// host bridge's).
+const SUBSYSTEM: (u16, u16) = (0x1af4, 0x1100);
 
 fn intel(device: u16, revision: u8, class: u32) -> ConfigSpace {
     ConfigSpace::new(Identity {
@@ -23,18 +27,19 @@ fn intel(device: u16, revision: u8, class: u32) -> ConfigSpace {
         device,
         revision,
         class,
-        subsystem_vendor: 0,
-        subsystem: 0,
+        subsystem_vendor: SUBSYSTEM.0,
+        subsystem: SUBSYSTEM.1,
     })
 }
 
 impl Chipset {
-    /// The 440FX host bridge (Intel 82441FX data sheet, order 290549, "PCI configuration space mapped registers"): its memory attributes are stored, for all of our
-    /// memory is RAM anyway.
+    /// The 440FX host bridge (Intel 82441FX data sheet, order 290549, "PCI configuration space mapped registers"). The
+    /// SMRAM register is stored: there is no system management mode.
     pub(super) fn host_bridge() -> Self {
         let mut config = intel(0x1237, 2, 0x06_00_00);
         config.set(offset::COMMAND, &[0x06, 0]);
         config.open(offset::COMMAND, &[0, 1]);
+        config.set(PAM, &ShadowRam::Open.registers());
         config.open(PAM, &PAM_WRITABLE);
         config.open(SMRAM, &[0x78]);
         Self {
@@ -67,10 +72,21 @@ impl Chipset {
         config.set(offset::INTERRUPT_LINE, &[9]);
         config.set(PM_BASE_REGISTER, &(u32::from(PM_BASE) | 1).to_le_bytes());
         config.set(PM_MISCELLANEOUS, &[1]);
+        config.set(DEVICE_ACTIVITY_B, &SMI_BY_PORT.to_le_bytes());
         Self {
             kind: "piix4_pm",
             config,
         }
+    }
+
+    /// Sets what the host bridge's memory attributes are, now and after each reset.
+    pub(super) fn set_shadow_ram(&mut self, shadow: ShadowRam) {
+        self.config.set(PAM, &shadow.registers());
+    }
+
+    /// The host bridge's memory attribute registers.
+    pub(super) fn memory_attributes(&self) -> [u8; PAM_REGISTERS] {
+        core::array::from_fn(|index| self.config.read(PAM + index as u8, Width::Byte) as u8)
     }
 
     /// Which IRQs PIRQ A to D go to, if they are routed to one that exists for them (82371SB data sheet, "PIRQRC").

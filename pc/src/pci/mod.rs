@@ -1,12 +1,13 @@
 //! PCI bus 0 behind the host bridge: configuration mechanism 1, the chipset's functions, and the slots.
 //!
 //! [`Bus`] guarantees that its map of BARs is that of the functions after every call, and that an INTx pin moves the PIRQ
-//! that the board's wiring gives its slot: `(slot + pin) mod 4`.
+//! that the board's wiring gives its slot: INTA of slot 1 moves PIRQ A, and each slot rotates the pins by one.
 
 mod bits;
 mod chipset;
 mod ide;
 mod memory;
+mod shadow;
 #[cfg(test)]
 pub(crate) mod tests;
 mod windows;
@@ -17,11 +18,13 @@ use alloc::vec::Vec;
 use bits::{ADDRESS_ENABLE, ADDRESS_WRITABLE};
 use chipset::Chipset;
 use core::fmt;
+use guest_mem::GuestMemory;
 use hvm::Width;
 use hvm::device::{Context, Lifecycle};
 use hvm::pci::{Function, WINDOWS};
 use hvm::pci_config::offset;
 use serde::{Deserialize, Serialize};
+pub use shadow::{ShadowRam, segments as shadow_segments};
 pub(crate) use windows::Target;
 use windows::Windows;
 
@@ -180,9 +183,22 @@ impl Bus {
                     function.config_write(offset, width, value, context);
                 }
                 self.routes = self.isa_bridge.routes();
+                if self.slot_and_function() == (0, 0) {
+                    self.apply_shadow_ram(context.memory);
+                }
             }
             None => {}
         }
+    }
+
+    /// Sets how shadow RAM is, now and after each reset; [`Bus::apply_shadow_ram`] makes it so.
+    pub(crate) fn set_shadow_ram(&mut self, shadow: ShadowRam) {
+        self.host_bridge.set_shadow_ram(shadow);
+    }
+
+    /// Has memory follow the host bridge's attributes.
+    pub(crate) fn apply_shadow_ram(&self, memory: &GuestMemory) {
+        shadow::apply(self.host_bridge.memory_attributes(), memory);
     }
 
     /// The register that CF8h and the byte in CFCh name, if the access stays in one dword.
@@ -305,7 +321,7 @@ impl Bus {
         let Some(card) = self.cards.get(index) else {
             return;
         };
-        let pirq = (card.slot + card.function.interrupt_pin()) & (PIRQS - 1);
+        let pirq = (card.slot + card.function.interrupt_pin()).wrapping_sub(1) & (PIRQS - 1);
         let slots = &mut self.asserted[usize::from(pirq)];
         let bit = 1 << card.slot;
         if card.function.interrupt_line() {

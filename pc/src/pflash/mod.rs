@@ -15,6 +15,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use bits::*;
+use core::ops::Range;
 use hvm::Width;
 use hvm::device::{Lifecycle, RestoreError};
 use serde::{Deserialize, Serialize};
@@ -85,7 +86,7 @@ pub struct Flash {
     contents: Vec<u8>,
     protection: Protection,
     state: State,
-    changed: bool,
+    changed: Option<Range<usize>>,
 }
 
 impl Flash {
@@ -101,7 +102,7 @@ impl Flash {
             contents,
             protection,
             state: State::new(),
-            changed: false,
+            changed: None,
         })
     }
 
@@ -115,9 +116,16 @@ impl Flash {
         self.state.mode == Mode::Array
     }
 
-    /// True if the contents changed since the last call: time to store them.
-    pub fn take_changed(&mut self) -> bool {
-        core::mem::take(&mut self.changed)
+    /// What of the contents may have changed since the last call: time to store it.
+    pub fn take_changed(&mut self) -> Option<Range<usize>> {
+        self.changed.take()
+    }
+
+    fn note_change(&mut self, range: Range<usize>) {
+        self.changed = Some(match self.changed.take() {
+            None => range,
+            Some(old) => old.start.min(range.start)..old.end.max(range.end),
+        });
     }
 
     /// Reads at `offset`; all ones behind the end.
@@ -215,7 +223,6 @@ impl Flash {
             self.state.status |= error | LOCKED;
         } else {
             work(self);
-            self.changed = true;
         }
     }
 
@@ -223,6 +230,7 @@ impl Flash {
     fn program(&mut self, offset: u32, value: u8) {
         if let Some(byte) = self.contents.get_mut(offset as usize) {
             *byte &= value;
+            self.note_change(offset as usize..offset as usize + 1);
         }
     }
 
@@ -230,6 +238,7 @@ impl Flash {
         let start = offset as usize / BLOCK_BYTES * BLOCK_BYTES;
         if let Some(block) = self.contents.get_mut(start..start + BLOCK_BYTES) {
             block.fill(0xff);
+            self.note_change(start..start + BLOCK_BYTES);
         }
     }
 
@@ -293,8 +302,8 @@ impl Lifecycle for Flash {
                     self.contents.len()
                 )));
             }
-            self.changed |= contents != self.contents;
             self.contents = contents;
+            self.note_change(0..self.contents.len());
         }
         self.state = state;
         Ok(())

@@ -91,8 +91,19 @@ pub(super) fn start_on(
     config: &str,
     files: &[(&str, &[u8])],
 ) -> Result<Session> {
+    start_sized(lab, machine, 192, config, files)
+}
+
+/// The same with any amount of memory.
+pub(super) fn start_sized(
+    lab: &Lab,
+    machine: &Machine,
+    memory_mib: u32,
+    config: &str,
+    files: &[(&str, &[u8])],
+) -> Result<Session> {
     let mut archive = Writer::new();
-    let config = format!("name = \"guest\"\nmemory = 192\n{config}");
+    let config = format!("name = \"guest\"\nmemory = {memory_mib}\n{config}");
     let too_long = "too long for cpio";
     archive
         .file(CONFIG_NAME, config.as_bytes())

@@ -13,6 +13,7 @@ mod firmware;
 mod guest;
 mod host;
 mod options;
+mod own_firmware;
 mod prompt;
 mod session;
 
@@ -93,6 +94,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         boot::CASES,
         guest::CASES,
         firmware::CASES,
+        own_firmware::CASES,
         prompt::CASES,
         bad_input::CASES,
         crash::CASES,

@@ -5,6 +5,7 @@
 
 mod areas;
 mod devices;
+mod shadow;
 mod tables;
 
 use super::call::{Call, Served};
@@ -22,6 +23,7 @@ pub(super) fn run(bios: &mut Bios, call: &mut Call<'_>) -> Served {
     }
     call.set_sp(STACK);
     bios.reset();
+    shadow::set(call, shadow::Segments::Open);
     areas::vectors(call)?;
     areas::data_area(bios, call)?;
     pic::set_up(call);
@@ -31,6 +33,7 @@ pub(super) fn run(bios: &mut Bios, call: &mut Call<'_>) -> Served {
     devices::serial_ports(call)?;
     devices::pci(call);
     tables::install(bios, call);
+    shadow::set(call, shadow::Segments::Protected);
     int10::set_mode(call, &bios.fonts, 3)?;
     let banner = concat!("Monovisor BIOS ", env!("CARGO_PKG_VERSION"), "\n");
     int10::print(call, &bios.fonts, banner)?;

@@ -282,6 +282,7 @@ impl Pc {
                 vcpus: 1,
                 hpet: None,
                 console: Console::Screen,
+                pci_memory: crate::platform::PCI_MMIO,
             },
             processor: Signature {
                 version: 0x60f01,

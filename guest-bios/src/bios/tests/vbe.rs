@@ -13,7 +13,7 @@ fn post_gives_the_adapter_its_addresses() {
     assert!(framebuffer >= 0xc000_0000 && registers >= 0xc000_0000 && registers % 4096 == 0);
     assert!((0xc001..0x1_0000).contains(&ports));
     assert_eq!(pc.board.config[1] & 7, 7, "decodes and masters");
-    assert_eq!(pc.board.config[15] & 0xff, 11, "INTA of slot 2");
+    assert_eq!(pc.board.config[15] & 0xff, 10, "INTA of slot 2");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 use ept_npt::{MapError, Tracked};
-use guest_mem::Hpa;
+use guest_mem::{Area, Hpa};
 use hvm::capability::{ApicVirtualization, NestedPaging};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -96,13 +96,25 @@ impl Machine {
     }
 }
 
-/// Tracking maps nothing.
+/// Pages that are shown anew are as fresh ones; nothing else is mapped.
 impl NestedTables for Machine {
     fn map_page(&mut self, _gpa: Gpa, _page: Hpa) -> Result<(), MapError> {
         Err(MapError::OutOfMemory)
     }
 
     fn unmap_page(&mut self, _gpa: Gpa) {}
+
+    fn show(&mut self, area: &Area) -> Result<(), MapError> {
+        for offset in (0..area.bytes).step_by(PAGE_BYTES as usize) {
+            self.change(area.gpa.wrapping_add(offset), |page| {
+                page.writable = area.attributes() == Attributes::RAM;
+                page.protected = false;
+                page.dirty = true;
+                true
+            });
+        }
+        Ok(())
+    }
 }
 
 impl Tracked for Machine {
@@ -200,6 +212,42 @@ fn guest_writes(machine: &mut Machine, tracker: &mut Tracker, page: u64) {
         }
     }
     panic!("page {page} cannot be written");
+}
+
+#[test]
+fn pages_of_a_switched_area_count_as_written_and_are_tracked_anew() {
+    const AREA: u64 = PAGES - 2;
+    for means in [
+        Means::ModificationLog,
+        Means::DirtyBits,
+        Means::WriteProtection,
+    ] {
+        let ram = [
+            (Gpa(0), AREA * PAGE_BYTES),
+            (Gpa((AREA + 1) * PAGE_BYTES), PAGE_BYTES),
+        ];
+        let memory = GuestMemory::anonymous(&ram)
+            .with_anonymous_areas(&[(Gpa(AREA * PAGE_BYTES), PAGE_BYTES)]);
+        let mut machine = Machine::new(means);
+        let mut tracker = tracker(&machine);
+        tracker.follow(&mut machine, &memory);
+        tracker.start(&mut machine, &memory).unwrap();
+        for attributes in [Attributes::PROTECTED_RAM, Attributes::RAM] {
+            memory.switch(Gpa(0), u64::MAX, attributes);
+            tracker.follow(&mut machine, &memory);
+        }
+        let mut told = BTreeSet::new();
+        tracker.collect(&mut machine, &memory, &mut |_, piece| {
+            told.insert(piece.gpa.0 / PAGE_BYTES);
+        });
+        assert_eq!(told, BTreeSet::from([AREA]), "{means:?}");
+        guest_writes(&mut machine, &mut tracker, AREA);
+        let mut told = BTreeSet::new();
+        tracker.collect(&mut machine, &memory, &mut |_, piece| {
+            told.insert(piece.gpa.0 / PAGE_BYTES);
+        });
+        assert!(told.contains(&AREA), "{means:?}: {told:?}");
+    }
 }
 
 #[derive(Clone, Debug)]

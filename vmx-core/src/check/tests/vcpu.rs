@@ -12,7 +12,7 @@ use hvm::capability::{ApicVirtualization, Features, Options};
 use hvm::event::{Event, Exception, Shadow, Window};
 use hvm::exit::Exit;
 use hvm::regs::{Efer, Registers, Segment, SegmentName};
-use hvm::vcpu::{Hlt, ModificationLog, Vcpu};
+use hvm::vcpu::{Hlt, ModificationLog, PauseFilter, Vcpu};
 use hvm::virtual_apic::{ApicMode, Delivery, Served};
 use hvm::{Gpa, Hpa};
 use std::boxed::Box;
@@ -102,6 +102,33 @@ fn the_modification_log_follows_dirty_bits_and_outlasts_a_reset() {
     assert_eq!((drained, vcpu.fields.read(Field::PmlIndex)), (2, 511));
     assert!(vcpu.set_modification_log(ModificationLog::Off));
     assert!(!logs(&vcpu));
+}
+
+#[test]
+fn the_pause_filter_outlasts_a_reset_and_goes_away() {
+    let exits = |vcpu: &Vmx<Plain>| {
+        vcpu.fields.read(Field::SecondaryControls) as u32 & secondary::PAUSE_LOOP_EXITING != 0
+    };
+    let mut poor = vcpu(
+        features(Options::all() - Options::PAUSE_FILTER),
+        Hlt::Native,
+    );
+    assert!(!poor.set_pause_filter(PauseFilter::On));
+    assert!(!exits(&poor));
+    let mut vcpu = vcpu(features(Options::all()), Hlt::Native);
+    assert!(!exits(&vcpu));
+    assert!(vcpu.set_pause_filter(PauseFilter::On));
+    vcpu.reset();
+    assert!(exits(&vcpu));
+    let limits = [Field::PleGap, Field::PleWindow].map(|field| vcpu.fields.read(field));
+    assert_eq!(limits, [256, 32_768]);
+    assert_eq!(
+        violation(&vcpu),
+        "no rule that this checker knows is broken"
+    );
+    assert!(vcpu.set_pause_filter(PauseFilter::Off));
+    vcpu.reset();
+    assert!(!exits(&vcpu));
 }
 
 #[test]

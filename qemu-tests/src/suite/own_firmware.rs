@@ -1,0 +1,139 @@
+//! Guests that boot through firmware of the user's own: Debian's SeaBIOS and OVMF, as packaged.
+
+use super::firmware::start_sized;
+use super::session::{BOOT, Lab, SOON, Session};
+use super::{Case, Machines, Scope, Tier};
+use crate::loader;
+use anyhow::{Context, Result, ensure};
+use std::fs;
+
+pub(super) const CASES: &[Case] = &[
+    Case {
+        name: "own-seabios",
+        tier: Tier::Always,
+        scope: Scope::Hypervisor,
+        machines: Machines::Qemu,
+        body: seabios,
+    },
+    Case {
+        name: "own-ovmf",
+        tier: Tier::Full,
+        scope: Scope::Hypervisor,
+        machines: Machines::Qemu,
+        body: ovmf,
+    },
+    Case {
+        name: "own-firmware-bad",
+        tier: Tier::Full,
+        scope: Scope::Hypervisor,
+        machines: Machines::Qemu,
+        body: bad_images,
+    },
+];
+
+const SEABIOS: &str = "/usr/share/seabios/bios-256k.bin";
+const OVMF_CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
+const OVMF_VARIABLES: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
+const MIB: usize = 1 << 20;
+
+/// SeaBIOS boots GRUB from a CD; the kernel finds the tables that the firmware was given, and disks of both kinds.
+fn seabios(lab: &mut Lab) -> Result<()> {
+    let rom = read(SEABIOS, "seabios")?;
+    let cd = boot_cd(lab)?;
+    let disk = vec![0; 4 * MIB];
+    let config = "firmware = \"rom\"\nboot = \"d\"\n\
+                  disk = [\"file:disk,hda,w\", \"file:cd,hdc:cdrom,r\", \"file:disk,vdb,w\"]\n";
+    let files = [("rom", &rom[..]), ("cd", &cd), ("disk", &disk)];
+    let mut session = lab.step("shell", |lab| {
+        let mut session = start(lab, config, &files)?;
+        session.console.expect("SeaBIOS (version", SOON)?;
+        let said = session.shell()?;
+        for line in ["SMBIOS 2.8 present", "RSDP 0x00000000000F", "MONOVS"] {
+            ensure!(said.contains(line), "the kernel did not say {line:?}");
+        }
+        Ok(session)
+    })?;
+    lab.step("reboot", |_| {
+        session.leave("reboot")?;
+        session.console.expect("SeaBIOS (version", SOON)?;
+        session.shell().map(drop)
+    })?;
+    lab.step("poweroff", |_| power_off(&mut session))
+}
+
+/// OVMF boots GRUB from a CD; a variable that the kernel writes is there after a reboot.
+fn ovmf(lab: &mut Lab) -> Result<()> {
+    const VARIABLE: &str = "Monovisor-6d6f6e6f-7669-736f-7220-677565737400";
+    let code = read(OVMF_CODE, "ovmf")?;
+    let variables = read(OVMF_VARIABLES, "ovmf")?;
+    let cd = boot_cd(lab)?;
+    let config = "firmware = \"code\"\nfirmware_vars = \"vars\"\nboot = \"d\"\n\
+                  disk = [\"file:cd,hdc:cdrom,r\"]\n";
+    let files = [("code", &code[..]), ("vars", &variables), ("cd", &cd)];
+    let mut session = lab.step("shell", |lab| {
+        let mut session = start(lab, config, &files)?;
+        session.console.expect("BdsDxe: starting", BOOT)?;
+        let said = session.shell()?;
+        ensure!(said.contains("efi: EFI v2"), "the kernel found no UEFI");
+        Ok(session)
+    })?;
+    lab.step("variable", |_| {
+        let file = format!("/sys/firmware/efi/efivars/{VARIABLE}");
+        let mount = "mount -t efivarfs none /sys/firmware/efi/efivars";
+        session.run(mount)?;
+        session.run(&format!("printf '\\007\\0\\0\\0kept' > {file}"))?;
+        session.leave("reboot")?;
+        session.shell()?;
+        session.run(mount)?;
+        let kept = session.run(&format!("tail -c 4 {file}"))?;
+        ensure!(kept == "kept", "the variable holds {kept:?}");
+        Ok(())
+    })?;
+    lab.step("poweroff", |_| power_off(&mut session))
+}
+
+/// Files that are no firmware are named for what they are.
+fn bad_images(lab: &mut Lab) -> Result<()> {
+    let rom = read(SEABIOS, "seabios")?;
+    let cut = &rom[1..];
+    let blank = vec![0xff; 0x2_0000];
+    for (name, image, complaint) in [
+        ("cut off", cut, "a multiple of 4096"),
+        ("blank", &blank, "hold no code"),
+        ("empty", &[][..], "the file is empty"),
+    ] {
+        lab.step(name, |lab| {
+            let files = [("rom", image)];
+            let mut session = start(lab, "firmware = \"rom\"\n", &files)?;
+            let said = session.offered_prompt()?;
+            ensure!(
+                said.contains(complaint),
+                "nothing of {complaint:?} in {said:?}"
+            );
+            session.prompt_is_alive()
+        })?;
+    }
+    Ok(())
+}
+
+/// Starts a guest in 512 MiB, which UEFI and GRUB take half of.
+fn start(lab: &Lab, config: &str, files: &[(&str, &[u8])]) -> Result<Session> {
+    let mut machine = lab.machine();
+    machine.memory_mib = 1024;
+    start_sized(lab, &machine, 512, config, files)
+}
+
+fn read(path: &str, package: &str) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("cannot read {path} (package {package})"))
+}
+
+/// The default guest on a CD that boots under both kinds of firmware.
+fn boot_cd(lab: &Lab) -> Result<Vec<u8>> {
+    let image = loader::iso_image(&lab.guest().payload(), lab.directory())?;
+    fs::read(&image).with_context(|| format!("cannot read {}", image.display()))
+}
+
+fn power_off(session: &mut Session) -> Result<()> {
+    session.leave("poweroff")?;
+    session.console.ended(SOON).map(drop)
+}
