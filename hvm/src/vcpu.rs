@@ -25,6 +25,15 @@ pub enum Hlt {
     Intercepted,
 }
 
+/// Who answers RDTSC and RDTSCP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TscAccess {
+    /// The CPU, with its counter, scaled, and the offset.
+    Native,
+    /// Whoever runs the vCPU: both exit.
+    Intercepted,
+}
+
 /// Whether the CPU lists pages whose dirty bits it sets in the nested page tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ModificationLog {
@@ -143,6 +152,9 @@ pub trait Vcpu: Registers {
     fn set_tsc_scale(&mut self, scale: Scale) -> bool {
         scale == Scale::ONE
     }
+
+    /// Who answers when the guest reads its TSC, from now on and across resets.
+    fn set_tsc_access(&mut self, access: TscAccess);
 
     /// What is added to the host's TSC, scaled, for the guest's.
     fn set_tsc_offset(&mut self, ticks: u64);

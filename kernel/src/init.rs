@@ -20,8 +20,10 @@ pub fn init(boot: &'static BootInfo) -> Parts {
     mem::init(boot);
     let platform = acpi::init(boot);
     apic::init(platform);
+    time::knob::read(boot);
     time::start(platform);
     let silent_cpus = smp::start_all(&platform.madt.processors);
+    time::judge_counters(platform);
     Parts {
         platform,
         silent_cpus,

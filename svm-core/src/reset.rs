@@ -52,6 +52,7 @@ impl Svm {
         self.nmi = Nmi::Open;
         self.window = None;
         self.own_flags = u64::MAX;
+        self.intercept_tsc();
         self.filter_pauses(self.pause_filter);
     }
 }

@@ -1,7 +1,7 @@
 //! A virtual CPU on AMD-V.
 
 use crate::asid::{Asids, Tag};
-use crate::bits::{EFER_SVME, clean, intercept1, msr, tlb, vintr};
+use crate::bits::{EFER_SVME, clean, intercept1, intercept2, msr, tlb, vintr};
 use crate::enter;
 use crate::maps::{self, IOPM_BYTES, MSRPM_BYTES};
 use crate::nmi::Nmi;
@@ -18,7 +18,7 @@ use hvm::regs::{
     Attributes, DR7_GD, Gpr, Registers, Rflags, Segment, SegmentName, State, TableRegister,
 };
 use hvm::tsc::Scale;
-use hvm::vcpu::{Hlt, MsrAccess, PauseFilter, Vcpu};
+use hvm::vcpu::{Hlt, MsrAccess, PauseFilter, TscAccess, Vcpu};
 use x86::msr::wrmsr;
 
 /// The pages that a vCPU is made of. All are zeroed, physically contiguous each, and owned by the vCPU alone.
@@ -55,6 +55,7 @@ pub struct Svm {
     pub(crate) own_flags: u64,
     pub(crate) window: Option<Window>,
     pub(crate) hlt: Hlt,
+    pub(crate) tsc: TscAccess,
     pub(crate) pause_filter: PauseFilter,
 }
 
@@ -86,6 +87,7 @@ impl Svm {
             own_flags: u64::MAX,
             window: None,
             hlt,
+            tsc: TscAccess::Native,
             pause_filter: PauseFilter::Off,
         };
         // SAFETY: both maps are pages of ours alone, by the caller's promise.
@@ -127,6 +129,18 @@ impl Svm {
         let new = if wanted { word | bits } else { word & !bits };
         if new != word {
             self.touch(clean::INTERCEPTS).control.intercept1 = new;
+        }
+    }
+
+    /// Asks for exits at RDTSC and RDTSCP, or for none.
+    pub(crate) fn intercept_tsc(&mut self) {
+        let wanted = self.tsc == TscAccess::Intercepted;
+        self.intercept(intercept1::RDTSC, wanted);
+        let control = &mut self.touch(clean::INTERCEPTS).control;
+        if wanted {
+            control.intercept2 |= intercept2::RDTSCP;
+        } else {
+            control.intercept2 &= !intercept2::RDTSCP;
         }
     }
 
@@ -329,6 +343,11 @@ impl Vcpu for Svm {
         // SAFETY: CPUID offers the register, which guests alone feel. It has 32 bits behind the point (APM vol. 2, 15.30.5).
         unsafe { wrmsr(msr::TSC_RATIO, scale.bits() >> 16) };
         true
+    }
+
+    fn set_tsc_access(&mut self, access: TscAccess) {
+        self.tsc = access;
+        self.intercept_tsc();
     }
 
     fn set_tsc_offset(&mut self, ticks: u64) {
@@ -615,6 +634,27 @@ pub(crate) mod tests {
         cpu.vmcb_mut().save.dr7 = 0x2400;
         cpu.inject(Event::Exception(hvm::event::Exception::plain(DEBUG)));
         assert_eq!(cpu.vmcb().save.dr7, 0x400);
+    }
+
+    #[test]
+    fn reads_of_the_tsc_exit_if_they_are_to_and_go_on_so_after_a_reset() {
+        let mut cpu = vcpu(15, Options::empty());
+        let exits = |cpu: &Svm| {
+            let control = &cpu.vmcb().control;
+            let both = (
+                control.intercept1 & intercept1::RDTSC != 0,
+                control.intercept2 & intercept2::RDTSCP != 0,
+            );
+            assert_eq!(both.0, both.1);
+            both.0
+        };
+        assert!(!exits(&cpu));
+        cpu.set_tsc_access(TscAccess::Intercepted);
+        assert!(exits(&cpu));
+        cpu.reset();
+        assert!(exits(&cpu));
+        cpu.set_tsc_access(TscAccess::Native);
+        assert!(!exits(&cpu));
     }
 
     #[test]

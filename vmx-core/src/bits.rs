@@ -74,6 +74,7 @@ pub mod primary {
     #![allow(missing_docs)]
     pub const INTERRUPT_WINDOW_EXITING: u32 = 1 << 2;
     pub const TSC_OFFSETTING: u32 = 1 << 3;
+    pub const RDTSC_EXITING: u32 = 1 << 12;
     pub const HLT_EXITING: u32 = 1 << 7;
     pub const MWAIT_EXITING: u32 = 1 << 10;
     pub const RDPMC_EXITING: u32 = 1 << 11;

@@ -21,7 +21,7 @@ use hvm::exit::Exit;
 use hvm::gprs::Gprs;
 use hvm::regs::{Cr0, DR7_GD, Registers, Rflags, State};
 use hvm::tsc::Scale;
-use hvm::vcpu::{Hlt, ModificationLog, MsrAccess, PauseFilter, Vcpu};
+use hvm::vcpu::{Hlt, ModificationLog, MsrAccess, PauseFilter, TscAccess, Vcpu};
 use hvm::virtual_apic::{ApicMode, Delivery, Served};
 use hvm::{Gpa, Hpa};
 
@@ -463,7 +463,9 @@ impl<F: Fields> Vcpu for Vmx<F> {
     }
 
     fn set_deadline(&mut self, host_tsc: Option<u64>) -> bool {
-        if !self.has(Options::PREEMPTION_TIMER) {
+        // The timer goes by the counter: where that is nothing for the guest to read, it is none to stop it by.
+        let intercepted = self.controls.primary & primary::RDTSC_EXITING != 0;
+        if !self.has(Options::PREEMPTION_TIMER) || intercepted {
             return false;
         }
         if self.deadline.is_some() != host_tsc.is_some() {
@@ -496,6 +498,10 @@ impl<F: Fields> Vcpu for Vmx<F> {
             .write(Field::SecondaryControls, self.controls.secondary.into());
         self.fields.write(Field::TscMultiplier, scale.bits());
         true
+    }
+
+    fn set_tsc_access(&mut self, access: TscAccess) {
+        self.control(primary::RDTSC_EXITING, access == TscAccess::Intercepted);
     }
 
     fn set_tsc_offset(&mut self, ticks: u64) {

@@ -34,6 +34,9 @@ const LOADER_WORDS: &[&str] = &[
     "kexec_jump_back_entry",
 ];
 
+/// What the kernel itself takes from its command line, for tests (`kernel/src/time/knob.rs`).
+const TEST_WORDS: &[&str] = &["test_tsc_skew", "test_tsc_write", "test_tsc_compensation"];
+
 /// Puts the words of `line` over `settings`.
 pub(super) fn overlay(
     settings: &mut Vec<Setting>,
@@ -56,7 +59,9 @@ pub(super) fn overlay(
             key: shorten(name),
             reason: reason.to_string(),
         };
-        if LOADER_WORDS.contains(&name) {
+        if TEST_WORDS.contains(&name) {
+            notes.push(note("for tests, and taken by the kernel"));
+        } else if LOADER_WORDS.contains(&name) {
             notes.push(note("ignored: a boot loader's word"));
         } else if let Some((_, used)) = key::find(name) {
             match used {

@@ -14,6 +14,7 @@
 use super::local;
 use crate::cpu::{self, Events, events};
 use crate::log::level::{self, Level};
+use crate::time::timer;
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use core::{mem, ptr};
 
@@ -61,7 +62,10 @@ pub(crate) fn dispatch(vector: u8) {
     let cpu = cpu::current();
     cpu.count_interrupt();
     match vector {
-        TIMER => events::raise(Events::TIMER),
+        TIMER => {
+            events::raise(Events::TIMER);
+            timer::fired();
+        }
         KICK => events::raise(Events::KICK),
         SPURIOUS => return,
         _ => {

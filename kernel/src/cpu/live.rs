@@ -1,5 +1,5 @@
 //! Guest state that stays in the CPU while hypervisor code runs, because that uses none of it: x87, SSE and AVX registers,
-//! XCR0, DR0 to DR3.
+//! XCR0, DR0 to DR3, TSC_AUX.
 
 use core::arch::asm;
 
@@ -23,6 +23,12 @@ pub fn reset() {
         let zero = 0_u64;
         asm!("mov dr0, {0}", "mov dr1, {0}", "mov dr2, {0}", "mov dr3, {0}", in(reg) zero, options(nomem, nostack));
     }
+}
+
+/// The guest's TSC_AUX, which RDTSCP gives. To be asked only where the CPU has RDTSCP.
+pub fn tsc_aux() -> u64 {
+    // SAFETY: who has RDTSCP has the register; hypervisor code does not use it, so it is the guest's.
+    unsafe { x86::msr::rdmsr(hvm::msr::TSC_AUX) }
 }
 
 /// Sets XCR0 on the guest's behalf.

@@ -12,6 +12,7 @@ use crate::{
     acpi::{Iommu, Platform},
     error, info,
     mem::frames,
+    time,
 };
 use alloc::vec::Vec;
 use boot::{BootInfo, MemoryKind};
@@ -153,6 +154,7 @@ impl fmt::Display for Report {
         self.write_functions("network", Kind::Network, out)?;
         self.write_functions("storage", Kind::Storage, out)?;
         self.write_functions("display", Kind::Display, out)?;
+        writeln!(out, "time-stamp counter: {}", time::description())?;
         write!(out, "guest mode: {}", self.mode)
     }
 }

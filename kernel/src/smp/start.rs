@@ -94,6 +94,7 @@ extern "C" fn arrive(record: u64) -> ! {
     }
     local::init_this_cpu();
     time::init_this_cpu();
+    time::knob::move_counter(cpu::index());
     ARRIVED.store(cpu::index() as u32, Ordering::Release);
     role::park()
 }

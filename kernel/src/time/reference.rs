@@ -158,6 +158,16 @@ impl Reference {
         }
     }
 
+    /// True if any CPU can read it at any time.
+    pub fn is_shared(&self) -> bool {
+        !matches!(self.source, Source::Pit)
+    }
+
+    /// The count now.
+    pub fn count(&self) -> u64 {
+        self.read()
+    }
+
     fn read(&self) -> u64 {
         let count = match self.source {
             Source::Hpet(base) => {

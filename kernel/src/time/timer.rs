@@ -4,6 +4,7 @@
 //! that far, so whoever armed it looks at the clock and arms it again.
 
 use super::calibration::Scale;
+use super::counter::{self, counter_at, is_steady};
 use super::reference::Sample;
 use super::tsc;
 use crate::apic::bits::{DIVIDE_BY_1, LVT_MASKED, LVT_TSC_DEADLINE, Register};
@@ -21,9 +22,18 @@ static TSC_TO_TIMER: AtomicU64 = AtomicU64::new(0);
 pub fn arm(deadline_tsc: u64) {
     if features().tsc_deadline {
         // SAFETY: the timer is in deadline mode, where this MSR exists; 0 would disarm.
-        unsafe { wrmsr(IA32_TSC_DEADLINE, deadline_tsc.max(1)) };
+        unsafe { wrmsr(IA32_TSC_DEADLINE, counter_at(deadline_tsc).max(1)) };
     } else {
         local::write(Register::InitialCount, counts_until(deadline_tsc));
+    }
+}
+
+/// The timer has fired on this CPU: if the line comes from a clock that must not stay unread for long, that is read, and the timer fires
+/// again in time whoever else wants it or not. Called by the interrupt's handler.
+#[inline]
+pub(crate) fn fired() {
+    if !is_steady() {
+        disarm();
     }
 }
 
@@ -35,7 +45,9 @@ pub fn arm_ns(deadline_ns: u64) {
 /// The timer will not fire. An event that it has raised stays.
 #[inline]
 pub fn disarm() {
-    if features().tsc_deadline {
+    if let Some(clock) = counter::steady() {
+        arm(clock.now().saturating_add(clock.patience()));
+    } else if features().tsc_deadline {
         // SAFETY: as in `arm`.
         unsafe { wrmsr(IA32_TSC_DEADLINE, 0) };
     } else {

@@ -186,7 +186,15 @@ impl Clock {
     /// What the CPU adds to its TSC, scaled, for the guest's. To be told to it again whenever the vCPU comes to another CPU, and after
     /// a pause.
     pub fn offset(&self) -> u64 {
-        self.beyond_host()
+        // The CPU scales its own counter, and not the line that the guest is to see.
+        let line = time::tsc();
+        let counter = line.wrapping_sub(time::counter_shift());
+        let shift = self
+            .line
+            .scale
+            .apply(line)
+            .wrapping_sub(self.line.scale.apply(counter));
+        self.beyond_host().wrapping_add(shift)
     }
 
     /// The guest's TSC now.

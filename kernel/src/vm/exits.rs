@@ -34,6 +34,9 @@ impl<V: Vcpu> Processor<V> {
             Exit::Instruction(
                 Instruction::Virtualization | Instruction::Monitor | Instruction::Mwait,
             ) => self.raise(Exception::INVALID_OPCODE),
+            Exit::Instruction(instruction @ (Instruction::Rdtsc | Instruction::Rdtscp)) => {
+                self.read_tsc(instruction)
+            }
             Exit::Instruction(instruction) => self.instruction(instruction),
             Exit::Io(io) => self.io(io),
             Exit::NestedFault {
@@ -104,11 +107,39 @@ impl<V: Vcpu> Processor<V> {
             Instruction::Invd | Instruction::Wbinvd | Instruction::Pause => self.complete(next_rip),
             Instruction::Rdpmc => self.raise(Exception::GENERAL_PROTECTION),
             Instruction::Xsetbv => self.xsetbv(next_rip),
-            // Never asked for.
-            Instruction::Rdtsc | Instruction::Rdtscp => self.emulate(Hint::None),
             // Taken care of before.
-            Instruction::Virtualization | Instruction::Monitor | Instruction::Mwait => Next::Enter,
+            Instruction::Virtualization
+            | Instruction::Monitor
+            | Instruction::Mwait
+            | Instruction::Rdtsc
+            | Instruction::Rdtscp => Next::Enter,
         }
+    }
+
+    /// RDTSC or RDTSCP, where the counter is ours. Some CPUs' exits name the former for both; the bytes then tell.
+    fn read_tsc(&mut self, instruction: Instruction) -> Next {
+        count(&CONTROL.counters.other);
+        let (instruction, next_rip) = match self.cpu.next_rip() {
+            Some(rip) => (instruction, Ok(rip)),
+            None => match self.next_rip_of(instruction) {
+                Err(Lost::Changed) => {
+                    let next_rip = self.next_rip_of(Instruction::Rdtscp);
+                    (Instruction::Rdtscp, next_rip)
+                }
+                next_rip => (instruction, next_rip),
+            },
+        };
+        let next_rip = match next_rip {
+            Ok(rip) => rip,
+            Err(lost) => return self.lost(lost),
+        };
+        let tsc = self.local.clock.guest_tsc();
+        self.cpu.set_gpr(Gpr::Rax, tsc & 0xffff_ffff);
+        self.cpu.set_gpr(Gpr::Rdx, tsc >> 32);
+        if instruction == Instruction::Rdtscp {
+            self.cpu.set_gpr(Gpr::Rcx, live::tsc_aux());
+        }
+        self.complete(next_rip)
     }
 
     /// RIP behind `instruction`, by the bytes.

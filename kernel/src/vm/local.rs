@@ -302,10 +302,9 @@ fn rates(scale: Scale) -> Rates {
     }
 }
 
-/// What the guest may hear of its counter, which is the host's.
+/// What the guest may hear of its counter: whether it is the host's or ours.
 fn tsc_promise() -> Tsc {
-    const INVARIANT: u32 = 1 << 8;
-    if super::host::cpuid(0x8000_0007, 0)[3] & INVARIANT != 0 {
+    if time::keeps_its_rate() {
         Tsc::Invariant
     } else {
         Tsc::Unpromised

@@ -12,6 +12,7 @@ use crate::cpu::{interrupts, live};
 use crate::service;
 use crate::service::alarm;
 use crate::service::control::{CONTROL, Request, count};
+use crate::time;
 use alloc::boxed::Box;
 use alloc::string::String;
 use guest_mem::GuestMemory;
@@ -324,7 +325,7 @@ impl<V: Vcpu> Processor<V> {
         let wanted = self.local.deadline();
         if wanted != self.armed {
             let host_tsc = wanted.map(|deadline| self.local.clock.host_tsc(deadline));
-            if !self.cpu.set_deadline(host_tsc) {
+            if !self.cpu.set_deadline(host_tsc.map(time::counter_at)) {
                 alarm::arm_for_guest(host_tsc);
             }
             self.armed = wanted;

@@ -2,13 +2,14 @@
 
 use super::host::cpuid;
 use crate::mem::{frames, phys_to_virt};
+use crate::time;
 use alloc::string::String;
 use core::ptr::NonNull;
 use ept_npt::{Format, Level};
 use guest_mem::Hpa;
 use hvm::capability::{Features, NestedPaging};
 use hvm::msr;
-use hvm::vcpu::{Hlt, MsrAccess, Vcpu};
+use hvm::vcpu::{Hlt, MsrAccess, TscAccess, Vcpu};
 
 /// A make of hardware virtualization.
 pub trait Vendor {
@@ -52,8 +53,13 @@ pub fn pages<T>() -> Result<(Hpa, NonNull<T>), String> {
     Ok((base, pointer.cast()))
 }
 
-/// Gives the guest the MSRs that it alone uses.
+/// Gives the guest the MSRs that it alone uses, and the time-stamp counter if that is good for it.
 pub fn pass_through(cpu: &mut impl Vcpu) {
+    cpu.set_tsc_access(if time::is_steady() {
+        TscAccess::Native
+    } else {
+        TscAccess::Intercepted
+    });
     const RDTSCP: u32 = 1 << 27;
     /// Leaf 7 EDX: IBRS and IBPB, STIBP, SSBD; leaf 8000_0008h EBX: IBPB, IBRS, STIBP, SSBD.
     const SPECULATION: (u32, u32) = (

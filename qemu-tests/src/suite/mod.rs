@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod boot;
+mod clocks;
 mod crash;
 mod desk;
 mod dirty;
@@ -98,6 +99,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         prompt::CASES,
         bad_input::CASES,
         crash::CASES,
+        clocks::CASES,
         desk::CASES,
         dirty::CASES,
         events::CASES,

@@ -107,11 +107,20 @@ impl<'a> Lab<'a> {
 
     /// Starts `machine` with this guest.
     pub fn start(&self, machine: &Machine, guest: &Guest) -> Result<Session> {
+        self.start_with(machine, guest, "")
+    }
+
+    /// The same with these words on the hypervisor's command line, if there is a hypervisor.
+    pub fn start_with(&self, machine: &Machine, guest: &Guest, words: &str) -> Result<Session> {
         match self.subject() {
             Subject::Monovisor => {
                 let bundle = self.directory.join("bundle.cpio");
                 guest.pack(&bundle)?;
-                self.start_payload(machine, &self.monovisor(Some(bundle)))
+                let payload = Payload {
+                    append: words.to_owned(),
+                    ..self.monovisor(Some(bundle))
+                };
+                self.start_payload(machine, &payload)
             }
             Subject::Guest => {
                 let mut machine = machine.clone();
