@@ -23,8 +23,9 @@ const GLOBAL: u64 = 1 << 8;
 const NO_EXECUTE: u64 = 1 << 63;
 /// Address bits of an entry, before the CPU's physical width is applied.
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
-/// What a PAE page-directory-pointer entry must keep clear besides the address bits (SDM vol. 3A, table 4-8).
-const PDPTE_RESERVED: u64 = 0xfff0_0000_0000_01e6;
+/// What a PAE page-directory-pointer entry must keep clear besides the address bits (SDM vol. 3A, table 4-8). Bit 5 is reserved,
+/// too, but QEMU's walks set it, as the accessed bit of the other levels, in entries that the guest wrote correctly.
+const PDPTE_RESERVED: u64 = 0xfff0_0000_0000_01c6;
 /// Bits 62:52 mean something only in long mode.
 const PAE_RESERVED: u64 = 0x7ff0_0000_0000_0000;
 

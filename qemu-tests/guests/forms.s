@@ -58,6 +58,31 @@ main32:
     jne wrong
     cmp esi, 2
     jne wrong
+
+    mov byte ptr [current], 'A'         // SSE moves to and from the I/O APIC; other registers stay
+    mov eax, cr0
+    and al, 0xf3
+    mov cr0, eax
+    mov eax, cr4
+    or eax, 0x200
+    mov cr4, eax
+    mov eax, 0x5aa51234
+    movd xmm7, eax
+    mov eax, 1
+    movd xmm1, eax
+    movd [0xfec00000], xmm1             // selects the version
+    movd xmm2, [0xfec00010]
+    movd eax, xmm2
+    cmp eax, [0xfec00010]
+    jne wrong
+    cmp al, 0x11
+    jb wrong
+    movd eax, xmm7
+    cmp eax, 0x5aa51234
+    jne wrong
+    movd eax, xmm1
+    cmp eax, 1
+    jne wrong
     mov esi, offset right
     jmp print
 

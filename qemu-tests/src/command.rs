@@ -1,6 +1,7 @@
 //! Running other programs, with errors that say what was run and what it said.
 
 use anyhow::{Context, Result, bail};
+use std::io::Write;
 use std::process::{Command, Stdio};
 
 /// The command as a person would type it.
@@ -36,6 +37,26 @@ pub fn output(command: &mut Command) -> Result<String> {
         );
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Runs `command` with `input` as its standard input, and returns what it wrote.
+pub fn filter(command: &mut Command, input: &[u8]) -> Result<Vec<u8>> {
+    let line = shown(command);
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start `{line}`"))?;
+    let mut to = child.stdin.take().context("no standard input")?;
+    let output = std::thread::scope(|scope| {
+        // A program that ends early is judged by its exit code.
+        scope.spawn(move || to.write_all(input));
+        child.wait_with_output()
+    })?;
+    match output.status.success() {
+        true => Ok(output.stdout),
+        false => bail!("`{line}` ended with {}", output.status),
+    }
 }
 
 /// Runs `command` with the terminal as its own; anything but success is an error.

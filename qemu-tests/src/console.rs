@@ -115,6 +115,11 @@ impl Console {
         Ok(line.trim().to_owned())
     }
 
+    /// By how much longer than usual its events may take.
+    pub fn slowness(&self) -> u32 {
+        self.slowness
+    }
+
     /// Its keyboard, mouse and screen, if the machine has an attended desk ([`machine::Desk::Attended`]).
     pub fn desk(&mut self) -> Result<&mut Desk> {
         self.desk

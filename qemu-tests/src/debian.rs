@@ -1,13 +1,14 @@
-//! Debian's own kernel, as packaged: fetched and unpacked without installing anything.
+//! Debian's own kernels, as packaged.
 
-use crate::{command, tree};
+use crate::command;
+use crate::package::{self, Architecture};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The metapackage whose dependency is the kernel that guests run.
+/// The metapackage whose dependency is the kernel that guests run where nothing else is asked for.
 const METAPACKAGE: &str = "linux-image-cloud-amd64";
 
 /// An unpacked kernel package.
@@ -18,27 +19,23 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// The newest cloud kernel that apt offers; fetched and unpacked once, then kept under `target/guests`. Where apt's
-    /// lists are missing or too old they are updated, if this user may; should apt be out of reach, a copy from an
-    /// earlier run is taken.
+    /// The newest cloud kernel that apt offers; fetched and unpacked once, then kept. Should apt be out of reach, a copy
+    /// from an earlier run is taken.
     pub fn fetch() -> Result<Self> {
-        let store = tree::guests();
-        fs::create_dir_all(&store).with_context(|| format!("cannot create {}", store.display()))?;
-        let newest = newest(&store).or_else(|error| {
-            match command::output(Command::new("apt-get").args(["update", "-q"])) {
-                Ok(_) => newest(&store),
-                Err(_) => Err(error.context("run `apt-get update` and try again")),
-            }
-        });
-        newest.or_else(|error| kept(&store).ok_or(error))
+        Self::behind(METAPACKAGE, Architecture::Amd64)
+            .or_else(|error| kept(&package::store()?).ok_or(error))
     }
 
-    fn of(store: &Path, package: &str) -> Self {
-        let release = package.trim_start_matches("linux-image-").to_owned();
-        Self {
-            root: store.join(package),
-            release,
-        }
+    /// The kernel that a metapackage stands for.
+    pub fn behind(metapackage: &str, architecture: Architecture) -> Result<Self> {
+        let package = package::dependency(metapackage, PREFIX, architecture)?;
+        let root = package::fetch(&package, architecture)?;
+        Ok(Self::of(root, &package))
+    }
+
+    fn of(root: PathBuf, package: &str) -> Self {
+        let release = package.trim_start_matches(PREFIX).to_owned();
+        Self { root, release }
     }
 
     /// The bzImage.
@@ -51,9 +48,9 @@ impl Kernel {
         &self.release
     }
 
-    /// The files of these modules and of what they need, in the order in which to load them. Names that the kernel has
+    /// The modules of these names and what they need, in the order in which to load them. Names that the kernel has
     /// built in are skipped; a name that it does not have at all is an error.
-    pub fn modules(&self, names: &[&str]) -> Result<Vec<PathBuf>> {
+    pub fn modules(&self, names: &[&str]) -> Result<Vec<Module>> {
         let library = self.root.join("lib/modules").join(&self.release);
         let mut files = Vec::new();
         find_modules(&library.join("kernel"), &mut files)?;
@@ -74,79 +71,57 @@ impl Kernel {
     }
 }
 
-/// The package name that the metapackage depends on today.
-fn dependency() -> Result<String> {
-    let listing = command::output(Command::new("apt-cache").args(["depends", METAPACKAGE]))?;
-    let name = listing
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("Depends: "));
-    name.map(str::to_owned)
-        .find(|name| name.starts_with("linux-image-"))
-        .with_context(|| format!("apt knows no kernel behind {METAPACKAGE}"))
-}
+/// How the names of kernels' packages start.
+const PREFIX: &str = "linux-image-";
 
-/// The kernel that apt's lists name, unpacked.
-fn newest(store: &Path) -> Result<Kernel> {
-    let package = dependency()?;
-    let kernel = Kernel::of(store, &package);
-    if !kernel.image().is_file() {
-        unpack(store, &package, &kernel.root)?;
-    }
-    Ok(kernel)
-}
-
-/// A kernel that an earlier run unpacked.
+/// A cloud kernel that an earlier run unpacked.
 fn kept(store: &Path) -> Option<Kernel> {
     let entries = fs::read_dir(store).ok()?.flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
     let newest = names
-        .filter(|name| name.starts_with("linux-image-"))
+        .filter(|name| name.starts_with(PREFIX) && name.ends_with("-cloud-amd64"))
         .max()?;
-    Some(Kernel::of(store, &newest))
+    Some(Kernel::of(store.join(&newest), &newest))
 }
 
-fn unpack(store: &Path, package: &str, root: &Path) -> Result<()> {
-    eprintln!("fetching Debian's {package} (about 27 MB, once)");
-    let scratch = store.join("fetch");
-    if scratch.exists() {
-        fs::remove_dir_all(&scratch)?;
+/// A kernel module, plain.
+pub struct Module {
+    /// Its file's name, without directories and compression.
+    pub file: String,
+    /// Its content.
+    pub bytes: Vec<u8>,
+}
+
+impl Module {
+    /// Debian compresses modules from version 13 on.
+    fn read(path: &Path) -> Result<Self> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let mut bytes =
+            fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        if name.ends_with(".xz") {
+            bytes = command::filter(Command::new("xz").arg("-dc"), &bytes)?;
+        }
+        Ok(Self {
+            file: name.trim_end_matches(".xz").to_owned(),
+            bytes,
+        })
     }
-    fs::create_dir_all(&scratch)?;
-    command::output(
-        Command::new("apt-get")
-            .args(["download", "-q", package])
-            .current_dir(&scratch),
-    )?;
-    let Some(file) = fs::read_dir(&scratch)?.flatten().next() else {
-        bail!(
-            "`apt-get download {package}` left no file in {}",
-            scratch.display()
-        );
-    };
-    let tree = scratch.join("tree");
-    command::output(
-        Command::new("dpkg-deb")
-            .arg("-x")
-            .arg(file.path())
-            .arg(&tree),
-    )?;
-    fs::rename(&tree, root)
-        .with_context(|| format!("cannot move the unpacked kernel to {}", root.display()))?;
-    fs::remove_dir_all(&scratch)?;
-    Ok(())
+
+    fn name(&self) -> String {
+        module_name(Path::new(&self.file))
+    }
 }
 
 struct Loading {
     files: Vec<PathBuf>,
     built_in: BTreeSet<String>,
-    order: Vec<PathBuf>,
+    order: Vec<Module>,
 }
 
 impl Loading {
     fn load(&mut self, name: &str) -> Result<()> {
         let name = name.replace('-', "_");
-        if self.built_in.contains(&name) || self.order.iter().any(|file| module_name(file) == name)
-        {
+        if self.built_in.contains(&name) || self.order.iter().any(|module| module.name() == name) {
             return Ok(());
         }
         let Some(file) = self
@@ -157,21 +132,20 @@ impl Loading {
         else {
             bail!("the packaged kernel has no module `{name}`");
         };
-        let bytes = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        for dependency in dependencies(&bytes) {
+        let module = Module::read(&file)?;
+        for dependency in dependencies(&module.bytes) {
             self.load(&dependency)?;
         }
-        self.order.push(file);
+        self.order.push(module);
         Ok(())
     }
 }
 
 /// `lib/x/virtio-rng.ko` is the module `virtio_rng`: the kernel treats both dashes alike.
 fn module_name(file: &Path) -> String {
-    file.file_stem()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .replace('-', "_")
+    let file = file.file_name().unwrap_or_default().to_string_lossy();
+    let name = file.split('.').next().unwrap_or_default();
+    name.replace('-', "_")
 }
 
 fn find_modules(directory: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
@@ -181,11 +155,16 @@ fn find_modules(directory: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
         let path = entry?.path();
         if path.is_dir() {
             find_modules(&path, found)?;
-        } else if path.extension().is_some_and(|extension| extension == "ko") {
+        } else if is_module(&path) {
             found.push(path);
         }
     }
     Ok(())
+}
+
+fn is_module(path: &Path) -> bool {
+    let name = path.to_string_lossy();
+    name.ends_with(".ko") || name.ends_with(".ko.xz")
 }
 
 /// The `depends=` entry of a module's `.modinfo` section: NUL-terminated, comma-separated.
@@ -223,6 +202,10 @@ mod tests {
         assert_eq!(
             module_name(Path::new("kernel/drivers/char/hw_random/virtio-rng.ko")),
             "virtio_rng"
+        );
+        assert_eq!(
+            module_name(Path::new("drivers/ata/ata-piix.ko.xz")),
+            "ata_piix"
         );
     }
 }

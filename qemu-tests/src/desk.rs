@@ -96,6 +96,50 @@ impl Desk {
         Image::parse(&bytes).with_context(|| format!("{} is no PPM picture", path.display()))
     }
 
+    /// What the machine's own VGA shows: a line a row as text, or the size of a picture; in the words of Monovisor's `screen`. Text is
+    /// taken from where a BIOS's 80x25 characters lie; files in between go to `directory`.
+    pub fn text(&mut self, directory: &Path) -> Result<String> {
+        const SIZES_OF_TEXT: [(usize, usize); 2] = [(720, 400), (640, 400)];
+        const COLUMNS: usize = 80;
+        let picture = self.picture(directory)?;
+        let size = (picture.width, picture.height);
+        if !SIZES_OF_TEXT.contains(&size) {
+            // Before anybody has set the VGA up, QEMU shows a notice in black and white.
+            let plain = picture.count([0; 3]) + picture.count([0xff; 3]);
+            if plain == picture.pixels.len() {
+                return Ok("nothing\n".to_owned());
+            }
+            return Ok(format!("graphics, {}x{}\n", size.0, size.1));
+        }
+        let path = directory.join("screen.bin");
+        let name = path.to_str().context("the path is no UTF-8")?;
+        let name = name.replace('\\', "\\\\").replace('"', "\\\"");
+        self.execute(
+            "pmemsave",
+            &format!(
+                "{{\"val\":{},\"size\":4000,\"filename\":\"{name}\"}}",
+                0xb_8000
+            ),
+        )?;
+        let cells = fs::read(&path)?;
+        fs::remove_file(&path)?;
+        let (cells, _) = cells.as_chunks::<2>();
+        let mut text = "text, 80x25\n".to_owned();
+        for row in cells.chunks(COLUMNS) {
+            let row: String = row
+                .iter()
+                .map(|&[character, _]| match character {
+                    b' '..=b'~' => char::from(character),
+                    0 => ' ',
+                    _ => '\u{b7}',
+                })
+                .collect();
+            text.push_str(row.trim_end());
+            text.push('\n');
+        }
+        Ok(text)
+    }
+
     fn dump(&mut self, path: &Path, format: &str) -> Result<()> {
         let path = path.to_str().context("the path is no UTF-8")?;
         let path = path.replace('\\', "\\\\").replace('"', "\\\"");

@@ -47,19 +47,24 @@ echo "disk: $(($(cat /sys/block/vda/size) / 2048)) MiB, wrote 1 MiB and read it 
 
 /// Builds the archive for `kernel`.
 pub fn build(kernel: &Kernel) -> Result<Vec<u8>> {
-    let mut archive = user_space(kernel)?;
+    build_for(kernel, Path::new(BUSYBOX), &MODULES)
+}
+
+/// The same with another busybox, and with these modules.
+pub fn build_for(kernel: &Kernel, shell: &Path, modules: &[&str]) -> Result<Vec<u8>> {
+    let mut archive = user_space(kernel, shell, modules)?;
     archive.symlink("init", "bin/busybox");
     Ok(archive.finish())
 }
 
 /// The same with a program of ours as init.
 pub fn build_with_init(kernel: &Kernel, init: &[u8]) -> Result<Vec<u8>> {
-    let mut archive = user_space(kernel)?;
+    let mut archive = user_space(kernel, Path::new(BUSYBOX), &MODULES)?;
     archive.file("init", 0o755, init);
     Ok(archive.finish())
 }
 
-fn user_space(kernel: &Kernel) -> Result<Archive> {
+fn user_space(kernel: &Kernel, shell: &Path, modules: &[&str]) -> Result<Archive> {
     let mut archive = Archive::default();
     for name in [
         "bin",
@@ -82,15 +87,19 @@ fn user_space(kernel: &Kernel) -> Result<Archive> {
     archive.file("etc/rc", 0o755, RC.as_bytes());
     archive.file("etc/profile", 0o644, PROFILE.as_bytes());
     archive.file("bin/disk-check", 0o755, DISK_CHECK.as_bytes());
-    busybox(&mut archive)?;
-    load_at_start(&mut archive, kernel, &MODULES)?;
+    add_busybox(&mut archive, shell)?;
+    load_at_start(&mut archive, kernel, modules)?;
     Ok(archive)
 }
 
 /// Adds busybox and a link for each of its commands.
 pub fn busybox(archive: &mut Archive) -> Result<()> {
-    let binary = fs::read(BUSYBOX)
-        .with_context(|| format!("cannot read {BUSYBOX} (package busybox-static)"))?;
+    add_busybox(archive, Path::new(BUSYBOX))
+}
+
+fn add_busybox(archive: &mut Archive, shell: &Path) -> Result<()> {
+    let binary = fs::read(shell)
+        .with_context(|| format!("cannot read {} (package busybox-static)", shell.display()))?;
     archive.file("bin/busybox", 0o755, &binary);
     let applets = crate::command::output(Command::new(BUSYBOX).arg("--list"))?;
     for applet in applets.lines().filter(|&applet| applet != "busybox") {
@@ -102,20 +111,15 @@ pub fn busybox(archive: &mut Archive) -> Result<()> {
 /// Adds these modules and what they need, and their order as `lib/modules/order`.
 pub fn load_at_start(archive: &mut Archive, kernel: &Kernel, names: &[&str]) -> Result<()> {
     let mut order = String::new();
-    for path in kernel.modules(names)? {
-        let name = file_name(&path);
-        let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        archive.file(&format!("lib/modules/{name}"), 0o644, &bytes);
-        order.push_str(&name);
+    for module in kernel.modules(names)? {
+        archive.file(
+            &format!("lib/modules/{}", module.file),
+            0o644,
+            &module.bytes,
+        );
+        order.push_str(&module.file);
         order.push('\n');
     }
     archive.file("lib/modules/order", 0o644, order.as_bytes());
     Ok(())
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned()
 }

@@ -16,6 +16,8 @@ pub mod engine;
 pub mod initramfs;
 pub mod loader;
 pub mod machine;
+pub mod package;
+pub mod pc;
 pub mod program;
 pub mod qemu;
 pub mod suite;

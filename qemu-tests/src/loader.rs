@@ -37,6 +37,8 @@ pub enum Loader {
     Iso(Firmware),
     /// The network card's iPXE and QEMU's TFTP server.
     Pxe,
+    /// None: the BIOS boots from media that the machine has anyhow, and the payload stays out.
+    Own,
     /// `EFI/BOOT/BOOTX64.EFI` on a FAT volume, started by the firmware; the bundle lies beside it.
     EfiFile,
 }
@@ -45,7 +47,7 @@ const OVMF_CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
 const OVMF_VARIABLES: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
 
 impl Loader {
-    /// Every way.
+    /// Every way to boot a payload.
     pub const ALL: [Self; 6] = [
         Self::Direct(Firmware::Bios),
         Self::Direct(Firmware::Uefi),
@@ -63,6 +65,7 @@ impl Loader {
             Self::Iso(Firmware::Bios) => "iso-bios",
             Self::Iso(Firmware::Uefi) => "iso-uefi",
             Self::Pxe => "pxe",
+            Self::Own => "own",
             Self::EfiFile => "efi-file",
         }
     }
@@ -71,7 +74,7 @@ impl Loader {
     pub fn firmware(self) -> Firmware {
         match self {
             Self::Direct(firmware) | Self::Iso(firmware) => firmware,
-            Self::Pxe => Firmware::Bios,
+            Self::Pxe | Self::Own => Firmware::Bios,
             Self::EfiFile => Firmware::Uefi,
         }
     }
@@ -87,6 +90,7 @@ impl Loader {
             Self::Direct(_) => direct(payload),
             Self::Iso(_) => iso(payload, directory)?,
             Self::Pxe => pxe(payload, directory)?,
+            Self::Own => Vec::new(),
             Self::EfiFile => efi_file(payload, directory)?,
         });
         Ok(arguments)

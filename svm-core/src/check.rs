@@ -121,7 +121,8 @@ mod tests {
 
     #[test]
     fn each_bad_state_is_named() {
-        let cases: [(fn(&mut Vmcb), &str); 7] = [
+        type Case = (fn(&mut Vmcb), &'static str);
+        let cases: [Case; 7] = [
             (|v| v.save.efer = 0, "SVME"),
             (|v| v.save.cr0 = Cr0::NW.bits(), "CR0.NW"),
             (|v| v.control.asid = 0, "ASID"),

@@ -239,6 +239,9 @@ fn pae_checks_its_directory_pointers() {
     assert_eq!(entry(&memory, 0x1028), 0x2001);
     assert_eq!(error(&state, &memory, 0x8000_0000, READ), 0b1001);
     assert_eq!(error(&state, &memory, 0xc000_0000, READ), 0);
+    // The accessed bit is none there, but a walk of QEMU's sets it.
+    memory.store(Gpa(0x1028), &0x2021_u64).unwrap();
+    assert_eq!(gpa(&state, &memory, 0x4000_1234, USER_WRITE), 0x20_1234);
 }
 
 /// The same rules, written the slow way: bit by bit from the tables of SDM vol. 3A, 4.4 to 4.6.

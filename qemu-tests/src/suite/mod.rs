@@ -12,11 +12,14 @@ mod dirty;
 mod events;
 mod firmware;
 mod guest;
+mod hammer;
 mod host;
+mod linux;
 mod options;
 mod own_firmware;
 mod prompt;
 mod session;
+mod systems;
 
 use crate::engine::{Emulator, Engine, Share, Subject, SvmNptQemu, Virtualization};
 use crate::{bundle::Guest, tree};
@@ -54,6 +57,8 @@ enum Machines {
     Any,
     /// Those in which a guest finds virtio devices: Monovisor's own, or QEMU's.
     WithVirtio,
+    /// Those in which a guest finds media of its own: Monovisor's, or QEMU's.
+    WithMedia,
     /// QEMU's: the loader, the chipset or the size is not to be had elsewhere.
     Qemu,
     /// QEMU's with an emulated AMD CPU, whose model the case chooses.
@@ -80,7 +85,7 @@ impl Case {
         let qemu = matches!(engine.emulator(), Emulator::Qemu(_));
         let machine = match self.machines {
             Machines::Any => true,
-            Machines::WithVirtio => hypervisor || qemu,
+            Machines::WithVirtio | Machines::WithMedia => hypervisor || qemu,
             Machines::Qemu => qemu,
             Machines::SvmNptQemu => engine.name() == SvmNptQemu.name(),
             Machines::VmxEpt => engine.virtualization() == Virtualization::VmxEpt,
@@ -95,7 +100,10 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         boot::CASES,
         guest::CASES,
         firmware::CASES,
+        hammer::CASES,
+        linux::CASES,
         own_firmware::CASES,
+        systems::CASES,
         prompt::CASES,
         bad_input::CASES,
         crash::CASES,

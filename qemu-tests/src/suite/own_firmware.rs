@@ -6,6 +6,7 @@ use super::{Case, Machines, Scope, Tier};
 use crate::loader;
 use anyhow::{Context, Result, ensure};
 use std::fs;
+use std::time::Duration;
 
 pub(super) const CASES: &[Case] = &[
     Case {
@@ -35,6 +36,9 @@ const SEABIOS: &str = "/usr/share/seabios/bios-256k.bin";
 const OVMF_CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
 const OVMF_VARIABLES: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
 const MIB: usize = 1 << 20;
+/// What OVMF says when it has found something to boot, and the longest until then: it unpacks itself, emulated twice over.
+const STARTING: &str = "BdsDxe: starting";
+const UEFI: Duration = BOOT.saturating_mul(2);
 
 /// SeaBIOS boots GRUB from a CD; the kernel finds the tables that the firmware was given, and disks of both kinds.
 fn seabios(lab: &mut Lab) -> Result<()> {
@@ -72,7 +76,7 @@ fn ovmf(lab: &mut Lab) -> Result<()> {
     let files = [("code", &code[..]), ("vars", &variables), ("cd", &cd)];
     let mut session = lab.step("shell", |lab| {
         let mut session = start(lab, config, &files)?;
-        session.console.expect("BdsDxe: starting", BOOT)?;
+        session.console.expect(STARTING, UEFI)?;
         let said = session.shell()?;
         ensure!(said.contains("efi: EFI v2"), "the kernel found no UEFI");
         Ok(session)
@@ -83,6 +87,7 @@ fn ovmf(lab: &mut Lab) -> Result<()> {
         session.run(mount)?;
         session.run(&format!("printf '\\007\\0\\0\\0kept' > {file}"))?;
         session.leave("reboot")?;
+        session.console.expect(STARTING, UEFI)?;
         session.shell()?;
         session.run(mount)?;
         let kept = session.run(&format!("tail -c 4 {file}"))?;

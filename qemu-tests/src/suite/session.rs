@@ -7,6 +7,7 @@ use crate::console::Console;
 use crate::engine::{Emulator, Engine, Subject, Virtualization};
 use crate::loader::{Loader, Payload};
 use crate::machine::Machine;
+use crate::pc::Pc;
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -139,6 +140,30 @@ impl<'a> Lab<'a> {
             fs::write(&bundle, content)?;
         }
         self.start_payload(machine, &self.monovisor(content.map(|_| bundle)))
+    }
+
+    /// Starts a PC of the default machine's size, which boots from its own media.
+    pub fn start_pc(&self, pc: &Pc) -> Result<Session> {
+        let mut machine = self.machine();
+        self.start_pc_on(&mut machine, pc)
+    }
+
+    /// The same on a machine of the case's own.
+    pub fn start_pc_on(&self, machine: &mut Machine, pc: &Pc) -> Result<Session> {
+        match self.subject() {
+            Subject::Monovisor => {
+                let mut pc = pc.clone();
+                pc.settings.push_str(self.engine.emulator().settings());
+                self.start_bundle(machine, Some(&pc.bundle()?))
+            }
+            Subject::Guest => {
+                machine.loader = Loader::Own;
+                machine.memory_mib = pc.memory_mib;
+                machine.extra.splice(0..0, pc.arguments());
+                // Nothing is loaded but by the guest itself.
+                self.start_payload(machine, &self.monovisor(None))
+            }
+        }
     }
 
     /// The bytes of this guest's bundle.
