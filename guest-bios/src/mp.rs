@@ -13,8 +13,10 @@ pub const POINTER_BYTES: u64 = 16;
 const PCI_BUS: u8 = 0;
 const ISA_BUS: u8 = 1;
 const IO_APIC_ID: u8 = 0;
-/// More processors do not fit into the firmware's segment; operating systems for so many use ACPI.
-const MAX_PROCESSORS: u32 = 16;
+/// The room that the table has in the firmware's segment takes no more; the table for so many is [`MAX_BYTES`] at most.
+const MAX_PROCESSORS: u32 = 64;
+/// Most bytes that a table takes.
+pub const MAX_BYTES: u64 = 0xc00;
 
 // Interrupt types, polarity and trigger (4.3.4).
 const VECTORED: u8 = 0;
@@ -244,6 +246,27 @@ mod tests {
         assert_eq!(count, u16::from_le_bytes([table[34], table[35]]));
         assert_eq!(kinds, [3, 2, 1, 31 * 4 + 13, 2]);
         assert_eq!(table[44 + 3], 3, "the first is the boot processor");
+    }
+
+    #[test]
+    fn each_of_64_processors_is_listed_within_the_room() {
+        let signature = Signature {
+            version: 0,
+            features: 0,
+        };
+        for (vcpus, listed) in [(1, 1), (64, 64), (u32::MAX, 64)] {
+            let platform = Platform {
+                vcpus,
+                hpet: None,
+                pci_memory: crate::platform::PCI_MMIO,
+                console: Console::Serial,
+            };
+            let table = table(&platform, signature);
+            assert!(table.len() as u64 <= MAX_BYTES, "{}", table.len());
+            let ids = table[44..].chunks(20).take_while(|entry| entry[0] == 0);
+            let ids: Vec<_> = ids.map(|entry| entry[1]).collect();
+            assert_eq!(ids, (0..listed).collect::<Vec<u8>>());
+        }
     }
 
     #[test]

@@ -12,8 +12,6 @@ pub const ANCHOR_BYTES: u64 = 24;
 pub const ANCHOR_32_BYTES: u64 = 31;
 
 const MAKER: &str = "Monovisor";
-/// One vCPU is one socket.
-const MAX_PROCESSORS: u32 = 64;
 
 /// The structures, and what the anchors tell of them.
 pub struct Table {
@@ -33,9 +31,7 @@ impl Table {
         table.firmware();
         table.system();
         table.chassis();
-        for index in 0..platform.vcpus.min(MAX_PROCESSORS) {
-            table.processor(index as u16);
-        }
+        table.processor(platform.vcpus);
         table.memory(map);
         table.push(32, 0x2000, &[0; 7], &[]); // system boot information: no errors
         table.push(127, 0x7f00, &[], &[]);
@@ -99,22 +95,26 @@ impl Table {
     }
 
     /// Type 4 (7.5): one core without details; CPUID tells them.
-    fn processor(&mut self, index: u16) {
+    /// Type 4: one package with a core for each vCPU, as CPUID tells it.
+    fn processor(&mut self, vcpus: u32) {
         const CENTRAL: u8 = 3;
         const UNKNOWN: u8 = 2;
         const OTHER: u8 = 1;
         const POPULATED_ENABLED: u8 = 0x41;
         const NONE: [u8; 2] = [0xff; 2];
+        // FFh in a byte: see the words.
+        let short = vcpus.min(0xff) as u8;
+        let [low, high, ..] = vcpus.min(0xfffe).to_le_bytes();
         let mut fields = alloc::vec![1, CENTRAL, OTHER, 2];
         fields.extend([0; 8]); // ID
         fields.extend([0, 0, 0, 0, 0, 0, 0, 0]); // version, voltage, clock, greatest and present speed
         fields.extend([POPULATED_ENABLED, OTHER]);
         fields.extend([NONE, NONE, NONE].concat()); // caches
-        fields.extend([0, 0, 0, 1, 1, 1]); // strings; cores, enabled, threads
+        fields.extend([0, 0, 0, short, short, short]); // strings; cores, enabled, threads
         fields.extend([4, 0]); // 64-bit capable
         fields.extend([UNKNOWN, 0]); // family
-        fields.extend([1, 0, 1, 0, 1, 0]); // counts again, in words
-        self.push(4, 0x400 + index, &fields, &["CPU", MAKER]);
+        fields.extend([low, high].repeat(3)); // counts again, in words
+        self.push(4, 0x400, &fields, &["CPU", MAKER]);
     }
 
     /// Types 16, 17 and 19: one array of one device, mapped where the RAM is.
@@ -230,7 +230,6 @@ mod tests {
             (0, 24),
             (1, 27),
             (3, 22),
-            (4, 48),
             (4, 48),
             (16, 23),
             (17, 40),

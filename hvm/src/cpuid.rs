@@ -6,6 +6,7 @@
 //! highest base that they know.
 
 mod hypervisor;
+mod topology;
 
 pub use hypervisor::Timing;
 
@@ -73,6 +74,7 @@ pub struct Map {
     basic: Vec<Leaf>,
     extended: Vec<Leaf>,
     interfaces: Interfaces,
+    vendor: Vendor,
     structured: [Leaf; 2],
     policy: Policy,
     /// Intel answers a leaf past the last with the last basic leaf (SDM vol. 2A, CPUID); AMD with zeros.
@@ -85,6 +87,12 @@ const BASIC_LEAVES: u32 = 0x17;
 const NOT_CONSTANT: u32 = 1 << 1 | 1 << 4 | 1 << 7 | 1 << 0xb | 1 << 0xd;
 const EXTENDED_LEAVES: u32 = 0x22;
 const CR4_OSXSAVE: u64 = 1 << 18;
+/// Extended leaves that are more than a table entry, with the feature bit of leaf 8000_0001h ECX that shows them on AMD's CPUs.
+const CACHES: u32 = 0x8000_001d;
+const IDENTIFIERS: u32 = 0x8000_001e;
+const TOPOLOGY_EXTENSIONS: u32 = 1 << 22;
+/// Leaf 8000_0001h ECX, AMD: HTT in leaf 1 means cores.
+const CMP_LEGACY: u32 = 1 << 1;
 
 /// Leaf 1 ECX: SSE3, PCLMULQDQ, SSSE3, FMA, CMPXCHG16B, PCID, SSE4.1, SSE4.2, MOVBE, POPCNT, AES, XSAVE, AVX, F16C, RDRAND.
 const LEAF_1_ECX: u32 = 1
@@ -172,19 +180,19 @@ impl Map {
         let basic: Vec<Leaf> = (0..=last_basic)
             .map(|leaf| basic(host, policy, leaf, last_basic))
             .collect();
+        let vendor = Vendor::of(host);
         let extended = (EXTENDED_BASE..=last_extended)
-            .map(|leaf| extended(host, policy, leaf, last_extended))
+            .map(|leaf| extended(host, vendor, policy, leaf, last_extended))
             .collect();
-        let intel = host(0, 0)[1] == u32::from_le_bytes(*b"Genu");
         let [_, ebx, ecx, edx] = host(7, 0);
         let [eax_1, ..] = host(7, 1);
         let seven = last_basic >= 7;
         Self {
-            past_last: if intel {
-                *basic.last().unwrap_or(&[0; 4])
-            } else {
-                [0; 4]
+            past_last: match vendor {
+                Vendor::Intel => *basic.last().unwrap_or(&[0; 4]),
+                Vendor::Amd => [0; 4],
             },
+            vendor,
             basic,
             extended,
             interfaces: Interfaces::new(policy.timing),
@@ -211,7 +219,10 @@ impl Map {
         match self.basic.get(leaf as usize) {
             Some(answer) if NOT_CONSTANT >> leaf & 1 == 0 => *answer,
             Some(_) => self.basic_query(host, leaf, subleaf, live),
-            None => self.high_query(leaf),
+            None => match leaf {
+                CACHES | IDENTIFIERS => self.shared(host, leaf, subleaf, live),
+                _ => self.high_query(leaf),
+            },
         }
     }
 
@@ -244,19 +255,24 @@ impl Map {
         *known.unwrap_or(&self.past_last)
     }
 
+    /// AMD's leaves on caches and identifiers, which only CPUs with topology extensions have.
+    #[cold]
+    fn shared(&self, host: Source<'_>, leaf: u32, subleaf: u32, live: Live) -> Leaf {
+        let [.., features, _] = self.high_query(EXTENDED_BASE + 1);
+        let known = leaf - EXTENDED_BASE < self.extended.len() as u32;
+        match leaf {
+            _ if !known || features & TOPOLOGY_EXTENSIONS == 0 => self.high_query(leaf),
+            CACHES => topology::amd_cache(host(CACHES, subleaf), self.policy.vcpus),
+            _ => topology::amd_identifiers(live.apic_id),
+        }
+    }
+
     #[cold]
     fn by_subleaf(&self, host: Source<'_>, leaf: u32, subleaf: u32, live: Live) -> Leaf {
         match leaf {
-            // Cores per package in EAX[31:26], threads that share the cache in EAX[25:14].
-            4 => {
-                let [eax, ebx, ecx, edx] = host(4, subleaf);
-                if eax & 0x1f == 0 {
-                    [0; 4]
-                } else {
-                    [eax & 0x3fff | (self.policy.vcpus - 1) << 26, ebx, ecx, edx]
-                }
-            }
-            0xb => topology(self.policy.vcpus, subleaf, live.apic_id),
+            4 if self.vendor == Vendor::Amd => [0; 4],
+            4 => topology::intel_cache(host(4, subleaf), self.policy.vcpus),
+            0xb => topology::levels(self.policy.vcpus, subleaf, live.apic_id),
             // Sizes follow the live XCR0, which is the guest's own, so the CPU itself answers.
             _ => {
                 if self.basic[1][2] & 1 << 26 == 0 {
@@ -293,42 +309,50 @@ fn basic(host: Source<'_>, policy: Policy, leaf: u32, last: u32) -> Leaf {
     }
 }
 
-fn extended(host: Source<'_>, policy: Policy, leaf: u32, last: u32) -> Leaf {
+fn extended(host: Source<'_>, vendor: Vendor, policy: Policy, leaf: u32, last: u32) -> Leaf {
     let [eax, ebx, ecx, edx] = host(leaf, 0);
     match leaf - EXTENDED_BASE {
         0 => [last, ebx, ecx, edx],
         1 => {
-            let legacy = if policy.vcpus > 1 { 1 << 1 } else { 0 };
-            [
-                eax,
-                ebx,
-                ecx & EXTENDED_1_ECX | legacy,
-                edx & EXTENDED_1_EDX,
-            ]
+            let ours = match vendor {
+                Vendor::Intel => 0,
+                Vendor::Amd if policy.vcpus > 1 => ecx & TOPOLOGY_EXTENSIONS | CMP_LEGACY,
+                Vendor::Amd => ecx & TOPOLOGY_EXTENSIONS,
+            };
+            [eax, ebx, ecx & EXTENDED_1_ECX | ours, edx & EXTENDED_1_EDX]
         }
         2..=6 => [eax, ebx, ecx, edx],
         7 => match policy.tsc {
             Tsc::Invariant => [0, 0, 0, INVARIANT_TSC],
             Tsc::Unpromised => [0; 4],
         },
-        8 => [eax, ebx & EXTENDED_8_EBX, policy.vcpus - 1, 0],
+        8 => {
+            let cores = match vendor {
+                Vendor::Intel => 0,
+                Vendor::Amd => topology::amd_cores(policy.vcpus),
+            };
+            [eax, ebx & EXTENDED_8_EBX, cores, 0]
+        }
         0x19 | 0x1a => [eax, ebx, ecx, edx],
         0x21 => [eax & EXTENDED_21_EAX, 0, 0, 0],
         _ => [0; 4],
     }
 }
 
-/// Leaf Bh: one thread a core, all cores in one package (SDM vol. 2A, CPUID; APM vol. 3, E.3.7).
-fn topology(vcpus: u32, subleaf: u32, apic_id: u32) -> Leaf {
-    match subleaf {
-        0 => [0, 1, 1 << 8, apic_id],
-        1 => [
-            vcpus.next_power_of_two().trailing_zeros(),
-            vcpus,
-            2 << 8 | 1,
-            apic_id,
-        ],
-        other => [0, 0, other & 0xff, apic_id],
+/// Whose rules the leaves follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Vendor {
+    Intel,
+    Amd,
+}
+
+impl Vendor {
+    fn of(host: Source<'_>) -> Self {
+        if host(0, 0)[1] == u32::from_le_bytes(*b"Genu") {
+            Self::Intel
+        } else {
+            Self::Amd
+        }
     }
 }
 
@@ -423,6 +447,32 @@ mod tests {
         assert_eq!(map.query(&everything, 0xb, 1, LIVE), [2, 4, 0x201, 0]);
         assert_eq!(map.query(&everything, 1, 0, LIVE)[1] >> 16 & 0xff, 4);
         assert_ne!(map.query(&everything, 1, 0, LIVE)[3] & HTT, 0);
+    }
+
+    #[test]
+    fn each_vendor_has_its_own_leaves_on_topology() {
+        let live = Live { cr4: 0, apic_id: 3 };
+        let intel = |leaf, subleaf| match leaf {
+            0 => [0x20, u32::from_le_bytes(*b"Genu"), 1, 2],
+            _ => everything(leaf, subleaf),
+        };
+        let plain = |leaf, subleaf| match leaf {
+            0x8000_0001 => [0; 4],
+            _ => everything(leaf, subleaf),
+        };
+        let ask = |host: Source<'_>, leaf| {
+            Map::new(host, policy(4, Tsc::Invariant)).query(host, leaf, 3, live)
+        };
+        assert_eq!(ask(&everything, 4), [0; 4]);
+        assert_eq!(ask(&everything, 0x8000_0008)[2], 0x2003);
+        assert_eq!(ask(&everything, 0x8000_0001)[2] & CMP_LEGACY, CMP_LEGACY);
+        assert_eq!(ask(&everything, 0x8000_001d)[0], 3 << 14 | 0x3fff);
+        assert_eq!(ask(&everything, 0x8000_001e), [3, 3, 0, 0]);
+        assert_eq!(ask(&plain, 0x8000_001d), [0; 4]);
+        assert_eq!(ask(&plain, 0x8000_001e), [0; 4]);
+        assert_eq!(ask(&intel, 4)[0], 3 << 26 | 3 << 14 | 0x3fff);
+        assert_eq!(ask(&intel, 0x8000_0008)[2], 0);
+        assert_eq!(ask(&intel, 0x8000_0001)[2] & CMP_LEGACY, 0);
     }
 
     proptest! {

@@ -41,7 +41,9 @@ pub const PASS_THROUGH: &[u32] = &[
 /// The guest's where CPUID offers RDTSCP.
 pub const TSC_AUX: u32 = 0xc000_0103;
 /// The guest's where CPUID offers speculation control: SPEC_CTRL, PRED_CMD.
-pub const SPECULATION: &[u32] = &[0x48, 0x49];
+pub const SPECULATION: &[u32] = &[SPEC_CTRL, 0x49];
+/// SPEC_CTRL, which keeps its value.
+pub const SPEC_CTRL: u32 = 0x48;
 
 const MTRR_CAP: u32 = 0xfe;
 const MTRR_VARIABLE: core::ops::RangeInclusive<u32> = 0x200..=0x20f;

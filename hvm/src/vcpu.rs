@@ -175,6 +175,13 @@ pub trait Vcpu: Registers {
     /// judged to be complete.
     fn drain_modified(&mut self, _to: &mut dyn FnMut(Gpa)) {}
 
+    /// The CPU has run, or will run, another vCPU: takes out what it holds of this one beside [`Vcpu::run`]. Then no method may be
+    /// called until [`Vcpu::arrive`].
+    fn depart(&mut self);
+
+    /// The CPU is this vCPU's again: nothing that it remembers of guests is relied on. Due before anything else if another vCPU was there.
+    fn arrive(&mut self);
+
     /// Has the guest exit when it spins, or no longer; returns false if the CPU cannot tell a loop of PAUSE from a single one. A guest's
     /// reset leaves it as it is.
     fn set_pause_filter(&mut self, _state: PauseFilter) -> bool {

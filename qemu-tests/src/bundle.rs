@@ -18,11 +18,24 @@ pub enum Bus {
     Ide,
 }
 
+/// How a guest boots by itself, through firmware.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Boot {
+    /// Raw images by what they are, in xl's words: `hda`, `hdc:cdrom`, `fda`.
+    pub drives: Vec<(&'static str, PathBuf)>,
+    /// The order, in xl's letters.
+    pub order: Option<String>,
+    /// Firmware in place of the built-in BIOS.
+    pub firmware: Option<PathBuf>,
+}
+
 /// A guest: its files on this machine and its settings.
 #[derive(Clone, Debug)]
 pub struct Guest {
-    /// The guest's kernel, a bzImage.
+    /// The guest's kernel, a bzImage; of no meaning where `boot` is given.
     pub kernel: PathBuf,
+    /// How it boots where it is not started directly.
+    pub boot: Option<Boot>,
     /// Its initramfs.
     pub ramdisk: Option<PathBuf>,
     /// Its command line.
@@ -44,6 +57,7 @@ impl Guest {
     pub fn new(kernel: PathBuf) -> Self {
         Self {
             kernel,
+            boot: None,
             ramdisk: None,
             cmdline: "console=ttyS0".to_owned(),
             disks: Vec::new(),
@@ -51,6 +65,14 @@ impl Guest {
             memory_mib: 256,
             vcpus: 1,
             settings: String::new(),
+        }
+    }
+
+    /// A guest that boots by itself.
+    pub fn from_media(boot: Boot) -> Self {
+        Self {
+            boot: Some(boot),
+            ..Self::new(PathBuf::new())
         }
     }
 
@@ -106,16 +128,32 @@ impl Guest {
     /// The configuration file, in xl.cfg's keys.
     pub fn config(&self) -> String {
         let mut text = format!(
-            "name = \"guest\"\nmemory = {}\nvcpus = {}\nkernel = \"kernel\"\n",
+            "name = \"guest\"\nmemory = {}\nvcpus = {}\n",
             self.memory_mib, self.vcpus
         );
-        if self.ramdisk.is_some() {
-            text.push_str("ramdisk = \"ramdisk\"\n");
+        match &self.boot {
+            None => {
+                text.push_str("kernel = \"kernel\"\n");
+                if self.ramdisk.is_some() {
+                    text.push_str("ramdisk = \"ramdisk\"\n");
+                }
+                text.push_str(&format!("cmdline = {}\n", toml_string(&self.cmdline)));
+            }
+            Some(boot) => {
+                let order = boot.order.clone().unwrap_or_else(|| boot.usual_order());
+                text.push_str(&format!("boot = {}\n", toml_string(&order)));
+                if boot.firmware.is_some() {
+                    text.push_str("firmware = \"firmware\"\n");
+                }
+            }
         }
-        text.push_str(&format!("cmdline = {}\n", toml_string(&self.cmdline)));
-        let disks: Vec<_> = (0..self.disks.len())
-            .map(|index| toml_string(&disk_spec(index, self.bus)))
-            .collect();
+        let drives = self.boot.iter().flat_map(|boot| &boot.drives);
+        let drives = drives.map(|(drive, _)| {
+            let access = if drive.ends_with(":cdrom") { "r" } else { "w" };
+            toml_string(&format!("file:{},{drive},{access}", blob_name(drive)))
+        });
+        let disks = (0..self.disks.len()).map(|index| toml_string(&disk_spec(index, self.bus)));
+        let disks: Vec<_> = drives.chain(disks).collect();
         if !disks.is_empty() {
             text.push_str(&format!("disk = [{}]\n", disks.join(", ")));
         }
@@ -129,7 +167,17 @@ impl Guest {
         archive
             .file(CONFIG_NAME, self.config().as_bytes())
             .context("the configuration is too long for cpio")?;
-        add(&mut archive, "kernel", &self.kernel)?;
+        match &self.boot {
+            None => add(&mut archive, "kernel", &self.kernel)?,
+            Some(boot) => {
+                for (drive, path) in &boot.drives {
+                    add(&mut archive, blob_name(drive), path)?;
+                }
+                if let Some(firmware) = &boot.firmware {
+                    add(&mut archive, "firmware", firmware)?;
+                }
+            }
+        }
         if let Some(ramdisk) = &self.ramdisk {
             add(&mut archive, "ramdisk", ramdisk)?;
         }
@@ -162,6 +210,31 @@ fn add(archive: &mut Writer, name: &str, path: &Path) -> Result<()> {
         .file(name, &content)
         .with_context(|| format!("{} is too long for cpio", path.display()))?;
     Ok(())
+}
+
+impl Boot {
+    /// The diskette, the CD, then the disks, as far as they are there.
+    fn usual_order(&self) -> String {
+        let has = |start: &str| {
+            self.drives
+                .iter()
+                .any(|(drive, _)| drive.starts_with(start) || drive.ends_with(start))
+        };
+        let order: String = [("fd", 'a'), (":cdrom", 'd'), ("hda", 'c')]
+            .into_iter()
+            .filter_map(|(drive, letter)| has(drive).then_some(letter))
+            .collect();
+        if order.is_empty() {
+            "c".to_owned()
+        } else {
+            order
+        }
+    }
+}
+
+/// A drive's image in the bundle.
+fn blob_name(drive: &str) -> &str {
+    drive.trim_end_matches(":cdrom")
 }
 
 fn disk_name(index: usize) -> String {
@@ -204,4 +277,24 @@ fn ext2(path: &Path) -> Result<()> {
         .arg("4M")
         .env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin");
     command::output(&mut make).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_that_boots_by_itself_has_an_order() {
+        let guest = Guest::from_media(Boot {
+            drives: vec![("hda", "a".into()), ("hdc:cdrom", "b".into())],
+            ..Boot::default()
+        });
+        let config = guest.config();
+        assert!(config.contains("boot = \"dc\"\n"), "{config}");
+        assert!(
+            config.contains("\"file:hda,hda,w\", \"file:hdc,hdc:cdrom,r\""),
+            "{config}"
+        );
+        assert!(!config.contains("kernel"), "{config}");
+    }
 }

@@ -2,17 +2,32 @@
 
 use crate::machine;
 use anyhow::{Context, Result, bail, ensure};
+use spleen_font::FONT_8X16;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Child;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// A cell of Monovisor's font, and the font file's header before its first glyph.
+const GLYPH_WIDTH: usize = 8;
+const GLYPH_LINES: usize = 16;
+const PSF1_HEADER_BYTES: usize = 4;
 
 /// How long a key is held, and so how fast text is typed: slow enough for a keyboard controller without anybody to read it.
 const HOLD_MS: u32 = 25;
 /// For the emulator to answer.
 const ANSWER: Duration = Duration::from_secs(60);
+
+/// How a machine came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It shut down.
+    Shutdown,
+    /// Its time was over.
+    TimeOver,
+}
 
 /// A machine's desk.
 pub struct Desk {
@@ -94,6 +109,33 @@ impl Desk {
         let bytes = fs::read(&path)?;
         fs::remove_file(&path)?;
         Image::parse(&bytes).with_context(|| format!("{} is no PPM picture", path.display()))
+    }
+
+    /// Waits until the machine shuts down, or `limit` is over, saves its screen as a PNG, and ends the emulator. The machine has to
+    /// run with `-no-shutdown`, so that it is still there then.
+    pub fn photograph_end(&mut self, path: &Path, limit: Option<Duration>) -> Result<End> {
+        let start = Instant::now();
+        let end = loop {
+            let left = limit.map(|limit| limit.saturating_sub(start.elapsed()));
+            if left.is_some_and(|left| left.is_zero()) {
+                break End::TimeOver;
+            }
+            self.to.set_read_timeout(left)?;
+            let mut line = String::new();
+            match self.from.read_line(&mut line) {
+                Ok(0) => bail!("the emulator ended before its screen was saved"),
+                Ok(_) if line.contains("\"event\": \"SHUTDOWN\"") => break End::Shutdown,
+                // Another event; or time is over.
+                Ok(_) => {}
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+                Err(error) => return Err(error).context("the emulator does not answer"),
+            }
+        };
+        self.to.set_read_timeout(Some(ANSWER))?;
+        self.save_png(path)?;
+        self.execute("quit", "{}")?;
+        Ok(end)
     }
 
     /// What the machine's own VGA shows: a line a row as text, or the size of a picture; in the words of Monovisor's `screen`. Text is
@@ -258,6 +300,36 @@ impl Image {
             height,
             pixels: pixels.to_vec(),
         })
+    }
+
+    /// The text of a screen that Monovisor has drawn in its own font, light on black: a line for each row, without trailing blanks;
+    /// cells with anything else in them are blanks.
+    pub fn text(&self) -> String {
+        let (columns, rows) = (self.width / GLYPH_WIDTH, self.height / GLYPH_LINES);
+        let mut text = String::new();
+        for row in 0..rows {
+            let line: String = (0..columns)
+                .map(|column| self.character(column, row))
+                .collect();
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+        text
+    }
+
+    fn character(&self, column: usize, row: usize) -> char {
+        let mut cell = [0_u8; GLYPH_LINES];
+        for (line, bits) in cell.iter_mut().enumerate() {
+            let start = (row * GLYPH_LINES + line) * self.width + column * GLYPH_WIDTH;
+            let pixels = self.pixels[start..][..GLYPH_WIDTH].iter();
+            *bits = pixels.fold(0, |bits, pixel| bits << 1 | u8::from(*pixel != [0; 3]));
+        }
+        let glyphs = FONT_8X16[PSF1_HEADER_BYTES..].chunks_exact(GLYPH_LINES);
+        let found = (' '..='~').zip(glyphs.skip(' ' as usize));
+        found
+            .into_iter()
+            .find_map(|(character, glyph)| (*glyph == cell).then_some(character))
+            .unwrap_or(' ')
     }
 
     /// How many pixels have this colour.

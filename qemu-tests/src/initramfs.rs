@@ -1,7 +1,9 @@
-//! The default guest's initramfs: Debian's static busybox as init, the virtio modules of the packaged kernel, a shell.
+//! The default guest's initramfs: Debian's static busybox as init, the virtio modules of the packaged kernel, a shell, and the
+//! program `smp`.
 
 use crate::cpio::Archive;
 use crate::debian::Kernel;
+use crate::program::{Form, build as program};
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::Path;
@@ -87,6 +89,8 @@ fn user_space(kernel: &Kernel, shell: &Path, modules: &[&str]) -> Result<Archive
     archive.file("etc/rc", 0o755, RC.as_bytes());
     archive.file("etc/profile", 0o644, PROFILE.as_bytes());
     archive.file("bin/disk-check", 0o755, DISK_CHECK.as_bytes());
+    let smp = program("smp", Form::Executable)?;
+    archive.file("bin/smp", 0o755, &fs::read(smp)?);
     add_busybox(&mut archive, shell)?;
     load_at_start(&mut archive, kernel, modules)?;
     Ok(archive)

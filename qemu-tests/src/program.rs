@@ -42,6 +42,7 @@ pub fn build(name: &str, form: Form) -> Result<PathBuf> {
         "-Cpanic=abort",
         "-Crelocation-model=static",
         "-Ccode-model=small",
+        "-Cstrip=symbols",
     ]);
     let script = match form {
         Form::Kernel => Some("flat.ld"),

@@ -26,6 +26,11 @@ impl Asids {
         }
     }
 
+    /// Others have used ASIDs of this CPU: the next one comes with a flush of all.
+    pub fn restart(&mut self) {
+        self.next = 1;
+    }
+
     /// An ASID of which the TLB holds nothing. The first round starts with a flush too: firmware or a hypervisor before
     /// us may have used any of them.
     pub fn fresh(&mut self) -> Tag {
@@ -57,5 +62,16 @@ mod tests {
         let flushes: std::vec::Vec<u8> = tags.iter().map(|tag| tag.tlb_control).collect();
         assert_eq!(flushes, [1, 0, 1, 0, 1]);
         assert_eq!(Asids::new(0).fresh().asid, 1);
+    }
+
+    #[test]
+    fn after_others_the_next_one_flushes_all() {
+        let mut asids = Asids::new(8);
+        asids.fresh();
+        asids.fresh();
+        asids.restart();
+        let tag = asids.fresh();
+        assert_eq!((tag.asid, tag.tlb_control), (1, tlb::FLUSH_ALL));
+        assert_eq!(asids.fresh().tlb_control, tlb::NOTHING);
     }
 }

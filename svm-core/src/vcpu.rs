@@ -364,6 +364,16 @@ impl Vcpu for Svm {
         self.flush = true;
     }
 
+    /// All that VMRUN and VMLOAD load is in the VMCB, where #VMEXIT and VMSAVE have put it.
+    fn depart(&mut self) {}
+
+    /// Another vCPU may have had the ASID, and the CPU may remember another VMCB's fields (APM vol. 2, 15.15.1).
+    fn arrive(&mut self) {
+        self.changed = clean::ALL;
+        self.asids.restart();
+        self.flush_tlb();
+    }
+
     fn set_pause_filter(&mut self, state: PauseFilter) -> bool {
         self.filter_pauses(state)
     }

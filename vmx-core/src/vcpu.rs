@@ -67,10 +67,12 @@ pub struct Vmx<F = Current> {
     window: Option<Window>,
     /// A host NMI ended guest code, and its handler has not run yet.
     host_nmi: bool,
+    /// CR2 and DR6 while the CPU is not this vCPU's.
+    departed: (u64, u64),
 }
 
-// SAFETY: the pointers name pages that the vCPU owns alone. It runs on one CPU, where its VMCS is current; who moves it must clear
-// and load that, which nothing does.
+// SAFETY: the pointers name pages that the vCPU owns alone. It runs on one CPU, where its VMCS is made current; who moves it to another
+// must clear that, which nothing does.
 unsafe impl<F: Send> Send for Vmx<F> {}
 
 impl<F: Fields> Vmx<F> {
@@ -102,6 +104,7 @@ impl<F: Fields> Vmx<F> {
             deadline: None,
             window: None,
             host_nmi: false,
+            departed: (0, 0),
         };
         // SAFETY: the pages are ours alone, by the caller's promise.
         unsafe {
@@ -521,6 +524,18 @@ impl<F: Fields> Vcpu for Vmx<F> {
 
     fn flush_tlb(&mut self) {
         self.forget(Flush::Nested);
+    }
+
+    fn depart(&mut self) {
+        self.departed = (live::cr2(), live::dr6());
+    }
+
+    /// Another vCPU had the VPID, which all share.
+    fn arrive(&mut self) {
+        self.fields.make_current();
+        live::set_cr2(self.departed.0);
+        live::set_dr6(self.departed.1);
+        self.flush_tlb();
     }
 
     /// The log follows dirty bits, so where those are not used there is none.

@@ -176,18 +176,21 @@ pub trait Fields {
     fn read(&self, field: Field) -> u64;
     /// Writes one.
     fn write(&mut self, field: Field, value: u64);
+    /// Another VMCS may have been current on this CPU: this one is again.
+    fn make_current(&mut self);
 }
 
-/// The VMCS that is current on this CPU.
+/// A VMCS, current on the CPU where it is used, by the address of its region.
 #[derive(Debug)]
-pub struct Current(());
+pub struct Current(Hpa);
 
 impl Current {
     /// Makes a VMCS in `region` current, cleared: its launch state is "clear" (SDM vol. 3C, 25.11.3), its fields are not defined.
     ///
     /// # Safety
     /// VMX operation is on for this CPU, and `msrs` are its. `region` is a page, by its physical address and as we see it, that nothing
-    /// else uses from now on; no other VMCS is made current on this CPU while the value lives, and it is used on this CPU only.
+    /// else uses from now on. The value is used on this CPU only, and after another VMCS was made current there not before
+    /// [`Fields::make_current`].
     pub unsafe fn load(region: (Hpa, NonNull<u32>), msrs: &Msrs) -> Self {
         // SAFETY: the page is ours. It starts with the revision identifier (25.2).
         unsafe {
@@ -199,7 +202,7 @@ impl Current {
         unsafe {
             asm!("vmclear [{0}]", "vmptrld [{0}]", in(reg) &region.0.0, options(nostack));
         }
-        Self(())
+        Self(region.0)
     }
 }
 
@@ -221,6 +224,11 @@ impl Fields for Current {
             asm!("vmwrite {0}, {1}", in(reg) field as u64, in(reg) value, options(nomem, nostack));
         }
     }
+
+    fn make_current(&mut self) {
+        // SAFETY: the region was made a VMCS by `load`, on this CPU, where VMX operation is on. Its launch state is kept with it.
+        unsafe { asm!("vmptrld [{0}]", in(reg) &self.0.0, options(nostack)) };
+    }
 }
 
 #[cfg(test)]
@@ -240,5 +248,7 @@ pub(crate) mod tests {
         fn write(&mut self, field: Field, value: u64) {
             self.0.insert(field, value);
         }
+
+        fn make_current(&mut self) {}
     }
 }

@@ -23,7 +23,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Task {
     /// Boot Monovisor with a guest in QEMU and hand its serial console to this terminal
-    Run(run::Options),
+    Run(Box<run::Options>),
     /// Build the bootable file, target/monovisor/monovisor
     Build(compile::Options),
     /// Run the checks, the unit tests and the end-to-end suite

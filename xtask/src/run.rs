@@ -3,10 +3,11 @@
 use crate::{compile, host};
 use anyhow::{Context, Result, anyhow, bail};
 use monovisor::{build, plan::Plan};
-use qemu_tests::bundle::Guest;
+use qemu_tests::bundle::{Boot, Guest};
+use qemu_tests::desk::{self, End};
 use qemu_tests::engine::{self, Emulator, Engine, Subject};
 use qemu_tests::loader::Payload;
-use qemu_tests::machine::{self, Launch, Line, Machine, Serial};
+use qemu_tests::machine::{self, Desk, Launch, Line, Machine, Serial};
 use qemu_tests::{command, tree};
 use std::io::{self, IsTerminal, Read, Write};
 use std::net::TcpStream;
@@ -35,6 +36,27 @@ pub struct Options {
     /// A raw disk image, copied into memory at boot; may be repeated
     #[arg(long, value_name = "FILE")]
     disk: Vec<PathBuf>,
+    /// Boot through the BIOS, with this CD (hdc)
+    #[arg(long, value_name = "FILE")]
+    cdrom: Option<PathBuf>,
+    /// Boot through the BIOS, with this disk as the first on IDE
+    #[arg(long, value_name = "FILE")]
+    hda: Option<PathBuf>,
+    /// The second disk on IDE
+    #[arg(long, value_name = "FILE")]
+    hdb: Option<PathBuf>,
+    /// Boot through the BIOS, with this diskette
+    #[arg(long, value_name = "FILE")]
+    fda: Option<PathBuf>,
+    /// What the BIOS boots from, in this order: a (diskette), c (disk), d (CD), n (network)
+    #[arg(long, value_name = "LETTERS")]
+    boot: Option<String>,
+    /// Firmware for the guest instead of the built-in BIOS: a file such as OVMF.fd
+    #[arg(long, value_name = "FILE")]
+    firmware: Option<PathBuf>,
+    /// Where the machine's screen goes: none, png:FILE (a picture at the end), gtk, or vnc:PORT
+    #[arg(long, value_name = "WHERE", default_value = "none", value_parser = screen)]
+    screen: Screen,
     /// The guest's memory
     #[arg(long, value_name = "MIB")]
     memory: Option<u32>,
@@ -42,7 +64,7 @@ pub struct Options {
     #[arg(long, value_name = "N")]
     vcpus: Option<u32>,
     /// A whole guest description instead, as `monovisor build` takes it
-    #[arg(long, value_name = "GUEST.TOML", conflicts_with_all = ["kernel", "initrd", "append", "disk", "memory", "vcpus"])]
+    #[arg(long, value_name = "GUEST.TOML", conflicts_with_all = ["kernel", "initrd", "append", "disk", "memory", "vcpus", "cdrom", "hda", "hdb", "fda", "boot", "firmware"])]
     config: Option<PathBuf>,
     /// What executes the machine [default: host@kvm where it works, else svm-npt@qemu]
     #[arg(long, value_name = "NAME")]
@@ -62,6 +84,48 @@ pub struct Options {
     /// A further argument for QEMU; may be repeated
     #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
     qemu_arg: Vec<String>,
+}
+
+/// Where the machine's screen goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Screen {
+    /// Nowhere.
+    None,
+    /// Into a file, at the end.
+    Png(PathBuf),
+    /// Into a window.
+    Window,
+    /// To VNC viewers, at this TCP port of the loopback interface.
+    Vnc(u16),
+}
+
+/// The first port that QEMU can serve VNC at: display 0.
+const FIRST_VNC_PORT: u16 = 5900;
+
+fn screen(text: &str) -> Result<Screen, String> {
+    match text.split_once(':') {
+        None if text == "none" => Ok(Screen::None),
+        None if text == "gtk" => Ok(Screen::Window),
+        Some(("png", path)) if !path.is_empty() => Ok(Screen::Png(path.into())),
+        Some(("vnc", port)) => match port.parse() {
+            Ok(port @ FIRST_VNC_PORT..) => Ok(Screen::Vnc(port)),
+            _ => Err(format!(
+                "`{port}` is no port for VNC ({FIRST_VNC_PORT} to 65535)"
+            )),
+        },
+        _ => Err("expected none, png:FILE, gtk or vnc:PORT".to_owned()),
+    }
+}
+
+impl Screen {
+    fn arguments(&self) -> Vec<String> {
+        let display = match self {
+            Self::None | Self::Png(_) => return Vec::new(),
+            Self::Window => "gtk".to_owned(),
+            Self::Vnc(port) => format!("vnc=127.0.0.1:{}", port - FIRST_VNC_PORT),
+        };
+        vec!["-display".to_owned(), display]
+    }
 }
 
 fn serial(text: &str) -> Result<Serial, String> {
@@ -97,7 +161,21 @@ pub fn run(options: &Options) -> Result<()> {
     };
     machine.cpus = options.host_cpus.unwrap_or(appliance.vcpus().max(1));
     machine.serial = options.serial.clone();
-    machine.extra = options.qemu_arg.clone();
+    machine.extra = options.screen.arguments();
+    machine.extra.extend(options.qemu_arg.clone());
+    if let Screen::Png(path) = &options.screen {
+        if !matches!(engine.emulator(), Emulator::Qemu(_)) {
+            bail!(
+                "--screen png: the picture is taken by QEMU, and {} is another emulator",
+                engine.name()
+            );
+        }
+        // A wrong place is said now, not at the end.
+        std::fs::File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+        machine.desk = Desk::Attended;
+        // A machine that powers off stays to be looked at.
+        machine.extra.splice(0..0, ["-no-shutdown".to_owned()]);
+    }
     if let (Subject::Guest, Emulator::Qemu(_), Appliance::Guest(guest)) =
         (engine.subject(), engine.emulator(), &appliance)
     {
@@ -111,7 +189,11 @@ pub fn run(options: &Options) -> Result<()> {
             "Ctrl-A twice switches between the guest and Monovisor's prompt; `poweroff` there ends the machine."
         );
     }
-    supervise(launch, options.timeout.map(Duration::from_secs))
+    supervise(
+        launch,
+        options.timeout.map(Duration::from_secs),
+        &options.screen,
+    )
 }
 
 /// Why this engine works here, or an error that says why not.
@@ -123,8 +205,10 @@ fn works(engine: &dyn Engine) -> Result<String> {
 
 impl Options {
     fn check_files(&self) -> Result<()> {
-        for path in [&self.kernel, &self.initrd, &self.config]
+        let media = [&self.cdrom, &self.hda, &self.hdb, &self.fda];
+        for path in [&self.kernel, &self.initrd, &self.config, &self.firmware]
             .into_iter()
+            .chain(media)
             .flatten()
             .chain(&self.disk)
         {
@@ -145,7 +229,25 @@ impl Options {
     }
 
     fn guest(&self) -> Result<Guest> {
+        let drives: Vec<_> = [
+            ("fda", &self.fda),
+            ("hda", &self.hda),
+            ("hdb", &self.hdb),
+            ("hdc:cdrom", &self.cdrom),
+        ]
+        .into_iter()
+        .filter_map(|(drive, path)| Some((drive, path.clone()?)))
+        .collect();
+        let by_itself = self.boot.is_some() || self.firmware.is_some() || !drives.is_empty();
         let mut guest = match &self.kernel {
+            None if by_itself => Guest::from_media(Boot {
+                drives,
+                order: self.boot.clone(),
+                firmware: self.firmware.clone(),
+            }),
+            Some(_) if by_itself => bail!(
+                "--kernel is booted directly, without firmware: leave it out, or --cdrom, --hda, --hdb, --fda, --boot and --firmware"
+            ),
             None => Guest::debian()?,
             Some(kernel) => Guest::new(kernel.clone()),
         };
@@ -182,6 +284,10 @@ impl Appliance {
     fn payload(&self, engine: &dyn Engine, directory: &Path) -> Result<Payload> {
         if engine.subject() == Subject::Guest {
             return match self {
+                Self::Guest(guest) if guest.boot.is_some() => bail!(
+                    "{} runs a kernel without Monovisor, so --cdrom and its like have no meaning there",
+                    engine.name()
+                ),
                 Self::Guest(guest) => Ok(guest.payload()),
                 Self::Plan(_) => bail!(
                     "{} runs a guest without Monovisor, so --config has no meaning there",
@@ -224,18 +330,24 @@ impl Appliance {
             .initrd
             .as_ref()
             .map_or(Ok(0), |path| path.metadata().map(|metadata| metadata.len()))?;
+        // Disks are copied out of the bundle.
+        let copied = match self {
+            Self::Guest(guest) if guest.boot.is_some() => initrd,
+            _ => 0,
+        };
         let sum_mib = guest_mib
-            .saturating_add(initrd >> 20)
+            .saturating_add((initrd + copied) >> 20)
             .saturating_add(HYPERVISOR_MIB);
         u32::try_from(sum_mib).map_err(|_| anyhow!("no emulator has a machine with {sum_mib} MiB"))
     }
 }
 
 /// Runs a machine until it ends or its time is over, and leaves the terminal as it was.
-fn supervise(launch: Launch, timeout: Option<Duration>) -> Result<()> {
+fn supervise(launch: Launch, timeout: Option<Duration>, screen: &Screen) -> Result<()> {
     let Launch {
         mut command,
         line,
+        control,
         ending,
         ..
     } = launch;
@@ -247,11 +359,24 @@ fn supervise(launch: Launch, timeout: Option<Duration>) -> Result<()> {
         terminal.make_raw();
         converse(machine::accept(&listener, &mut child)?)?;
     }
+    let photographed = match (control, screen) {
+        (Some(control), Screen::Png(path)) => {
+            let mut desk = desk::Desk::accept(&control, &mut child)?;
+            Some(desk.photograph_end(path, timeout))
+        }
+        _ => None,
+    };
     let status = match timeout {
+        _ if photographed.is_some() => child.wait().map_err(Into::into),
         None => child.wait().map_err(Into::into),
         Some(limit) => wait_at_most(&mut child, limit),
     };
     drop(terminal);
+    match photographed {
+        Some(Ok(End::TimeOver)) => return stopped(timeout.unwrap_or_default()),
+        Some(Err(error)) => return Err(error),
+        Some(Ok(End::Shutdown)) | None => {}
+    }
     ending.judge(status?)
 }
 
@@ -286,6 +411,10 @@ fn wait_at_most(child: &mut Child, limit: Duration) -> Result<ExitStatus> {
     }
     child.kill()?;
     child.wait()?;
+    stopped(limit)
+}
+
+fn stopped<T>(limit: Duration) -> Result<T> {
     bail!("stopped after {} s, as --timeout asked", limit.as_secs())
 }
 

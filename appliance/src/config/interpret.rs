@@ -6,8 +6,9 @@ use super::error::{ConfigError, Note};
 use super::key::{self, Use};
 use super::setting::{Setting, Value};
 use super::{
-    BlobName, Boot, BootDevice, Config, Firmware, FirmwareImage, Loaded, MAX_MEMORY_MIB,
-    MAX_TSC_MHZ, MAX_VCPUS, Memory, Paging, Placement, Serial, TscRate, Without, suggest,
+    BlobName, Boot, BootDevice, Config, Firmware, FirmwareImage, Loaded, MAX_BOOT_MENU_S,
+    MAX_MEMORY_MIB, MAX_TSC_MHZ, MAX_VCPUS, Memory, Paging, Placement, Serial, TscRate, Without,
+    suggest,
 };
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -138,10 +139,21 @@ impl Reader {
             None => Firmware::Builtin,
         };
         let order = self.order()?;
+        let menu_s = match self.get("boot_menu_s") {
+            Some(setting) => setting.number(0..=MAX_BOOT_MENU_S)?,
+            None => 0,
+        };
         let kernel = self.blob("kernel")?;
         match kernel {
             Some(kernel) if !kernel.name.ends_with("hvmloader") => {
-                for key in ["boot", "bios", "firmware", "firmware_vars", "video_rom"] {
+                for key in [
+                    "boot",
+                    "boot_menu_s",
+                    "bios",
+                    "firmware",
+                    "firmware_vars",
+                    "video_rom",
+                ] {
                     self.unused(key, "ignored: `kernel` is started directly");
                 }
                 Ok(Boot::Linux {
@@ -165,6 +177,7 @@ impl Reader {
                 Ok(Boot::Firmware {
                     firmware,
                     order,
+                    menu_s,
                     named_by: kernel.map(|kernel| (kernel.key, kernel.place)).or(named_by),
                 })
             }

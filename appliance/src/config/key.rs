@@ -42,6 +42,7 @@ pub(super) const HONOURED: &[&str] = &[
     "bios",
     "bios_path_override",
     "boot",
+    "boot_menu_s",
     "builder",
     "cmdline",
     "cpus",
@@ -77,7 +78,10 @@ pub(super) const HONOURED: &[&str] = &[
 type Group = (Shape, &'static str, &'static [&'static str]);
 
 const NO_DOM0: &str = "there is no dom0";
-const NO_SCREEN: &str = "the guest has no emulated screen yet: its serial console is served";
+const NO_REMOTE_SCREEN: &str = "no remote screen is served yet: the guest's screen is on the host's own display, if it boots through \
+    firmware";
+const ONE_ADAPTER: &str =
+    "the display adapter is QEMU's standard VGA with 16 MiB, for guests that boot through firmware";
 const NO_SPICE: &str = "SPICE is not served";
 const NO_SHIM: &str = "guests are unmodified: there is no PV shim";
 const NO_PV: &str = "Xen's paravirtual devices are not offered";
@@ -86,7 +90,7 @@ const ONE_GUEST: &str = "one guest has the machine: there is nothing to share it
 const NO_PASSTHROUGH: &str = "no host device is passed through yet";
 const FIXED_PLATFORM: &str = "the guest's platform has a fixed set of features";
 const FIXED_CPU: &str = "the guest sees the CPU's own features";
-const NO_USB: &str = "there is no emulated USB";
+const NO_USB: &str = "there is no emulated USB: mouse and keyboard are PS/2, and VMware's absolute pointer is offered";
 const NO_SOUND: &str = "there is no emulated sound";
 const NO_TICKS: &str = "timers follow the guest's own clock";
 const NOT_ARM: &str = "it concerns ARM only";
@@ -146,11 +150,13 @@ const IGNORED: &[Group] = &[
     (Shape::Number, FIXED_CPU, &["machine_address_size", "suppress_spurious_page_faults"]),
     (Shape::Any, NO_TICKS, &["tsc_mode", "timer_mode", "vpt_align"]),
     (Shape::Any, "the guest's clock is the host's", &["localtime", "rtc_timeoffset"]),
-    (Shape::Number, NO_SCREEN, &["videoram"]),
-    (Shape::Flag, NO_SCREEN,
-        &["stdvga", "vnc", "vncunused", "sdl", "opengl", "nographic", "vncconsole", "vncviewer"]),
-    (Shape::Text, NO_SCREEN, &["vga", "vnclisten", "vncpasswd", "keymap", "display", "xauthority"]),
-    (Shape::Number, NO_SCREEN, &["vncdisplay"]),
+    (Shape::Number, ONE_ADAPTER, &["videoram"]),
+    (Shape::Flag, ONE_ADAPTER, &["stdvga"]),
+    (Shape::Text, ONE_ADAPTER, &["vga"]),
+    (Shape::Flag, NO_REMOTE_SCREEN,
+        &["vnc", "vncunused", "sdl", "opengl", "nographic", "vncconsole", "vncviewer"]),
+    (Shape::Text, NO_REMOTE_SCREEN, &["vnclisten", "vncpasswd", "keymap", "display", "xauthority"]),
+    (Shape::Number, NO_REMOTE_SCREEN, &["vncdisplay"]),
     (Shape::Flag, NO_SPICE,
         &["spice", "spicedisable_ticketing", "spiceagent_mouse", "spicevdagent",
           "spice_clipboard_sharing"]),

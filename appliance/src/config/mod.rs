@@ -2,8 +2,8 @@
 //!
 //! Every key of xl.cfg(5), and of xm before it, is known: honoured, or ignored with a [`Note`] that says why. Any other
 //! key is an error. Values have the types of the manual page; as in xl, a number may be quoted, and 0 and 1 are booleans
-//! (so are `true` and `false`). Keys of our own: `initrd` (another name for `ramdisk`), `firmware_vars`, `video_rom`, `paging`,
-//! `tsc_mhz` and `without`.
+//! (so are `true` and `false`). Keys of our own: `initrd` (another name for `ramdisk`), `boot_menu_s`, `firmware_vars`,
+//! `video_rom`, `paging`, `tsc_mhz` and `without`.
 //!
 //! The syntax is TOML, and the statements of xl's own syntax load as they are: see [`syntax`](self::syntax) for the two
 //! liberties taken. `key=value` words of the hypervisor's command line override the file (`command_line`).
@@ -36,6 +36,8 @@ use net::vif::Vif;
 
 /// Most virtual CPUs that a guest can have.
 pub const MAX_VCPUS: u32 = 64;
+/// The longest wait for a key that asks for the boot menu.
+pub const MAX_BOOT_MENU_S: u64 = 60;
 /// The fastest time-stamp counter that can be asked for.
 pub const MAX_TSC_MHZ: u64 = 100_000;
 /// Most memory that can be asked for: what 52 physical address bits reach.
@@ -130,6 +132,8 @@ pub enum Boot {
         firmware: Firmware,
         /// Devices to try, in order.
         order: Vec<BootDevice>,
+        /// Seconds that Monovisor's BIOS waits for a key that asks for its boot menu, 0 to [`MAX_BOOT_MENU_S`].
+        menu_s: u64,
         /// The key that asked for firmware, if one did; otherwise it is because no `kernel` is named.
         named_by: Option<(&'static str, Place)>,
     },

@@ -52,6 +52,7 @@ fn florizel_loads() {
         Boot::Firmware {
             firmware: Firmware::Builtin,
             order: [BootDevice::Cdrom, BootDevice::Disk].to_vec(),
+            menu_s: 0,
             named_by: Some(("kernel", Place::Line(4))),
         }
     );
@@ -204,6 +205,7 @@ fn bad_values_name_line_key_and_value() {
         ),
         ("paging = 'soft'", "expected auto, nested"),
         ("boot = 'x'", "expected letters"),
+        ("boot_menu_s = 61", "expected a whole number from 0 to 60"),
         ("vnc = 2", "line 1: `vnc = 2`: expected 0 or 1"),
         (
             "videoram = 'big'",

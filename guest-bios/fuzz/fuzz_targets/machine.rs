@@ -33,6 +33,7 @@ impl Pc {
         let mut bios = Bios::new(Setup {
             drives,
             order: vec![BootDevice::Cdrom],
+            menu_wait_ns: 0,
             platform: Platform {
                 vcpus: 1,
                 hpet: None,

@@ -98,11 +98,19 @@ pub enum Service {
     Window,
     /// INT 74h.
     Mouse,
+    /// VBE's display start, from 32-bit code.
+    DisplayStart,
+    /// VBE's palette, from 32-bit code.
+    Palette,
+    /// INT 09h, while Pause holds the machine.
+    Paused,
+    /// APM, from 16-bit and 32-bit code.
+    Apm,
 }
 
 impl Service {
     /// All of them, by number.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 26] = [
         Self::Post,
         Self::Video,
         Self::Equipment,
@@ -125,6 +133,10 @@ impl Service {
         Self::PciBios,
         Self::Window,
         Self::Mouse,
+        Self::DisplayStart,
+        Self::Palette,
+        Self::Paused,
+        Self::Apm,
     ];
 
     /// Stubs that end with IRET answer in the flags on the stack, the others in the register.
@@ -137,6 +149,10 @@ impl Service {
             | Self::KeyboardKey
             | Self::Bios32
             | Self::Window
+            | Self::DisplayStart
+            | Self::Palette
+            | Self::Paused
+            | Self::Apm
             | Self::PciBios => FlagsAt::Register,
             _ => FlagsAt::Stack,
         }
@@ -159,8 +175,6 @@ enum Turn {
     Wait,
     /// Ask again at once.
     Spin,
-    /// Start the call anew.
-    Restart,
 }
 
 /// What the guest must not be able to write: from the video ROM on. The ROM's last segment also shows below 4 GiB, where
@@ -180,6 +194,8 @@ pub struct Setup {
     pub drives: Drives,
     /// What to start from.
     pub order: Vec<BootDevice>,
+    /// How long to wait for somebody who wants the boot menu.
+    pub menu_wait_ns: u64,
     /// For the tables.
     pub platform: Platform,
     /// For the MP table.
@@ -190,6 +206,7 @@ pub struct Setup {
 pub struct Bios {
     drives: Drives,
     order: Vec<BootDevice>,
+    menu_wait_ns: u64,
     platform: Platform,
     processor: Signature,
     fonts: Box<Fonts>,
@@ -197,6 +214,10 @@ pub struct Bios {
     emulation: Option<Emulation>,
     /// The place in the boot order of what is tried next.
     next_device: usize,
+    /// What INT 19h waits for.
+    stage: boot::Stage,
+    /// How the system talks to APM.
+    apm: int15::Connection,
     /// When the wait of INT 15h function 86h ends.
     waiting_until: Option<Instant>,
     /// Calls that were logged as missing: interrupt and function.
@@ -209,12 +230,15 @@ impl Bios {
         Self {
             drives: setup.drives,
             order: setup.order,
+            menu_wait_ns: setup.menu_wait_ns,
             platform: setup.platform,
             processor: setup.processor,
             fonts: Fonts::new(),
             memory_map: Vec::new(),
             emulation: None,
             next_device: 0,
+            stage: boot::Stage::default(),
+            apm: int15::Connection::default(),
             waiting_until: None,
             missing: [None; 32],
         }
@@ -284,6 +308,10 @@ impl Bios {
             Service::Clock => timer::clock(self, call)?,
             Service::Mouse => mouse::interrupt(call)?,
             Service::Window => int10::window(call),
+            Service::DisplayStart => int10::display_start_32(call),
+            Service::Palette => int10::palette_32(call)?,
+            Service::Paused => keyboard::int09::paused(call)?,
+            Service::Apm => int15::apm(self, call),
             Service::Bios32 => bios32(call),
             Service::PciBios => int1a::pci_bios(call)?,
         }
@@ -340,8 +368,6 @@ fn resume(call: &mut Call<'_>, turn: Turn, entry: Entry) {
         (Turn::Wait, Entry::Resumed) => rom::WAIT_AGAIN,
         (Turn::Spin, Entry::Fresh) => rom::SPIN,
         (Turn::Spin, Entry::Resumed) => rom::SPIN_AGAIN,
-        (Turn::Restart, Entry::Fresh) => rom::RESTART,
-        (Turn::Restart, Entry::Resumed) => rom::RESTART_AGAIN,
     };
     call.resume(Resume::Near(distance));
 }

@@ -12,12 +12,17 @@ const READ_REQUESTS: u8 = 0x0a;
 
 /// Interrupt vectors as PCs have them: IRQ 0 to 7 at 08h, IRQ 8 to 15 at 70h.
 pub fn set_up(call: &mut Call<'_>) {
-    const ICW1: u8 = 0x11;
-    const PROCESSOR_8086: u8 = 1;
     /// Open: timer, keyboard, the slave, diskette; clock, mouse, co-processor, disk.
     const MASKS: (u8, u8) = (0xb8, 0x8e);
-    for (port, vector, wiring, mask) in [(MASTER, 0x08, 1 << 2, MASKS.0), (SLAVE, 0x70, 2, MASKS.1)]
-    {
+    start(call, [(0x08, MASKS.0), (0x70, MASKS.1)]);
+}
+
+/// Initializes both, each with its first vector and its mask.
+pub fn start(call: &mut Call<'_>, vectors_and_masks: [(u8, u8); 2]) {
+    const ICW1: u8 = 0x11;
+    const PROCESSOR_8086: u8 = 1;
+    let chips = [(MASTER, 1 << 2), (SLAVE, 2)];
+    for ((port, wiring), (vector, mask)) in chips.into_iter().zip(vectors_and_masks) {
         call.outb(port, ICW1);
         call.outb(port + 1, vector);
         call.outb(port + 1, wiring);

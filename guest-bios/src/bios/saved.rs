@@ -1,19 +1,23 @@
 //! What the services keep beside guest memory, as saved state.
 
 use super::Bios;
+use super::boot::Stage;
 use super::int13::drives::Emulation;
+use super::int15::Connection;
 use alloc::format;
 use alloc::vec::Vec;
 use hvm::Instant;
 use hvm::device::{Lifecycle, RestoreError};
 use serde::{Deserialize, Serialize};
 
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct Saved {
     emulation: Option<Emulation>,
     next_device: u32,
+    stage: Stage,
+    apm: Connection,
     waiting_until: Option<Instant>,
 }
 
@@ -26,6 +30,8 @@ impl Lifecycle for Bios {
     fn reset(&mut self) {
         self.emulation = None;
         self.next_device = 0;
+        self.stage = Stage::default();
+        self.apm = Connection::default();
         self.waiting_until = None;
     }
 
@@ -33,6 +39,8 @@ impl Lifecycle for Bios {
         let saved = Saved {
             emulation: self.emulation,
             next_device: self.next_device as u32,
+            stage: self.stage,
+            apm: self.apm,
             waiting_until: self.waiting_until,
         };
         // A record of numbers always serializes; should it not, the empty payload is refused.
@@ -63,6 +71,8 @@ impl Lifecycle for Bios {
         }
         self.emulation = state.emulation;
         self.next_device = state.next_device as usize;
+        self.stage = state.stage;
+        self.apm = state.apm;
         self.waiting_until = state.waiting_until;
         Ok(())
     }

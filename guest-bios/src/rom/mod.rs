@@ -68,11 +68,6 @@ pub const SPIN: i16 = 7;
 /// See [`SPIN`].
 pub const SPIN_AGAIN: i16 = -2;
 
-/// From the RIP of a trap in a stub to the first trap's OUT.
-pub const RESTART: i16 = -2;
-/// See [`RESTART`].
-pub const RESTART_AGAIN: i16 = -11;
-
 /// The offset of a service's stub.
 pub const fn stub(service: Service) -> u16 {
     STUBS + service as u16 * STUB_BYTES
@@ -101,9 +96,13 @@ pub mod keyboard {
     pub const BREAK_TAIL: i16 = 6;
     /// To one that calls INT 05h.
     pub const PRINT_TAIL: i16 = 10;
+    /// To one that halts until a third trap says that Pause is over.
+    pub const PAUSE_TAIL: i16 = 14;
+    /// From the third trap's RIP back to the halt.
+    pub const PAUSE_AGAIN: i16 = -4;
 
-    pub(super) fn code() -> [u8; 25] {
-        let mut code = [0; 25];
+    pub(super) fn code() -> [u8; 35] {
+        let mut code = [0; 35];
         code[0] = 0x50;
         code[1..7].copy_from_slice(&trap_bytes(Service::KeyboardCode as u8));
         code[7..9].copy_from_slice(&[0xcd, 0x15]);
@@ -111,6 +110,9 @@ pub mod keyboard {
         code[15..17].copy_from_slice(&[0x58, IRET]);
         code[17..21].copy_from_slice(&[0xcd, 0x1b, 0x58, IRET]);
         code[21..25].copy_from_slice(&[0xcd, 0x05, 0x58, IRET]);
+        code[25..27].copy_from_slice(&[STI, HLT]);
+        code[27..33].copy_from_slice(&trap_bytes(Service::Paused as u8));
+        code[33..35].copy_from_slice(&[0x58, IRET]);
         code
     }
 }
@@ -193,6 +195,46 @@ pub mod bios32 {
     }
 }
 
+/// APM's entry from protected mode, of 16 or 32 bits: trap; RETF.
+pub const APM: u16 = 0x90e0;
+
+/// INT 15h function 89h, behind its trap: into protected mode with the caller's tables, and back to the caller there.
+pub mod protected {
+    use super::*;
+
+    /// Where it is.
+    pub const OFFSET: u16 = 0x9100;
+    /// The caller's code segment, and the firmware's.
+    const CALLER: u8 = 0x30;
+    /// See [`CALLER`].
+    pub const FIRMWARE: u8 = 0x38;
+
+    #[rustfmt::skip]
+    pub(super) fn code() -> [u8; 48] {
+        const JUMP_BYTES: u16 = 5 + 5 + 3 + 2 + 3 + 5;
+        let [low, high] = (OFFSET + JUMP_BYTES).to_le_bytes();
+        [
+            0x26, 0x0f, 0x01, 0x54, 0x08,      // LGDT ES:[SI+08h]
+            0x26, 0x0f, 0x01, 0x5c, 0x10,      // LIDT ES:[SI+10h]
+            0x0f, 0x20, 0xc0,                  // MOV EAX, CR0
+            0x0c, 0x01,                        // OR AL, 1
+            0x0f, 0x22, 0xc0,                  // MOV CR0, EAX
+            0xea, low, high, FIRMWARE, 0,      // JMP FAR
+            0xb8, 0x18, 0, 0x8e, 0xd8,         // MOV AX, 18h; MOV DS, AX
+            0xb0, 0x20, 0x8e, 0xc0,            // MOV AL, 20h; MOV ES, AX
+            0xb0, 0x28, 0x8e, 0xd0,            // MOV AL, 28h; MOV SS, AX
+            0x5b,                              // POP BX: where the caller goes on
+            0x83, 0xc4, 0x04,                  // ADD SP, 4: its real-mode segment and flags
+            0x6a, CALLER,                      // PUSH 30h
+            0x53,                              // PUSH BX
+            0x31, 0xc0,                        // XOR AX, AX
+            0xf8,                              // CLC
+            0xcb,                              // RETF
+            IRET,
+        ]
+    }
+}
+
 /// VBE's window function: trap; RETF.
 pub const WINDOW_FUNCTION: u16 = 0x90a0;
 
@@ -233,6 +275,8 @@ pub fn image() -> Box<[u8]> {
     put(post::OFFSET, &post::code());
     put(bios32::DIRECTORY, &bios32::code(Service::Bios32));
     put(bios32::PCI, &bios32::code(Service::PciBios));
+    put(APM, &bios32::code(Service::Apm));
+    put(protected::OFFSET, &protected::code());
     // INT 05h, which prints the screen elsewhere, is right behind.
     put(WINDOW_FUNCTION, &bios32::code(Service::Window));
     put(DUMMY, &[IRET, IRET]);

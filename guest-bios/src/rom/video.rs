@@ -1,7 +1,8 @@
 //! The video ROM at C000h: fonts, and what software looks for there.
 
 use super::font::Fonts;
-use crate::bios::VBE_MODES;
+use super::{TRAP_BYTES, TRAP_PORT, trap_bytes};
+use crate::bios::{Service, VBE_MODES};
 use alloc::boxed::Box;
 use alloc::vec;
 
@@ -14,6 +15,19 @@ pub const BYTES: usize = 0x8000;
 pub const OEM_STRING: u16 = 0x100;
 /// See [`OEM_STRING`].
 pub const PRODUCT: u16 = 0x120;
+/// What the video BIOS can do (IBM VGA BIOS, function 1Bh, static functionality table): modes 0 to 7, 0Dh to 13h; text
+/// of 200, 350 and 400 lines; two of eight fonts at a time; all functions but a light pen's.
+pub const FUNCTIONALITY: u16 = 0x140;
+const FUNCTIONALITY_TABLE: [u8; 16] = [
+    0xff, 0xe0, 0x0f, 0, 0, 0, 0, 7, 2, 8, 0xff, 0x0e, 0, 0, 0x3f, 0,
+];
+/// VBE's protected-mode interface ([`protected_mode`]).
+pub const PROTECTED_MODE: u16 = 0x160;
+/// Its length.
+pub const PROTECTED_MODE_BYTES: u16 = 8 + 6 + 3 * ENTRY_BYTES;
+/// A trap and a RET.
+const ENTRY_BYTES: u16 = TRAP_BYTES as u16 + 1;
+
 /// VBE's list of mode numbers, ended by FFFFh.
 pub const MODE_LIST: u16 = 0x200;
 /// Modes that there is room for.
@@ -32,6 +46,34 @@ pub const fn font_offset(height: u8) -> u16 {
     }
 }
 
+/// Four offsets: window, display start, palette, ports. The ports that the code uses, and no memory, each list ended by
+/// FFFFh. Then the code (VBE 3.0, function 4F0Ah).
+fn protected_mode() -> [u8; PROTECTED_MODE_BYTES as usize] {
+    const RET: u8 = 0xc3;
+    const PORTS: u16 = 8;
+    const CODE: u16 = PORTS + 6;
+    let mut bytes = [0; PROTECTED_MODE_BYTES as usize];
+    let words = [
+        CODE,
+        CODE + ENTRY_BYTES,
+        CODE + 2 * ENTRY_BYTES,
+        PORTS,
+        TRAP_PORT,
+        0xffff,
+        0xffff,
+    ];
+    for (place, word) in bytes.chunks_exact_mut(2).zip(words) {
+        place.copy_from_slice(&word.to_le_bytes());
+    }
+    let services = [Service::Window, Service::DisplayStart, Service::Palette];
+    let code = bytes[usize::from(CODE)..].chunks_exact_mut(usize::from(ENTRY_BYTES));
+    for (place, service) in code.zip(services) {
+        place[..TRAP_BYTES].copy_from_slice(&trap_bytes(service as u8));
+        place[TRAP_BYTES] = RET;
+    }
+    bytes
+}
+
 /// Its bytes: the signature of an option ROM whose entry returns at once, the word that tells a VGA, the fonts.
 pub fn image(fonts: &Fonts) -> Box<[u8]> {
     const BLOCK_BYTES: usize = 512;
@@ -42,6 +84,9 @@ pub fn image(fonts: &Fonts) -> Box<[u8]> {
     for (offset, text) in [(OEM_STRING, "Monovisor VBE"), (PRODUCT, "Monovisor VGA")] {
         rom[usize::from(offset)..][..text.len()].copy_from_slice(text.as_bytes());
     }
+    rom[usize::from(FUNCTIONALITY)..][..16].copy_from_slice(&FUNCTIONALITY_TABLE);
+    let interface = protected_mode();
+    rom[usize::from(PROTECTED_MODE)..][..interface.len()].copy_from_slice(&interface);
     let numbers = VBE_MODES.iter().map(|mode| mode.number).chain([0xffff]);
     for (place, number) in rom[usize::from(MODE_LIST)..]
         .chunks_exact_mut(2)

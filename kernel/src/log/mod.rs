@@ -17,7 +17,7 @@ pub use crate::{error, info, warn};
 pub use level::Level;
 pub use outlets::{
     attach_screen, attach_serial, detach_serial, flush, flush_in_emergency, on_new_lines,
-    printed_up_to,
+    printed_up_to, with_screen,
 };
 pub use ring::Line;
 

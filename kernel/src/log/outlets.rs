@@ -90,6 +90,13 @@ pub fn attach_screen(screen: Screen) {
     flush();
 }
 
+/// Draws on the screen; `None` if there is none. Outside interrupt handlers. Lines that are written meanwhile come out afterwards.
+pub fn with_screen<R>(draw: impl FnOnce(&mut Screen) -> R) -> Option<R> {
+    let drawn = OUTLETS.lock().screen.as_mut().map(draw);
+    flush();
+    drawn
+}
+
 /// Sets the function that is called, outside NMIs, when there are new lines. Only the first call counts.
 pub fn on_new_lines(hook: fn()) {
     NEW_LINES.call_once(|| hook);
@@ -113,5 +120,8 @@ pub fn flush_in_emergency() {
     if let Some(mut outlets) = OUTLETS.try_lock() {
         outlets.serial = None;
         outlets.drain();
+        if let Some(screen) = &mut outlets.screen {
+            screen.show_lines();
+        }
     }
 }

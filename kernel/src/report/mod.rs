@@ -3,7 +3,7 @@
 mod cpus;
 mod mode;
 mod pci;
-mod version;
+pub mod version;
 
 pub use cpus::this_cpu;
 pub use mode::{Mode, Obstacle};

@@ -5,7 +5,7 @@
 
 use super::executor::SERVICE_CPU;
 use super::screen;
-use crate::cpu;
+use crate::cpu::{self, Events, events};
 use crate::time::{self, timer};
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -32,8 +32,18 @@ pub fn arm_for_guest(tsc: Option<u64>) {
     }
 }
 
+/// The events that wait for this CPU ([`events::take`]); an alarm among them rings.
+#[inline]
+pub fn take_events() -> Events {
+    let events = events::take();
+    if events.contains(Events::TIMER) {
+        look();
+    }
+    events
+}
+
 /// This CPU's timer has fired.
-pub fn look() {
+fn look() {
     if cpu::index() != SERVICE_CPU {
         return;
     }

@@ -5,7 +5,7 @@
 //! takes no lock and is fit for the exit path.
 
 use crate::{
-    cpu::{self, Events, events, interrupts},
+    cpu::{self, interrupts},
     log::{Level, level},
     smp,
 };
@@ -97,9 +97,7 @@ fn poll_ready() {
 /// Runs tasks, and sleeps when none is ready. On the service CPU of a machine whose guest runs elsewhere, or nowhere.
 pub fn run_forever() -> ! {
     loop {
-        if events::take().contains(Events::TIMER) {
-            super::alarm::look();
-        }
+        super::alarm::take_events();
         poll();
         if !pending() {
             interrupts::wait();

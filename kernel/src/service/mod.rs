@@ -56,7 +56,10 @@ pub fn start(kick_guest: fn()) -> GuestEnds {
     start_console(host);
     let desk = input::start(desk);
     let frames = start_frames();
-    CONTROL.on_change(|| lifecycle::CHANGED.raise());
+    CONTROL.on_change(|| {
+        lifecycle::CHANGED.raise();
+        screen::WORK.raise();
+    });
     executor::start(|spawner| {
         spawn(spawner, console_task());
         spawn(spawner, lifecycle_task());
@@ -150,7 +153,7 @@ async fn frames_task(frames: Frames<CpuPorts>) {
 
 #[embassy_executor::task]
 async fn screen_task(view: view::HostEnd) {
-    screen::run(view).await;
+    screen::Service::new(view).run().await;
 }
 
 #[embassy_executor::task]

@@ -1,9 +1,16 @@
-//! The screen service: has the guest's screen captured as often as somebody looks at it.
+//! The screen service: has the guest's screen captured as often as somebody looks at it, and shows it on the host's.
 
-use super::{console, signal::Signal};
+use super::control::{CONTROL, GuestState};
+use super::prompt::info::Info;
+use super::{alarm, console, signal::Signal};
+use crate::console::screen::Screen;
 use crate::console::view::{Capture, HostEnd};
+use crate::report::version::BuildId;
+use crate::{log, time};
+use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
+use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, Ordering};
 use hvm::display::Picture;
 use spin::Mutex;
@@ -40,27 +47,140 @@ pub fn shows_guest() -> bool {
     !TURNED_OVER.load(Ordering::Acquire)
 }
 
-/// Serves for ever.
-pub async fn run(mut view: HostEnd) {
-    let mut asked = false;
-    loop {
-        if let Some(capture) = view.take() {
-            asked = false;
-            show(&capture);
+/// How long after a capture the next one is made: 25 a second while the picture changes, a tenth of a second while it stands still.
+const BUSY_NS: u64 = 40_000_000;
+const IDLE_NS: u64 = 100_000_000;
+/// How often the status page is written anew.
+const PAGE_NS: u64 = 1_000_000_000;
+
+/// The service.
+pub struct Service {
+    view: HostEnd,
+    /// A capture is being made.
+    asked: bool,
+    /// When the host's screen wants the next (host's TSC).
+    next: u64,
+    guest: Shown,
+}
+
+/// What is known of the guest's screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shown {
+    /// There is one, as far as is known.
+    Screen,
+    /// There is none.
+    Nothing,
+}
+
+impl Service {
+    /// A service that captures through `view`.
+    pub fn new(view: HostEnd) -> Self {
+        Self {
+            view,
+            asked: false,
+            next: 0,
+            guest: Shown::Screen,
         }
-        if !asked && TEXT_WANTED.load(Ordering::Acquire) {
-            asked = true;
-            view.ask();
+    }
+
+    /// Serves for ever.
+    pub async fn run(mut self) {
+        let host = log::with_screen(|_| ()).is_some();
+        loop {
+            if let Some(capture) = self.view.take() {
+                self.asked = false;
+                self.show(&capture);
+            }
+            if host {
+                self.attend_host();
+            }
+            if !self.asked && TEXT_WANTED.load(Ordering::Acquire) {
+                self.ask();
+            }
+            WORK.wait().await;
         }
-        WORK.wait().await;
+    }
+
+    /// Keeps the host's screen up to date.
+    fn attend_host(&mut self) {
+        let now = time::tsc();
+        if TURNED_OVER.load(Ordering::Acquire) {
+            log::with_screen(|screen| screen.show_page(page));
+            alarm::set(now + time::ns_to_tsc(PAGE_NS));
+        } else if self.guest == Shown::Screen && is_alive() {
+            if now < self.next {
+                alarm::set(self.next);
+            } else if !self.asked {
+                self.ask();
+            }
+        } else {
+            log::with_screen(Screen::show_lines);
+        }
+    }
+
+    fn ask(&mut self) {
+        self.asked = true;
+        self.view.ask();
+    }
+
+    fn show(&mut self, capture: &Capture) {
+        let picture = capture.picture.as_deref();
+        if TEXT_WANTED.swap(false, Ordering::AcqRel) {
+            *TEXT.lock() = Some(describe(picture));
+            console::WORK.raise();
+        }
+        let Some(picture) = picture else {
+            self.guest = Shown::Nothing;
+            return;
+        };
+        if shows_guest() && is_alive() {
+            log::with_screen(|screen| screen.show_guest(picture, &capture.changed));
+        }
+        let pause_ns = if capture.changed.is_empty() {
+            IDLE_NS
+        } else {
+            BUSY_NS
+        };
+        self.next = time::tsc() + time::ns_to_tsc(pause_ns);
     }
 }
 
-fn show(capture: &Capture) {
-    if TEXT_WANTED.swap(false, Ordering::AcqRel) {
-        *TEXT.lock() = Some(describe(capture.picture.as_deref()));
-        console::WORK.raise();
+/// Whether the guest has something to show; of one that has stopped the log speaks.
+fn is_alive() -> bool {
+    matches!(CONTROL.state(), GuestState::Running | GuestState::Paused)
+}
+
+/// The page about Monovisor: guest, host, and the latest lines of the log below.
+fn page(out: &mut dyn Write, (columns, rows): (usize, usize)) -> fmt::Result {
+    const HEAD_ROWS: usize = 12;
+    writeln!(
+        out,
+        "Monovisor {}, build {BuildId}",
+        env!("CARGO_PKG_VERSION")
+    )?;
+    writeln!(out, "Ctrl-Alt-Esc goes back to the guest")?;
+    writeln!(out)?;
+    Info::now(&CONTROL).write(out)?;
+    writeln!(out, "network: none yet")?;
+    writeln!(out)?;
+    let room = rows.saturating_sub(HEAD_ROWS + 1);
+    let mut latest = VecDeque::new();
+    let mut lines = log::Reader::from_oldest();
+    while let Some(line) = lines.next_line() {
+        latest.push_back(line);
+        if latest.len() > room {
+            latest.pop_front();
+        }
     }
+    for line in latest {
+        let text = format!("{}{}", line.severity.prefix(), line.text());
+        let end = text
+            .char_indices()
+            .nth(columns)
+            .map_or(text.len(), |(end, _)| end);
+        writeln!(out, "{}", &text[..end])?;
+    }
+    Ok(())
 }
 
 /// What a screen shows, for people and programs.

@@ -16,6 +16,11 @@ impl Vendor for Amd {
     type Format = Npt;
     const NESTED_PAGING: &'static str = "nested paging (NPT)";
 
+    /// VMLOAD and VMSAVE move the others.
+    fn live_msrs() -> impl Iterator<Item = u32> {
+        vendor::unswapped_msrs()
+    }
+
     unsafe fn enable() -> Result<&'static str, String> {
         let save_area = frames::alloc_zeroed_page().ok_or("no host memory left for SVM")?;
         // SAFETY: the caller vouches for SVM; the page was just allocated for this CPU.

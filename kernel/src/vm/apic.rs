@@ -7,6 +7,7 @@
 use super::interrupts::{Pic, PicAlone};
 use super::processor::{Next, Processor};
 use crate::service::control::{CONTROL, count};
+use core::sync::atomic::Ordering;
 use guest_mem::Gpa;
 use hvm::apic::RegisterPage;
 use hvm::emulate::Hint;
@@ -31,16 +32,36 @@ impl<V: Vcpu> Processor<V> {
         }
     }
 
+    /// The page is mapped while any vCPU has it; they share one, as they share the tables.
     #[cold]
     fn move_access_page(&mut self) {
-        self.tracker.tables().unmap_page(USUAL_PLACE);
-        self.cpu.flush_tlb();
-        if let Some((gpa, page)) = self.cpu.apic_access_page()
-            && self.tracker.tables().map_page(gpa, page).is_err()
-        {
-            // No memory for a table: software does without, and this is tried again.
-            self.cpu.set_apic_mode(ApicMode::Software);
+        let machine = self.machine();
+        let wanted = self.cpu.apic_access_page();
+        let count = &machine.access_pages;
+        match (wanted, self.has_access_page) {
+            (Some((gpa, page)), false) => {
+                let is_first = count.fetch_add(1, Ordering::AcqRel) == 0;
+                if is_first {
+                    let mapped = machine.tracker.lock().tables().map_page(gpa, page);
+                    if mapped.is_err() {
+                        // No memory for a table: software does without, and this is tried again.
+                        count.fetch_sub(1, Ordering::AcqRel);
+                        self.cpu.set_apic_mode(ApicMode::Software);
+                    }
+                    machine.flush_others(self.local.index);
+                }
+            }
+            (None, true) => {
+                let was_last = count.fetch_sub(1, Ordering::AcqRel) == 1;
+                if was_last {
+                    machine.tracker.lock().tables().unmap_page(USUAL_PLACE);
+                    machine.flush_others(self.local.index);
+                }
+            }
+            _ => {}
         }
+        self.has_access_page = self.cpu.apic_access_page().is_some();
+        self.cpu.flush_tlb();
         self.take_priority();
     }
 
@@ -66,7 +87,7 @@ impl<V: Vcpu> Processor<V> {
         let mut source = PicAlone {
             reaches: local.lapic.accepts_pic(),
             pic: Pic {
-                board: &local.machine.board,
+                machine: local.machine,
                 output: &mut local.pic_output,
             },
         };

@@ -12,6 +12,10 @@ use hvm::walk::{self, Paging};
 /// Why the guest stopped, with the vCPU as it was.
 #[derive(Clone, Debug)]
 pub struct Crash {
+    /// Which vCPU it was, of how many.
+    pub vcpu: usize,
+    /// How many there are.
+    pub vcpus: usize,
     /// The reason, for people.
     pub reason: String,
     /// Its registers.
@@ -57,6 +61,9 @@ impl Crash {
     pub fn report(&self) {
         let state = &self.state;
         error!("the guest stopped: {}", self.reason);
+        if self.vcpus > 1 {
+            error!("  it was vCPU {} of {}", self.vcpu, self.vcpus);
+        }
         error!(
             "  RIP {:016x}  RFLAGS {:08x}  CPL {}",
             state.rip,

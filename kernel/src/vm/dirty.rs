@@ -124,18 +124,13 @@ impl Tracker {
     }
 
     /// Has the tables show the areas of guest memory as they are switched now. Before each entry into the guest that may come after a
-    /// switch.
-    #[inline]
-    pub fn follow(&mut self, cpu: &mut impl Watched, memory: &GuestMemory) {
-        if self.generation != Some(memory.generation()) {
-            self.follow_switches(cpu, memory);
-        }
-    }
-
-    #[cold]
-    fn follow_switches(&mut self, cpu: &mut impl Watched, memory: &GuestMemory) {
+    /// switch. True if they did not; then other vCPUs must flush as well.
+    pub fn follow(&mut self, cpu: &mut impl Watched, memory: &GuestMemory) -> bool {
         // Before the look at the areas: what is switched later is seen next time.
-        self.generation = Some(memory.generation());
+        let generation = Some(memory.generation());
+        if core::mem::replace(&mut self.generation, generation) == generation {
+            return false;
+        }
         self.shown.resize(memory.areas().len(), Attributes::DEVICE);
         for (area, shown) in memory.areas().iter().zip(&mut self.shown) {
             let attributes = area.attributes();
@@ -159,6 +154,7 @@ impl Tracker {
             }
         }
         cpu.flush_tlb();
+        true
     }
 
     /// The tables, to map and unmap single pages.
@@ -256,8 +252,14 @@ impl Tracker {
         }
     }
 
+    /// True if the CPUs list the pages that they modify.
+    pub fn lists(&self) -> bool {
+        self.round
+            .as_ref()
+            .is_some_and(|round| round.means == Means::ModificationLog)
+    }
+
     /// True if a write fault may be due to tracking.
-    #[inline]
     pub fn protects(&self) -> bool {
         self.round
             .as_ref()

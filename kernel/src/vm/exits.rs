@@ -4,6 +4,7 @@ use super::processor::{Next, Processor};
 use crate::cpu::live;
 use crate::service::control::{CONTROL, count};
 use alloc::format;
+use core::sync::atomic::Ordering;
 use guest_bios::rom;
 use guest_mem::Gpa;
 use hvm::Width;
@@ -47,7 +48,7 @@ impl<V: Vcpu> Processor<V> {
             Exit::HostInterrupt | Exit::HostNmi | Exit::Init => {
                 count(&CONTROL.counters.interrupts);
                 self.admit();
-                Next::Enter
+                self.interrupted()
             }
             // `deliver` looks again before the next entry.
             Exit::InterruptWindow => {
@@ -63,11 +64,11 @@ impl<V: Vcpu> Processor<V> {
             Exit::Deadline => {
                 count(&CONTROL.counters.interrupts);
                 self.deadline();
-                Next::Enter
+                self.interrupted()
             }
             Exit::ModificationLogFull => {
                 count(&CONTROL.counters.other);
-                self.tracker.drain(&mut self.cpu);
+                self.drain_modified();
                 Next::Enter
             }
             Exit::ApicWrite { offset } => self.apic_write(offset),
@@ -104,7 +105,11 @@ impl<V: Vcpu> Processor<V> {
                 other => other,
             },
             // Caches are the host's: the guest's devices see memory through them. INVD would lose other people's data.
-            Instruction::Invd | Instruction::Wbinvd | Instruction::Pause => self.complete(next_rip),
+            Instruction::Invd | Instruction::Wbinvd => self.complete(next_rip),
+            Instruction::Pause => match self.complete(next_rip) {
+                Next::Enter => self.spins(),
+                other => other,
+            },
             Instruction::Rdpmc => self.raise(Exception::GENERAL_PROTECTION),
             Instruction::Xsetbv => self.xsetbv(next_rip),
             // Taken care of before.
@@ -336,9 +341,10 @@ impl<V: Vcpu> Processor<V> {
 
     #[inline]
     fn nested_fault(&mut self, gpa: Gpa, access: Access, table_walk: bool) -> Next {
+        let machine = self.machine();
         if access == Access::Write
-            && self.tracker.protects()
-            && self.tracker.write_fault(&mut self.cpu, gpa)
+            && machine.watch.protects.load(Ordering::Relaxed)
+            && machine.tracker.lock().write_fault(&mut self.cpu, gpa)
         {
             count(&CONTROL.counters.other);
             return Next::Enter;

@@ -2,6 +2,7 @@
 
 use super::disk::Shared;
 use super::local::Local;
+use super::machine::Machine as GuestMachine;
 use super::processor::{Next, Processor};
 use crate::info;
 use alloc::vec::Vec;
@@ -27,8 +28,8 @@ pub struct Firmware {
 }
 
 impl Firmware {
-    /// A BIOS that has not run yet.
-    pub fn new(media: Media, order: &[BootDevice], platform: Platform) -> Self {
+    /// A BIOS that has not run yet, and that waits `menu_s` seconds for a key that asks for its boot menu.
+    pub fn new(media: Media, order: &[BootDevice], menu_s: u64, platform: Platform) -> Self {
         let count = |kind| media.iter().filter(|(drive, _)| drive.kind == kind).count() as u8;
         let order = order.iter().map(|device| match device {
             BootDevice::Floppy => bios::BootDevice::Floppy,
@@ -45,6 +46,7 @@ impl Firmware {
                     cdroms: count(DriveKind::Cdrom),
                 },
                 order: order.collect(),
+                menu_wait_ns: menu_s * 1_000_000_000,
                 platform,
                 processor: Signature { version, features },
             }),
@@ -183,20 +185,22 @@ impl Machine for View<'_> {
     }
 }
 
-impl<V: Vcpu> Processor<V> {
+impl GuestMachine {
     /// Puts the BIOS's ROMs into guest memory, if there is a BIOS.
-    pub fn install_firmware(&mut self) -> Result<(), Unmapped> {
-        let machine = self.machine();
-        match &mut self.firmware {
-            Some(firmware) => firmware.install(&machine.memory),
+    pub fn install_firmware(&self) -> Result<(), Unmapped> {
+        match &mut *self.firmware.lock() {
+            Some(firmware) => firmware.install(&self.memory),
             None => Ok(()),
         }
     }
+}
 
+impl<V: Vcpu> Processor<V> {
     /// A write to the port that the ROM's stubs trap with. `None` if it was not one of them, or there is no BIOS.
     #[cold]
     pub(super) fn firmware_trap(&mut self, next_rip: u64) -> Option<Next> {
-        let firmware = self.firmware.as_mut()?;
+        let mut firmware = self.machine().firmware.lock();
+        let firmware = firmware.as_mut()?;
         let before = self.cpu.rip();
         self.cpu.set_rip(next_rip);
         match firmware.trapped(&mut self.cpu, &mut self.local) {

@@ -4,8 +4,10 @@ use super::host::cpuid;
 use super::vendor::{self, Vendor};
 use alloc::string::{String, ToString};
 use ept_npt::ept::Ept;
+use guest_mem::Hpa;
 use hvm::capability::Features;
 use hvm::vcpu::Hlt;
+use spin::Once;
 use vmx_core::vmcs::Current;
 use vmx_core::{Msrs, Pages, Vmx, host};
 
@@ -18,10 +20,29 @@ fn msrs() -> Msrs {
     Msrs::read(&cpuid, &rdmsr)
 }
 
+/// The APIC-access page: all vCPUs have the same one, because they share the tables that map it.
+fn access_page() -> Result<Hpa, String> {
+    static PAGE: Once<Hpa> = Once::new();
+    PAGE.try_call_once(|| Ok(vendor::pages::<[u8; 4096]>()?.0))
+        .copied()
+}
+
 impl Vendor for Intel {
     type Cpu = Vmx;
     type Format = Ept;
     const NESTED_PAGING: &'static str = "nested paging (EPT)";
+
+    /// SYSCALL's, and the swapped base of GS.
+    fn live_msrs() -> impl Iterator<Item = u32> {
+        const SYSCALL: [u32; 5] = [
+            0xc000_0081,
+            0xc000_0082,
+            0xc000_0083,
+            0xc000_0084,
+            0xc000_0102,
+        ];
+        SYSCALL.into_iter().chain(vendor::unswapped_msrs())
+    }
 
     unsafe fn enable() -> Result<&'static str, String> {
         let region = vendor::pages()?;
@@ -38,7 +59,7 @@ impl Vendor for Intel {
             io_bitmaps: vendor::pages()?,
             // SAFETY: zeroed, never freed, and accessed by us through its atomics only.
             apic: (apic, unsafe { page.as_ref() }),
-            apic_access: vendor::pages::<[u8; 4096]>()?.0,
+            apic_access: access_page()?,
             areas: vendor::pages()?,
             modified: vendor::pages()?,
         };

@@ -1,10 +1,11 @@
 //! The life of the one guest: power-on, stops, and what the owner wants done about them.
 
+use super::gate::Order;
 use super::processor::{Duty, Outcome};
 use super::setup::Guest;
 use super::vendor::Vendor;
 use super::written;
-use crate::cpu::{Events, interrupts};
+use crate::cpu::interrupts;
 use crate::service::alarm;
 use crate::service::control::{CONTROL, GuestState, HostAction, Request};
 use crate::time;
@@ -16,8 +17,8 @@ use hvm::device::PowerEvent;
 enum Turn {
     /// Power on, from the bundle.
     Start,
-    /// Enter the guest.
-    Run,
+    /// Let the vCPUs run.
+    Run(Order),
     /// Leave it as it is until the owner says something.
     Wait,
 }
@@ -28,7 +29,7 @@ pub fn live<V: Vendor>(mut guest: Guest<V>, entry_tsc: u64, duty: Duty) -> ! {
     loop {
         turn = match turn {
             Turn::Start => start(&mut guest, entry_tsc),
-            Turn::Run => run(&mut guest),
+            Turn::Run(order) => run(&mut guest, order),
             Turn::Wait => wait(&mut guest, duty),
         };
     }
@@ -46,11 +47,11 @@ fn start<V: Vendor>(guest: &mut Guest<V>, entry_tsc: u64) -> Turn {
         time::tsc()
     );
     CONTROL.set_state(GuestState::Running);
-    Turn::Run
+    Turn::Run(Order::Reset)
 }
 
-fn run<V: Vendor>(guest: &mut Guest<V>) -> Turn {
-    match guest.processor.run() {
+fn run<V: Vendor>(guest: &mut Guest<V>, order: Order) -> Turn {
+    match guest.run(order) {
         Outcome::Power(PowerEvent::Reset) => {
             info!("guest `{}` reboots", guest.name);
             act(guest.actions.reboot, GuestState::Stopped)
@@ -64,7 +65,7 @@ fn run<V: Vendor>(guest: &mut Guest<V>) -> Turn {
                 "guest `{}` asks for ACPI sleep type {kind}, which its tables do not offer; it goes on",
                 guest.name
             );
-            Turn::Run
+            Turn::Run(Order::Resume)
         }
         Outcome::Crash(crash) => {
             crash.report();
@@ -103,10 +104,10 @@ fn obey<V: Vendor>(request: Request, guest: &mut Guest<V>) -> Turn {
             CONTROL.set_state(GuestState::Paused);
             Turn::Wait
         }
-        Request::Start | Request::Resume => Turn::Run,
+        Request::Start | Request::Resume => Turn::Run(Order::Resume),
         Request::TrackWrites | Request::TellWrites | Request::UntrackWrites => {
             track(request, guest);
-            Turn::Run
+            Turn::Run(Order::Resume)
         }
     }
 }
@@ -114,9 +115,9 @@ fn obey<V: Vendor>(request: Request, guest: &mut Guest<V>) -> Turn {
 /// Does what can be done whether the guest runs or not.
 fn track<V: Vendor>(request: Request, guest: &mut Guest<V>) {
     match request {
-        Request::TrackWrites => written::start(&mut guest.processor),
-        Request::TellWrites => written::tell(&mut guest.processor),
-        Request::UntrackWrites => written::stop(&mut guest.processor),
+        Request::TrackWrites => written::start(guest.seat.current()),
+        Request::TellWrites => written::tell(guest.seat.current()),
+        Request::UntrackWrites => written::stop(guest.seat.current()),
         Request::Reset | Request::Start | Request::Pause | Request::Resume => {}
     }
 }
@@ -126,17 +127,15 @@ fn wait<V: Vendor>(guest: &mut Guest<V>, duty: Duty) -> Turn {
     let since = time::tsc();
     loop {
         // Events first: a kick that comes after this ends the sleep below.
-        if crate::cpu::events::take().contains(Events::TIMER) {
-            alarm::look();
-        }
+        alarm::take_events();
         duty.serve();
-        guest.processor.show();
+        guest.seat.current().show();
         match CONTROL.take() {
             Some(Request::Reset | Request::Start) => return Turn::Start,
             Some(Request::Resume) if CONTROL.state() == GuestState::Paused => {
-                guest.processor.machine().timeline.skip(since, time::tsc());
+                guest.machine.timeline.skip(since, time::tsc());
                 CONTROL.set_state(GuestState::Running);
-                return Turn::Run;
+                return Turn::Run(Order::Resume);
             }
             Some(Request::Pause | Request::Resume) => {}
             Some(request) => track(request, guest),

@@ -1,8 +1,9 @@
 //! What belongs to one virtual CPU beside its registers: its local APIC, its pending events, its view of time.
 
 use super::clock::{Clock, Timeline};
-use super::interrupts::{BoardSignals, LapicSignals, Sender, route};
-use super::processor::Machine;
+use super::interrupts::{BoardSignals, LapicSignals, Receiver, Sender};
+use super::machine::{KEEPER, Machine};
+use super::mailbox::Mailbox;
 use super::pv_clock::PvClock;
 use crate::cpu::vectors::Vectors;
 use crate::time;
@@ -19,6 +20,9 @@ use pc::lapic::Lapic;
 
 /// The surroundings of a virtual CPU.
 pub struct Local {
+    /// Which vCPU this is; its APIC id is the same.
+    pub(super) index: usize,
+    pub(super) mailbox: &'static Mailbox,
     pub(super) lapic: Lapic,
     /// The page with those registers of the local APIC that the CPU changes, while they are there. Never on CPUs that serve none.
     pub(super) lent: Option<&'static RegisterPage>,
@@ -48,23 +52,25 @@ pub struct Local {
 
 impl Local {
     /// As after power-on.
-    pub fn new(machine: &'static Machine) -> Box<Self> {
+    pub fn new(machine: &'static Machine, index: usize) -> Box<Self> {
         let physical_bits = hvm::cpuid::physical_bits(&super::host::cpuid);
         Box::new(Self {
-            lapic: Lapic::new(0, true),
+            index,
+            mailbox: &machine.mailboxes[index],
+            lapic: Lapic::new(index as u32, index == KEEPER),
             lent: None,
             events: Events::new(),
             msrs: msrs(physical_bits),
             cpuid: Map::new(
                 &super::host::cpuid,
                 Policy {
-                    vcpus: 1,
+                    vcpus: machine.vcpus() as u32,
                     rates: rates(machine.timeline.scale()),
                     tsc: tsc_promise(),
                     timing: timing(&machine.timeline),
                 },
             ),
-            clock: Clock::new(&machine.timeline, 0),
+            clock: Clock::new(&machine.timeline, index as u32),
             pv_clock: PvClock::default(),
             physical_bits,
             machine,
@@ -79,18 +85,48 @@ impl Local {
         })
     }
 
-    /// Everything but the guest's time starts anew, and the board with it.
+    /// Everything but the guest's time starts anew, and with the keeper's the board.
     pub fn reset(&mut self) {
+        self.mailbox.clear();
         self.clock.reset();
         self.pv_clock = PvClock::default();
         self.lapic.reset();
-        self.lapic.set_virtual_wire();
+        if self.index == KEEPER {
+            self.lapic.set_virtual_wire();
+        }
+        self.show_address();
         self.events = Events::new();
         self.msrs = msrs(self.physical_bits);
         self.power = None;
         self.second_look = None;
-        self.machine.board.lock().reset();
-        self.with_board(|board, context| board.refresh_memory(context.memory));
+        if self.index == KEEPER {
+            self.machine.board.lock().reset();
+            self.with_board(|board, context| board.refresh_memory(context.memory));
+        }
+    }
+
+    /// INIT: all but what Table 10-1 of SDM vol. 3A keeps, of which the MSRs and the counter are ours.
+    pub fn init(&mut self) {
+        self.lapic.init();
+        self.show_address();
+        self.events = Events::new();
+        self.second_look = None;
+        self.attention = true;
+    }
+
+    /// Tells the other vCPUs how messages find this one.
+    #[inline]
+    pub fn show_address(&self) {
+        if self.machine.vcpus() > 1 {
+            self.mailbox.show_address(self.lapic.address());
+        }
+    }
+
+    /// The keeper: takes over what others' work on the board left.
+    pub fn look_at_board(&mut self) {
+        if self.index == KEEPER {
+            (self.pic_output, self.board_deadline) = self.machine.face.get();
+        }
     }
 
     /// Raises an exception at RIP.
@@ -131,8 +167,12 @@ impl Local {
         let machine = self.machine;
         let mut board = machine.board.lock();
         let mut signals = BoardSignals {
-            lapic: &mut self.lapic,
-            events: &mut self.events,
+            receiver: Receiver {
+                machine,
+                index: self.index,
+                lapic: &mut self.lapic,
+                events: &mut self.events,
+            },
             power: &mut self.power,
             raised: false,
         };
@@ -145,6 +185,19 @@ impl Local {
         let raised = signals.raised;
         let generation = machine.memory.generation();
         let (output, deadline) = (board.pic_interrupt(), board.deadline());
+        if machine.vcpus() > 1 {
+            self.attention |= raised || generation != self.memory_generation;
+            self.memory_generation = generation;
+            // Under the lock, so that news come in order.
+            let news = machine.face.set(output, deadline);
+            drop(board);
+            if news && self.index != KEEPER {
+                machine.tell_keeper();
+            }
+            if self.index != KEEPER {
+                return result;
+            }
+        }
         if raised
             || output != self.pic_output
             || deadline != self.board_deadline
@@ -176,8 +229,15 @@ impl Local {
         self.attention = true;
         let mut signals = LapicSignals::default();
         let result = work(&mut self.lapic, &mut signals, &self.clock);
+        self.show_address();
         if let Some(message) = signals.message {
-            route(&mut self.lapic, &mut self.events, &message, Sender::Myself);
+            let mut receiver = Receiver {
+                machine: self.machine,
+                index: self.index,
+                lapic: &mut self.lapic,
+                events: &mut self.events,
+            };
+            receiver.route(&message, Sender::Myself);
         }
         if let Some(vector) = signals.ended {
             self.with_board(|board, context| board.end_of_interrupt(vector, context));
@@ -330,7 +390,7 @@ fn msrs(physical_bits: u8) -> Bank {
 
 /// The earlier of two times, of which either may not be set.
 #[inline]
-fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+pub(super) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),

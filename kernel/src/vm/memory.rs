@@ -208,7 +208,7 @@ impl TableMemory for TablePages {
 }
 
 /// Nested tables of any format.
-pub trait NestedTables: Tracked {
+pub trait NestedTables: Tracked + Send {
     /// Maps a page of host RAM, which the guest may read, write and execute.
     fn map_page(&mut self, gpa: Gpa, page: Hpa) -> Result<(), MapError>;
     /// Removes what [`NestedTables::map_page`] mapped there, if anything. The caller flushes the TLB.
@@ -217,7 +217,7 @@ pub trait NestedTables: Tracked {
     fn show(&mut self, area: &Area) -> Result<(), MapError>;
 }
 
-impl<F: Format> NestedTables for Tables<TablePages, F> {
+impl<F: Format + Send> NestedTables for Tables<TablePages, F> {
     fn map_page(&mut self, gpa: Gpa, page: Hpa) -> Result<(), MapError> {
         let frame = PhysRange {
             base: page.0,

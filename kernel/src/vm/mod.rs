@@ -1,7 +1,8 @@
 //! The virtual machine: one guest from its bundle to its end.
 //!
-//! On a machine with one CPU the guest's vCPU and the services share it: services run between guest slices. With two or
-//! more, CPU 0 belongs to the services and CPU 1 to the vCPU, which then sees no host interrupt but its own timer and kicks.
+//! CPU 0 belongs to the services, and each vCPU has a CPU of its own as long as there are enough ([`placement`]); it sees no host
+//! interrupt there but its own timer and kicks. Where there are fewer, vCPUs take turns on a CPU ([`seat`]), and on CPU 0 the services run
+//! between guest slices.
 //!
 //! Nothing here knows the vendor but [`amd`] and [`intel`], which make the vCPU, each behind [`vendor::Vendor`].
 
@@ -16,6 +17,7 @@ mod dirty;
 mod disk;
 mod exits;
 mod firmware;
+mod gate;
 mod host;
 #[cfg(feature = "vmx")]
 mod intel;
@@ -23,11 +25,16 @@ mod interrupts;
 mod lifecycle;
 mod line;
 mod local;
+mod machine;
+mod mailbox;
 mod memory;
+mod placement;
 mod pool;
 mod processor;
 mod pv_clock;
 mod rom;
+mod schedule;
+mod seat;
 mod setup;
 mod user_firmware;
 mod vendor;
@@ -35,26 +42,41 @@ mod wall;
 mod written;
 
 use crate::console::GuestEnds;
-use crate::cpu::{events, percpu};
+use crate::cpu::{self, events, percpu};
+use crate::service::alarm;
 use crate::service::control::{CONTROL, GuestFacts};
 use crate::{error, info, report, service, smp, time};
+use alloc::boxed::Box;
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use boot::BootInfo;
-use hvm::capability::{Extension, Features, Technology};
-use hvm::vcpu::Hlt;
+use hvm::capability::{Extension, Features, Options, Technology};
+use machine::{KEEPER, Machine};
+use mailbox::Requests;
 use processor::Duty;
+use seat::Seat;
+use spin::{Mutex, Once};
 use vendor::Vendor;
 
-/// The CPU of the vCPU where there are several.
-const GUEST_CPU: usize = 1;
+/// The guest's machine, for the services to reach its first vCPU.
+static MACHINE: Once<&'static Machine> = Once::new();
 
-/// Brings the vCPU out of the guest to look for requests and input: what the services call.
+/// Brings the first vCPU out of the guest to look for requests and input: what the services call. Its CPU is interrupted in any case,
+/// for it may wait outside [`mailbox`]'s order while the guest stands still.
 pub fn kick() {
-    if percpu::count() > 1 {
-        smp::kick(GUEST_CPU)
-    } else {
-        events::raise(events::Events::KICK)
+    if let Some(machine) = MACHINE.get() {
+        let keeper = &machine.mailboxes[KEEPER];
+        keeper.leave(Requests::POLL);
+        ring(keeper.cpu_index());
+    }
+}
+
+/// Interrupts a CPU: a guest that runs there is left, and sleep ends.
+fn ring(cpu_index: usize) {
+    match percpu::get(cpu_index) {
+        Some(_) if percpu::index() == cpu_index => events::raise(events::Events::KICK),
+        Some(_) => smp::kick(cpu_index),
+        None => {}
     }
 }
 
@@ -62,37 +84,85 @@ pub fn kick() {
 /// [`crate::report`] finds `technology` with nested paging usable on every CPU. `ends` are the guest's.
 pub fn run(boot: &'static BootInfo, technology: Technology, ends: GuestEnds) -> ! {
     CONTROL.on_request(kick);
-    match technology {
+    let started = match technology {
         #[cfg(feature = "svm")]
         Technology::AmdV => start::<amd::Amd>(boot, ends),
         #[cfg(feature = "vmx")]
         Technology::VtX => start::<intel::Intel>(boot, ends),
         #[cfg(not(all(feature = "svm", feature = "vmx")))]
-        left_out => error!("no guest: {} is left out of this build", left_out.name()),
-    }
-    service::run_forever()
-}
-
-/// Turns the extension on everywhere, and starts the guest on its CPU.
-fn start<V: Vendor>(boot: &'static BootInfo, ends: GuestEnds) {
-    if let Err(reason) = enable_everywhere::<V>() {
+        left_out => Err(format!("{} is left out of this build", left_out.name())),
+    };
+    if let Err(reason) = started {
         error!("no guest: {reason}");
         service::offer_prompt();
-        return;
     }
+    loop {
+        // Events first: one that comes after this ends the wait below.
+        alarm::take_events();
+        service::poll();
+        let seat = SERVICE_SEAT.lock().take();
+        if let Some(seat) = seat {
+            seat();
+        }
+        if !service::pending() {
+            cpu::interrupts::wait();
+        }
+    }
+}
+
+/// What the service CPU does besides, if vCPUs are placed there.
+static SERVICE_SEAT: Mutex<Option<Box<dyn FnOnce() + Send>>> = Mutex::new(None);
+
+/// Has `work` run on a CPU that runs no vCPU yet.
+fn run_on(cpu_index: usize, work: impl FnOnce() + Send + 'static) -> Result<(), String> {
+    if cpu_index == placement::SERVICE_CPU {
+        *SERVICE_SEAT.lock() = Some(Box::new(work));
+        ring(cpu_index);
+        return Ok(());
+    }
+    smp::run_on(cpu_index, work).map_err(|refusal| refusal.to_string())
+}
+
+/// Turns the extension on everywhere, and starts the guest on the CPU of its first vCPU.
+fn start<V: Vendor>(boot: &'static BootInfo, ends: GuestEnds) -> Result<(), String> {
+    enable_everywhere::<V>()?;
     if time::judge_counters_again() {
         info!(
             "time-stamp counter, at a second look: {}",
             time::description()
         );
     }
-    if percpu::count() == 1 {
-        host::<V>(boot, ends, Duty::GuestAndServices);
-    } else if let Err(refusal) =
-        smp::run_on(GUEST_CPU, move || host::<V>(boot, ends, Duty::GuestOnly))
-    {
-        error!("no guest: {refusal}");
+    let plan = setup::read(boot)?;
+    let first = plan.places[0];
+    run_on(first, move || host::<V>(boot, plan, ends, duty(first)))
+}
+
+/// What that CPU does beside its vCPUs.
+fn duty(cpu_index: usize) -> Duty {
+    if cpu_index == placement::SERVICE_CPU {
+        Duty::GuestAndServices
+    } else {
+        Duty::GuestOnly
     }
+}
+
+/// Has the other CPUs that run vCPUs make theirs, and waits for them.
+fn take_seats<V: Vendor>(machine: &'static Machine, options: Options) -> Result<(), String> {
+    for &cpu_index in machine.gate.cpus() {
+        run_on(cpu_index, move || {
+            let duty = duty(cpu_index);
+            let seat = features().and_then(|mut features| {
+                // Those that are not to be used are not used anywhere.
+                features.options &= options;
+                Seat::<V>::new(machine, cpu_index, duty, &features)
+            });
+            match seat {
+                Ok(seat) => seat.follow(),
+                Err(reason) => machine.gate.fail(format!("CPU {cpu_index}: {reason}")),
+            }
+        })?;
+    }
+    machine.gate.gather()
 }
 
 fn enable_everywhere<V: Vendor>() -> Result<(), String> {
@@ -117,23 +187,24 @@ fn features() -> Result<Features, String> {
 }
 
 /// Builds the guest and lives its life on this CPU; comes back only if there is no guest to run.
-fn host<V: Vendor>(boot: &'static BootInfo, ends: GuestEnds, duty: Duty) {
+fn host<V: Vendor>(boot: &'static BootInfo, plan: setup::Plan, ends: GuestEnds, duty: Duty) {
     hvm::emulate::warm_up();
-    let hlt = match duty {
-        Duty::GuestOnly => Hlt::Native,
-        Duty::GuestAndServices => Hlt::Intercepted,
-    };
-    match features().and_then(|features| setup::build::<V>(boot, ends, duty, hlt, &features)) {
+    let built = features().and_then(|features| setup::build::<V>(plan, ends, duty, &features));
+    match built {
         Ok(guest) => {
+            let vcpus = guest.machine.vcpus() as u32;
+            MACHINE.call_once(|| guest.machine);
             CONTROL.describe(GuestFacts {
                 name: guest.name.clone(),
-                vcpus: 1,
+                vcpus,
                 memory_mib: guest.memory_mib,
                 paging: V::NESTED_PAGING,
             });
             info!(
-                "guest `{}`: {} MiB, 1 vCPU, nested paging",
-                guest.name, guest.memory_mib
+                "guest `{}`: {} MiB, {vcpus} vCPU{}, nested paging",
+                guest.name,
+                guest.memory_mib,
+                if vcpus == 1 { "" } else { "s" }
             );
             lifecycle::live(guest, boot.entry_tsc, duty)
         }

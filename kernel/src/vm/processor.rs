@@ -1,12 +1,10 @@
 //! One virtual CPU, and the loop that runs it.
 
-use super::clock::Timeline;
 use super::crash::Crash;
-use super::dirty::Tracker;
-use super::firmware::Firmware;
 use super::interrupts::{Pic, Sources};
-use super::local::Local;
-use crate::console::view;
+use super::local::{Local, earlier};
+use super::machine::{KEEPER, Machine};
+use super::mailbox::{Requests, Whereabouts};
 use crate::cpu::events::{self, Events as HostEvents};
 use crate::cpu::{interrupts, live};
 use crate::service;
@@ -15,39 +13,25 @@ use crate::service::control::{CONTROL, Request, count};
 use crate::time;
 use alloc::boxed::Box;
 use alloc::string::String;
-use guest_mem::GuestMemory;
+use core::sync::atomic::Ordering;
 use hvm::Instant;
 use hvm::device::PowerEvent;
 use hvm::emulate::DecodeCache;
 use hvm::event::{Exception, Interruptible, Plan, Shadow, TripleFault, Window};
-use hvm::regs::{DR6_BS, Rflags, State};
-use hvm::vcpu::Vcpu;
+use hvm::regs::{DR6_BS, Rflags, SegmentName, State};
+use hvm::vcpu::{ModificationLog, Vcpu};
 use hvm::virtual_apic::Served;
 use hvm::walk::Paging;
-use pc::board::Board;
-use spin::Mutex;
 
 /// How soon an NMI is tried again where the CPU may have no window for it.
 const SECOND_LOOK_NS: u64 = 5_000;
 
-/// What all vCPUs of the guest share.
-pub struct Machine {
-    /// Guest RAM.
-    pub memory: GuestMemory,
-    /// The chipset and all devices. Only vCPUs take this lock; services talk to devices through queues.
-    pub board: Mutex<Board>,
-    /// Where captures of the screen go. Only vCPUs take this lock, before the board's.
-    pub view: Mutex<view::GuestEnd>,
-    /// What its clocks have in common.
-    pub timeline: Timeline,
-}
-
-/// What the vCPU's processor has to do beside it.
+/// What a CPU that runs vCPUs has to do beside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Duty {
-    /// Nothing: it belongs to the vCPU.
+    /// Nothing: it belongs to the vCPUs.
     GuestOnly,
-    /// The services' tasks run between guest slices, on a machine with one CPU.
+    /// The services' tasks run between guest slices.
     GuestAndServices,
 }
 
@@ -83,8 +67,56 @@ pub(super) enum Next {
     Enter,
     /// Wait for an interrupt first.
     Halt,
+    /// Let others have a turn, if one of them can.
+    Yield,
+    /// The same, and rather now than later.
+    Spin,
     /// Stop with this reason.
     Stop(String),
+}
+
+/// Who else runs where a vCPU does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Company {
+    /// No other vCPU.
+    Alone,
+    /// Others: it comes back when it halts, and whenever one of them may have to run.
+    Shared,
+}
+
+/// Why a vCPU left its CPU.
+#[derive(Clone, Debug)]
+pub enum Leave {
+    /// The run is over.
+    Outcome(Outcome),
+    /// Another vCPU's run is over.
+    Stop,
+    /// Perhaps another's turn has come.
+    Yield,
+    /// It spins, and would rather have another run.
+    Spin,
+    /// It waits: for an interrupt, or to be started.
+    Idle,
+}
+
+/// What a vCPU does (SDM vol. 3A, 9.4; vol. 3C, 25.4.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Activity {
+    /// It executes.
+    Running,
+    /// It executed HLT.
+    Halted,
+    /// It waits for a start-up message.
+    WaitForStartUp,
+}
+
+/// Whether a vCPU that left its CPU has something to do there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Posture {
+    /// It may have.
+    Ready,
+    /// It had not, when it left.
+    Idle,
 }
 
 /// A virtual CPU.
@@ -92,33 +124,44 @@ pub struct Processor<V> {
     pub(super) cpu: V,
     pub(super) local: Box<Local>,
     pub(super) cache: Box<DecodeCache>,
-    /// The nested tables, and who wrote where.
-    pub(super) tracker: Tracker,
-    /// The guest's BIOS, if it boots through one.
-    pub(super) firmware: Option<Box<Firmware>>,
     duty: Duty,
+    company: Company,
+    activity: Activity,
+    posture: Posture,
     pub(super) window: Option<Window>,
     armed: Option<Instant>,
+    /// When others on this CPU want their turn.
+    limit: Option<Instant>,
+    /// The CPU lists the pages that this vCPU modifies.
+    lists: bool,
+    /// The generation of guest memory's areas that the nested tables are known to show.
+    followed: u32,
+    pub(super) has_access_page: bool,
 }
 
 impl<V: Vcpu> Processor<V> {
-    /// A vCPU on `machine`, whose memory the tables of `tracker` map.
+    /// The vCPU `index` of `machine`.
     pub fn new(
         cpu: V,
         machine: &'static Machine,
-        tracker: Tracker,
+        index: usize,
         duty: Duty,
-        firmware: Option<Box<Firmware>>,
+        company: Company,
     ) -> Self {
         Self {
             cpu,
-            local: Local::new(machine),
+            local: Local::new(machine, index),
             cache: Box::new(DecodeCache::new()),
-            tracker,
-            firmware,
             duty,
+            company,
+            activity: Activity::WaitForStartUp,
+            posture: Posture::Ready,
             window: None,
             armed: None,
+            limit: None,
+            lists: false,
+            followed: machine.memory.generation().wrapping_sub(1),
+            has_access_page: false,
         }
     }
 
@@ -127,14 +170,55 @@ impl<V: Vcpu> Processor<V> {
         self.local.machine
     }
 
-    /// Power-on or reset, with the registers that firmware hands over.
-    pub fn reset(&mut self, start: &State) {
+    /// Power-on or reset: with the registers that firmware hands over, or, without, to wait for a start-up message.
+    pub fn reset(&mut self, start: Option<&State>) {
         self.local.reset();
         self.window = None;
         live::reset();
+        self.restart(start.unwrap_or(&State::reset()));
+        self.posture = Posture::Ready;
+        self.activity = match start {
+            Some(_) => Activity::Running,
+            None => Activity::WaitForStartUp,
+        };
+    }
+
+    fn restart(&mut self, state: &State) {
         self.cpu.reset();
-        start.apply(&mut self.cpu);
+        self.cpu.set_tsc_offset(self.local.clock.offset());
+        state.apply(&mut self.cpu);
+        self.cpu.flush_tlb();
         self.local.attention = true;
+    }
+
+    /// INIT (SDM vol. 3A, 9.4.1): the first vCPU begins at the reset vector, the others wait. x87 and SSE registers stay.
+    #[cold]
+    fn init(&mut self) {
+        self.recall();
+        self.local.init();
+        self.window = None;
+        live::set_breakpoints([0; 4]);
+        self.restart(&State::reset());
+        self.activity = if self.local.index == KEEPER {
+            Activity::Running
+        } else {
+            Activity::WaitForStartUp
+        };
+    }
+
+    /// A start-up message: real mode, at the start of a page (SDM vol. 3A, 9.4.3).
+    #[cold]
+    fn start_up(&mut self) {
+        if self.activity != Activity::WaitForStartUp {
+            return;
+        }
+        let page = self.local.mailbox.start_page();
+        let mut code = self.cpu.segment(SegmentName::Cs);
+        code.selector = u16::from(page) << 8;
+        code.base = u64::from(page) << 12;
+        self.cpu.set_segment(SegmentName::Cs, code);
+        self.cpu.set_rip(0);
+        self.activity = Activity::Running;
     }
 
     /// Answers viewers while the guest stands still.
@@ -142,38 +226,136 @@ impl<V: Vcpu> Processor<V> {
         self.local.show();
     }
 
-    /// Runs the guest until something other than an exit has to be done.
-    pub fn run(&mut self) -> Outcome {
-        // The last run may have been on another CPU, or before a pause.
-        self.cpu.set_tsc_offset(self.local.clock.offset());
-        self.cpu.hold_host_interrupts();
-        let outcome = self.turn();
-        self.recall();
-        self.disarm();
-        self.cpu.admit_host_interrupts();
-        outcome
+    /// Which vCPU it is.
+    pub fn index(&self) -> usize {
+        self.local.index
     }
 
-    fn turn(&mut self) -> Outcome {
-        self.attend();
+    /// Guest time.
+    pub fn now(&self) -> Instant {
+        self.local.clock.now()
+    }
+
+    /// The host's TSC at a guest time.
+    pub fn host_tsc(&self, at: Instant) -> u64 {
+        self.local.clock.host_tsc(at)
+    }
+
+    /// Whether it may have something to do. It need not be on its CPU. One that came back idle has looked at all that had come; what comes
+    /// later comes by mail, or by its timer.
+    pub fn is_ready(&self) -> bool {
+        self.posture == Posture::Ready
+            || !self.local.mailbox.is_empty()
+            || self
+                .deadline_on_cpu()
+                .is_some_and(|deadline| deadline <= self.local.clock.now())
+    }
+
+    /// When its next timer is due.
+    pub fn deadline_on_cpu(&self) -> Option<Instant> {
+        self.local.deadline()
+    }
+
+    /// The machine was stopped: what others changed meanwhile is taken over when it runs next.
+    pub fn resume(&mut self) {
+        self.cpu.set_tsc_offset(self.local.clock.offset());
+        self.cpu.flush_tlb();
+        self.local.look_at_board();
+        let lists = self.machine().watch.lists.load(Ordering::Acquire);
+        if lists != self.lists {
+            self.cpu.set_modification_log(if lists {
+                ModificationLog::On
+            } else {
+                ModificationLog::Off
+            });
+            self.lists = lists;
+        }
+    }
+
+    /// Has the nested tables show the areas of guest memory as they are switched now, on all vCPUs.
+    #[cold]
+    fn follow_areas(&mut self) {
+        let machine = self.machine();
+        self.followed = machine.memory.generation();
+        let changed = machine
+            .tracker
+            .lock()
+            .follow(&mut self.cpu, &machine.memory);
+        if changed {
+            machine.flush_others(self.local.index);
+        }
+    }
+
+    /// Takes the CPU's list of modified pages, if it keeps one.
+    #[cold]
+    pub fn drain_modified(&mut self) {
+        if self.lists {
+            self.machine().tracker.lock().drain(&mut self.cpu);
+        }
+    }
+
+    /// Runs the guest until something other than an exit has to be done, with the timer set for `limit` as well.
+    pub fn run(&mut self, limit: Option<Instant>) -> Leave {
+        self.limit = limit;
+        self.armed = None;
+        self.local.mailbox.come_back();
+        self.cpu.hold_host_interrupts();
+        let leave = self.turn();
+        self.posture = match leave {
+            Leave::Idle => Posture::Idle,
+            _ => Posture::Ready,
+        };
+        self.recall();
+        self.disarm();
+        self.drain_modified();
+        self.cpu.admit_host_interrupts();
+        self.local.mailbox.be_away();
+        leave
+    }
+
+    fn turn(&mut self) -> Leave {
+        match self.company {
+            Company::Alone => self.attend(),
+            // The seat has taken the events, and looks at those that come from here on.
+            Company::Shared => self.expire(),
+        }
         loop {
-            if CONTROL.requested()
-                && let Some(request) = CONTROL.take()
+            if !self.local.mailbox.is_empty()
+                && let Some(leave) = self.read_mail()
             {
-                return Outcome::Request(request);
+                return leave;
             }
             if self.duty.has_services_to_run() {
                 self.admit();
             }
             // While something waits for a window, any exit may have been the end of what it waits for.
-            if self.local.attention || self.window.is_some() {
+            let looks = self.local.attention || self.window.is_some();
+            if looks {
                 self.local.attention = false;
                 if let Some(power) = self.local.power.take() {
-                    return Outcome::Power(power);
+                    return Leave::Outcome(Outcome::Power(power));
+                }
+                if self.company == Company::Shared && events::peek().contains(HostEvents::KICK) {
+                    // This vCPU has rung for another one here.
+                    return Leave::Yield;
+                }
+                if self.activity != Activity::Running && !self.wakes() {
+                    if self.company == Company::Shared {
+                        return Leave::Idle;
+                    }
+                    self.sleep();
+                    continue;
                 }
                 self.follow_apic();
-                self.tracker
-                    .follow(&mut self.cpu, &self.local.machine.memory);
+                if self.machine().memory.generation() != self.followed {
+                    self.follow_areas();
+                }
+            }
+            if !self.may_enter() {
+                continue;
+            }
+            // From here on nothing but the guest comes next: an event that was taken from its source is not planned again.
+            if looks {
                 match self.cpu.served_apic() {
                     Served::All(page) => self.hand_over(page),
                     Served::Priority | Served::Nothing => {
@@ -183,6 +365,7 @@ impl<V: Vcpu> Processor<V> {
                 }
             }
             let exit = self.cpu.run();
+            self.local.mailbox.come_back();
             if let Some(event) = self.cpu.interrupted_event() {
                 self.local.events.interrupted(event);
                 self.local.attention = true;
@@ -190,9 +373,60 @@ impl<V: Vcpu> Processor<V> {
             match self.handle(exit) {
                 Next::Enter => {}
                 Next::Halt => self.halt(),
-                Next::Stop(reason) => return Outcome::Crash(Box::new(self.crash(reason))),
+                Next::Yield => return Leave::Yield,
+                Next::Spin => return Leave::Spin,
+                Next::Stop(reason) => {
+                    let crash = Box::new(self.crash(reason));
+                    return Leave::Outcome(Outcome::Crash(crash));
+                }
             }
         }
+    }
+
+    /// Says that it enters the guest. A single vCPU's requests come from the services alone, which ring in any case.
+    #[inline]
+    fn may_enter(&self) -> bool {
+        self.local.machine.vcpus() == 1 || self.local.mailbox.leave_to(Whereabouts::Guest)
+    }
+
+    /// Does what others ask.
+    #[cold]
+    fn read_mail(&mut self) -> Option<Leave> {
+        let requests = self.local.mailbox.take();
+        self.local.attention = true;
+        if requests.contains(Requests::FLUSH) {
+            self.cpu.flush_tlb();
+        }
+        if requests.contains(Requests::VECTORS) {
+            self.recall();
+            let (lapic, mailbox) = (&mut self.local.lapic, self.local.mailbox);
+            mailbox.take_vectors(|vector, trigger| lapic.accept_vector(vector, trigger));
+        }
+        if requests.contains(Requests::NMI) {
+            self.local.events.raise_nmi();
+        }
+        if requests.contains(Requests::INIT) {
+            self.init();
+        }
+        if requests.contains(Requests::START_UP) {
+            self.start_up();
+        }
+        if requests.contains(Requests::LOOK) {
+            self.local.look_at_board();
+        }
+        if requests.contains(Requests::POLL) {
+            self.local.with_board(|board, context| board.poll(context));
+            self.local.show();
+        }
+        if requests.contains(Requests::STOP) && self.machine().gate.is_closing() {
+            return Some(Leave::Stop);
+        }
+        if self.local.index == KEEPER && CONTROL.requested() {
+            return CONTROL
+                .take()
+                .map(|request| Leave::Outcome(Outcome::Request(request)));
+        }
+        None
     }
 
     /// Decides what enters the guest, and where it stops next.
@@ -208,7 +442,7 @@ impl<V: Vcpu> Processor<V> {
         let mut sources = Sources {
             lapic: &mut local.lapic,
             pic: Pic {
-                board: &local.machine.board,
+                machine: local.machine,
                 output: &mut local.pic_output,
             },
         };
@@ -259,17 +493,34 @@ impl<V: Vcpu> Processor<V> {
         self.attend();
     }
 
-    /// Timers that are due, input for devices.
+    /// What the end of a host interrupt's exit is: others on this CPU may have to run now.
+    #[inline]
+    pub(super) fn interrupted(&mut self) -> Next {
+        match self.company {
+            Company::Alone => Next::Enter,
+            Company::Shared => Next::Yield,
+        }
+    }
+
+    /// The guest spins in a loop of PAUSE: what it waits for may be another vCPU's to give.
+    #[cold]
+    pub(super) fn spins(&mut self) -> Next {
+        match self.company {
+            Company::Alone => Next::Enter,
+            Company::Shared => Next::Spin,
+        }
+    }
+
+    /// Timers that are due.
     fn attend(&mut self) {
-        self.local.attention = true;
-        let pending = events::take();
-        if pending.contains(HostEvents::TIMER) {
+        if alarm::take_events().contains(HostEvents::TIMER) {
             self.armed = None;
-            alarm::look();
         }
-        if pending.contains(HostEvents::KICK) {
-            self.local.show();
-        }
+        self.expire();
+    }
+
+    fn expire(&mut self) {
+        self.local.attention = true;
         let local = &mut *self.local;
         local.pv_clock.refresh(&local.clock, &local.machine.memory);
         let now = self.local.clock.now();
@@ -286,12 +537,12 @@ impl<V: Vcpu> Processor<V> {
             .local
             .board_deadline
             .is_some_and(|deadline| deadline <= now);
-        if due || pending.contains(HostEvents::KICK) {
+        if due {
             self.local.with_board(|board, context| board.poll(context));
         }
     }
 
-    /// HLT: waits, without burning the CPU, until an event can enter the guest.
+    /// HLT.
     #[cold]
     fn halt(&mut self) {
         count(&CONTROL.counters.halts);
@@ -299,30 +550,43 @@ impl<V: Vcpu> Processor<V> {
         self.show_nmis();
         // HLT has ended the shadow of an STI before it: what waited for that enters now, without a window's exit.
         self.local.attention = true;
-        while !self.wakes() {
-            self.rearm_host();
-            self.cpu.admit_host_interrupts();
-            self.duty.serve();
-            if !CONTROL.requested() && !self.duty.has_services_to_run() {
-                interrupts::wait();
-            }
-            self.cpu.hold_host_interrupts();
-            self.attend();
-        }
+        self.activity = Activity::Halted;
     }
 
-    fn wakes(&self) -> bool {
+    /// Waits on its own CPU, without burning it, until something may have changed.
+    #[cold]
+    fn sleep(&mut self) {
+        self.recall();
+        self.rearm_host();
+        self.cpu.admit_host_interrupts();
+        self.duty.serve();
+        let mailbox = self.local.mailbox;
+        if !self.duty.has_services_to_run() && mailbox.leave_to(Whereabouts::Away) {
+            interrupts::wait();
+        }
+        mailbox.come_back();
+        self.cpu.hold_host_interrupts();
+        self.attend();
+    }
+
+    /// Whether what it waits for has come; then it runs.
+    fn wakes(&mut self) -> bool {
+        if self.activity == Activity::WaitForStartUp {
+            return false;
+        }
         let enabled = Interruptible::from(self.cpu.rflags()) == Interruptible::Yes;
-        enabled && self.local.interrupt_pending()
-            || self.local.events.ends_halt()
-            || self.local.power.is_some()
-            || CONTROL.requested()
+        self.recall();
+        let wakes = enabled && self.local.interrupt_pending() || self.local.events.ends_halt();
+        if wakes {
+            self.activity = Activity::Running;
+        }
+        wakes
     }
 
     /// Has the guest left when its next timer is due: by the vCPU's own timer where there is one, else by the host's.
     #[inline]
     pub(super) fn rearm(&mut self) {
-        let wanted = self.local.deadline();
+        let wanted = self.next_deadline();
         if wanted != self.armed {
             let host_tsc = wanted.map(|deadline| self.local.clock.host_tsc(deadline));
             if !self.cpu.set_deadline(host_tsc.map(time::counter_at)) {
@@ -332,10 +596,19 @@ impl<V: Vcpu> Processor<V> {
         }
     }
 
+    #[inline]
+    fn next_deadline(&self) -> Option<Instant> {
+        let own = self.local.deadline();
+        match self.limit {
+            None => own,
+            limit => earlier(own, limit),
+        }
+    }
+
     /// The same while the guest does not run, when only the host's timer counts.
     fn rearm_host(&mut self) {
         if self.cpu.set_deadline(None) {
-            let wanted = self.local.deadline();
+            let wanted = self.next_deadline();
             alarm::arm_for_guest(wanted.map(|deadline| self.local.clock.host_tsc(deadline)));
             // Before the next entry the vCPU's own timer has to be told again.
             self.armed = None;
@@ -405,6 +678,8 @@ impl<V: Vcpu> Processor<V> {
         let memory = &self.local.machine.memory;
         Crash {
             reason,
+            vcpu: self.local.index,
+            vcpus: self.machine().vcpus(),
             state: State::capture(&self.cpu),
             bytes: super::crash::code(&self.cpu, &self.paging(), memory),
         }

@@ -4,21 +4,30 @@ use super::clock::Timeline;
 use super::devices::{self, Devices};
 use super::dirty::Tracker;
 use super::firmware;
+use super::gate::{Gate, Order};
+use super::machine::{Face, Machine, Watch};
+use super::mailbox::Mailbox;
 use super::memory;
-use super::processor::{Duty, Machine, Processor};
+use super::placement;
+use super::processor::{Duty, Outcome};
 use super::rom::Roms;
+use super::seat::{Ending, Seat};
 use super::user_firmware::UserFirmware;
 use super::vendor::{self, Vendor};
 use crate::console::GuestEnds;
+use crate::cpu::percpu;
 use crate::mem::{frames, phys_to_virt};
+use crate::service::control::CONTROL;
 use crate::time;
 use crate::{info, warn};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use appliance::Bundle;
 use appliance::config::{Actions, Boot, Config, Paging};
 use boot::BootInfo;
+use core::sync::atomic::AtomicU32;
 use guest_bios::bios;
 use guest_bios::linux::{self, EntryState, Image};
 use guest_bios::platform::{Console, PCI_MMIO, Platform};
@@ -26,14 +35,15 @@ use guest_mem::{Attributes, Hpa};
 use hvm::capability::Features;
 use hvm::regs::{Gpr, Segment, SegmentName, State, TableRegister};
 use hvm::tsc::Scale;
-use hvm::vcpu::{Hlt, Vcpu};
 use pc::board::HPET_BASE;
 use spin::Mutex;
 
 /// Everything that a guest is made of, and stays made of across its resets.
 pub struct Guest<V: Vendor> {
-    /// Its vCPU.
-    pub processor: Processor<V::Cpu>,
+    /// Its vCPUs on this CPU, of which the first of all is one.
+    pub seat: Seat<V>,
+    /// What all its vCPUs share.
+    pub machine: &'static Machine,
     /// What to do when it stops.
     pub actions: Actions,
     /// Its name.
@@ -56,24 +66,25 @@ enum Start {
 }
 
 /// What the tables tell of the machine.
-const fn platform(console: Console) -> Platform {
+const fn platform(console: Console, vcpus: u32) -> Platform {
     Platform {
-        vcpus: 1,
+        vcpus,
         hpet: Some(HPET_BASE),
         console,
         pci_memory: PCI_MMIO,
     }
 }
 
-/// Reads the bundle and builds the guest that it describes; the error is for people. This CPU, which offers `features`, runs the vCPU.
-pub fn build<V: Vendor>(
-    boot: &BootInfo,
-    ends: GuestEnds,
-    duty: Duty,
-    hlt: Hlt,
-    features: &Features,
-) -> Result<Guest<V>, String> {
-    let GuestEnds { line, input, view } = ends;
+/// A guest as it is described, and where its vCPUs go.
+pub struct Plan {
+    bundle: Bundle<'static>,
+    config: Config,
+    /// The CPU for each vCPU.
+    pub places: Vec<usize>,
+}
+
+/// Reads the bundle; the error is for people.
+pub fn read(boot: &BootInfo) -> Result<Plan, String> {
     let bundle = open(boot)?;
     let loaded = bundle
         .load(boot.command_line.as_str())
@@ -83,6 +94,35 @@ pub fn build<V: Vendor>(
     }
     let config = loaded.config;
     check(&config)?;
+    let cpus = percpu::count();
+    let places = match &config.cpus {
+        None => placement::spread(config.vcpus as usize, cpus),
+        Some(pins) => {
+            let sets = pins.resolve(config.vcpus, cpus as u32);
+            placement::pinned(&sets.map_err(|error| format!("monovisor.toml, {error}"))?)
+        }
+    };
+    Ok(Plan {
+        bundle,
+        config,
+        places,
+    })
+}
+
+/// Builds the guest, with the vCPUs that are placed here, on the CPU of the first; the others' CPUs take their seats. `features` are this
+/// CPU's. The error is for people.
+pub fn build<V: Vendor>(
+    plan: Plan,
+    ends: GuestEnds,
+    duty: Duty,
+    features: &Features,
+) -> Result<Guest<V>, String> {
+    let Plan {
+        bundle,
+        config,
+        places,
+    } = plan;
+    let GuestEnds { line, input, view } = ends;
     let features = &without(features, &config)?;
     let start = start(&config.boot, &bundle)?;
     let user_firmware = UserFirmware::open(&config.boot, &bundle)?;
@@ -117,35 +157,43 @@ pub fn build<V: Vendor>(
     let firmware = match (&config.boot, &user_firmware) {
         (Boot::Linux { .. }, _) => None,
         (Boot::Firmware { order, .. }, Some(own)) => {
-            let platform = platform(Console::Screen);
+            let platform = platform(Console::Screen, config.vcpus);
             own.attach(&mut board, platform, &guest_memory, order, &paths)?;
             None
         }
-        (Boot::Firmware { order, .. }, None) => {
-            let firmware = firmware::Firmware::new(media, order, platform(Console::Screen));
+        (Boot::Firmware { order, menu_s, .. }, None) => {
+            let platform = platform(Console::Screen, config.vcpus);
+            let firmware = firmware::Firmware::new(media, order, *menu_s, platform);
             Some(Box::new(firmware))
         }
     };
     let tables = memory::map::<V::Format>(&guest_memory, vendor::largest_page(features))
         .map_err(|error| error.to_string())?;
-    // SAFETY: the extension is on, on every CPU, and `features` are of this one, which runs the vCPU from here on.
-    let mut cpu = unsafe { V::vcpu(features, hlt) }?;
-    cpu.set_nested_root(tables.root());
-    let tsc_scale = scale_tsc(&mut cpu, &config)?;
-    let machine = Box::leak(Box::new(Machine {
+    let mut others: Vec<usize> = places.clone();
+    others.sort_unstable();
+    others.dedup();
+    others.retain(|&cpu| cpu != places[0]);
+    let mailbox = |(id, &cpu)| Mailbox::new(id, cpu);
+    let machine: &'static Machine = Box::leak(Box::new(Machine {
         memory: guest_memory,
         board: Mutex::new(board),
         view: Mutex::new(view),
-        timeline: Timeline::start(tsc_scale, epoch_seconds, 1),
+        timeline: Timeline::start(tsc_scale(&config)?, epoch_seconds, config.vcpus),
+        root: tables.root(),
+        tracker: Mutex::new(Tracker::new(Box::new(tables), features)),
+        watch: Watch::default(),
+        firmware: Mutex::new(firmware),
+        mailboxes: (0..).zip(&places).map(mailbox).collect(),
+        gate: Gate::new(others.into()),
+        access_pages: AtomicU32::new(0),
+        face: Face::default(),
+        turn: AtomicU32::new(0),
     }));
+    let seat = Seat::new(machine, places[0], duty, features)?;
+    super::take_seats::<V>(machine, features.options)?;
     Ok(Guest {
-        processor: Processor::new(
-            cpu,
-            machine,
-            Tracker::new(Box::new(tables), features),
-            duty,
-            firmware,
-        ),
+        seat,
+        machine,
         actions: config.actions,
         memory_mib,
         start,
@@ -156,7 +204,8 @@ pub fn build<V: Vendor>(
 impl<V: Vendor> Guest<V> {
     /// Puts kernel, initrd and firmware tables, or the ROMs, into guest memory, and the machine in its reset state.
     pub fn power_on(&mut self) -> Result<(), String> {
-        let memory = &self.processor.machine().memory;
+        let memory = &self.machine.memory;
+        let platform = platform(Console::Serial, self.machine.vcpus() as u32);
         // Where a ROM is to be, it is written.
         memory.switch(bios::ROM_AREA, bios::ROM_AREA_BYTES, Attributes::RAM);
         let state = match &self.start {
@@ -165,21 +214,41 @@ impl<V: Vendor> Guest<V> {
                 initrd,
                 command_line,
             } => {
-                let rsdp = guest_bios::acpi::install(&platform(Console::Serial), memory)
+                let rsdp = guest_bios::acpi::install(&platform, memory)
                     .map_err(|error| error.to_string())?;
                 let entry = linux::load(kernel, *initrd, command_line, memory, rsdp)
                     .map_err(|error| error.to_string())?;
                 state(&entry)
             }
             Start::ResetVector => {
-                self.processor
+                self.machine
                     .install_firmware()
                     .map_err(|error| error.to_string())?;
                 State::reset()
             }
         };
-        self.processor.reset(&state);
+        self.seat.reset(Some(&state));
         Ok(())
+    }
+
+    /// Runs the guest, on all its vCPUs, until something other than an exit has to be done. Nothing of it runs any more then.
+    pub fn run(&mut self, order: Order) -> Outcome {
+        let gate = &self.machine.gate;
+        let mut order = order;
+        loop {
+            gate.open(core::mem::replace(&mut order, Order::Resume));
+            let own = self.seat.run();
+            let elsewhere = gate.close(&self.machine.mailboxes);
+            match (elsewhere, own) {
+                (Some(outcome), Ending::Outcome(Outcome::Request(request))) => {
+                    // What was asked for can still be done afterwards, or is settled.
+                    CONTROL.request(request);
+                    return outcome;
+                }
+                (Some(outcome), _) | (None, Ending::Outcome(outcome)) => return outcome,
+                (None, Ending::Stop) => {}
+            }
+        }
     }
 }
 
@@ -201,22 +270,19 @@ fn open(boot: &BootInfo) -> Result<Bundle<'static>, String> {
     Bundle::open(bytes).map_err(|error| error.to_string())
 }
 
-/// Sets the guest's TSC rate, where one is asked for.
-fn scale_tsc(cpu: &mut impl Vcpu, config: &Config) -> Result<Scale, String> {
+/// The guest's TSC rate, where one is asked for.
+fn tsc_scale(config: &Config) -> Result<Scale, String> {
     let Some(wanted) = config.tsc else {
         return Ok(Scale::ONE);
     };
-    let scale = Scale::new(wanted.mhz * 1_000_000, time::tsc_hz());
-    scale
-        .filter(|&scale| cpu.set_tsc_scale(scale))
-        .ok_or_else(|| {
-            format!(
-                "monovisor.toml, {}: `tsc_mhz = {}`: this CPU, whose TSC runs at {} MHz, cannot show its guest another rate, or not this one; leave the key out",
-                wanted.place,
-                wanted.mhz,
-                time::tsc_hz() / 1_000_000
-            )
-        })
+    Scale::new(wanted.mhz * 1_000_000, time::tsc_hz()).ok_or_else(|| {
+        format!(
+            "monovisor.toml, {}: `tsc_mhz = {}`: too far from this CPU's TSC, which runs at {} MHz; leave the key out",
+            wanted.place,
+            wanted.mhz,
+            time::tsc_hz() / 1_000_000
+        )
+    })
 }
 
 /// The CPU's features less those that are not to be used.
@@ -236,12 +302,6 @@ fn without(features: &Features, config: &Config) -> Result<Features, String> {
 
 /// What the configuration may ask for and this version cannot do.
 fn check(config: &Config) -> Result<(), String> {
-    if config.vcpus > 1 {
-        return Err(format!(
-            "monovisor.toml: `vcpus = {}`: this version runs guests with one vCPU; write `vcpus = 1`",
-            config.vcpus
-        ));
-    }
     if config.paging == Paging::Shadow {
         return Err("monovisor.toml: `paging = \"shadow\"`: this version has nested paging only; leave the key out".into());
     }

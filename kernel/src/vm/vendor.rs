@@ -16,10 +16,13 @@ pub trait Vendor {
     /// Its virtual CPU.
     type Cpu: Vcpu;
     /// Its nested page tables.
-    type Format: Format + 'static;
+    type Format: Format + Send + 'static;
 
     /// What its nested paging is called.
     const NESTED_PAGING: &'static str;
+
+    /// The MSRs that guests have for themselves and that stay in the CPU across exits.
+    fn live_msrs() -> impl Iterator<Item = u32>;
 
     /// Makes the CPU that runs this ready for vCPUs; what was done, for the report. The error is for people.
     ///
@@ -53,6 +56,35 @@ pub fn pages<T>() -> Result<(Hpa, NonNull<T>), String> {
     Ok((base, pointer.cast()))
 }
 
+/// Those of the MSRs that no vendor swaps at exits, as far as this CPU has them: TSC_AUX, SPEC_CTRL.
+pub fn unswapped_msrs() -> impl Iterator<Item = u32> {
+    has_rdtscp()
+        .then_some(msr::TSC_AUX)
+        .into_iter()
+        .chain(has_spec_ctrl().then_some(msr::SPEC_CTRL))
+}
+
+fn has_rdtscp() -> bool {
+    const RDTSCP: u32 = 1 << 27;
+    cpuid(0x8000_0001, 0)[3] & RDTSCP != 0
+}
+
+/// A CPU that has no more than IBPB has only the command register.
+fn has_spec_ctrl() -> bool {
+    /// As below, without IBPB of the second.
+    const CONTROL: (u32, u32) = (1 << 26 | 1 << 27 | 1 << 31, 1 << 14 | 1 << 15 | 1 << 24);
+    cpuid(7, 0)[3] & CONTROL.0 != 0 || cpuid(0x8000_0008, 0)[1] & CONTROL.1 != 0
+}
+
+fn has_speculation_control() -> bool {
+    /// Leaf 7 EDX: IBRS and IBPB, STIBP, SSBD; leaf 8000_0008h EBX: IBPB, IBRS, STIBP, SSBD.
+    const SPECULATION: (u32, u32) = (
+        1 << 26 | 1 << 27 | 1 << 31,
+        1 << 12 | 1 << 14 | 1 << 15 | 1 << 24,
+    );
+    cpuid(7, 0)[3] & SPECULATION.0 != 0 || cpuid(0x8000_0008, 0)[1] & SPECULATION.1 != 0
+}
+
 /// Gives the guest the MSRs that it alone uses, and the time-stamp counter if that is good for it.
 pub fn pass_through(cpu: &mut impl Vcpu) {
     cpu.set_tsc_access(if time::is_steady() {
@@ -60,18 +92,11 @@ pub fn pass_through(cpu: &mut impl Vcpu) {
     } else {
         TscAccess::Intercepted
     });
-    const RDTSCP: u32 = 1 << 27;
-    /// Leaf 7 EDX: IBRS and IBPB, STIBP, SSBD; leaf 8000_0008h EBX: IBPB, IBRS, STIBP, SSBD.
-    const SPECULATION: (u32, u32) = (
-        1 << 26 | 1 << 27 | 1 << 31,
-        1 << 12 | 1 << 14 | 1 << 15 | 1 << 24,
-    );
-    let rdtscp = cpuid(0x8000_0001, 0)[3] & RDTSCP != 0;
-    let speculation =
-        cpuid(7, 0)[3] & SPECULATION.0 != 0 || cpuid(0x8000_0008, 0)[1] & SPECULATION.1 != 0;
     let always = msr::PASS_THROUGH.iter();
-    let optional = rdtscp.then_some(&msr::TSC_AUX).into_iter();
-    let speculative = msr::SPECULATION.iter().filter(|_| speculation);
+    let optional = has_rdtscp().then_some(&msr::TSC_AUX).into_iter();
+    let speculative = msr::SPECULATION
+        .iter()
+        .filter(|_| has_speculation_control());
     for &register in always.chain(optional).chain(speculative) {
         cpu.set_msr_access(register, MsrAccess::PassThrough);
     }

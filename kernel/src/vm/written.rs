@@ -1,4 +1,5 @@
-//! What the owner is told of the memory that the guest writes: `dirty` at the prompt.
+//! What the owner is told of the memory that the guest writes: `dirty` at the prompt. All vCPUs stand still meanwhile; the others do
+//! their part when they go on (`Processor::follow_watch`), and each took its list when it stopped.
 
 use super::dirty::{Grain, OutOfMemory, Writer};
 use super::processor::Processor;
@@ -18,8 +19,11 @@ impl fmt::Display for Mib {
 
 /// `dirty on`.
 pub fn start<V: Vcpu>(processor: &mut Processor<V>) {
-    let memory = &processor.machine().memory;
-    match processor.tracker.start(&mut processor.cpu, memory) {
+    let machine = processor.machine();
+    let mut tracker = machine.tracker.lock();
+    let started = tracker.start(&mut processor.cpu, &machine.memory);
+    machine.show_watch(&tracker);
+    match started {
         Ok((means, grain)) => info!(
             "dirty: writes to the guest's memory are tracked by {}, in {}",
             means.name(),
@@ -36,16 +40,15 @@ pub fn start<V: Vcpu>(processor: &mut Processor<V>) {
 
 /// `dirty`.
 pub fn tell<V: Vcpu>(processor: &mut Processor<V>) {
-    let memory = &processor.machine().memory;
+    let machine = processor.machine();
     let (mut guest, mut hypervisor) = (0, 0);
-    let collected = processor
-        .tracker
-        .collect(&mut processor.cpu, memory, &mut |writer, piece| {
-            *match writer {
-                Writer::Guest => &mut guest,
-                Writer::Hypervisor => &mut hypervisor,
-            } += piece.bytes;
-        });
+    let mut tracker = machine.tracker.lock();
+    let collected = tracker.collect(&mut processor.cpu, &machine.memory, &mut |writer, piece| {
+        *match writer {
+            Writer::Guest => &mut guest,
+            Writer::Hypervisor => &mut hypervisor,
+        } += piece.bytes;
+    });
     match collected {
         Some(span) => {
             let tenths = time::tsc_to_ns(span.ticks) / 100_000_000;
@@ -64,7 +67,11 @@ pub fn tell<V: Vcpu>(processor: &mut Processor<V>) {
 
 /// `dirty off`.
 pub fn stop<V: Vcpu>(processor: &mut Processor<V>) {
-    match processor.tracker.stop(&mut processor.cpu) {
+    let machine = processor.machine();
+    let mut tracker = machine.tracker.lock();
+    let stopped = tracker.stop(&mut processor.cpu);
+    machine.show_watch(&tracker);
+    match stopped {
         true => info!("dirty: writes are no longer tracked"),
         false => info!("dirty: writes are not tracked"),
     }

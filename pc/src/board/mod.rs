@@ -5,6 +5,8 @@
 //! A new or reset board is set up as PC firmware leaves the chipset before it starts an operating system: PIRQ A to D on
 //! IRQ 10, 10, 11, 11; IRQ 9 to 11 level-triggered; power management block at 600h.
 
+#[cfg(test)]
+mod clock_tests;
 mod display;
 mod firmware;
 mod floppy;

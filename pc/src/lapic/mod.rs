@@ -7,6 +7,7 @@
 //! arbitration by bus messages (the sender's router picks by [`Lapic::priority`]), and focus processors.
 
 mod accept;
+mod address;
 mod bits;
 mod command;
 mod msr;
@@ -22,6 +23,7 @@ mod page_tests;
 mod tests;
 
 pub use accept::Accepted;
+pub use address::Address;
 pub use msr::{GeneralProtection, IA32_APIC_BASE, IA32_TSC_DEADLINE};
 pub use timer::{FREQUENCY_HZ, MIN_PERIOD_NS};
 pub use tsc::TscClock;

@@ -11,6 +11,7 @@
 //! I/O APIC, which ignores it.
 
 use super::Lapic;
+use super::address::logical_x2apic;
 use super::bits::*;
 use super::vectors::Vectors;
 use hvm::Instant;
@@ -63,7 +64,7 @@ impl Lapic {
         let command_high = (self.command >> 32) as u32;
         if self.x2apic() {
             page.write(offset(ID), self.id);
-            page.write(offset(LDR), self.logical_x2apic());
+            page.write(offset(LDR), logical_x2apic(self.id));
             page.write(X2APIC_ICR_HIGH, command_high);
         } else {
             page.write(offset(ID), self.id << 24);

@@ -1,6 +1,7 @@
 //! The registers, by number, and the xAPIC page that shows them (SDM vol. 3A, table 11-1).
 
 use super::Lapic;
+use super::address::logical_x2apic;
 use super::bits::*;
 use super::timer::Mode;
 use hvm::Instant;
@@ -64,7 +65,7 @@ impl Lapic {
             VERSION => VERSION_VALUE,
             TPR => u32::from(self.tpr),
             PPR => u32::from(self.ppr),
-            LDR if self.x2apic() => self.logical_x2apic(),
+            LDR if self.x2apic() => logical_x2apic(self.id),
             LDR => self.logical,
             SPURIOUS => self.spurious,
             ISR..=ISR_LAST => self.isr.register(number - ISR),

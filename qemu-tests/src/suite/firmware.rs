@@ -23,6 +23,13 @@ pub(super) const CASES: &[Case] = &[
         machines: Machines::Qemu,
         body: bad_media,
     },
+    Case {
+        name: "bios-menu",
+        tier: Tier::Always,
+        scope: Scope::Hypervisor,
+        machines: Machines::Qemu,
+        body: menu,
+    },
 ];
 
 const MIB: usize = 1 << 20;
@@ -76,6 +83,57 @@ fn bad_media(lab: &mut Lab) -> Result<()> {
     lab.step("prompt", |_| {
         session.enter_prompt()?;
         session.prompt_is_alive()
+    })
+}
+
+/// Esc on the serial line opens the boot menu, a digit starts the second disk, and its boot sector speaks by INT 14h and
+/// turns the machine off by APM.
+fn menu(lab: &mut Lab) -> Result<()> {
+    #[rustfmt::skip]
+    const PROGRAM: [u8; 0x26] = [
+        0xbe, 0x26, 0x7c,                    // MOV SI, 7C26h
+        0xfc,                                // CLD
+        0xac,                                // LODSB
+        0x84, 0xc0, 0x74, 0x08,              // TEST AL, AL; JZ 7C11h
+        0xb4, 0x01, 0x31, 0xd2, 0xcd, 0x14,  // MOV AH, 1; XOR DX, DX; INT 14h
+        0xeb, 0xf3,                          // JMP 7C04h
+        0xb8, 0x01, 0x53, 0x31, 0xdb,        // MOV AX, 5301h; XOR BX, BX
+        0xcd, 0x15,                          // INT 15h: connect
+        0xb8, 0x07, 0x53, 0xbb, 0x01, 0x00,  // MOV AX, 5307h; MOV BX, 1
+        0xb9, 0x03, 0x00, 0xcd, 0x15,        // MOV CX, 3; INT 15h: off
+        0xf4, 0xeb, 0xfd,                    // HLT; JMP
+    ];
+    const TEXT: &[u8] = b"the second disk speaks\0";
+    let mut disk = vec![0; MIB];
+    disk[..PROGRAM.len()].copy_from_slice(&PROGRAM);
+    disk[PROGRAM.len()..][..TEXT.len()].copy_from_slice(TEXT);
+    disk[510..512].copy_from_slice(&[0x55, 0xaa]);
+    let config =
+        "boot = \"c\"\nboot_menu_s = 60\ndisk = [\"file:blank,hda,w\", \"file:disk,hdb,w\"]\n";
+    let files = [("blank", &vec![0; MIB][..]), ("disk", &disk)];
+    let mut session = lab.step("offer", |lab| {
+        let mut session = start(lab, config, &files)?;
+        session
+            .console
+            .expect("Press Esc or F12 for the boot menu.", SOON)?;
+        Ok(session)
+    })?;
+    lab.step("menu", |_| {
+        session.console.send("\x1b")?;
+        session
+            .console
+            .expect("2  hard disk 2: 1024 KiB", SOON)
+            .map(drop)
+    })?;
+    lab.step("second disk", |_| {
+        session.console.send("2")?;
+        session
+            .console
+            .expect("the second disk speaks", SOON)
+            .map(drop)
+    })?;
+    lab.step("power off by APM", |_| {
+        session.console.ended(SOON).map(drop)
     })
 }
 

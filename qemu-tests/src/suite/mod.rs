@@ -19,6 +19,7 @@ mod options;
 mod own_firmware;
 mod prompt;
 mod session;
+mod smp;
 mod systems;
 
 use crate::engine::{Emulator, Engine, Share, Subject, SvmNptQemu, Virtualization};
@@ -113,6 +114,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         events::CASES,
         host::CASES,
         options::CASES,
+        smp::CASES,
     ]
     .into_iter()
     .flatten()

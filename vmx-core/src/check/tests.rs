@@ -382,6 +382,8 @@ impl Fields for Noisy {
     }
 
     fn write(&mut self, _: Field, _: u64) {}
+
+    fn make_current(&mut self) {}
 }
 
 proptest! {

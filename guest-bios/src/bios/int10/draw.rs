@@ -1,9 +1,10 @@
-//! Pixels, and text made of them, in the graphics modes (INT 10h functions 0Ch and 0Dh).
+//! Pixels, and text made of them, in the graphics modes (INT 10h functions 08h to 0Eh).
 
 use super::super::call::{Call, Served};
+use super::font;
 use super::modes::Layout;
 use super::registers;
-use super::screen::{Position, Screen};
+use super::screen::{Cell, Position, Screen};
 use super::text::Scroll;
 use super::{Fonts, bda};
 use guest_mem::Gva;
@@ -90,7 +91,12 @@ pub fn character(
     let height = screen.character_height;
     let top = u64::from(at.row) * u64::from(height);
     let column = u64::from(at.column);
-    for (line, &bits) in (top..).zip(fonts.glyph(height, code)) {
+    let glyph = font::glyph(call, fonts, screen, code)?;
+    for (line, &bits) in (top..).zip(glyph.iter().take(height.into())) {
+        if let Some(surface) = &screen.surface {
+            surface.put_row(call, column * 8, line, bits, colour);
+            continue;
+        }
         match screen.mode.layout {
             Layout::Text => {}
             Layout::Planar => {
@@ -138,6 +144,41 @@ pub fn character(
     Ok(())
 }
 
+/// The character whose pixels are at a place, and the colour of its first pixel; 0 if it is none of the font's.
+pub fn read_character(
+    call: &mut Call<'_>,
+    screen: &Screen,
+    fonts: &Fonts,
+    page: u8,
+    at: Position,
+) -> Served<Cell> {
+    let height = screen.character_height;
+    let top = u64::from(at.row) * u64::from(height);
+    let left = u64::from(at.column) * 8;
+    let (mut shape, mut attribute) = ([0_u8; font::MOST_LINES], 0);
+    for (line, bits) in (top..).zip(&mut shape).take(height.into()) {
+        for x in left..left + 8 {
+            let colour = pixel(call, screen, page, line, x)?;
+            *bits = *bits << 1 | u8::from(colour != 0);
+            if attribute == 0 {
+                attribute = colour;
+            }
+        }
+    }
+    for character in 0..=255 {
+        if font::glyph(call, fonts, screen, character)? == shape {
+            return Ok(Cell {
+                character,
+                attribute,
+            });
+        }
+    }
+    Ok(Cell {
+        character: 0,
+        attribute: 0,
+    })
+}
+
 /// Scrolls a window of cells; new lines get colour `attribute`.
 pub fn scroll(
     call: &mut Call<'_>,
@@ -152,6 +193,28 @@ pub fn scroll(
     let first = u64::from(area.top.row) * height;
     let lines = u64::from(area.height) * height;
     let distance = u64::from(rows) * height;
+    if let Some(surface) = &screen.surface {
+        let (x, pixels) = (u64::from(area.top.column) * 8, u64::from(area.width) * 8);
+        for step in 0..lines - distance {
+            let to = match direction {
+                Scroll::Up => first + step,
+                Scroll::Down => first + lines - 1 - step,
+            };
+            let from = match direction {
+                Scroll::Up => to + distance,
+                Scroll::Down => to - distance,
+            };
+            surface.copy_row(call, x, pixels, from, to);
+        }
+        for step in 0..distance {
+            let line = match direction {
+                Scroll::Up => first + lines - 1 - step,
+                Scroll::Down => first + step,
+            };
+            surface.fill_row(call, x, pixels, line, attribute);
+        }
+        return Ok(());
+    }
     let cell_bytes = stride(screen) / u64::from(screen.columns);
     let left = u64::from(area.top.column) * cell_bytes;
     let bytes = (u64::from(area.width) * cell_bytes) as usize;
@@ -208,6 +271,10 @@ pub fn write_pixel(call: &mut Call<'_>) -> Served {
     let screen = Screen::current(call)?;
     let (colour, page) = (call.al(), call.bh());
     let (x, line) = (u64::from(call.cx()), u64::from(call.dx()));
+    if let Some(surface) = &screen.surface {
+        surface.put(call, x, line, colour);
+        return Ok(());
+    }
     match screen.mode.layout {
         Layout::Text => Ok(()),
         Layout::Packed => call.store(byte_at(&screen, page, line, x), &colour),
@@ -234,13 +301,22 @@ pub fn write_pixel(call: &mut Call<'_>) -> Served {
 /// Function 0Dh: the colour of that pixel into AL.
 pub fn read_pixel(call: &mut Call<'_>) -> Served {
     let screen = Screen::current(call)?;
-    let page = call.bh();
     let (x, line) = (u64::from(call.cx()), u64::from(call.dx()));
-    let colour = match screen.mode.layout {
+    let colour = pixel(call, &screen, call.bh(), line, x)?;
+    call.set_al(colour);
+    Ok(())
+}
+
+/// A pixel's colour.
+fn pixel(call: &mut Call<'_>, screen: &Screen, page: u8, line: u64, x: u64) -> Served<u8> {
+    if let Some(surface) = &screen.surface {
+        return Ok(surface.get(call, x, line));
+    }
+    Ok(match screen.mode.layout {
         Layout::Text => 0,
-        Layout::Packed => call.load(byte_at(&screen, page, line, x))?,
+        Layout::Packed => call.load(byte_at(screen, page, line, x))?,
         Layout::Planar => {
-            let place = byte_at(&screen, page, line, x / 8);
+            let place = byte_at(screen, page, line, x / 8);
             let mut colour = 0;
             for plane in 0..4 {
                 registers::set_graphics(call, READ_PLANE, plane);
@@ -251,13 +327,11 @@ pub fn read_pixel(call: &mut Call<'_>) -> Served {
             colour
         }
         Layout::Cga4 | Layout::Cga2 => {
-            let (place, shift, mask) = cga_pixel(&screen, page, line, x);
+            let (place, shift, mask) = cga_pixel(screen, page, line, x);
             let byte: u8 = call.load(place)?;
             byte >> shift & mask
         }
-    };
-    call.set_al(colour);
-    Ok(())
+    })
 }
 
 /// Byte, shift and mask of a pixel in CGA memory.

@@ -2,9 +2,10 @@
 
 use super::super::bda;
 use super::super::call::{Call, Served};
+use super::Fonts;
+use super::modes::{Layout, Mode};
 use super::registers;
 use super::screen::Screen;
-use super::{Fonts, modes::Mode};
 use crate::rom;
 use guest_mem::Gva;
 use hvm::regs::SegmentName;
@@ -38,6 +39,41 @@ fn with_font_plane(call: &mut Call<'_>, work: impl FnOnce(&mut Call<'_>) -> Serv
         registers::set_graphics(call, index, value);
     }
     result
+}
+
+/// The most lines that a character has.
+pub const MOST_LINES: usize = 32;
+
+/// A character's lines in a graphics mode: from where vector 43h points, in CGA's modes for the upper half from where
+/// vector 1Fh does. The ROM's own fonts are at hand.
+pub fn glyph(
+    call: &mut Call<'_>,
+    fonts: &Fonts,
+    screen: &Screen,
+    code: u8,
+) -> Served<[u8; MOST_LINES]> {
+    const ALL: u64 = 4 * 0x43;
+    const UPPER_HALF: u64 = 4 * 0x1f;
+    let height = usize::from(screen.character_height);
+    let cga = matches!(screen.mode.layout, Layout::Cga2 | Layout::Cga4);
+    let (vector, index) = if cga && code >= 128 {
+        (UPPER_HALF, code - 128)
+    } else {
+        (ALL, code)
+    };
+    let mut glyph = [0; MOST_LINES];
+    let [offset, segment]: [u16; 2] = call.load(Gva(vector))?;
+    if segment == rom::video::SEGMENT {
+        let known = fonts.glyph(screen.character_height, code);
+        for (place, line) in glyph.iter_mut().zip(known).take(height) {
+            *place = *line;
+        }
+        return Ok(glyph);
+    }
+    let start = u64::from(segment) * 16 + u64::from(offset);
+    let at = call.wrap(Gva(start + u64::from(index) * height as u64));
+    call.read(at, &mut glyph[..height.min(MOST_LINES)])?;
+    Ok(glyph)
 }
 
 fn store_glyph(call: &mut Call<'_>, block: u8, code: u8, glyph: &[u8]) -> Served {

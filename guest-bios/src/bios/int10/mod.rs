@@ -9,6 +9,7 @@ pub(crate) mod modes;
 mod palette;
 mod registers;
 mod screen;
+mod state;
 mod text;
 mod vbe;
 
@@ -18,11 +19,13 @@ use crate::rom;
 use crate::rom::font::Fonts;
 use guest_mem::Gva;
 use modes::{Layout, Mode};
+use registers::Picture;
 use screen::{Position, Screen};
 use text::Scroll;
 
 pub(super) use text::print;
 pub(crate) use vbe::modes::MODES as VBE_MODES;
+pub(super) use vbe::{display_start_32, palette_32};
 
 /// The window function of VBE, called far: BX and DX as function 4F05h has them.
 pub(super) fn window(call: &mut Call<'_>) {
@@ -52,7 +55,7 @@ pub(super) fn serve(call: &mut Call<'_>, fonts: &Fonts) -> Served {
         0x05 => show_page(call, call.al()),
         0x06 => text::scroll_window(call, Scroll::Up),
         0x07 => text::scroll_window(call, Scroll::Down),
-        0x08 => text::read_cell(call),
+        0x08 => text::read_cell(call, fonts),
         0x09 => text::write_cells(call, fonts, Some(call.bl())),
         0x0a => text::write_cells(call, fonts, None),
         0x0b => palette::set_background(call),
@@ -64,6 +67,8 @@ pub(super) fn serve(call: &mut Call<'_>, fonts: &Fonts) -> Served {
         0x11 => font::serve(call, fonts),
         0x12 => alternate_select(call),
         0x13 => text::write_string(call, fonts),
+        0x1b => state::tell(call),
+        0x1c => state::serve(call),
         0x1a => display_combination(call),
         0x4f => vbe::serve(call, fonts),
         _ => Ok(()),
@@ -259,11 +264,8 @@ fn alternate_select(call: &mut Call<'_>) -> Served {
             call.set_al(SUPPORTED);
         }
         0x36 => {
-            const CLOCKING: u8 = 1;
-            const SCREEN_OFF: u8 = 0x20;
-            let clocking = registers::sequencer(call, CLOCKING) & !SCREEN_OFF;
-            let off = (call.al() & 1) * SCREEN_OFF;
-            registers::set_sequencer(call, CLOCKING, clocking | off);
+            let dark = call.al() & 1 != 0;
+            registers::set_picture(call, if dark { Picture::Dark } else { Picture::Shown });
             call.set_al(SUPPORTED);
         }
         _ => {}

@@ -53,6 +53,35 @@ pub struct Mode {
     pub graphics: [u8; 9],
 }
 
+impl Mode {
+    /// Colours that it shows at once, and how many lines it has: 0 for 200, 1 for 350, 2 for 400, 3 for 480, as
+    /// function 1Bh numbers them.
+    pub fn shown(&self) -> (u16, u8) {
+        let colours = match (self.layout, self.number) {
+            (Layout::Cga4, _) => 4,
+            (Layout::Cga2, _) | (_, 7 | 0x0f | 0x11) => 2,
+            (Layout::Packed, _) => 256,
+            _ => 16,
+        };
+        let lines = match self.number {
+            0..=3 | 7 => 2,
+            0x0f | 0x10 => 1,
+            0x11 | 0x12 => 3,
+            _ => 0,
+        };
+        (colours, lines)
+    }
+
+    /// Pages of its memory.
+    pub fn pages(&self) -> u8 {
+        match self.layout {
+            Layout::Text => 8,
+            Layout::Planar => (0x1_0000 / u32::from(self.page_bytes.max(1))).clamp(1, 8) as u8,
+            Layout::Cga4 | Layout::Cga2 | Layout::Packed => 1,
+        }
+    }
+}
+
 const TEXT_40: [u8; 25] = [
     0x2d, 0x27, 0x28, 0x90, 0x2b, 0xa0, 0xbf, 0x1f, 0x00, 0x4f, 0x0d, 0x0e, 0, 0, 0, 0, 0x9c, 0x8e,
     0x8f, 0x14, 0x1f, 0x96, 0xb9, 0xa3, 0xff,

@@ -74,6 +74,47 @@ pub fn graphics(call: &mut Call<'_>, index: u8) -> u8 {
     call.inb(GRAPHICS + 1)
 }
 
+const CLOCKING: u8 = 1;
+/// Bit 5 of the clocking mode register: the CPU has the memory's whole bandwidth, and the screen is dark.
+const SCREEN_OFF: u8 = 0x20;
+
+/// The screen's picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Picture {
+    Shown,
+    Dark,
+}
+
+pub fn set_picture(call: &mut Call<'_>, picture: Picture) {
+    let clocking = sequencer(call, CLOCKING) & !SCREEN_OFF;
+    let off = match picture {
+        Picture::Shown => 0,
+        Picture::Dark => SCREEN_OFF,
+    };
+    set_sequencer(call, CLOCKING, clocking | off);
+}
+
+pub fn picture(call: &mut Call<'_>) -> Picture {
+    if sequencer(call, CLOCKING) & SCREEN_OFF == 0 {
+        Picture::Shown
+    } else {
+        Picture::Dark
+    }
+}
+
+pub fn miscellaneous(call: &mut Call<'_>) -> u8 {
+    call.inb(MISCELLANEOUS_READ)
+}
+
+pub fn set_miscellaneous(call: &mut Call<'_>, value: u8) {
+    call.outb(MISCELLANEOUS_WRITE, value);
+}
+
+/// Lets CRT controller registers 0 to 7 be written.
+pub fn open_crtc(call: &mut Call<'_>) {
+    set_crtc(call, RETRACE_END, 0);
+}
+
 /// Index and value in one word, as the data port is the next one.
 fn indexed(call: &mut Call<'_>, port: u16, index: u8, value: u8) {
     let word = u16::from_le_bytes([index, value]);

@@ -4,6 +4,7 @@ use super::super::bda;
 use super::super::call::{Call, Served};
 use super::modes::{self, Layout, Mode};
 use super::registers;
+use super::vbe::Surface;
 use guest_mem::Gva;
 
 /// Text pages with a cursor.
@@ -13,6 +14,8 @@ pub const PAGES: u8 = 8;
 #[derive(Clone, Copy)]
 pub struct Screen {
     pub mode: &'static Mode,
+    /// The picture, if a VBE mode has the screen.
+    pub surface: Option<Surface>,
     pub columns: u8,
     /// Rows of text.
     pub rows: u8,
@@ -48,8 +51,13 @@ impl Screen {
         let columns: u16 = call.load(bda::COLUMNS)?;
         let last_row: u8 = call.load(bda::LAST_ROW)?;
         let height: u16 = call.load(bda::CHARACTER_HEIGHT)?;
+        let surface = match mode.layout {
+            Layout::Text => None,
+            _ => Surface::current(call),
+        };
         Ok(Self {
             mode,
+            surface,
             columns: columns.clamp(1, 255) as u8,
             rows: last_row.saturating_add(1),
             page_bytes: call.load(bda::PAGE_BYTES)?,

@@ -104,18 +104,14 @@ pub fn scroll(
 }
 
 /// Function 08h: the cell under the cursor of page BH, character in AL and attribute in AH.
-pub fn read_cell(call: &mut Call<'_>) -> Served {
+pub fn read_cell(call: &mut Call<'_>, fonts: &Fonts) -> Served {
     let screen = Screen::current(call)?;
     let page = call.bh();
     let at = screen::cursor(call, page)?;
     let cell = if screen.is_text() {
         screen.cell(call, page, at)?
     } else {
-        // Reading a character back from its pixels is not offered, as on many VGAs.
-        Cell {
-            character: 0,
-            attribute: 0,
-        }
+        draw::read_character(call, &screen, fonts, page, at)?
     };
     call.set_al(cell.character);
     call.set_ah(cell.attribute);

@@ -32,6 +32,8 @@ pub struct Emulation {
     pub number: u8,
     /// The catalog's byte for the media type.
     pub media_byte: u8,
+    /// The catalog's sector, of 2048 bytes.
+    pub catalog: u32,
     /// Where the image starts, in sectors of 2048 bytes.
     pub start: u32,
     /// Segment that it was loaded to.
@@ -55,6 +57,7 @@ impl Emulation {
             cdrom,
             number,
             media_byte: image.media_byte,
+            catalog: image.catalog,
             start: image.start,
             segment: image.segment,
             count: image.count,

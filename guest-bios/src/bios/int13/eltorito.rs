@@ -10,6 +10,9 @@ pub const CD_SECTOR_BYTES: usize = 2048;
 /// Where the boot record is (2.0).
 pub const BOOT_RECORD_SECTOR: u32 = 17;
 
+/// Bytes of a catalog's entry (2.0).
+pub const ENTRY_BYTES: usize = 32;
+
 /// Sectors of 512 bytes in one of a CD.
 const VIRTUAL: u64 = 4;
 
@@ -109,7 +112,6 @@ pub fn image(
     sector: u32,
     medium_sectors: u64,
 ) -> Result<Image, NotBootable> {
-    const ENTRY_BYTES: usize = 32;
     const PLATFORM_X86: u8 = 0;
     const BOOTABLE: u8 = 0x88;
     const HEADER: u8 = 0x90;
@@ -119,7 +121,8 @@ pub fn image(
         return Err(NotBootable::BadCatalog { sector });
     }
     let mut platform = validation[1];
-    for (index, entry) in entries.chunks_exact(ENTRY_BYTES).enumerate() {
+    let (entries, _) = entries.as_chunks::<ENTRY_BYTES>();
+    for (index, entry) in entries.iter().enumerate() {
         match entry[0] {
             BOOTABLE if platform == PLATFORM_X86 => {
                 return read_entry(entry, sector, medium_sectors);
@@ -141,7 +144,12 @@ fn is_valid(entry: &[u8]) -> bool {
     entry[0] == 1 && entry[30..32] == [0x55, 0xaa] && sum == 0
 }
 
-fn read_entry(entry: &[u8], catalog: u32, medium_sectors: u64) -> Result<Image, NotBootable> {
+/// The image that an entry of the catalog describes, whoever wrote it.
+pub fn read_entry(
+    entry: &[u8; ENTRY_BYTES],
+    catalog: u32,
+    medium_sectors: u64,
+) -> Result<Image, NotBootable> {
     const MEDIA: u8 = 0x0f;
     const DEFAULT_SEGMENT: u16 = 0x7c0;
     /// First paragraph that is not free for a boot image: the EBDA.

@@ -9,6 +9,7 @@ use super::geometry::Chs;
 use super::status::Status;
 use super::transfer;
 use crate::rom;
+use guest_mem::Gva;
 use hvm::backend::{SECTOR_BYTES, Transfer};
 use hvm::regs::SegmentName;
 
@@ -52,6 +53,46 @@ pub fn transfer(call: &mut Call<'_>, target: &Target) -> Served<Answer> {
         call.set_al(0);
     }
     Ok(answer)
+}
+
+/// Function 05h: formats the track of CH and DH on a diskette, which fills its sectors with the byte that the diskette
+/// parameter table names. The caller's list of sectors at ES:BX cannot change what the medium is divided into.
+pub fn format(call: &mut Call<'_>, target: &Target) -> Served<Answer> {
+    const PARAMETER_TABLE: u64 = 4 * 0x1e;
+    const FILLER: u16 = 8;
+    if target.kind != DriveKind::Floppy {
+        return Ok(Err(Status::Invalid));
+    }
+    let Some(medium) = target.medium(call.machine) else {
+        return Ok(Err(Status::NoMedium));
+    };
+    let Some((geometry, _)) = target.geometry(call.machine) else {
+        return Ok(Err(Status::NoMedium));
+    };
+    if medium.protection == Protection::ReadOnly {
+        return Ok(Err(Status::WriteProtected));
+    }
+    let track = Chs {
+        sector: 1,
+        ..Chs::from_registers(call.cx(), call.dh())
+    };
+    let sectors = u64::from(geometry.sectors);
+    let Some(first) = geometry
+        .sector(track)
+        .filter(|&first| first + sectors <= medium.sectors)
+    else {
+        return Ok(Err(Status::NotFound));
+    };
+    let [offset, segment]: [u16; 2] = call.load(Gva(PARAMETER_TABLE))?;
+    let filler = Gva(u64::from(segment) * 16 + u64::from(offset.wrapping_add(FILLER)));
+    let sector = [call.load::<u8>(call.wrap(filler))?; SECTOR_BYTES as usize];
+    for number in first..first + sectors {
+        let written = call.machine.write_sectors(target.drive, number, &sector);
+        if let Err(error) = written {
+            return Ok(Err(transfer::status(error)));
+        }
+    }
+    Ok(Ok(()))
 }
 
 /// Function 08h: the greatest cylinder and sector in CX, head in DH, the number of drives in DL, and for diskettes
@@ -111,8 +152,7 @@ pub fn changed(call: &mut Call<'_>, target: &Target) -> Served<Answer> {
     })
 }
 
-/// Functions 17h and 18h: the medium to be formatted. Formatting itself is not offered, but programs ask on the way to
-/// other things; 18h tells the table at ES:DI.
+/// Functions 17h and 18h: the medium to be formatted, which is as it is; 18h tells the table at ES:DI.
 pub fn set_medium(call: &mut Call<'_>, target: &Target, function: u8) -> Served<Answer> {
     if target.kind != DriveKind::Floppy {
         return Ok(Err(Status::Invalid));

@@ -41,7 +41,7 @@ pub(super) fn serve(bios: &mut Bios, call: &mut Call<'_>) -> Served {
         return Ok(());
     }
     let answer = match function {
-        0x4b => emulation::serve(bios, call)?,
+        0x4a..=0x4d => emulation::serve(bios, call, function)?,
         _ => match bios.find_drive(number) {
             Some(target) => on_drive(bios, call, function, &target)?,
             None if function == 0x15 => {
@@ -73,6 +73,7 @@ fn on_drive(bios: &mut Bios, call: &mut Call<'_>, function: u8, target: &Target)
     match function {
         // Reset, initialize, seek, recalibrate, drive ready, diagnostics: there is nothing to move or to test.
         0x00 | 0x09 | 0x0c | 0x0d | 0x10 | 0x11 | 0x14 => Ok(Ok(())),
+        0x05 => legacy::format(call, target),
         0x02..=0x04 => legacy::transfer(call, target),
         0x08 => legacy::parameters(bios, call, target),
         0x15 => legacy::kind(call, target),

@@ -50,7 +50,8 @@ pub fn transfer(
     Ok(Ok(()))
 }
 
-fn status(error: BlockError) -> Status {
+/// What a drive's error is to the caller.
+pub fn status(error: BlockError) -> Status {
     match error {
         BlockError::OutOfRange => Status::NotFound,
         BlockError::ReadOnly => Status::WriteProtected,

@@ -1,6 +1,8 @@
 //! INT 15h: system services (IBM PS/2 and PC BIOS Interface Technical Reference, "Interrupt 15h"; ACPI 6.5, chapter 15).
 
+mod apm;
 mod memory;
+mod protected;
 mod wait;
 
 use super::bda;
@@ -12,6 +14,7 @@ use hvm::regs::{Gpr, SegmentName};
 /// Function not supported.
 pub(super) const UNSUPPORTED: u8 = 0x86;
 
+pub(super) use apm::{Connection, from_protected_mode as apm};
 pub(super) use wait::elapsed;
 
 /// Serves a call.
@@ -19,6 +22,7 @@ pub(super) fn serve(bios: &mut Bios, call: &mut Call<'_>, entry: super::Entry) -
     match call.ah() {
         0x83 => return wait::event(bios, call).map(|()| Turn::Done),
         0x86 => return wait::delay(bios, call, entry),
+        0x53 => return Ok(apm::serve(bios, call, entry)),
         0x24 => a20(call),
         // The keyboard's intercept: CF is set, nobody swallows.
         0x4f => call.fail(),
@@ -29,6 +33,7 @@ pub(super) fn serve(bios: &mut Bios, call: &mut Call<'_>, entry: super::Entry) -
         }
         0x87 => memory::move_block(call)?,
         0x88 => memory::extended_kib(bios, call),
+        0x89 => protected::enter(call)?,
         0x8a => memory::all_extended_kib(bios, call),
         0xc0 => {
             call.set_segment(SegmentName::Es, rom::SEGMENT);
@@ -43,8 +48,8 @@ pub(super) fn serve(bios: &mut Bios, call: &mut Call<'_>, entry: super::Entry) -
         }
         0xc2 => mouse::serve(bios, call)?,
         0xe8 => memory::serve(bios, call)?,
-        // APM and EISA are asked for by many and are not there.
-        0x53 | 0xd8 => unsupported(call),
+        // EISA is asked for by many and is not there.
+        0xd8 => unsupported(call),
         _ => {
             bios.log_missing(call, 0x15);
             unsupported(call);

@@ -6,7 +6,7 @@ use super::super::call::{Call, Resume, Served};
 use super::super::pic;
 use super::buffer;
 use super::keys::{self, Lock, Shift};
-use crate::rom::keyboard::{BREAK_TAIL, NO_DATA, PRINT_TAIL};
+use crate::rom::keyboard::{BREAK_TAIL, NO_DATA, PAUSE_AGAIN, PAUSE_TAIL, PRINT_TAIL};
 use hvm::regs::Rflags;
 
 const DATA: u16 = 0x60;
@@ -83,12 +83,29 @@ fn key(call: &mut Call<'_>, code: u8) -> Served {
     Ok(())
 }
 
-/// E1h 1Dh 45h: Pause. It is taken note of and otherwise ignored: to stand still is not the firmware's business here.
+/// E1h 1Dh 45h: Pause. The ROM halts, with interrupts open, until another key is pressed.
 fn pause(call: &mut Call<'_>, mode: u8, code: u8) -> Served {
-    if code & !RELEASED == 0x1d {
+    const SECOND: u8 = 0x1d;
+    const THIRD: u8 = 0x45;
+    if code & !RELEASED == SECOND {
         return Ok(());
     }
-    call.store(bda::KEYBOARD_MODE, &(mode & !(LAST_E0 | LAST_E1)))
+    call.store(bda::KEYBOARD_MODE, &(mode & !(LAST_E0 | LAST_E1)))?;
+    let down: u8 = call.load(bda::KEYBOARD_FLAGS_2)?;
+    if code == THIRD && down & PAUSE == 0 {
+        call.store(bda::KEYBOARD_FLAGS_2, &(down | PAUSE))?;
+        call.resume(Resume::Near(PAUSE_TAIL));
+    }
+    Ok(())
+}
+
+/// After a halt in Pause: whether it goes on.
+pub fn paused(call: &mut Call<'_>) -> Served {
+    let down: u8 = call.load(bda::KEYBOARD_FLAGS_2)?;
+    if down & PAUSE != 0 {
+        call.resume(Resume::Near(PAUSE_AGAIN));
+    }
+    Ok(())
 }
 
 /// Shift keys and locks. True if the code was one.
@@ -145,8 +162,17 @@ fn toggle(call: &mut Call<'_>, lock: u8, pressed: bool) -> Served<bool> {
         call.store(bda::KEYBOARD_FLAGS_2, &(down | lock))?;
         let flags: u8 = call.load(bda::KEYBOARD_FLAGS)?;
         call.store(bda::KEYBOARD_FLAGS, &(flags ^ lock))?;
+        lamps(call, flags ^ lock);
     }
     Ok(true)
+}
+
+/// Shows the locks on the keyboard, whose answers come as codes and are ignored.
+fn lamps(call: &mut Call<'_>, flags: u8) {
+    const SET_LAMPS: u8 = 0xed;
+    call.outb(DATA, SET_LAMPS);
+    // Scroll, Num and Caps in both, at different places.
+    call.outb(DATA, flags >> 4 & 7);
 }
 
 /// The number that was typed on the keypad with Alt held becomes a character.

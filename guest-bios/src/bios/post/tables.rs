@@ -20,6 +20,7 @@ const MP_POINTER: Gpa = in_rom(0xa0);
 const PIR: Gpa = in_rom(0x100);
 const MP: Gpa = in_rom(0x400);
 const SMBIOS_TABLE: Gpa = in_rom(0x1000);
+const _: () = assert!(MP.0 + mp::MAX_BYTES <= SMBIOS_TABLE.0);
 
 /// Installs what there is room for. A guest with less than 2 MiB does without ACPI.
 pub fn install(bios: &Bios, call: &mut Call<'_>) {

@@ -168,8 +168,10 @@ fn without_a_device_the_bios_waits_for_a_key_and_tries_again() {
     assert_eq!(pc.cpu.rip, u64::from(stub) + 7);
     pc.set(Gpr::Rcx, 0x3920);
     pc.int(Service::Keyboard, 0x0500);
+    let lines = pc.board.lines.len();
     pc.trap(stub + 9).unwrap();
-    assert_eq!(pc.cpu.rip, u64::from(stub), "from the start");
+    assert_eq!(pc.cpu.rip, u64::from(stub) + 7);
+    assert_eq!(pc.board.lines.len(), lines + 3, "from the start");
 }
 
 #[test]
@@ -212,4 +214,119 @@ fn saved_state_keeps_the_emulation_and_refuses_others() {
     assert_eq!(bare.bios.save(), before);
     pc.bios.reset();
     assert_eq!(pc.bios.save(), before);
+}
+
+/// Puts a word into the keyboard buffer.
+fn type_key(pc: &mut Pc, word: u16) {
+    pc.set(Gpr::Rcx, word);
+    pc.int(Service::Keyboard, 0x0500);
+}
+
+fn two_disks_and_a_cd() -> Vec<(Drive, Vec<u8>, Protection)> {
+    let disk = |index| {
+        let mut bytes = std::vec![0; 1 << 20];
+        bytes[..2].copy_from_slice(&[0xeb, index]);
+        bytes[510..512].copy_from_slice(&[0x55, 0xaa]);
+        let kind = DriveKind::Disk;
+        (Drive { kind, index }, bytes, Protection::Writable)
+    };
+    let mut image = cd(0, 4, 24);
+    image[16 * 2048..][..6].copy_from_slice(b"\x01CD001");
+    image[16 * 2048 + 40..][..8].copy_from_slice(b"RESCUE\x01 ");
+    std::vec![disk(0), disk(1), cdrom(image)]
+}
+
+#[test]
+fn escape_before_the_boot_opens_a_menu_that_names_the_drives() {
+    let mut pc = Pc::off(two_disks_and_a_cd(), &[BootDevice::Disk]);
+    pc.trap(0xe05b + 2).unwrap();
+    pc.board.memory.store(Gpa(0x400), &0x3f8_u16).unwrap();
+    pc.board.ports.insert(0x3fd, 0x60);
+    type_key(&mut pc, 0x011b);
+    let stub = rom::stub(Service::Bootstrap);
+    pc.trap(stub).unwrap();
+    assert_eq!(pc.cpu.rip, u64::from(stub) + 7, "STI, HLT");
+    let screen = pc.screen();
+    for line in [
+        "1  hard disk 1: 1024 KiB",
+        "2  hard disk 2: 1024 KiB",
+        "3  CD 1: 8192 KiB RESCUE",
+    ] {
+        assert!(screen.contains(line), "{screen}");
+    }
+    let sent = pc.board.written.iter().filter(|(port, _)| *port == 0x3f8);
+    let sent: String = sent.map(|(_, byte)| char::from(*byte)).collect();
+    assert!(sent.contains("Boot menu\r\n  1  hard disk 1"), "{sent}");
+    type_key(&mut pc, 0x0a39);
+    pc.trap(stub + 9).unwrap();
+    assert_eq!(pc.cpu.rip, u64::from(stub) + 7, "there is no ninth");
+    // The serial port answers as well.
+    pc.board.ports.insert(0x3fd, 0x61);
+    pc.board.ports.insert(0x3f8, b'2');
+    pc.trap(stub + 9).unwrap();
+    assert_eq!((pc.get(Gpr::Rdx), pc.cpu.rip), (0x81, 0x7c00));
+    assert_eq!(pc.load::<[u8; 2]>(0x7c00), [0xeb, 1]);
+}
+
+#[test]
+fn the_menu_is_waited_for_as_long_as_the_configuration_says() {
+    let offered = || {
+        let mut pc = Pc::off(two_disks_and_a_cd(), &[BootDevice::Disk]);
+        pc.bios.menu_wait_ns = 3_000_000_000;
+        pc.trap(0xe05b + 2).unwrap();
+        pc.trap(rom::stub(Service::Bootstrap)).unwrap();
+        assert!(pc.screen().contains("Press Esc or F12"));
+        pc
+    };
+    let stub = rom::stub(Service::Bootstrap);
+    let waits = |pc: &Pc| pc.cpu.rip == u64::from(stub) + 7;
+    let mut pc = offered();
+    assert!(waits(&pc));
+    let mut restored = offered();
+    restored.bios.reset();
+    restored.bios.restore(&pc.bios.save()).unwrap();
+    for pc in [&mut pc, &mut restored] {
+        pc.board.now = Instant::from_ns(2_999_999_999);
+        pc.trap(stub + 9).unwrap();
+        assert_eq!(pc.cpu.rip, u64::from(stub) + 7);
+        pc.board.now = Instant::from_ns(3_000_000_000);
+        pc.trap(stub + 9).unwrap();
+        assert_eq!((pc.get(Gpr::Rdx), pc.cpu.rip), (0x80, 0x7c00));
+    }
+    let mut pc = offered();
+    type_key(&mut pc, 0x8600);
+    pc.trap(stub + 9).unwrap();
+    assert!(waits(&pc) && pc.screen().contains("Boot menu"));
+    type_key(&mut pc, 0x2064);
+    pc.trap(stub + 9).unwrap();
+    assert_eq!(pc.get(Gpr::Rdx), 0xe0);
+    let mut pc = offered();
+    type_key(&mut pc, 0x1c0d);
+    pc.trap(stub + 9).unwrap();
+    assert_eq!(pc.get(Gpr::Rdx), 0x80, "Enter does not wait");
+}
+
+#[test]
+fn a_program_reads_the_catalog_and_starts_another_image() {
+    let mut pc = started(std::vec![cdrom(cd(0, 4, 24))], &[BootDevice::Cdrom]);
+    pc.set(Gpr::Rsi, 0x600);
+    pc.board
+        .memory
+        .store(Gpa(0x600), &[0x0108_u16, 0, 0x2000, 0])
+        .unwrap();
+    assert!(!pc.int(Service::Disk, 0x4d00));
+    assert_eq!(pc.load::<[u8; 2]>(0x2_0000), [1, 0], "a validation entry");
+    // A diskette whose image is the same sector.
+    let packet = [19_u8, 2, 0, 0, 24, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0];
+    pc.board.memory.write(Gpa(0x600), &packet).unwrap();
+    pc.set(Gpr::Rsi, 0x600);
+    assert!(!pc.int(Service::Disk, 0x4c00));
+    assert_eq!((pc.get(Gpr::Rdx), pc.cpu.rip), (0, 0));
+    assert_eq!(pc.load::<[u8; 10]>(0x7c00), *b"boot image");
+    let mut outside = packet;
+    outside[7] = 0xff;
+    pc.board.memory.write(Gpa(0x600), &outside).unwrap();
+    pc.set(Gpr::Rsi, 0x600);
+    assert!(pc.int(Service::Disk, 0x4a00));
+    assert_eq!(pc.bios.count_drives(0), 1, "the diskette is still there");
 }

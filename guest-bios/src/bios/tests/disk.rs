@@ -162,3 +162,57 @@ fn a_missing_page_faults_in_the_guest_and_changes_nothing() {
     assert_eq!(pc.trap(stub), Ok(()));
     assert_eq!(pc.load::<u32>(0x40_0000), 1);
 }
+
+#[test]
+fn formatting_a_track_fills_it_and_no_other() {
+    let floppy = (
+        drive(DriveKind::Floppy),
+        std::vec![7; 1440 * 1024],
+        Protection::Writable,
+    );
+    let mut pc = Pc::with(std::vec![floppy]);
+    pc.set(Gpr::Rdx, 0x0100);
+    pc.set(Gpr::Rcx, 0x0201);
+    assert!(!pc.int(Service::Disk, 0x0512));
+    let track = (2 * 2 + 1) * 18 * 512..(2 * 2 + 2) * 18 * 512;
+    for (at, &byte) in pc.board.media[0].1.iter().enumerate() {
+        assert_eq!(byte, if track.contains(&at) { 0xf6 } else { 7 }, "{at}");
+    }
+    pc.set(Gpr::Rcx, 0x5001);
+    assert!(pc.int(Service::Disk, 0x0512), "cylinder 80");
+    assert_eq!(pc.ah(), 4);
+}
+
+#[test]
+fn a_memory_managers_guest_is_served_through_its_page_tables() {
+    const USER_WRITABLE: u32 = 7;
+    let mut pc = with_disk();
+    // Virtual-8086 mode under 32-bit paging: the first MiB maps to itself, but 64 KiB of it to 3 MiB, and a page to nothing.
+    let table = |page: u32| match page {
+        0x20..0x30 => (page - 0x20 + 0x300) << 12 | USER_WRITABLE,
+        0x31 => 0,
+        _ => page << 12 | USER_WRITABLE,
+    };
+    for page in 0..1024 {
+        let at = Gpa(0x9000 + 4 * u64::from(page));
+        pc.board.memory.store(at, &table(page)).unwrap();
+    }
+    pc.board
+        .memory
+        .store(Gpa(0x8000), &(0x9000 | USER_WRITABLE))
+        .unwrap();
+    pc.cpu.cr3 = 0x8000;
+    pc.cpu.cr0 = 0x8000_0011;
+    pc.cpu.rflags |= Rflags::VM.bits();
+    pc.set_segment(SegmentName::Es, 0x2000);
+    pc.set(Gpr::Rbx, 0);
+    pc.set(Gpr::Rcx, 2);
+    pc.set(Gpr::Rdx, 0x80);
+    assert!(!pc.int(Service::Disk, 0x0201));
+    assert_eq!(pc.load::<u32>(0x30_0000), 1, "where the page table says");
+    assert_eq!(pc.load::<u32>(0x2_0000), 0);
+    pc.set_segment(SegmentName::Es, 0x3100);
+    pc.set(Gpr::Rax, 0x0201);
+    let fault = pc.trap(rom::stub(Service::Disk)).unwrap_err();
+    assert_eq!((fault.vector, fault.cr2), (14, Some(0x3_1000)));
+}

@@ -84,6 +84,39 @@ fn control_break_goes_to_int_1bh() {
 }
 
 #[test]
+fn pause_halts_until_a_key_which_is_lost() {
+    let mut pc = Pc::on();
+    for code in [0xe1, 0x1d, 0x45] {
+        press(&mut pc, code);
+    }
+    let halt = rom::keyboard::OFFSET + 25;
+    assert_eq!(pc.cpu.rip, halt.into());
+    assert_eq!(pc.load::<[u8; 2]>(0xf_0000 + u64::from(halt)), [0xfb, 0xf4]);
+    for code in [0xe1, 0x9d, 0xc5, 0x2a, 0xaa] {
+        press(&mut pc, code);
+    }
+    pc.trap(halt + 2).unwrap();
+    assert_eq!(
+        pc.cpu.rip,
+        halt.into(),
+        "its own release, and shift, do not end it"
+    );
+    press(&mut pc, 0x1e);
+    pc.trap(halt + 2).unwrap();
+    assert_eq!(pc.cpu.rip, u64::from(halt) + 4);
+    assert_eq!(key(&mut pc), None);
+}
+
+#[test]
+fn lamps_follow_the_locks() {
+    let mut pc = Pc::on();
+    pc.board.written.clear();
+    press(&mut pc, 0x3a);
+    let sent = pc.board.written.iter().filter(|(port, _)| *port == 0x60);
+    assert_eq!(sent.map(|(_, byte)| *byte).collect::<Vec<_>>(), [0xed, 4]);
+}
+
+#[test]
 fn a_swallowed_code_is_not_a_key() {
     let mut pc = Pc::on();
     pc.board.ports.insert(0x64, 0x1d);

@@ -30,6 +30,8 @@ const VIDEO: std::ops::Range<u64> = 0xa_0000..0xc_0000;
 pub struct Board {
     pub memory: GuestMemory,
     pub video: Vec<u8>,
+    /// What its first BAR shows.
+    pub frame: Vec<u8>,
     /// Ports that were written read back, others read as all ones.
     pub ports: BTreeMap<u16, u8>,
     /// Every byte written to a port, in order.
@@ -58,6 +60,7 @@ impl Board {
         Self {
             memory: GuestMemory::anonymous(&memory_layout(16)),
             video: std::vec![0; (VIDEO.end - VIDEO.start) as usize],
+            frame: std::vec![0; 4 << 20],
             ports: BTreeMap::from([(0x3cc, 0x67)]),
             written: Vec::new(),
             cmos,
@@ -74,6 +77,13 @@ impl Board {
             },
             address: 0,
         }
+    }
+
+    /// Where an address is in the framebuffer.
+    fn frame_offset(&self, gpa: Gpa) -> Option<usize> {
+        let base = u64::from(self.config[4] & !15);
+        let offset = gpa.0.checked_sub(base)?;
+        (base != 0 && offset < 16 << 20).then_some(offset as usize)
     }
 
     /// The register that the address register selects, in slot 2.
@@ -138,6 +148,10 @@ impl Machine for Board {
             into[..8].copy_from_slice(&EDID);
             return;
         }
+        if let Some(start) = self.frame_offset(gpa) {
+            into.copy_from_slice(&self.frame[start..start + into.len()]);
+            return;
+        }
         for (offset, byte) in (0..).zip(into) {
             let at = gpa.0.wrapping_add(offset).wrapping_sub(VIDEO.start);
             *byte = self.video.get(at as usize).copied().unwrap_or(0xff);
@@ -145,6 +159,10 @@ impl Machine for Board {
     }
 
     fn write_device(&mut self, gpa: Gpa, from: &[u8]) {
+        if let Some(start) = self.frame_offset(gpa) {
+            self.frame[start..start + from.len()].copy_from_slice(from);
+            return;
+        }
         for (offset, byte) in (0..).zip(from) {
             let at = gpa.0.wrapping_add(offset).wrapping_sub(VIDEO.start);
             if let Some(place) = self.video.get_mut(at as usize) {
@@ -278,6 +296,7 @@ impl Pc {
         let mut bios = Bios::new(Setup {
             drives,
             order: order.to_vec(),
+            menu_wait_ns: 0,
             platform: Platform {
                 vcpus: 1,
                 hpet: None,

@@ -101,7 +101,7 @@ fn a_call_that_is_missing_fails_and_is_logged_once() {
     }
     let lines = &pc.board.lines[before..];
     assert_eq!(lines, ["BIOS: INT 15h with AX = 7700h is not offered"]);
-    assert!(pc.int(Service::System, 0x5300), "no APM");
+    assert!(pc.int(Service::System, 0xd800), "no EISA");
     assert_eq!(pc.board.lines.len(), before + 1);
 }
 
@@ -170,4 +170,50 @@ fn the_pci_bios_answers_that_it_is_there() {
     pc.set(Gpr::Rdi, 3);
     assert!(pc.int(Service::Time, 0xb109), "a word at an odd register");
     assert_eq!(pc.ah(), 0x87);
+}
+
+#[test]
+fn apm_turns_the_machine_off_and_idles_in_a_halt() {
+    let mut pc = Pc::on();
+    pc.set(Gpr::Rbx, 0);
+    assert!(!pc.int(Service::System, 0x5300));
+    assert_eq!((pc.get(Gpr::Rax), pc.get(Gpr::Rbx)), (0x0102, 0x504d));
+    pc.set(Gpr::Rbx, 1);
+    pc.set(Gpr::Rcx, 3);
+    assert!(pc.int(Service::System, 0x5307));
+    assert_eq!(pc.ah(), 3, "not connected");
+    pc.set(Gpr::Rbx, 0);
+    assert!(!pc.int(Service::System, 0x5301));
+    assert!(pc.int(Service::System, 0x5303));
+    assert_eq!(pc.ah(), 2, "connected");
+    let stub = rom::stub(Service::System);
+    pc.int(Service::System, 0x5305);
+    assert_eq!(pc.cpu.rip, u64::from(stub) + 7, "STI, HLT");
+    pc.trap(stub + 9).unwrap();
+    assert_eq!(pc.cpu.rip, u64::from(stub) + 11, "any interrupt ends it");
+    pc.set(Gpr::Rbx, 1);
+    pc.set(Gpr::Rcx, 2);
+    assert!(pc.int(Service::System, 0x5307));
+    assert_eq!(pc.ah(), 0x60, "no suspend");
+    pc.board.written.clear();
+    pc.set(Gpr::Rcx, 3);
+    assert!(!pc.int(Service::System, 0x5307));
+    assert_eq!(pc.board.written, [(0x604, 0), (0x605, 0x20)]);
+}
+
+#[test]
+fn protected_mode_is_prepared_and_left_to_the_rom() {
+    let mut pc = Pc::on();
+    pc.set(Gpr::Rsi, 0x2000);
+    pc.set(Gpr::Rbx, 0x2028);
+    assert!(!pc.int(Service::System, 0x8900));
+    assert_eq!(pc.cpu.rip, rom::protected::OFFSET.into());
+    assert_eq!(
+        pc.load::<[u8; 8]>(0x2038),
+        [0xff, 0xff, 0, 0, 0x0f, 0x9b, 0, 0]
+    );
+    assert_eq!(pc.board.ports[&0x21], 0xff, "masked");
+    assert!(pc.board.written.contains(&(0x21, 0x20)));
+    assert!(pc.board.written.contains(&(0xa1, 0x28)));
+    assert_eq!(pc.load::<[u8; 2]>(0xf_0000 + pc.cpu.rip), [0x26, 0x0f]);
 }

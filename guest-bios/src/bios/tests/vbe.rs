@@ -103,3 +103,86 @@ fn the_monitor_shows_its_edid() {
     assert_eq!(vbe(&mut pc, 0x4f15), 0x004f);
     assert_eq!(pc.load::<[u8; 8]>(0x5000), EDID);
 }
+
+#[test]
+fn text_is_drawn_read_and_scrolled_in_vbe_modes() {
+    // 640 by 480 with a palette, and 800 by 600 of 24 bits.
+    for (mode, pitch, bytes) in [(0x4101, 640, 1), (0x4115, 2400, 3)] {
+        let mut pc = Pc::on();
+        pc.set(Gpr::Rbx, mode);
+        assert_eq!(vbe(&mut pc, 0x4f02), 0x004f);
+        // What turning it on sets in the chip.
+        pc.board.dispi.1[6] = pc.board.dispi.1[1];
+        assert_eq!(pc.load::<u16>(0x44a), pc.board.dispi.1[1] / 8);
+        pc.board.frame.fill(0);
+        pc.set(Gpr::Rbx, 0x0c);
+        pc.set(Gpr::Rcx, 1);
+        pc.set(Gpr::Rdx, 0x0102);
+        pc.int(Service::Video, 0x0200);
+        pc.set(Gpr::Rbx, 0x0c);
+        pc.int(Service::Video, 0x0900 | u16::from(b'W'));
+        pc.int(Service::Video, 0x0800);
+        assert_eq!(pc.get(Gpr::Rax) & 0xff, u16::from(b'W'), "{mode:x}");
+        let inside = 17 * pitch + 16 * bytes..17 * pitch + 24 * bytes;
+        let lit = |pc: &Pc, place: std::ops::Range<usize>| {
+            pc.board.frame[place].iter().any(|&byte| byte != 0)
+        };
+        let cell = |row: usize| row * 16 * pitch..(row + 1) * 16 * pitch;
+        assert!(lit(&pc, cell(1)) && !lit(&pc, cell(0)) && !lit(&pc, cell(2)));
+        assert!(inside.end < pc.board.frame.len());
+        pc.set(Gpr::Rcx, 0);
+        pc.set(Gpr::Rdx, 0xffff);
+        pc.set(Gpr::Rbx, 0);
+        pc.int(Service::Video, 0x0601);
+        assert!(lit(&pc, cell(0)) && !lit(&pc, cell(1)), "scrolled");
+        pc.set(Gpr::Rcx, 5);
+        pc.set(Gpr::Rdx, 300);
+        pc.set(Gpr::Rbx, 0);
+        pc.int(Service::Video, 0x0c0f);
+        assert_ne!(pc.board.frame[300 * pitch + 5 * bytes], 0);
+        pc.int(Service::Video, 0x0d00);
+        assert_ne!(pc.get(Gpr::Rax) & 0xff, 0);
+    }
+}
+
+#[test]
+fn the_protected_mode_interface_traps_wherever_it_is_copied() {
+    let mut pc = Pc::on();
+    pc.set(Gpr::Rbx, 0x4103);
+    vbe(&mut pc, 0x4f02);
+    pc.board.dispi.1[6] = 800;
+    pc.set(Gpr::Rbx, 0);
+    assert_eq!(vbe(&mut pc, 0x4f0a), 0x004f);
+    let es = pc.cpu.segment(SegmentName::Es).base;
+    let table: [u8; 35] = pc.load(es + u64::from(pc.get(Gpr::Rdi)));
+    assert_eq!(usize::from(pc.get(Gpr::Rcx)), table.len());
+    let entry = u64::from(table[2]);
+    pc.board.memory.write(Gpa(0x5000), &table).unwrap();
+    // Pixel 8 of line 3, in units of four bytes.
+    pc.set(Gpr::Rbx, 0);
+    pc.set(Gpr::Rcx, (3 * 800 + 8) / 4);
+    pc.set(Gpr::Rdx, 0);
+    pc.set_segment(SegmentName::Cs, 0);
+    pc.cpu.rip = 0x5000 + entry + 2;
+    let served = pc.bios.trapped(&mut pc.cpu, &mut pc.board);
+    assert_eq!(served, Some(Ok(())));
+    assert_eq!(pc.board.dispi.1[8..10], [8, 3]);
+    assert_eq!(pc.load::<u8>(pc.cpu.rip + 4), 0xc3, "RET");
+}
+
+#[test]
+fn the_screen_goes_dark_and_comes_back() {
+    let mut pc = Pc::on();
+    pc.set(Gpr::Rbx, 0);
+    assert_eq!(vbe(&mut pc, 0x4f10), 0x004f);
+    assert_eq!(pc.get(Gpr::Rbx), 0x0710);
+    for (state, told) in [(4, 4), (0, 0)] {
+        pc.set(Gpr::Rbx, state << 8 | 1);
+        assert_eq!(vbe(&mut pc, 0x4f10), 0x004f);
+        pc.set(Gpr::Rbx, 2);
+        vbe(&mut pc, 0x4f10);
+        assert_eq!(pc.get(Gpr::Rbx) >> 8, told);
+    }
+    pc.set(Gpr::Rbx, 0x0801);
+    assert_eq!(vbe(&mut pc, 0x4f10), 0x014f);
+}

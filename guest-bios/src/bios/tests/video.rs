@@ -134,3 +134,55 @@ fn mode_13h_draws_pixels_and_text() {
     pc.int(Service::Video, 0x0edb);
     assert!(pc.board.video[..8].iter().all(|&pixel| pixel == 0x0e));
 }
+
+#[test]
+fn characters_are_read_back_from_pixels() {
+    for mode in [0x06, 0x13] {
+        let mut pc = Pc::on();
+        pc.int(Service::Video, mode);
+        pc.set(Gpr::Rbx, 0x01);
+        pc.set(Gpr::Rcx, 1);
+        pc.int(Service::Video, 0x0900 | u16::from(b'R'));
+        pc.int(Service::Video, 0x0800);
+        // The font of eight lines has characters that look alike.
+        let shape = |code: u8| pc.bios.fonts.glyph(8, code).to_vec();
+        assert_eq!(
+            shape(pc.get(Gpr::Rax) as u8),
+            shape(b'R'),
+            "{mode:x} {:x}",
+            pc.get(Gpr::Rax)
+        );
+    }
+}
+
+#[test]
+fn the_state_table_tells_mode_and_colours() {
+    let mut pc = fresh_screen();
+    pc.set(Gpr::Rbx, 0);
+    pc.set(Gpr::Rdi, 0x3000);
+    pc.int(Service::Video, 0x1b00);
+    assert_eq!(pc.get(Gpr::Rax) & 0xff, 0x1b);
+    let table: [u8; 64] = pc.load(0x3000);
+    assert_eq!(table[..4], [0x40, 1, 0, 0xc0]);
+    assert_eq!((table[4], table[5], table[0x22]), (3, 80, 25));
+    assert_eq!((table[0x27], table[0x29], table[0x2a]), (16, 8, 2));
+}
+
+#[test]
+fn saved_video_state_comes_back() {
+    let mut pc = fresh_screen();
+    pc.set(Gpr::Rcx, 7);
+    pc.int(Service::Video, 0x1c00);
+    let blocks = pc.get(Gpr::Rbx);
+    assert!((14..=16).contains(&blocks), "{blocks}");
+    pc.set(Gpr::Rbx, 0x3000);
+    pc.int(Service::Video, 0x1c01);
+    let area: [u8; 0x1e] = pc.load(0x449);
+    pc.int(Service::Video, 0x13);
+    assert_ne!(pc.load::<[u8; 0x1e]>(0x449), area);
+    pc.set(Gpr::Rcx, 7);
+    pc.set(Gpr::Rbx, 0x3000);
+    pc.int(Service::Video, 0x1c02);
+    assert_eq!(pc.load::<[u8; 0x1e]>(0x449), area);
+    assert_eq!(pc.get(Gpr::Rax) & 0xff, 0x1c);
+}

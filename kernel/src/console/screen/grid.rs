@@ -58,6 +58,24 @@ impl Grid {
         }
     }
 
+    /// Blanks all cells and goes back to the first, to be written anew.
+    pub fn restart(&mut self) {
+        self.wanted.fill(b' ');
+        (self.column, self.row) = (0, 0);
+        self.mark(0..self.rows);
+    }
+
+    /// Somebody has blanked the screen.
+    pub fn blanked(&mut self) {
+        self.shown.fill(b' ');
+        self.mark(0..self.rows);
+    }
+
+    /// Cells in a row, and rows.
+    pub fn size(&self) -> (usize, usize) {
+        (self.columns, self.rows)
+    }
+
     fn mark(&mut self, rows: Range<usize>) {
         self.changed = if self.changed.is_empty() {
             rows

@@ -5,7 +5,11 @@ use boot::PixelFormat;
 use super::{
     font::{self, glyph},
     memory::VideoMemory,
+    place::Place,
 };
+use alloc::vec;
+use core::ops::Range;
+use hvm::display::{Picture, Rect};
 
 /// Colours: light grey on black.
 const FOREGROUND: [u8; 3] = [0xc8, 0xc8, 0xc8];
@@ -18,6 +22,7 @@ pub struct Pixels<'a> {
     memory: VideoMemory<'a>,
     pitch_bytes: usize,
     pixel_bytes: usize,
+    format: PixelFormat,
     /// The bytes of four pixels, for each of the sixteen patterns.
     halves: [Half; 16],
 }
@@ -47,8 +52,54 @@ impl<'a> Pixels<'a> {
             memory,
             pitch_bytes,
             pixel_bytes,
+            format: *format,
             halves,
         })
+    }
+
+    /// Makes it black.
+    pub fn clear(&mut self) {
+        self.memory.clear();
+    }
+
+    /// Draws what a part of `picture` looks like at its place.
+    pub fn show(&mut self, picture: &dyn Picture, place: &Place, changed: Rect) {
+        let reached = place.reached(changed);
+        if reached.width == 0 {
+            return;
+        }
+        let first = place.columns(reached.x).start;
+        let end = place.columns(reached.x + reached.width - 1).end;
+        let width = (end - first) as usize;
+        let mut drawn = vec![];
+        for y in reached.y..reached.y + reached.height {
+            let lines = place.lines(y);
+            let height = lines.end - lines.start;
+            drawn.resize(width * height as usize, 0);
+            let source = Rect {
+                x: first,
+                y: lines.start,
+                width: end - first,
+                height,
+            };
+            picture.render(source, &mut drawn);
+            for x in reached.x..reached.x + reached.width {
+                let columns = place.columns(x);
+                let color = mean(&drawn, width, columns.start - first..columns.end - first);
+                self.set(x as usize, y as usize, color);
+            }
+        }
+    }
+
+    #[inline]
+    fn set(&mut self, x: usize, y: usize, color: [u8; 3]) {
+        let [first, second, third, fourth] = pixel_value(&self.format, color).to_le_bytes();
+        let offset = y * self.pitch_bytes + x * self.pixel_bytes;
+        match self.pixel_bytes {
+            2 => self.memory.store(offset, &[first, second]),
+            3 => self.memory.store(offset, &[first, second, third]),
+            _ => self.memory.store(offset, &[first, second, third, fourth]),
+        }
     }
 
     /// Draws a character in the cell at `column`, `row`.
@@ -75,6 +126,30 @@ impl<'a> Pixels<'a> {
             }
         }
     }
+}
+
+/// The mean colour of some columns of all lines, each `width` pixels (`00RRGGBBh`) long.
+#[inline]
+fn mean(pixels: &[u32], width: usize, columns: Range<u32>) -> [u8; 3] {
+    let columns = columns.start as usize..columns.end as usize;
+    if let ([pixel], 1) = (
+        pixels.get(columns.clone()).unwrap_or_default(),
+        pixels.len() / width,
+    ) {
+        let [_, red, green, blue] = pixel.to_be_bytes();
+        return [red, green, blue];
+    }
+    let (mut sums, mut count) = ([0_u32; 3], 0);
+    for line in pixels.chunks(width) {
+        for pixel in line.get(columns.clone()).unwrap_or_default() {
+            let [_, parts @ ..] = pixel.to_be_bytes();
+            for (sum, part) in sums.iter_mut().zip(parts) {
+                *sum += u32::from(part);
+            }
+            count += 1;
+        }
+    }
+    sums.map(|sum| (sum / count.max(1)) as u8)
 }
 
 /// The pixel of a colour, each part scaled to the width of its field.

@@ -35,7 +35,7 @@ impl<'a> Info<'a> {
     }
 
     /// Writes it, a line a thing.
-    pub fn write(&self, out: &mut impl Write) -> fmt::Result {
+    pub fn write(&self, out: &mut (impl Write + ?Sized)) -> fmt::Result {
         let state = self.state.name();
         match self.facts {
             Some(facts) => {

@@ -2,7 +2,7 @@
 
 mod command;
 mod editor;
-mod info;
+pub mod info;
 
 use super::control::{Control, GuestState, HostAction, Request};
 use super::screen;

@@ -1,13 +1,13 @@
 //! The tracker over a machine that does what silicon does, with a TLB that remembers.
 
 use super::*;
-use alloc::rc::Rc;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::cell::RefCell;
 use ept_npt::{MapError, Tracked};
 use guest_mem::{Area, Hpa};
 use hvm::capability::{ApicVirtualization, NestedPaging};
 use proptest::prelude::*;
+use spin::Mutex;
 use std::collections::BTreeSet;
 
 const PAGES: u64 = 24;
@@ -33,7 +33,7 @@ struct State {
 
 /// The machine: both its tables and its CPU.
 #[derive(Clone)]
-struct Machine(Rc<RefCell<State>>);
+struct Machine(Arc<Mutex<State>>);
 
 /// What guest code comes to when it writes.
 enum Write {
@@ -49,7 +49,7 @@ impl Machine {
             dirty: true,
             ..Page::default()
         };
-        Self(Rc::new(RefCell::new(State {
+        Self(Arc::new(Mutex::new(State {
             pages: std::vec![page; PAGES as usize],
             means,
             logs: false,
@@ -58,12 +58,12 @@ impl Machine {
     }
 
     fn read(&self, page: u64) {
-        let page = &mut self.0.borrow_mut().pages[page as usize];
+        let page = &mut self.0.lock().pages[page as usize];
         page.cached.get_or_insert((page.writable, page.dirty));
     }
 
     fn write(&self, number: u64) -> Write {
-        let state = &mut *self.0.borrow_mut();
+        let state = &mut *self.0.lock();
         let page = &mut state.pages[number as usize];
         match page.cached {
             Some((true, true)) => return Write::Done,
@@ -88,7 +88,7 @@ impl Machine {
     /// Changes one page's entry; it, if that changed anything.
     fn change(&self, gpa: Gpa, change: impl Fn(&mut Page) -> bool) -> Option<Piece> {
         let number = gpa.0 / PAGE_BYTES;
-        let changed = change(self.0.borrow_mut().pages.get_mut(number as usize)?);
+        let changed = change(self.0.lock().pages.get_mut(number as usize)?);
         changed.then_some(Piece {
             gpa: Gpa(number * PAGE_BYTES),
             bytes: PAGE_BYTES,
@@ -123,7 +123,7 @@ impl Tracked for Machine {
     }
 
     fn join(&mut self) {
-        for page in &mut self.0.borrow_mut().pages {
+        for page in &mut self.0.lock().pages {
             page.writable |= core::mem::take(&mut page.protected);
         }
     }
@@ -169,24 +169,24 @@ impl Tracked for Machine {
 
 impl Watched for Machine {
     fn set_modification_log(&mut self, log: ModificationLog) -> bool {
-        let mut state = self.0.borrow_mut();
+        let mut state = self.0.lock();
         state.logs = log == ModificationLog::On && state.means == Means::ModificationLog;
         state.logs
     }
 
     fn drain_modified(&mut self, to: &mut dyn FnMut(Gpa)) {
-        self.0.borrow_mut().log.drain(..).for_each(to);
+        self.0.lock().log.drain(..).for_each(to);
     }
 
     fn flush_tlb(&mut self) {
-        for page in &mut self.0.borrow_mut().pages {
+        for page in &mut self.0.lock().pages {
             page.cached = None;
         }
     }
 }
 
 fn tracker(machine: &Machine) -> Tracker {
-    let bits = match machine.0.borrow().means {
+    let bits = match machine.0.lock().means {
         Means::WriteProtection => Options::empty(),
         Means::DirtyBits | Means::ModificationLog => Options::NESTED_DIRTY_BITS,
     };

@@ -154,7 +154,7 @@ fn mode_info(mode: &Mode, memory: u32, framebuffer: Option<u32>) -> ModeInfo {
 }
 
 /// Where the adapter's BARs are: its framebuffer, if it decodes memory.
-fn framebuffer(call: &mut Call<'_>) -> Option<u32> {
+pub fn framebuffer(call: &mut Call<'_>) -> Option<u32> {
     bar(call, 0)
 }
 

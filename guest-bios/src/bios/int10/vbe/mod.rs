@@ -1,17 +1,24 @@
-//! VBE (VESA BIOS Extension core functions 3.0): INT 10h functions 4F00h to 4F09h and 4F15h, over the Bochs display
+//! VBE (VESA BIOS Extension core functions 3.0): INT 10h functions 4F00h to 4F0Ah, 4F10h and 4F15h, over the Bochs display
 //! interface.
 
 pub mod dispi;
 mod info;
+mod interface;
 pub mod modes;
+mod power;
+mod surface;
 
 use super::super::bda;
 use super::super::call::{Call, Served};
-use super::registers;
 use super::{Fonts, set_mode};
+use super::{registers, state};
+use crate::rom;
 use dispi::Register;
+use guest_mem::Gva;
 use hvm::regs::SegmentName;
+pub(in super::super) use interface::{display_start_32, palette_32};
 use modes::Mode;
+pub use surface::Surface;
 
 /// AH of the answer; AL is 4Fh if the function is there.
 pub type Answer = Result<(), u8>;
@@ -29,13 +36,16 @@ pub fn serve(call: &mut Call<'_>, fonts: &Fonts) -> Served {
         0x01 => info::mode(call)?,
         0x02 => start_mode(call, fonts)?,
         0x03 => tell_mode(call)?,
+        0x04 => state::extended(call)?,
         0x05 => window(call),
         0x06 => line_length(call),
         0x07 => display_start(call),
         0x08 => dac_width(call),
         0x09 => palette(call)?,
+        0x0a => interface::tell(call),
+        0x10 => power::serve(call),
         0x15 => info::edid(call)?,
-        // State and power: the caller does without; the protected-mode interface asks for code that does not trap.
+        // Sound, flat panels and the supplements that nobody has.
         _ => {
             call.set_ah(FAILED);
             return Ok(());
@@ -84,7 +94,18 @@ fn start_mode(call: &mut Call<'_>, fonts: &Fonts) -> Served<Answer> {
     }
     dispi::write(call, Register::Enable, enable);
     dispi::write(call, Register::Bank, 0);
+    store_text_size(call, mode)?;
     Ok(Ok(()))
+}
+
+/// What text there is room for, in characters of 8 by 16.
+fn store_text_size(call: &mut Call<'_>, mode: &Mode) -> Served {
+    const HEIGHT: u16 = 16;
+    call.store(bda::COLUMNS, &(mode.width / 8))?;
+    call.store(bda::LAST_ROW, &((mode.height / HEIGHT - 1) as u8))?;
+    call.store(bda::CHARACTER_HEIGHT, &HEIGHT)?;
+    let font = [rom::video::font_offset(HEIGHT as u8), rom::video::SEGMENT];
+    call.store(Gva(4 * 0x43), &font)
 }
 
 /// The mode that the display interface shows.
@@ -218,18 +239,23 @@ fn dac_width(call: &mut Call<'_>) -> Answer {
     Ok(())
 }
 
-/// Function 4F09h: CX colours from DX on, at ES:DI, as blue, green, red and a byte more: BL = 0 (or 80h) sets, 1 tells.
+/// Function 4F09h: CX colours from DX on, at ES:DI.
 fn palette(call: &mut Call<'_>) -> Served<Answer> {
+    palette_at(call, call.di().into())
+}
+
+/// Colours at an offset of ES, as blue, green, red and a byte more: BL = 0 (or 80h) sets, 1 tells.
+fn palette_at(call: &mut Call<'_>, offset: u32) -> Served<Answer> {
     const AT_RETRACE: u8 = 0x80;
     let first = call.dx();
     let count = call.cx();
     if first > 255 || count > 256 - first {
         return Ok(Err(FAILED));
     }
+    let start = call.linear(SegmentName::Es, offset);
     for entry in 0..count {
         let index = (first + entry) as u8;
-        let offset = call.di().wrapping_add(4 * entry);
-        let at = call.linear(SegmentName::Es, offset.into());
+        let at = call.wrap(start.wrapping_add(4 * u64::from(entry)));
         match call.bl() & !AT_RETRACE {
             0 => {
                 let [blue, green, red, _]: [u8; 4] = call.load(at)?;

@@ -3,17 +3,21 @@
 //! Every device of the boot order is tried; one that cannot be started is named with the reason, on the guest's screen
 //! and in the hypervisor's log.
 
+mod menu;
+
 use super::call::{Call, Resume, Served};
 use super::int13::drives::{Emulation, FIRST_CDROM, FIRST_DISK, Target, read_sector};
 use super::int13::eltorito::{self, CD_SECTOR_BYTES, Image, NotBootable};
-use super::keyboard::buffer;
 use super::machine::{Drive, DriveKind};
 use super::{Bios, Entry, Turn, int10};
 use alloc::string::String;
 use core::fmt::{self, Write};
 use guest_mem::Gpa;
+use hvm::Instant;
 use hvm::backend::{SECTOR_BYTES, Segment, Transfer};
 use hvm::regs::{Rflags, SegmentName};
+use menu::Key;
+use serde::{Deserialize, Serialize};
 
 /// A device to start from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,74 +69,138 @@ struct Start {
     offset: u16,
 }
 
-/// INT 19h: from the first device of the order on.
-pub fn bootstrap(bios: &mut Bios, call: &mut Call<'_>, entry: Entry) -> Served<Turn> {
-    if entry == Entry::Resumed {
-        return choose(bios, call);
-    }
-    bios.next_device = 0;
-    try_devices(bios, call)
+/// What INT 19h is waiting for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Stage {
+    /// Nothing: it goes through the order.
+    #[default]
+    Order,
+    /// Somebody who wants the menu, until then.
+    Offer(Instant),
+    /// A choice from the menu.
+    Menu,
 }
 
-/// INT 18h: what was started gave up, and the next device has its turn.
+impl Start {
+    fn of(image: &Image, emulation: &Emulation) -> Self {
+        Self {
+            drive: emulation.number,
+            segment: image.segment,
+            offset: 0,
+        }
+    }
+}
+
+/// INT 19h: from the first device of the order on, or from the menu, if somebody asks for it.
+pub fn bootstrap(bios: &mut Bios, call: &mut Call<'_>, entry: Entry) -> Served<Turn> {
+    if entry == Entry::Resumed {
+        return wait(bios, call);
+    }
+    bios.next_device = 0;
+    bios.stage = Stage::Order;
+    if menu::asked_for(call)? {
+        return open_menu(bios, call);
+    }
+    if bios.menu_wait_ns == 0 {
+        return try_devices(bios, call);
+    }
+    menu::offer(bios, call)?;
+    bios.stage = Stage::Offer(call.machine.now() + bios.menu_wait_ns);
+    Ok(Turn::Wait)
+}
+
+/// INT 18h: what was started gave up, and the next device has its turn (BIOS Boot Specification 1.01, 6.5).
 pub fn no_boot(bios: &mut Bios, call: &mut Call<'_>, entry: Entry) -> Served<Turn> {
     const TEXT: u8 = 3;
     if entry == Entry::Resumed {
-        return choose(bios, call);
+        return wait(bios, call);
     }
     int10::set_mode(call, &bios.fonts, TEXT)?;
     try_devices(bios, call)
 }
 
-fn try_devices(bios: &mut Bios, call: &mut Call<'_>) -> Served<Turn> {
-    bios.emulation = None;
-    while let Some(&device) = bios.order.get(bios.next_device) {
-        bios.next_device += 1;
-        if try_device(bios, call, device)? {
-            return Ok(Turn::Done);
-        }
+/// After a halt: a key, or the end of the wait for one.
+fn wait(bios: &mut Bios, call: &mut Call<'_>) -> Served<Turn> {
+    let key = menu::key(call)?;
+    match (bios.stage, key) {
+        (Stage::Menu, Some(key)) => choose(bios, call, key),
+        (Stage::Menu, None) => Ok(Turn::Wait),
+        (Stage::Offer(_), Some(Key::Menu)) => open_menu(bios, call),
+        (Stage::Offer(until), None) if call.machine.now() < until => Ok(Turn::Wait),
+        // Any other key says that nobody is waiting for the menu.
+        _ => try_devices(bios, call),
     }
-    let text = "No device could be started. Press a for diskette, c for hard disk, d for CD,
-\
-                or another key to try them all again.
-";
-    int10::print(call, &bios.fonts, text)?;
-    call.machine.log(format_args!(
-        "BIOS: no boot device could be started; the guest waits for a key"
-    ));
+}
+
+fn open_menu(bios: &mut Bios, call: &mut Call<'_>) -> Served<Turn> {
+    bios.stage = Stage::Menu;
+    menu::show(bios, call)?;
     Ok(Turn::Wait)
 }
 
+fn try_devices(bios: &mut Bios, call: &mut Call<'_>) -> Served<Turn> {
+    bios.emulation = None;
+    bios.stage = Stage::Order;
+    while let Some(&device) = bios.order.get(bios.next_device) {
+        bios.next_device += 1;
+        if try_device(bios, call, Choice::of(device))? {
+            return Ok(Turn::Done);
+        }
+    }
+    menu::say(bios, call, "No device could be started.\n")?;
+    call.machine.log(format_args!(
+        "BIOS: no boot device could be started; the guest waits for a key"
+    ));
+    open_menu(bios, call)
+}
+
+/// One drive to start from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Choice {
+    device: BootDevice,
+    /// Which of its kind; without one, the first that will do.
+    index: Option<u8>,
+}
+
+impl Choice {
+    const fn of(device: BootDevice) -> Self {
+        Self {
+            device,
+            index: None,
+        }
+    }
+}
+
 /// Starts a device, or tells why not. True if it starts.
-fn try_device(bios: &mut Bios, call: &mut Call<'_>, device: BootDevice) -> Served<bool> {
-    match start(bios, call, device) {
+fn try_device(bios: &mut Bios, call: &mut Call<'_>, choice: Choice) -> Served<bool> {
+    match start(bios, call, choice) {
         Ok(start) => {
+            bios.stage = Stage::Order;
             hand_over(call, &start);
             Ok(true)
         }
         Err(failure) => {
-            tell(bios, call, name(device), &failure)?;
+            tell(bios, call, name(choice.device), &failure)?;
             Ok(false)
         }
     }
 }
 
-/// The menu: a key names a device, or starts over. Without one the ROM waits on.
-fn choose(bios: &mut Bios, call: &mut Call<'_>) -> Served<Turn> {
-    let Some(key) = buffer::take(call)? else {
-        return Ok(Turn::Wait);
-    };
-    let device = match key as u8 {
-        b'a' | b'A' => BootDevice::Floppy,
-        b'c' | b'C' => BootDevice::Disk,
-        b'd' | b'D' => BootDevice::Cdrom,
-        _ => {
+/// The menu's answer: a key names a device, or starts over.
+fn choose(bios: &mut Bios, call: &mut Call<'_>, key: Key) -> Served<Turn> {
+    let choice = match key {
+        Key::Letter(device) => Some(Choice::of(device)),
+        Key::Digit(number) => menu::entry(bios, number),
+        Key::Menu | Key::Other => {
             bios.next_device = 0;
-            return Ok(Turn::Restart);
+            return try_devices(bios, call);
         }
     };
+    let Some(choice) = choice else {
+        return Ok(Turn::Wait);
+    };
     bios.emulation = None;
-    if try_device(bios, call, device)? {
+    if try_device(bios, call, choice)? {
         Ok(Turn::Done)
     } else {
         Ok(Turn::Wait)
@@ -152,18 +220,20 @@ fn tell(bios: &Bios, call: &mut Call<'_>, device: &str, failure: &Failure) -> Se
     let mut text = String::new();
     // Writing to a string cannot fail.
     let _ = writeln!(text, "Boot from {device}: {failure}.");
-    int10::print(call, &bios.fonts, &text)?;
+    menu::say(bios, call, &text)?;
     call.machine
         .log(format_args!("BIOS: boot from {device}: {failure}"));
     Ok(())
 }
 
-fn start(bios: &mut Bios, call: &mut Call<'_>, device: BootDevice) -> Result<Start, Failure> {
-    match device {
-        BootDevice::Floppy => from_sector(bios, call, 0),
-        BootDevice::Disk => from_sector(bios, call, FIRST_DISK),
-        BootDevice::Cdrom => from_cds(bios, call),
-        BootDevice::Network => Err(Failure::NoNetwork),
+fn start(bios: &mut Bios, call: &mut Call<'_>, choice: Choice) -> Result<Start, Failure> {
+    let index = choice.index.unwrap_or(0);
+    match (choice.device, choice.index) {
+        (BootDevice::Floppy, _) => from_sector(bios, call, index),
+        (BootDevice::Disk, _) => from_sector(bios, call, FIRST_DISK.saturating_add(index)),
+        (BootDevice::Cdrom, None) => from_cds(bios, call),
+        (BootDevice::Cdrom, Some(cdrom)) => from_cd(bios, call, cdrom),
+        (BootDevice::Network, _) => Err(Failure::NoNetwork),
     }
 }
 
@@ -205,12 +275,25 @@ fn from_cd(bios: &mut Bios, call: &mut Call<'_>, cdrom: u8) -> Result<Start, Fai
     load_image(call, cdrom, &image)?;
     let emulation = Emulation::of(&image, cdrom, sectors);
     bios.emulation = Some(emulation);
-    Ok(Start {
-        drive: emulation.number,
-        segment: image.segment,
-        offset: 0,
-    })
+    Ok(Start::of(&image, &emulation))
 }
+
+/// Starts an image of a CD that is emulated already.
+pub(super) fn start_image(
+    bios: &Bios,
+    call: &mut Call<'_>,
+    cdrom: u8,
+    image: &Image,
+) -> Result<(), CannotLoad> {
+    load_image(call, cdrom, image).map_err(|_| CannotLoad)?;
+    if let Some(emulation) = &bios.emulation {
+        hand_over(call, &Start::of(image, emulation));
+    }
+    Ok(())
+}
+
+/// A boot image could not be read.
+pub(super) struct CannotLoad;
 
 fn find_image(call: &mut Call<'_>, target: &Target, sectors: u64) -> Result<Image, Failure> {
     let mut sector = [0; CD_SECTOR_BYTES];

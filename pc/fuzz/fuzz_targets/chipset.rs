@@ -1,0 +1,14 @@
+//! Arbitrary traces over the chips that every PC has: interrupt controllers, timers, clock, serial ports, power management, the reset
+//! registers and the PCI configuration ports.
+#![no_main]
+
+mod board;
+
+use libfuzzer_sys::fuzz_target;
+
+const PORTS: [u16; 26] = [
+    0x20, 0x21, 0xa0, 0xa1, 0x4d0, 0x4d1, 0x40, 0x42, 0x43, 0x61, 0x70, 0x71, 0x92, 0x3f8, 0x3f9,
+    0x3fa, 0x3fb, 0x3fc, 0x2f8, 0x2f9, 0xb000, 0xb004, 0xb008, 0xcf8, 0xcfc, 0xcf9,
+];
+
+fuzz_target!(|data: &[u8]| board::run(data, &PORTS, 0));
