@@ -32,7 +32,7 @@ use guest_bios::bios;
 use guest_bios::linux::{self, EntryState, Image};
 use guest_bios::platform::{Console, PCI_MMIO, Platform};
 use guest_mem::{Attributes, Hpa};
-use hvm::capability::Features;
+use hvm::capability::{Features, Options};
 use hvm::regs::{Gpr, Segment, SegmentName, State, TableRegister};
 use hvm::tsc::Scale;
 use pc::board::HPET_BASE;
@@ -178,7 +178,7 @@ pub fn build<V: Vendor>(
         memory: guest_memory,
         board: Mutex::new(board),
         view: Mutex::new(view),
-        timeline: Timeline::start(tsc_scale(&config)?, epoch_seconds, config.vcpus),
+        timeline: Timeline::start(tsc_scale(&config, features)?, epoch_seconds, config.vcpus),
         root: tables.root(),
         tracker: Mutex::new(Tracker::new(Box::new(tables), features)),
         watch: Watch::default(),
@@ -271,18 +271,21 @@ fn open(boot: &BootInfo) -> Result<Bundle<'static>, String> {
 }
 
 /// The guest's TSC rate, where one is asked for.
-fn tsc_scale(config: &Config) -> Result<Scale, String> {
+fn tsc_scale(config: &Config, features: &Features) -> Result<Scale, String> {
     let Some(wanted) = config.tsc else {
         return Ok(Scale::ONE);
     };
-    Scale::new(wanted.mhz * 1_000_000, time::tsc_hz()).ok_or_else(|| {
-        format!(
-            "monovisor.toml, {}: `tsc_mhz = {}`: too far from this CPU's TSC, which runs at {} MHz; leave the key out",
-            wanted.place,
-            wanted.mhz,
-            time::tsc_hz() / 1_000_000
-        )
-    })
+    let can_scale = features.options.contains(Options::TSC_SCALING);
+    Scale::new(wanted.mhz * 1_000_000, time::tsc_hz())
+        .filter(|&scale| can_scale || scale == Scale::ONE)
+        .ok_or_else(|| {
+            format!(
+                "monovisor.toml, {}: `tsc_mhz = {}`: this CPU, whose TSC runs at {} MHz, cannot show its guest another rate, or not this one; leave the key out",
+                wanted.place,
+                wanted.mhz,
+                time::tsc_hz() / 1_000_000
+            )
+        })
 }
 
 /// The CPU's features less those that are not to be used.
