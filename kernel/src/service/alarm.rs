@@ -51,6 +51,10 @@ fn look() {
         SERVICES.store(NEVER, Ordering::Relaxed);
         screen::WORK.raise();
     }
+    // A vCPU may go on with a timer of its own and never tell another deadline here: the one that is past would ring for ever.
+    if GUEST.load(Ordering::Relaxed) <= time::tsc() {
+        GUEST.store(NEVER, Ordering::Relaxed);
+    }
     arm();
 }
 
