@@ -44,6 +44,7 @@ use crate::console::GuestEnds;
 use crate::cpu::{self, events, percpu};
 use crate::service::alarm;
 use crate::service::control::{CONTROL, GuestFacts};
+use crate::service::executor::SERVICE_CPU;
 use crate::{error, info, report, service, smp, time};
 use alloc::boxed::Box;
 use alloc::format;
@@ -114,7 +115,7 @@ static SERVICE_SEAT: Mutex<Option<Box<dyn FnOnce() + Send>>> = Mutex::new(None);
 
 /// Has `work` run on a CPU that runs no vCPU yet.
 fn run_on(cpu_index: usize, work: impl FnOnce() + Send + 'static) -> Result<(), String> {
-    if cpu_index == placement::SERVICE_CPU {
+    if cpu_index == SERVICE_CPU {
         *SERVICE_SEAT.lock() = Some(Box::new(work));
         ring(cpu_index);
         return Ok(());
@@ -138,7 +139,7 @@ fn start<V: Vendor>(boot: &'static BootInfo, ends: GuestEnds) -> Result<(), Stri
 
 /// What that CPU does beside its vCPUs.
 fn duty(cpu_index: usize) -> Duty {
-    if cpu_index == placement::SERVICE_CPU {
+    if cpu_index == SERVICE_CPU {
         Duty::GuestAndServices
     } else {
         Duty::GuestOnly

@@ -1,9 +1,7 @@
 //! Which CPU runs which vCPU. A vCPU stays where it is placed.
 
+use crate::service::executor::SERVICE_CPU;
 use alloc::vec::Vec;
-
-/// The CPU of the services, and of the host's device interrupts.
-pub const SERVICE_CPU: usize = 0;
 
 /// The CPU for each of `vcpus` on a host with `cpus`, by default: each has a CPU of its own, and the service CPU none as long as the
 /// others suffice. What is more goes around.
