@@ -216,7 +216,7 @@ fn bogomips(session: &mut Session, vcpus: u32) -> Result<()> {
 
 fn complaints(session: &mut Session) -> Result<()> {
     let said = session.run(
-        "dmesg | grep -E 'went backwards|unstable|lost ticks|lockup|stall|BUG:|Oops|WARNING|time warp' || true",
+        "dmesg | grep -E 'went backwards|unstable|lost ticks|lockup|stall|BUG:|Oops|WARNING: CPU|time warp' || true",
     )?;
     ensure!(said.is_empty(), "the guest's kernel says: {said}");
     Ok(())
