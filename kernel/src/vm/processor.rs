@@ -672,25 +672,6 @@ impl<V: Vcpu> Processor<V> {
     #[cold]
     fn crash(&self, reason: String) -> Crash {
         let memory = &self.local.machine.memory;
-        if self.cpu.efer() & 0x400 != 0 {
-            for linear in [
-                self.cpu.rip(),
-                self.cpu.idtr().base,
-                self.cpu.gpr(hvm::regs::Gpr::Rsp),
-            ] {
-                let mut table = self.cpu.cr3() & 0x000f_ffff_ffff_f000;
-                for level in (0..4).rev() {
-                    let index = linear >> (12 + 9 * level) & 511;
-                    let at = guest_mem::Gpa(table + index * 8);
-                    let entry = memory.load::<u64>(at);
-                    crate::error!(
-                        "DEBUG {linear:016x} level {level} at {table:x}[{index}]: {:x?}",
-                        entry.ok()
-                    );
-                    table = entry.unwrap_or(0) & 0x000f_ffff_ffff_f000;
-                }
-            }
-        }
         Crash {
             reason,
             vcpu: self.local.index,
