@@ -64,6 +64,8 @@ enum Machines {
     Qemu,
     /// QEMU's with an emulated AMD CPU, whose model the case chooses.
     SvmNptQemu,
+    /// Bochs', whose counters take writes.
+    Bochs,
     /// Those with VT-x.
     VmxEpt,
 }
@@ -89,6 +91,7 @@ impl Case {
             Machines::WithVirtio | Machines::WithMedia => hypervisor || qemu,
             Machines::Qemu => qemu,
             Machines::SvmNptQemu => engine.name() == SvmNptQemu.name(),
+            Machines::Bochs => !qemu,
             Machines::VmxEpt => engine.virtualization() == Virtualization::VmxEpt,
         };
         machine && (hypervisor || self.scope == Scope::Everything)
