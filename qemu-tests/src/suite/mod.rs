@@ -14,6 +14,7 @@ mod firmware;
 mod guest;
 mod hammer;
 mod host;
+mod hyperv;
 mod linux;
 mod options;
 mod own_firmware;
@@ -116,6 +117,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         dirty::CASES,
         events::CASES,
         host::CASES,
+        hyperv::CASES,
         options::CASES,
         smp::CASES,
     ]
