@@ -26,6 +26,7 @@ pub mod input;
 pub mod interruption;
 pub mod msix;
 pub mod msr;
+pub mod packet;
 pub mod pci;
 pub mod pci_config;
 pub mod pvclock;

@@ -194,11 +194,12 @@ impl Local {
         let generation = machine.memory.generation();
         let (output, deadline) = (board.pic_interrupt(), board.deadline());
         if machine.vcpus() > 1 {
-            self.attention |= raised || generation != self.memory_generation;
-            self.memory_generation = generation;
             // Under the lock, so that news come in order.
             let news = machine.face.set(output, deadline);
             drop(board);
+            // The keeper may wait for its turn on this CPU.
+            self.attention |= raised || news || generation != self.memory_generation;
+            self.memory_generation = generation;
             if news && self.index != KEEPER {
                 machine.tell_keeper();
             }

@@ -222,6 +222,9 @@ impl<V: Vendor> Guest<V> {
             } => {
                 let rsdp = guest_bios::acpi::install(&platform, memory)
                     .map_err(|error| error.to_string())?;
+                let map = guest_bios::memory::e820(memory);
+                guest_bios::tables::install(&platform, super::firmware::signature(), &map, memory)
+                    .map_err(|error| error.to_string())?;
                 let entry = linux::load(kernel, *initrd, command_line, memory, rsdp)
                     .map_err(|error| error.to_string())?;
                 state(&entry)
