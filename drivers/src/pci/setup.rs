@@ -5,6 +5,9 @@ use super::access::ConfigWrite;
 use super::bits::*;
 use core::fmt;
 
+/// Bytes of configuration space that every function has.
+const SPACE_BYTES: u16 = 256;
+
 /// Where a base address register points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Base {
@@ -49,13 +52,18 @@ impl<'a, C: ConfigWrite> Setup<'a, C> {
         Self { access, address }
     }
 
-    /// A dword of its configuration space.
+    /// A dword of its configuration space; all ones beyond the end, which a capability may reach across.
     pub fn read(&mut self, offset: u16) -> u32 {
-        self.access.read(self.address, offset)
+        match offset {
+            0..SPACE_BYTES => self.access.read(self.address, offset),
+            _ => u32::MAX,
+        }
     }
 
     fn write(&mut self, offset: u16, value: u32) {
-        self.access.write(self.address, offset, value);
+        if offset < SPACE_BYTES {
+            self.access.write(self.address, offset, value);
+        }
     }
 
     /// Where its base address register number `index`, below 6, points.
