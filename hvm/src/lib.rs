@@ -22,6 +22,7 @@ pub mod emulate;
 pub mod event;
 pub mod exit;
 pub mod gprs;
+pub mod hyperv;
 pub mod input;
 pub mod interruption;
 pub mod msix;

@@ -172,6 +172,13 @@ impl Packet {
         &mut self.bytes[self.start..self.end]
     }
 
+    /// A copy in a buffer of the same pool, if one is free.
+    pub fn duplicate(&self) -> Option<Self> {
+        let mut copy = self.home.copy_of(self.frame())?;
+        copy.offload = self.offload;
+        Some(copy)
+    }
+
     /// All that the frame may become, from its first byte to the buffer's end: to be filled, and then told by [`Packet::set_len`].
     #[inline]
     pub fn room(&mut self) -> &mut [u8] {

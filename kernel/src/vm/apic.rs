@@ -12,6 +12,7 @@ use guest_mem::Gpa;
 use hvm::apic::RegisterPage;
 use hvm::emulate::Hint;
 use hvm::event::Interruptible;
+use hvm::hyperv;
 use hvm::vcpu::Vcpu;
 use hvm::virtual_apic::{ApicMode, Served};
 use pc::lapic::Lapic;
@@ -163,7 +164,7 @@ impl<V: Vcpu> Processor<V> {
     /// Puts the model in charge if the MSR is the APIC's.
     #[inline]
     pub(super) fn recall_for_msr(&mut self, register: u32) {
-        if Lapic::owns_msr(register) {
+        if Lapic::owns_msr(register) || hyperv::bits::is_apic(register) {
             self.recall();
         }
     }

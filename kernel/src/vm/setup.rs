@@ -5,6 +5,7 @@ use super::devices::{self, Devices};
 use super::dirty::Tracker;
 use super::firmware;
 use super::gate::{Gate, Order};
+use super::hyperv::{self, HyperV};
 use super::machine::{Face, Machine, Watch};
 use super::mailbox::Mailbox;
 use super::memory;
@@ -33,6 +34,7 @@ use guest_bios::linux::{self, EntryState, Image};
 use guest_bios::platform::{Console, PCI_MMIO, Platform};
 use guest_mem::{Attributes, Hpa};
 use hvm::capability::{Features, Options};
+use hvm::cpuid::Kvm;
 use hvm::regs::{Gpr, Segment, SegmentName, State, TableRegister};
 use hvm::tsc::Scale;
 use pc::board::HPET_BASE;
@@ -179,6 +181,10 @@ pub fn build<V: Vendor>(
         board: Mutex::new(board),
         view: Mutex::new(view),
         timeline: Timeline::start(tsc_scale(&config, features)?, epoch_seconds, config.vcpus),
+        hyperv: HyperV::new(
+            hyperv::offered(config.viridian),
+            if config.kvm { Kvm::Shown } else { Kvm::Hidden },
+        ),
         root: tables.root(),
         tracker: Mutex::new(Tracker::new(Box::new(tables), features)),
         watch: Watch::default(),
@@ -310,9 +316,6 @@ fn without(features: &Features, config: &Config) -> Result<Features, String> {
 fn check(config: &Config) -> Result<(), String> {
     if config.paging == Paging::Shadow {
         return Err("monovisor.toml: `paging = \"shadow\"`: this version has nested paging only; leave the key out".into());
-    }
-    if config.viridian {
-        warn!("monovisor.toml: `viridian`: Hyper-V's interfaces are not offered yet");
     }
     if !config.vifs.is_empty() {
         warn!("monovisor.toml: `vif`: there is no network yet, so the guest gets no interface");

@@ -181,7 +181,7 @@ fn together(lab: &mut Lab, size: Size, effort: Effort) -> Result<()> {
 }
 
 /// Runs one of the guest program's tests.
-fn prove(session: &mut Session, test: &str, rounds: u32, limit: Duration) -> Result<()> {
+pub(super) fn prove(session: &mut Session, test: &str, rounds: u32, limit: Duration) -> Result<()> {
     session.leave(&format!("smp {test} {rounds}"))?;
     let found = session.console.line_after(&format!("SMP {test} "), limit)?;
     session.console.expect("/root # ", SOON)?;
@@ -207,7 +207,8 @@ fn topology(session: &mut Session, vcpus: u32) -> Result<()> {
     Ok(())
 }
 
-fn bogomips(session: &mut Session, vcpus: u32) -> Result<()> {
+/// All CPUs say that they are equally fast.
+pub(super) fn bogomips(session: &mut Session, vcpus: u32) -> Result<()> {
     let said = session.run("grep bogomips /proc/cpuinfo")?;
     let rates = said
         .lines()
