@@ -18,7 +18,7 @@ use hvm::regs::Registers;
 use hvm::vcpu::Vcpu;
 use hvm::{Instant, Width};
 
-/// The drives that the BIOS knows, each with the way to its disk; `None` is an empty CD-ROM drive.
+/// The drives that the BIOS knows, each with the way to its disk; `None` is an empty drive.
 pub type Media = Vec<(Drive, Option<Shared>)>;
 
 /// The BIOS and its drives.
@@ -51,6 +51,13 @@ impl Firmware {
                 processor: Signature { version, features },
             }),
             media,
+        }
+    }
+
+    /// Another medium lies in a drive, or none.
+    pub fn change_medium(&mut self, drive: Drive, medium: Option<Shared>) {
+        if let Some((_, disk)) = self.media.iter_mut().find(|(other, _)| *other == drive) {
+            *disk = medium;
         }
     }
 
