@@ -17,6 +17,7 @@ mod host;
 mod linux;
 mod options;
 mod own_firmware;
+mod owner;
 mod prompt;
 mod session;
 mod smp;
@@ -104,6 +105,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         hammer::CASES,
         linux::CASES,
         own_firmware::CASES,
+        owner::CASES,
         systems::CASES,
         prompt::CASES,
         bad_input::CASES,
