@@ -226,7 +226,7 @@ impl Options {
 
     fn appliance(&self) -> Result<Appliance> {
         match &self.config {
-            None => Ok(Appliance::Guest(self.guest()?)),
+            None => Ok(Appliance::Guest(Box::new(self.guest()?))),
             Some(config) => Plan::read(config)
                 .map(|plan| Appliance::Plan(Box::new(plan)))
                 .map_err(|error| anyhow!("{error}")),
@@ -274,7 +274,7 @@ impl Options {
 
 /// What is run: a guest put together from options, or an appliance read from a file.
 enum Appliance {
-    Guest(Guest),
+    Guest(Box<Guest>),
     Plan(Box<Plan>),
 }
 
