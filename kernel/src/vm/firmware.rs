@@ -8,7 +8,9 @@ use crate::info;
 use alloc::vec::Vec;
 use appliance::config::BootDevice;
 use core::fmt;
-use guest_bios::bios::{self, Bios, Drive, DriveKind, Drives, Machine, Medium, Protection};
+use guest_bios::bios::{
+    self, Bios, ChangeLine, Drive, DriveKind, Drives, Machine, Medium, Protection,
+};
 use guest_bios::mp::Signature;
 use guest_bios::platform::Platform;
 use guest_mem::{Gpa, GuestMemory, Unmapped};
@@ -21,10 +23,17 @@ use hvm::{Instant, Width};
 /// The drives that the BIOS knows, each with the way to its disk; `None` is an empty drive.
 pub type Media = Vec<(Drive, Option<Shared>)>;
 
+/// A drive as the BIOS has it.
+struct Fitted {
+    drive: Drive,
+    disk: Option<Shared>,
+    change: ChangeLine,
+}
+
 /// The BIOS and its drives.
 pub struct Firmware {
     bios: Bios,
-    media: Media,
+    media: Vec<Fitted>,
 }
 
 impl Firmware {
@@ -50,14 +59,15 @@ impl Firmware {
                 platform,
                 processor: Signature { version, features },
             }),
-            media,
+            media: media.into_iter().map(fitted).collect(),
         }
     }
 
     /// Another medium lies in a drive, or none.
     pub fn change_medium(&mut self, drive: Drive, medium: Option<Shared>) {
-        if let Some((_, disk)) = self.media.iter_mut().find(|(other, _)| *other == drive) {
-            *disk = medium;
+        if let Some(fitted) = self.media.iter_mut().find(|other| other.drive == drive) {
+            fitted.disk = medium;
+            fitted.change = ChangeLine::Active;
         }
     }
 
@@ -77,10 +87,18 @@ impl Firmware {
     }
 }
 
+fn fitted((drive, disk): (Drive, Option<Shared>)) -> Fitted {
+    Fitted {
+        drive,
+        disk,
+        change: ChangeLine::Quiet,
+    }
+}
+
 /// The machine as the services see it.
 struct View<'a> {
     local: &'a mut Local,
-    media: &'a mut Media,
+    media: &'a mut [Fitted],
 }
 
 /// The disks of this version answer within the call; one that does not is out of order for the BIOS.
@@ -96,8 +114,8 @@ const TOKEN: u64 = 0;
 
 impl View<'_> {
     fn disk(&mut self, drive: Drive) -> Option<&mut Shared> {
-        let (_, disk) = self.media.iter_mut().find(|(other, _)| *other == drive)?;
-        disk.as_mut()
+        let fitted = self.media.iter_mut().find(|other| other.drive == drive)?;
+        fitted.disk.as_mut()
     }
 }
 
@@ -157,6 +175,13 @@ impl Machine for View<'_> {
         Some(Medium {
             sectors: disk.sectors(),
             protection,
+        })
+    }
+
+    fn take_change(&mut self, drive: Drive) -> ChangeLine {
+        let fitted = self.media.iter_mut().find(|other| other.drive == drive);
+        fitted.map_or(ChangeLine::Quiet, |fitted| {
+            core::mem::replace(&mut fitted.change, ChangeLine::Quiet)
         })
     }
 

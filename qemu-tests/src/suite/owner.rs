@@ -35,8 +35,7 @@ fn owner(lab: &mut Lab) -> Result<()> {
     })?;
     lab.step("VMware's pointer", |_| points(&mut session, "VMMouse"))?;
     lab.step("wheel mouse", |_| {
-        session.run("rmmod psmouse && insmod /lib/modules/psmouse.ko proto=imps")?;
-        session.run("until grep -q 'ImPS/2' /proc/bus/input/devices; do sleep 0.1; done")?;
+        session.run("echo -n imps >/sys/devices/platform/i8042/serio1/protocol")?;
         points(&mut session, "ImPS/2")
     })?;
     lab.step("CD", |_| change_cd(&mut session))?;
