@@ -1,7 +1,7 @@
 //! The guest's firmware.
 //!
 //! Two ways to start a guest. Through the BIOS ([`bios`], with the ROM of stubs in [`rom`]) it boots from its own media.
-//! Directly it finds what a PC's firmware leaves behind: the memory map ([`memory`]), the ACPI tables ([`acpi`]) and a
+//! Directly it finds what a PC's firmware leaves behind: the memory map ([`memory`]), the ACPI tables ([`acpi`]), the older ones ([`tables`]) and a
 //! loaded kernel ([`linux`], the 64-bit entry of the Linux/x86 boot protocol). [`platform`] holds the addresses and wires that the tables tell the guest
 //! and that the emulated PC must therefore have.
 //!
@@ -24,4 +24,5 @@ pub mod platform;
 pub mod rom;
 pub mod smbios;
 mod sum;
+pub mod tables;
 pub mod user;

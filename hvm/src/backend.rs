@@ -1,5 +1,6 @@
 //! Back ends: what stands behind a device on the host's side.
 
+use crate::packet::Packet;
 use alloc::boxed::Box;
 use core::convert::Infallible;
 use guest_mem::{Gpa, GuestMemory};
@@ -104,4 +105,26 @@ pub trait Block: Send {
     fn flush(&mut self, token: u64) -> Submitted;
     /// The next finished request, if any.
     fn completed(&mut self) -> Option<(u64, Result<(), BlockError>)>;
+}
+
+/// Whether frames can get through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Link {
+    /// They can.
+    Up,
+    /// They are lost.
+    Down,
+}
+
+/// What a network card of the guest is plugged into. Calls come from a vCPU and never wait; whoever is behind it has the board polled when
+/// there is something to receive, or room again after a refusal.
+pub trait Ethernet: Send {
+    /// An empty packet for a frame of up to `bytes`; `None` while there is no buffer.
+    fn packet(&mut self, bytes: usize) -> Option<Packet>;
+    /// Sends a frame of the guest, or gives it back where there is no room for it now.
+    fn send(&mut self, packet: Packet) -> Result<(), Packet>;
+    /// The next frame for the guest.
+    fn receive(&mut self) -> Option<Packet>;
+    /// The cable.
+    fn link(&self) -> Link;
 }

@@ -1,8 +1,8 @@
 //! What the guest sees by CPUID: one table for both vendors, made once from the host's and a policy.
 //!
 //! The rule is a white list: a feature bit passes only if a guest can use it with nothing from us, or if we emulate what
-//! it needs. Hypervisor leaves, by base: 4000_0000h KVM's (its clock; and its identity makes Linux use x2APIC without
-//! interrupt remapping), our own last. Xen's signature is not offered before its interface is, because guests take the
+//! it needs. Hypervisor leaves: Hyper-V's at 4000_0000h if any of it is offered, KVM's at the next base (its clock; and its identity makes
+//! Linux use x2APIC without interrupt remapping), our own last. Xen's signature is not offered before its interface is, because guests take the
 //! highest base that they know.
 
 mod hypervisor;
@@ -10,6 +10,7 @@ mod topology;
 
 pub use hypervisor::Timing;
 
+use crate::hyperv::Enlightenments;
 use alloc::vec::Vec;
 use hypervisor::{BASE as HYPERVISOR_BASE, Interfaces};
 
@@ -39,6 +40,19 @@ pub struct Policy {
     pub tsc: Tsc,
     /// The rates that KVM's interface tells.
     pub timing: Timing,
+    /// What is offered of Hyper-V's interface.
+    pub hyperv: Enlightenments,
+    /// Whether KVM's interface is shown.
+    pub kvm: Kvm,
+}
+
+/// KVM's interface. Linux, which knows that and Hyper-V's, takes KVM's where it sees both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kvm {
+    /// It has its leaves.
+    Shown,
+    /// It has none.
+    Hidden,
 }
 
 /// What leaf 8000_0007h says of the time-stamp counter.
@@ -195,7 +209,7 @@ impl Map {
             vendor,
             basic,
             extended,
-            interfaces: Interfaces::new(policy.timing),
+            interfaces: Interfaces::new(policy),
             structured: if seven {
                 [
                     [
@@ -341,13 +355,13 @@ fn extended(host: Source<'_>, vendor: Vendor, policy: Policy, leaf: u32, last: u
 
 /// Whose rules the leaves follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Vendor {
+pub(crate) enum Vendor {
     Intel,
     Amd,
 }
 
 impl Vendor {
-    fn of(host: Source<'_>) -> Self {
+    pub(crate) fn of(host: Source<'_>) -> Self {
         if host(0, 0)[1] == u32::from_le_bytes(*b"Genu") {
             Self::Intel
         } else {
@@ -381,6 +395,8 @@ mod tests {
                 tsc_khz: 2_400_000,
                 apic_khz: 1_000_000,
             },
+            hyperv: Enlightenments::empty(),
+            kvm: Kvm::Shown,
         }
     }
 
@@ -431,6 +447,34 @@ mod tests {
             map.query(&everything, 0x4000_0100, 0, LIVE)[1],
             u32::from_le_bytes(*b"Mono")
         );
+    }
+
+    #[test]
+    fn hyper_v_comes_first_and_kvm_may_be_hidden() {
+        let signatures = |hyperv, kvm| {
+            let policy = Policy {
+                hyperv,
+                kvm,
+                ..policy(1, Tsc::Invariant)
+            };
+            let map = Map::new(&everything, policy);
+            [0, 0x100, 0x200]
+                .map(|at| map.query(&everything, 0x4000_0000 + at, 0, LIVE)[1].to_le_bytes())
+        };
+        let part = Enlightenments::BASE;
+        assert_eq!(signatures(part, Kvm::Shown), [*b"Micr", *b"KVMK", *b"Mono"]);
+        assert_eq!(signatures(part, Kvm::Hidden), [*b"Micr", *b"Mono", [0; 4]]);
+        let none = Enlightenments::empty();
+        assert_eq!(signatures(none, Kvm::Hidden), [*b"Mono", [0; 4], [0; 4]]);
+        let policy = Policy {
+            hyperv: Enlightenments::all(),
+            ..policy(1, Tsc::Invariant)
+        };
+        let ask = |leaf| Map::new(&everything, policy).query(&everything, leaf, 0, LIVE);
+        assert_eq!(ask(0x4000_0000)[0], 0x4000_0006);
+        assert_eq!(ask(0x4000_0001)[0], u32::from_le_bytes(*b"Hv#1"));
+        assert_eq!(ask(0x4000_0100)[0], 0x4000_0110);
+        assert_eq!(ask(0x4000_0110), [2_400_000, 1_000_000, 0, 0]);
     }
 
     #[test]

@@ -7,8 +7,8 @@ use super::key::{self, Use};
 use super::setting::{Setting, Value};
 use super::{
     BlobName, Boot, BootDevice, Config, Firmware, FirmwareImage, Loaded, MAX_BOOT_MENU_S,
-    MAX_MEMORY_MIB, MAX_TSC_MHZ, MAX_VCPUS, Memory, Paging, Placement, Serial, TscRate, Without,
-    suggest,
+    MAX_MEMORY_MIB, MAX_TSC_MHZ, MAX_VCPUS, Memory, Paging, Placement, Serial, TscRate, Viridian,
+    Without, suggest,
 };
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -49,6 +49,10 @@ pub(super) fn config(settings: Vec<Setting>, notes: Vec<Note>) -> Result<Loaded,
             None => None,
         },
         viridian: reader.viridian()?,
+        kvm: match reader.get("kvm") {
+            Some(setting) => setting.flag()?,
+            None => true,
+        },
         without: reader.without()?,
         tsc: match reader.get("tsc_mhz") {
             Some(setting) => Some(TscRate {
@@ -444,21 +448,20 @@ impl Reader {
         Ok(all)
     }
 
-    /// A boolean, or a list of groups of which `!` takes some away: any group turns all of them on.
-    fn viridian(&mut self) -> Result<bool, ConfigError> {
+    /// A boolean, or a list of groups.
+    fn viridian(&mut self) -> Result<Viridian, ConfigError> {
         let Some(setting) = self.get("viridian").cloned() else {
-            return Ok(false);
+            return Ok(Viridian::NONE);
         };
         let Value::List(groups) = &setting.value else {
-            return setting.flag();
+            return Ok(if setting.flag()? {
+                Viridian::ALL
+            } else {
+                Viridian::NONE
+            });
         };
-        let mut viridian = false;
-        for group in groups {
-            viridian |= !group.text()?.starts_with('!');
-        }
-        if !groups.is_empty() {
-            self.note(&setting, "groups are not chosen one by one: all or none");
-        }
-        Ok(viridian)
+        Viridian::read(groups, |word, name| {
+            self.note(word, format!("the group `{name}` is not offered"));
+        })
     }
 }

@@ -55,6 +55,7 @@ pub(super) const HONOURED: &[&str] = &[
     "hap",
     "initrd",
     "kernel",
+    "kvm",
     "media",
     "memory",
     "name",

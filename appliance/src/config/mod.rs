@@ -2,8 +2,8 @@
 //!
 //! Every key of xl.cfg(5), and of xm before it, is known: honoured, or ignored with a [`Note`] that says why. Any other
 //! key is an error. Values have the types of the manual page; as in xl, a number may be quoted, and 0 and 1 are booleans
-//! (so are `true` and `false`). Keys of our own: `initrd` (another name for `ramdisk`), `boot_menu_s`, `firmware_vars`, `media`,
-//! `video_rom`, `paging`, `tsc_mhz` and `without`.
+//! (so are `true` and `false`). Keys of our own: `initrd` (another name for `ramdisk`), `boot_menu_s`, `firmware_vars`,
+//! `kvm`, `media`, `video_rom`, `paging`, `tsc_mhz` and `without`.
 //!
 //! The syntax is TOML, and the statements of xl's own syntax load as they are: see [`syntax`](self::syntax) for the two
 //! liberties taken. `key=value` words of the hypervisor's command line override the file (`command_line`).
@@ -24,11 +24,13 @@ mod suggest;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod viridian;
 
 pub use action::{Action, Actions};
 pub use disk::{Access, Bus, DiskSpec, Format, Medium, Vdev};
 pub use error::{ConfigError, Note, Place};
 pub use placement::{Placement, PlacementError};
+pub use viridian::{Group, Viridian};
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -70,8 +72,10 @@ pub struct Config {
     pub paging: Paging,
     /// Budget for shadow page tables; `None`: sized from the guest's memory.
     pub shadow_memory_mib: Option<u64>,
-    /// Offer Hyper-V's interfaces to the guest.
-    pub viridian: bool,
+    /// What of Hyper-V's interface the guest is offered.
+    pub viridian: Viridian,
+    /// Whether it is shown KVM's.
+    pub kvm: bool,
     /// Options of the host's CPU that are not to be used: for tests, and to get around errata.
     pub without: Vec<Without>,
     /// The rate of the guest's time-stamp counter; `None`: the host's.

@@ -132,7 +132,12 @@ fn defaults_are_as_documented() {
     assert_eq!(config.actions, Actions::default());
     assert_eq!(config.actions.poweroff, Action::Destroy);
     assert_eq!(config.paging, Paging::Auto);
-    assert!(!config.viridian && config.disks.is_empty() && config.vifs.is_empty());
+    assert!(
+        config.viridian == Viridian::NONE
+            && config.kvm
+            && config.disks.is_empty()
+            && config.vifs.is_empty()
+    );
 }
 
 #[test]
@@ -242,11 +247,31 @@ fn bad_values_name_line_key_and_value() {
 fn numbers_may_be_quoted_and_flags_are_zero_and_one() {
     assert_eq!(config("memory = '512'").memory.unwrap().mib, 512);
     assert_eq!(config("vcpus = '0x2'").vcpus, 2);
-    assert!(config("viridian = 1").viridian);
-    assert!(config("viridian = true").viridian);
-    assert!(!config("viridian = '0'").viridian);
-    assert!(config("viridian = [ 'all', '!freq' ]").viridian);
+    assert_eq!(config("viridian = 1").viridian, Viridian::ALL);
+    assert_eq!(config("viridian = true").viridian, Viridian::ALL);
+    assert_eq!(config("viridian = '0'").viridian, Viridian::NONE);
+    assert!(!config("kvm = 0").kvm);
     assert_eq!(config("hap = 0").paging, Paging::Shadow);
+}
+
+#[test]
+fn viridians_groups_are_chosen_one_by_one() {
+    let groups = |words: &str| config(&format!("viridian = [ {words} ]")).viridian;
+    assert_eq!(groups("'all'"), Viridian::ALL);
+    assert_eq!(groups("'defaults'"), Viridian::ALL);
+    assert_eq!(groups(""), Viridian::NONE);
+    assert_eq!(groups("'all', '!all'"), Viridian::NONE);
+    let chosen = groups("'all', '!freq', '!base'");
+    assert!(
+        chosen.has(Group::ReferenceTsc)
+            && chosen.has(Group::Base)
+            && !chosen.has(Group::Frequencies)
+    );
+    assert!(groups("'time_ref_count'").has(Group::Base));
+    let loaded = load("viridian = [ 'base', 'stimer', '!synic' ]").unwrap();
+    assert_eq!(loaded.notes.len(), 1);
+    assert!(loaded.notes[0].reason.contains("`stimer` is not offered"));
+    assert!(error("viridian = [ 'base', 'hot' ]").contains("xl.cfg(5) has no group of this name"));
 }
 
 #[test]

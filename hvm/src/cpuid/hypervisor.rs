@@ -1,6 +1,7 @@
 //! The leaves from 4000_0000h on: one interface every 100h, each with its signature and its last leaf.
 
-use super::Leaf;
+use super::{Kvm, Leaf, Policy};
+use crate::hyperv::{self, Enlightenments};
 use crate::pvclock;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -26,9 +27,20 @@ pub struct Timing {
 pub(super) struct Interfaces(Vec<Vec<Leaf>>);
 
 impl Interfaces {
-    /// KVM's, then our own.
-    pub(super) fn new(timing: Timing) -> Self {
-        Self(vec![kvm(BASE, timing), own(BASE + STRIDE)])
+    /// Hyper-V's, if any of it is offered; KVM's; then our own. Guests that know several take the one that they like best, wherever it is:
+    /// Windows looks for Hyper-V's at the first place only, Linux takes the highest that it knows.
+    pub(super) fn new(policy: Policy) -> Self {
+        let mut all: Vec<Vec<Leaf>> = Vec::new();
+        let mut add =
+            |make: &dyn Fn(u32) -> Vec<Leaf>| all.push(make(BASE + STRIDE * all.len() as u32));
+        if !policy.hyperv.is_empty() {
+            add(&|base| hyper_v(base, policy.hyperv));
+        }
+        if policy.kvm == Kvm::Shown {
+            add(&|base| kvm(base, policy.timing));
+        }
+        add(&own);
+        Self(all)
     }
 
     /// The answer, if an interface has that leaf.
@@ -37,6 +49,13 @@ impl Interfaces {
         let interface = self.0.get((index / STRIDE) as usize)?;
         interface.get((index % STRIDE) as usize)
     }
+}
+
+fn hyper_v(base: u32, offered: Enlightenments) -> Vec<Leaf> {
+    let mut leaves = hyperv::leaves(offered);
+    let last = base + leaves.len() as u32;
+    leaves.insert(0, identity(last, hyperv::SIGNATURE));
+    leaves
 }
 
 /// KVM's identity and clock (Linux, Documentation/virt/kvm/x86/cpuid.rst).

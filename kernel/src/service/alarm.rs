@@ -42,6 +42,17 @@ pub fn take_events() -> Events {
     events
 }
 
+/// The same of an alarm alone: a kick goes on waiting. True if the timer has fired.
+#[inline]
+pub fn take_timer() -> bool {
+    let fired = events::peek().contains(Events::TIMER);
+    if fired {
+        events::forget(Events::TIMER);
+        look();
+    }
+    fired
+}
+
 /// This CPU's timer has fired.
 fn look() {
     if cpu::index() != SERVICE_CPU {

@@ -12,6 +12,7 @@ use guest_mem::Gpa;
 use hvm::apic::RegisterPage;
 use hvm::emulate::Hint;
 use hvm::event::Interruptible;
+use hvm::hyperv;
 use hvm::vcpu::Vcpu;
 use hvm::virtual_apic::{ApicMode, Served};
 use pc::lapic::Lapic;
@@ -32,33 +33,37 @@ impl<V: Vcpu> Processor<V> {
         }
     }
 
-    /// The page is mapped while any vCPU has it; they share one, as they share the tables.
+    /// The page is mapped while any vCPU has it; they share one, as they share the tables, whose lock guards the count as well: who
+    /// counts itself finds the page mapped.
     #[cold]
     fn move_access_page(&mut self) {
         let machine = self.machine();
         let wanted = self.cpu.apic_access_page();
         let count = &machine.access_pages;
-        match (wanted, self.has_access_page) {
+        let mut tracker = machine.tracker.lock();
+        let users = count.load(Ordering::Relaxed);
+        let changed = match (wanted, self.has_access_page) {
             (Some((gpa, page)), false) => {
-                let is_first = count.fetch_add(1, Ordering::AcqRel) == 0;
-                if is_first {
-                    let mapped = machine.tracker.lock().tables().map_page(gpa, page);
-                    if mapped.is_err() {
-                        // No memory for a table: software does without, and this is tried again.
-                        count.fetch_sub(1, Ordering::AcqRel);
-                        self.cpu.set_apic_mode(ApicMode::Software);
-                    }
-                    machine.flush_others(self.local.index);
+                if users > 0 || tracker.tables().map_page(gpa, page).is_ok() {
+                    count.store(users + 1, Ordering::Relaxed);
+                } else {
+                    // No memory for a table: software does without, and this is tried again.
+                    self.cpu.set_apic_mode(ApicMode::Software);
                 }
+                users == 0
             }
             (None, true) => {
-                let was_last = count.fetch_sub(1, Ordering::AcqRel) == 1;
-                if was_last {
-                    machine.tracker.lock().tables().unmap_page(USUAL_PLACE);
-                    machine.flush_others(self.local.index);
+                count.store(users - 1, Ordering::Relaxed);
+                if users == 1 {
+                    tracker.tables().unmap_page(USUAL_PLACE);
                 }
+                users == 1
             }
-            _ => {}
+            _ => false,
+        };
+        drop(tracker);
+        if changed {
+            machine.flush_others(self.local.index);
         }
         self.has_access_page = self.cpu.apic_access_page().is_some();
         self.cpu.flush_tlb();
@@ -159,7 +164,7 @@ impl<V: Vcpu> Processor<V> {
     /// Puts the model in charge if the MSR is the APIC's.
     #[inline]
     pub(super) fn recall_for_msr(&mut self, register: u32) {
-        if Lapic::owns_msr(register) {
+        if Lapic::owns_msr(register) || hyperv::bits::is_apic(register) {
             self.recall();
         }
     }

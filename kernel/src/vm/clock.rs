@@ -130,6 +130,17 @@ impl Timeline {
     }
 }
 
+/// What a vCPU's clock shows at one moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading {
+    /// How time follows from the counter.
+    pub time: Time,
+    /// The guest's counter.
+    pub tsc: u64,
+    /// Guest time.
+    pub now: Instant,
+}
+
 /// The clock of one vCPU.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
@@ -235,6 +246,15 @@ impl Clock {
             tsc_at_zero: self.tsc_at_zero(),
             period: self.line.period(),
             stability: self.line.stability(),
+        }
+    }
+
+    /// All that it shows now.
+    pub fn reading(&self) -> Reading {
+        Reading {
+            time: self.pv_time(),
+            tsc: self.guest_tsc(),
+            now: self.now(),
         }
     }
 

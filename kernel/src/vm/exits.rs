@@ -12,8 +12,9 @@ use hvm::emulate::length::{self, Lost};
 use hvm::emulate::{self, Completion, Hint, Step, Trap};
 use hvm::event::Exception;
 use hvm::exit::{Access, Exit, Instruction, IoDirection, IoExit, IoKind};
+use hvm::hyperv::bits::INVALID_HYPERCALL_CODE;
 use hvm::msr::{self, GeneralProtection};
-use hvm::regs::Gpr;
+use hvm::regs::{Attributes, Gpr, SegmentName};
 use hvm::vcpu::Vcpu;
 use hvm::virtual_apic::Served;
 use pc::vmmouse;
@@ -161,12 +162,29 @@ impl<V: Vcpu> Processor<V> {
 
     fn hypercall(&mut self, next_rip: u64) -> Next {
         count(&CONTROL.counters.other);
+        if self.machine().hyperv.takes_calls() {
+            return self.hyperv_call(next_rip);
+        }
         let answer = if self.cpu.cpl() == 0 {
             UNKNOWN_HYPERCALL
         } else {
             NOT_PERMITTED
         };
         self.cpu.set_gpr(Gpr::Rax, answer);
+        self.complete(next_rip)
+    }
+
+    /// None of Hyper-V's calls is offered. (TLFS, 3.7: in 64-bit mode the answer is in RAX, else in EDX:EAX.)
+    #[cold]
+    fn hyperv_call(&mut self, next_rip: u64) -> Next {
+        if self.cpu.cpl() != 0 {
+            return self.raise(Exception::INVALID_OPCODE);
+        }
+        let code = self.cpu.segment(SegmentName::Cs).attributes;
+        if !code.contains(Attributes::L) {
+            self.cpu.set_gpr(Gpr::Rdx, 0);
+        }
+        self.cpu.set_gpr(Gpr::Rax, INVALID_HYPERCALL_CODE);
         self.complete(next_rip)
     }
 

@@ -36,6 +36,12 @@ pub struct Firmware {
     media: Vec<Fitted>,
 }
 
+/// What the MP table tells of the processors.
+pub fn signature() -> Signature {
+    let [version, _, _, features] = super::host::cpuid(1, 0);
+    Signature { version, features }
+}
+
 impl Firmware {
     /// A BIOS that has not run yet, and that waits `menu_s` seconds for a key that asks for its boot menu.
     pub fn new(media: Media, order: &[BootDevice], menu_s: u64, platform: Platform) -> Self {
@@ -46,7 +52,6 @@ impl Firmware {
             BootDevice::Cdrom => bios::BootDevice::Cdrom,
             BootDevice::Network => bios::BootDevice::Network,
         });
-        let [version, _, _, features] = super::host::cpuid(1, 0);
         Self {
             bios: Bios::new(bios::Setup {
                 drives: Drives {
@@ -57,7 +62,7 @@ impl Firmware {
                 order: order.collect(),
                 menu_wait_ns: menu_s * 1_000_000_000,
                 platform,
-                processor: Signature { version, features },
+                processor: signature(),
             }),
             media: media.into_iter().map(fitted).collect(),
         }

@@ -1,6 +1,7 @@
 //! What belongs to one virtual CPU beside its registers: its local APIC, its pending events, its view of time.
 
 use super::clock::{Clock, Timeline};
+use super::hyperv::VirtualProcessor;
 use super::interrupts::{BoardSignals, LapicSignals, Receiver, Sender};
 use super::machine::{KEEPER, Machine};
 use super::mailbox::Mailbox;
@@ -12,6 +13,7 @@ use hvm::apic::RegisterPage;
 use hvm::cpuid::{Leaf, Live, Map, Policy, Rates, Timing, Tsc};
 use hvm::device::{Context, Lifecycle, PowerEvent};
 use hvm::event::{Events, Exception, TripleFault};
+use hvm::hyperv::bits;
 use hvm::msr::{Bank, GeneralProtection};
 use hvm::tsc::Scale;
 use hvm::{Gpa, Instant, Width};
@@ -31,6 +33,7 @@ pub struct Local {
     pub(super) cpuid: Map,
     pub(super) clock: Clock,
     pub(super) pv_clock: PvClock,
+    hyperv: VirtualProcessor,
     pub(super) physical_bits: u8,
     pub(super) machine: &'static Machine,
     pub(super) vectors: Vectors,
@@ -68,10 +71,13 @@ impl Local {
                     rates: rates(machine.timeline.scale()),
                     tsc: tsc_promise(),
                     timing: timing(&machine.timeline),
+                    hyperv: machine.hyperv.offered,
+                    kvm: machine.hyperv.kvm,
                 },
             ),
             clock: Clock::new(&machine.timeline, index as u32),
             pv_clock: PvClock::default(),
+            hyperv: VirtualProcessor::default(),
             physical_bits,
             machine,
             vectors: Vectors::new(),
@@ -90,6 +96,7 @@ impl Local {
         self.mailbox.clear();
         self.clock.reset();
         self.pv_clock = PvClock::default();
+        self.hyperv = VirtualProcessor::default();
         self.lapic.reset();
         if self.index == KEEPER {
             self.lapic.set_virtual_wire();
@@ -100,6 +107,7 @@ impl Local {
         self.power = None;
         self.second_look = None;
         if self.index == KEEPER {
+            self.machine.hyperv.reset();
             self.machine.board.lock().reset();
             self.with_board(|board, context| board.refresh_memory(context.memory));
         }
@@ -186,11 +194,12 @@ impl Local {
         let generation = machine.memory.generation();
         let (output, deadline) = (board.pic_interrupt(), board.deadline());
         if machine.vcpus() > 1 {
-            self.attention |= raised || generation != self.memory_generation;
-            self.memory_generation = generation;
             // Under the lock, so that news come in order.
             let news = machine.face.set(output, deadline);
             drop(board);
+            // The keeper may wait for its turn on this CPU.
+            self.attention |= raised || news || generation != self.memory_generation;
+            self.memory_generation = generation;
             if news && self.index != KEEPER {
                 machine.tell_keeper();
             }
@@ -301,8 +310,48 @@ impl Local {
             _ => self
                 .msrs
                 .read(register)
-                .or_else(|_| self.pv_clock.read(register)),
+                .or_else(|_| self.pv_clock.read(register))
+                .or_else(|_| self.read_hyperv(register)),
         }
+    }
+
+    #[cold]
+    fn read_hyperv(&mut self, register: u32) -> Result<u64, GeneralProtection> {
+        let interface = &self.machine.hyperv;
+        if !interface.has(register) {
+            return Err(GeneralProtection);
+        }
+        match register {
+            bits::TPR => Ok(self.lapic.tpr().into()),
+            bits::ICR => Ok(self.lapic.command()),
+            _ => interface.read(register, self.index, &self.hyperv, &self.clock.reading()),
+        }
+    }
+
+    #[cold]
+    fn write_hyperv(&mut self, register: u32, value: u64) -> Result<(), GeneralProtection> {
+        let machine = self.machine;
+        if !machine.hyperv.has(register) {
+            return Err(GeneralProtection);
+        }
+        match register {
+            bits::EOI => self.with_lapic(|lapic, signals, _| lapic.write_end_of_interrupt(signals)),
+            bits::TPR => self.with_lapic(|lapic, _, _| lapic.set_tpr(value as u8)),
+            bits::ICR => {
+                self.with_lapic(|lapic, signals, _| lapic.write_command(value, signals));
+            }
+            _ => {
+                let memory = &machine.memory;
+                return machine.hyperv.write(
+                    register,
+                    value,
+                    &mut self.hyperv,
+                    &self.clock.reading(),
+                    memory,
+                );
+            }
+        }
+        Ok(())
     }
 
     /// WRMSR of the same.
@@ -324,10 +373,14 @@ impl Local {
                     lapic.write_msr(register, value, clock.now(), clock.tsc(), signals)
                 })
                 .map_err(|_| GeneralProtection),
-            _ => self.msrs.write(register, value).or_else(|_| {
-                let memory = &self.machine.memory;
-                self.pv_clock.write(register, value, &self.clock, memory)
-            }),
+            _ => self
+                .msrs
+                .write(register, value)
+                .or_else(|_| {
+                    let memory = &self.machine.memory;
+                    self.pv_clock.write(register, value, &self.clock, memory)
+                })
+                .or_else(|_| self.write_hyperv(register, value)),
         }
     }
 
@@ -336,6 +389,10 @@ impl Local {
     fn follow_tsc(&mut self) {
         self.with_lapic(|lapic, _, clock| lapic.follow_tsc(clock.tsc(), clock.now()));
         self.pv_clock.refresh(&self.clock, &self.machine.memory);
+        let machine = self.machine;
+        machine
+            .hyperv
+            .follow_tsc(&self.clock.reading(), &machine.memory);
     }
 
     /// CPUID.

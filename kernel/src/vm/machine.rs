@@ -4,6 +4,7 @@ use super::clock::Timeline;
 use super::dirty::Tracker;
 use super::firmware::Firmware;
 use super::gate::Gate;
+use super::hyperv::HyperV;
 use super::mailbox::{Mailbox, Requests};
 use crate::console::view;
 use alloc::boxed::Box;
@@ -26,6 +27,8 @@ pub struct Machine {
     pub view: Mutex<view::GuestEnd>,
     /// What its clocks have in common.
     pub timeline: Timeline,
+    /// Hyper-V's interface.
+    pub hyperv: HyperV,
     /// The root of the nested tables.
     pub root: Hpa,
     /// The nested tables, and who wrote where. Taken for changes of the tables; a vCPU that waits for others' TLBs does not wait for

@@ -133,7 +133,12 @@ impl Mailbox {
                 self.request(Requests::VECTORS);
             }
             Delivery::Nmi => self.request(Requests::NMI),
-            Delivery::Init => self.request(Requests::INIT),
+            Delivery::Init => {
+                // A start-up message that came before finds no vCPU that waits for it.
+                self.requests
+                    .fetch_and(!Requests::START_UP.bits(), Ordering::SeqCst);
+                self.request(Requests::INIT);
+            }
             Delivery::StartUp => {
                 self.start_page.store(message.vector, Ordering::Relaxed);
                 self.request(Requests::START_UP);
@@ -255,6 +260,22 @@ mod tests {
         assert_eq!(seen, [(0x31, Trigger::Edge), (0xfe, Trigger::Level)]);
         assert!(mailbox.is_empty());
         mailbox.take_vectors(|_, _| panic!("taken before"));
+    }
+
+    #[test]
+    fn init_undoes_the_start_up_before_it_and_not_the_one_behind() {
+        let of = |delivery| ApicMessage {
+            delivery,
+            ..message(0x9a, Trigger::Edge)
+        };
+        let mailbox = Mailbox::new(0, 0);
+        mailbox.send(&of(Delivery::StartUp));
+        mailbox.send(&of(Delivery::Init));
+        assert_eq!(mailbox.take(), Requests::INIT);
+        mailbox.send(&of(Delivery::Init));
+        mailbox.send(&of(Delivery::StartUp));
+        assert_eq!(mailbox.take(), Requests::INIT | Requests::START_UP);
+        assert_eq!(mailbox.start_page(), 0x9a);
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod exits;
 mod firmware;
 mod gate;
 mod host;
+mod hyperv;
 #[cfg(feature = "vmx")]
 mod intel;
 mod interrupts;

@@ -314,11 +314,7 @@ impl<V: Vcpu> Processor<V> {
     }
 
     fn turn(&mut self) -> Leave {
-        match self.company {
-            Company::Alone => self.attend(),
-            // The seat has taken the events, and looks at those that come from here on.
-            Company::Shared => self.expire(),
-        }
+        self.attend();
         loop {
             if !self.local.mailbox.is_empty()
                 && let Some(leave) = self.read_mail()
@@ -336,7 +332,7 @@ impl<V: Vcpu> Processor<V> {
                     return Leave::Outcome(Outcome::Power(power));
                 }
                 if self.company == Company::Shared && events::peek().contains(HostEvents::KICK) {
-                    // This vCPU has rung for another one here.
+                    // This vCPU, or somebody elsewhere, has rung for another one here.
                     return Leave::Yield;
                 }
                 if self.activity != Activity::Running && !self.wakes() {
@@ -511,15 +507,15 @@ impl<V: Vcpu> Processor<V> {
         }
     }
 
-    /// Timers that are due.
+    /// Timers that are due. A kick may be for another vCPU on this CPU, and is left for the seat to see.
     fn attend(&mut self) {
-        if alarm::take_events().contains(HostEvents::TIMER) {
+        let fired = match self.company {
+            Company::Alone => alarm::take_events().contains(HostEvents::TIMER),
+            Company::Shared => alarm::take_timer(),
+        };
+        if fired {
             self.armed = None;
         }
-        self.expire();
-    }
-
-    fn expire(&mut self) {
         self.local.attention = true;
         let local = &mut *self.local;
         local.pv_clock.refresh(&local.clock, &local.machine.memory);

@@ -5,6 +5,7 @@ use super::devices::{self, Devices};
 use super::dirty::Tracker;
 use super::firmware;
 use super::gate::{Gate, Order};
+use super::hyperv::{self, HyperV};
 use super::machine::{Face, Machine, Watch};
 use super::mailbox::Mailbox;
 use super::media::Removable;
@@ -34,6 +35,7 @@ use guest_bios::linux::{self, EntryState, Image};
 use guest_bios::platform::{Console, PCI_MMIO, Platform};
 use guest_mem::{Attributes, Hpa};
 use hvm::capability::{Features, Options};
+use hvm::cpuid::Kvm;
 use hvm::regs::{Gpr, Segment, SegmentName, State, TableRegister};
 use hvm::tsc::Scale;
 use pc::board::HPET_BASE;
@@ -184,6 +186,10 @@ pub fn build<V: Vendor>(
         board: Mutex::new(board),
         view: Mutex::new(view),
         timeline: Timeline::start(tsc_scale(&config, features)?, epoch_seconds, config.vcpus),
+        hyperv: HyperV::new(
+            hyperv::offered(config.viridian),
+            if config.kvm { Kvm::Shown } else { Kvm::Hidden },
+        ),
         root: tables.root(),
         tracker: Mutex::new(Tracker::new(Box::new(tables), features)),
         watch: Watch::default(),
@@ -221,6 +227,9 @@ impl<V: Vendor> Guest<V> {
                 command_line,
             } => {
                 let rsdp = guest_bios::acpi::install(&platform, memory)
+                    .map_err(|error| error.to_string())?;
+                let map = guest_bios::memory::e820(memory);
+                guest_bios::tables::install(&platform, super::firmware::signature(), &map, memory)
                     .map_err(|error| error.to_string())?;
                 let entry = linux::load(kernel, *initrd, command_line, memory, rsdp)
                     .map_err(|error| error.to_string())?;
@@ -313,9 +322,6 @@ fn without(features: &Features, config: &Config) -> Result<Features, String> {
 fn check(config: &Config) -> Result<(), String> {
     if config.paging == Paging::Shadow {
         return Err("monovisor.toml: `paging = \"shadow\"`: this version has nested paging only; leave the key out".into());
-    }
-    if config.viridian {
-        warn!("monovisor.toml: `viridian`: Hyper-V's interfaces are not offered yet");
     }
     if !config.vifs.is_empty() {
         warn!("monovisor.toml: `vif`: there is no network yet, so the guest gets no interface");

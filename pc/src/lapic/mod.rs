@@ -13,6 +13,7 @@ mod command;
 mod msr;
 mod page;
 mod registers;
+mod synthetic;
 mod timer;
 mod tsc;
 mod vectors;

@@ -230,6 +230,30 @@ fn shorthands() {
 }
 
 #[test]
+fn hyper_vs_registers_work_in_both_modes() {
+    for mut lapic in [lapic(), x2apic()] {
+        let destination = if lapic.mmio_base().is_some() {
+            0x0300_0000
+        } else {
+            3
+        };
+        let mut sent = Sent::default();
+        lapic.write_command(destination << 32 | 0x4841, &mut sent);
+        let Destination::Field { value, mode } = sent.messages[0].destination else {
+            panic!("{sent:?}");
+        };
+        assert_eq!((value, mode), (3, DestinationMode::Logical));
+        assert_eq!(lapic.command(), destination << 32 | 0x4841);
+        lapic.write_command(0x4_4041, &mut sent);
+        assert_eq!(take(&mut lapic), Some(0x41));
+        lapic.write_command(0x4_4031, &mut sent);
+        assert_eq!(lapic.pending(), None, "of the class in service");
+        lapic.write_end_of_interrupt(&mut sent);
+        assert_eq!(take(&mut lapic), Some(0x31));
+    }
+}
+
+#[test]
 fn errors() {
     let mut lapic = lapic();
     put(&mut lapic, ERROR, 0xfe);

@@ -27,25 +27,51 @@ pub fn run(cpus: usize, rounds: u64) -> Verdict {
 }
 
 extern "C" fn member(_cpu: usize) {
-    let timers = PERIODS_NS.map(|period_ns| (period_ns, linux::now_ns(), linux::periodic_timer(period_ns)));
+    let timers = PERIODS_NS.map(Timer::start);
     let mut counts = [0; PERIODS_NS.len()];
     for _ in 0..ROUNDS.load(SeqCst) {
-        for (count, &(period_ns, start_ns, timer)) in counts.iter_mut().zip(&timers) {
+        for (count, timer) in counts.iter_mut().zip(&timers) {
             let before_ns = linux::now_ns();
-            let due_ns = start_ns + (*count + 1) * period_ns;
-            *count += linux::expirations(timer);
+            let due_ns = timer.started_ns + (*count + 1) * timer.period_ns;
+            *count += linux::expirations(timer.file);
             let late_ns = linux::now_ns().saturating_sub(due_ns.max(before_ns));
             WORST_NS.fetch_max(late_ns, SeqCst);
         }
     }
-    for (count, &(period_ns, start_ns, timer)) in counts.iter_mut().zip(&timers) {
-        // What had to come by now, before and after the count, one more for the moment between the clock's start and the timer's.
-        let least = (linux::now_ns() - start_ns) / period_ns;
-        *count += linux::expirations(timer);
-        let most = (linux::now_ns() - start_ns) / period_ns;
+    for (count, timer) in counts.iter_mut().zip(&timers) {
+        // What had to come by now, before and after the count; one may be due whose interrupt has not come yet.
+        let least = timer.least(linux::now_ns());
+        *count += linux::expirations(timer.file);
+        let most = timer.most(linux::now_ns());
         COUNTED.fetch_add(*count, SeqCst);
         if *count + 1 < least || *count > most {
             WRONG.fetch_add(1, SeqCst);
         }
+    }
+}
+
+/// A periodic timer, started at some time between the two: the thread may have lost its CPU meanwhile.
+struct Timer {
+    period_ns: u64,
+    starting_ns: u64,
+    started_ns: u64,
+    file: u64,
+}
+
+impl Timer {
+    fn start(period_ns: u64) -> Self {
+        let starting_ns = linux::now_ns();
+        let file = linux::periodic_timer(period_ns);
+        Self { period_ns, starting_ns, started_ns: linux::now_ns(), file }
+    }
+
+    /// How often it has expired at that time at least.
+    fn least(&self, now_ns: u64) -> u64 {
+        (now_ns - self.started_ns) / self.period_ns
+    }
+
+    /// And at most.
+    fn most(&self, now_ns: u64) -> u64 {
+        (now_ns - self.starting_ns) / self.period_ns
     }
 }

@@ -1,42 +1,122 @@
 //! The guest's clocks: all that Linux can go by agree, stand still in a pause, and survive a host whose counters do not agree.
 
 use super::session::{Lab, SOON, SWITCH, Session};
+use super::smp::{bogomips, prove};
 use super::{Case, Machines, Scope, Tier};
 use crate::bundle::Guest;
 use crate::cpio::Archive;
+use crate::engine::Emulator;
 use crate::program::{Form, build};
 use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+const fn full(name: &'static str, machines: Machines, body: fn(&mut Lab) -> Result<()>) -> Case {
+    Case {
+        name,
+        tier: Tier::Full,
+        scope: Scope::Hypervisor,
+        machines,
+        body,
+    }
+}
+
 pub(super) const CASES: &[Case] = &[
     Case {
         name: "clocks",
-        tier: Tier::Full,
+        tier: Tier::Always,
         scope: Scope::Hypervisor,
-        machines: Machines::Qemu,
+        machines: Machines::Any,
         body: clocks,
     },
-    Case {
-        name: "clocks-skewed",
-        tier: Tier::Full,
-        scope: Scope::Hypervisor,
-        machines: Machines::SvmNptQemu,
-        body: skewed,
-    },
-    Case {
-        name: "clocks-unsteady",
-        tier: Tier::Full,
-        scope: Scope::Hypervisor,
-        machines: Machines::SvmNptQemu,
-        body: unsteady,
-    },
+    full("clocks-one", Machines::Qemu, |lab| {
+        spoilt(lab, &Spoilt { vcpus: 1, ..PLAIN })
+    }),
+    full("clocks-warp", Machines::Any, |lab| {
+        let effort = Effort::Full;
+        spoilt(lab, &Spoilt { effort, ..PLAIN })
+    }),
+    full("clocks-warp-4", Machines::Qemu, |lab| {
+        let (vcpus, effort) = (4, Effort::Full);
+        spoilt(
+            lab,
+            &Spoilt {
+                vcpus,
+                effort,
+                ..PLAIN
+            },
+        )
+    }),
+    full("clocks-skewed", Machines::SvmNptQemu, |lab| {
+        spoilt(lab, &SKEWED)
+    }),
+    full("clocks-skewed-back", Machines::SvmNptQemu, |lab| {
+        let words = "test_tsc_skew=1:-5000000";
+        spoilt(lab, &Spoilt { words, ..SKEWED })
+    }),
+    full("clocks-drifting", Machines::SvmNptQemu, |lab| {
+        spoilt(lab, &DRIFTING)
+    }),
+    full("clocks-written", Machines::Bochs, |lab| {
+        let words = "test_tsc_write=1:+5000000";
+        spoilt(lab, &Spoilt { words, ..SKEWED })
+    }),
+    full("clocks-warp-left", Machines::SvmNptQemu, |lab| {
+        uncompensated(lab, SKEWED.words)
+    }),
+    full("clocks-drift-left", Machines::SvmNptQemu, |lab| {
+        uncompensated(lab, DRIFTING.words)
+    }),
+    full("clocks-written-left", Machines::Bochs, |lab| {
+        uncompensated(lab, "test_tsc_write=1:+5000000")
+    }),
 ];
+
+/// A guest on a machine whose counters tests have spoilt, or not.
+struct Spoilt {
+    vcpus: u32,
+    cpus: u32,
+    /// For the hypervisor's command line.
+    words: &'static str,
+    /// What its report says of the counters.
+    verdict: &'static str,
+    effort: Effort,
+}
+
+/// Whether warps are looked for a little or thoroughly.
+#[derive(Clone, Copy)]
+enum Effort {
+    Short,
+    Full,
+}
+
+/// Counters as they are; two vCPUs.
+const PLAIN: Spoilt = Spoilt {
+    vcpus: 2,
+    cpus: 2,
+    words: "",
+    verdict: "the guest reads it directly",
+    effort: Effort::Short,
+};
+/// A constant distance.
+const SKEWED: Spoilt = Spoilt {
+    words: "test_tsc_skew=1:+90000000000",
+    verdict: "skewed, CPU 1 by",
+    effort: Effort::Full,
+    ..PLAIN
+};
+/// A distance that grows, fast enough for an emulator's comparison, which is coarse.
+const DRIFTING: Spoilt = Spoilt {
+    words: "test_tsc_skew=1:+500000ppm",
+    verdict: "unsteady, CPU 1 runs",
+    ..SKEWED
+};
 
 const SOURCES: [&str; 4] = ["kvm-clock", "tsc", "hpet", "acpi_pm"];
 const SELECTED: &str = "/sys/devices/system/clocksource/clocksource0";
 /// How long each source is watched. One part in a thousand of it is far more than what reading a clock takes.
 const WATCHED_S: u64 = 4;
+const WARP_LIMIT: Duration = Duration::from_secs(900);
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// Linux's clock and the counter at one moment.
@@ -73,7 +153,7 @@ impl Reading {
 }
 
 /// The default guest with the program that reads clocks.
-fn guest(lab: &Lab) -> Result<Guest> {
+pub(super) fn guest(lab: &Lab) -> Result<Guest> {
     let mut guest = lab.guest();
     let default = guest.ramdisk.take().context("the guest has no initramfs")?;
     let mut bytes = fs::read(&default)?;
@@ -92,8 +172,7 @@ fn guest(lab: &Lab) -> Result<Guest> {
 }
 
 fn clocks(lab: &mut Lab) -> Result<()> {
-    let mut session = lab.start(&lab.machine(), &guest(lab)?)?;
-    session.shell()?;
+    let mut session = start(lab, &PLAIN)?;
     lab.step("every source is offered", |_| {
         let offered = session.run(&format!("cat {SELECTED}/available_clocksource"))?;
         for source in SOURCES {
@@ -104,20 +183,28 @@ fn clocks(lab: &mut Lab) -> Result<()> {
         }
         Ok(())
     })?;
-    lab.step("they agree to one part in a thousand", |_| {
-        agree(&mut session)
+    prove_clocks(lab, &mut session, &PLAIN)?;
+    // Where the machine's time is the wall's, a pause shows as what the guest's clocks lack.
+    if let Emulator::Qemu(_) = lab.emulator() {
+        lab.step("a pause stops them all", |_| pause(&mut session))?;
+        lab.step("the wall clocks agree", |_| wall(&mut session))?;
+    }
+    lab.step("no warps after it", |lab| {
+        prove(
+            &mut session,
+            "warp",
+            samples(lab, Effort::Short),
+            WARP_LIMIT,
+        )
     })?;
-    lab.step("a pause stops them all", |_| pause(&mut session))?;
-    lab.step("the wall clocks agree", |_| wall(&mut session))?;
     lab.step("no complaints", |_| complaints(&mut session))
 }
 
-fn agree(session: &mut Session) -> Result<()> {
+/// A second of each of `sources` has the same number of the counter's ticks.
+pub(super) fn agree(session: &mut Session, sources: &[&str]) -> Result<()> {
     let mut rates = Vec::new();
-    for source in SOURCES {
-        session.run(&format!("echo {source} >{SELECTED}/current_clocksource"))?;
-        let selected = session.run(&format!("cat {SELECTED}/current_clocksource"))?;
-        ensure!(selected == source, "{selected} is used instead of {source}");
+    for source in sources {
+        select(session, source)?;
         let before = Reading::take(session)?;
         session.run(&format!("sleep {WATCHED_S}"))?;
         rates.push((source, Reading::take(session)?.rate(before)?));
@@ -131,9 +218,17 @@ fn agree(session: &mut Session) -> Result<()> {
     Ok(())
 }
 
+/// Has Linux go by this source.
+pub(super) fn select(session: &mut Session, source: &str) -> Result<()> {
+    session.run(&format!("echo {source} >{SELECTED}/current_clocksource"))?;
+    let selected = session.run(&format!("cat {SELECTED}/current_clocksource"))?;
+    ensure!(selected == source, "{selected} is used instead of {source}");
+    Ok(())
+}
+
 /// Here the machine's time is the wall's, so that a pause shows as what the guest's clock lacks.
 fn pause(session: &mut Session) -> Result<()> {
-    session.run(&format!("echo tsc >{SELECTED}/current_clocksource"))?;
+    select(session, "tsc")?;
     let start = Instant::now();
     let before = Reading::take(session)?;
     session.enter_prompt()?;
@@ -176,37 +271,100 @@ fn wall(session: &mut Session) -> Result<()> {
     Ok(())
 }
 
-fn complaints(session: &mut Session) -> Result<()> {
-    let said = session
-        .run("dmesg | grep -iE 'unstable|went backwards|lost ticks|lockup|stall' || true")?;
+/// Linux found nothing wrong with its clocks.
+pub(super) fn complaints(session: &mut Session) -> Result<()> {
+    let said = session.run(
+        "dmesg | grep -iE 'unstable|went backwards|lost ticks|lockup|stall|not synchron|tsc warp|unsync' || true",
+    )?;
     ensure!(said.is_empty(), "the guest's kernel complains: {said:?}");
     Ok(())
 }
 
-/// Boots on two CPUs whose counters `words` spoil, and finds `verdict` in the report.
-fn spoilt(lab: &mut Lab, words: &str, verdict: &str) -> Result<()> {
+/// Boots on a machine whose report says what is expected of its counters.
+fn start(lab: &mut Lab, spoilt: &Spoilt) -> Result<Session> {
     let mut machine = lab.machine();
-    machine.cpus = 2;
-    let mut session = lab.start_with(&machine, &guest(lab)?, words)?;
-    let said = session.shell()?;
-    lab.step("the report says so", |_| {
+    machine.cpus = spoilt.cpus;
+    let mut guest = guest(lab)?;
+    guest.vcpus = spoilt.vcpus;
+    lab.step("the report says what becomes of the counters", |lab| {
+        let mut session = lab.start_with(&machine, &guest, spoilt.words)?;
+        let said = session.shell()?;
         let line = said
             .lines()
             .find(|line| line.starts_with("time-stamp counter:"))
             .context("no line of the report is about it")?;
-        ensure!(line.contains(verdict), "the report says {line:?}");
-        Ok(())
+        ensure!(line.contains(spoilt.verdict), "the report says {line:?}");
+        Ok(session)
+    })
+}
+
+/// What holds of the guest's clocks whatever the host's counters are like.
+fn prove_clocks(lab: &mut Lab, session: &mut Session, spoilt: &Spoilt) -> Result<()> {
+    lab.step("the guest trusts its counter", |_| trusted(session))?;
+    lab.step("they agree to one part in a thousand", |_| {
+        agree(session, &SOURCES)
     })?;
-    lab.step("the guest's clocks agree", |_| agree(&mut session))?;
+    lab.step("bogomips within 1 %", |_| bogomips(session, spoilt.vcpus))?;
+    if spoilt.vcpus > 1 {
+        lab.step("no warps", |lab| {
+            let samples = samples(lab, spoilt.effort);
+            prove(session, "warp", samples, WARP_LIMIT)
+        })?;
+    }
+    Ok(())
+}
+
+/// Boots on CPUs whose counters are spoilt, and finds the guest's clocks as they should be.
+fn spoilt(lab: &mut Lab, spoilt: &Spoilt) -> Result<()> {
+    let mut session = start(lab, spoilt)?;
+    prove_clocks(lab, &mut session, spoilt)?;
     lab.step("no complaints", |_| complaints(&mut session))
 }
 
-fn skewed(lab: &mut Lab) -> Result<()> {
-    let words = "test_tsc_skew=1:+90000000000";
-    spoilt(lab, words, "skewed, CPU 1 by")
+/// Without our help the guest sees what was done to the counters. If it does not, the test for warps is worth nothing.
+fn uncompensated(lab: &mut Lab, words: &str) -> Result<()> {
+    let mut machine = lab.machine();
+    machine.cpus = PLAIN.cpus;
+    let mut guest = guest(lab)?;
+    guest.vcpus = PLAIN.vcpus;
+    // A kernel that goes by such a counter would wait for ever.
+    guest.cmdline.push_str(" clocksource=acpi_pm notsc");
+    let mut session = lab.step("shell", |lab| {
+        let words = format!("{words} test_tsc_compensation=0");
+        let mut session = lab.start_with(&machine, &guest, &words)?;
+        session.shell()?;
+        Ok(session)
+    })?;
+    lab.step("the guest's counters warp", |lab| {
+        let samples = samples(lab, Effort::Short);
+        session.leave(&format!("smp warp {samples}"))?;
+        let found = session.console.line_after("SMP warp ", WARP_LIMIT)?;
+        ensure!(
+            found.starts_with("bad ") && !found.contains(" 0 TSC warps"),
+            "{found}"
+        );
+        Ok(())
+    })
 }
 
-fn unsteady(lab: &mut Lab) -> Result<()> {
-    let words = "test_tsc_skew=1:+500000ppm";
-    spoilt(lab, words, "unsteady, CPU 1 runs")
+fn samples(lab: &Lab, effort: Effort) -> u32 {
+    match (lab.emulator(), effort) {
+        (Emulator::Qemu(_), Effort::Short) => 200_000,
+        (Emulator::Qemu(_), Effort::Full) => 10_000_000,
+        // It takes a minute for what QEMU does in a second.
+        (Emulator::Bochs(_), Effort::Short) => 5_000,
+        (Emulator::Bochs(_), Effort::Full) => 50_000,
+    }
+}
+
+/// Linux's own comparison of the CPUs' counters found nothing, and it does not watch them by another clock.
+fn trusted(session: &mut Session) -> Result<()> {
+    let flags = session.run("grep -m 1 ^flags /proc/cpuinfo")?;
+    for flag in ["constant_tsc", "nonstop_tsc", "tsc_adjust"] {
+        ensure!(
+            flags.split_whitespace().any(|word| word == flag),
+            "Linux sees no {flag} among {flags}"
+        );
+    }
+    complaints(session)
 }

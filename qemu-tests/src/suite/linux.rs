@@ -41,7 +41,7 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 /// A kind of kernel.
-struct Kind {
+pub(super) struct Kind {
     metapackage: &'static str,
     architecture: Architecture,
     /// How its version starts.
@@ -60,7 +60,8 @@ const WITHOUT_PAE: Kind = Kind {
     metapackage: "linux-image-686",
     ..PAE
 };
-const AMD64: Kind = Kind {
+/// The usual kernel for 64-bit machines.
+pub(super) const AMD64: Kind = Kind {
     metapackage: "linux-image-amd64",
     architecture: Architecture::Amd64,
     version: "6.1.",
@@ -82,7 +83,7 @@ impl Kind {
     }
 
     /// Its kernel, and busybox with the modules for an IDE disk.
-    fn payload(&self, lab: &Lab) -> Result<Payload> {
+    pub(super) fn payload(&self, lab: &Lab) -> Result<Payload> {
         let kernel = self.kernel()?;
         let shell = package::fetch("busybox-static", self.architecture)?.join("bin/busybox");
         let initrd = lab.directory().join("initrd.cpio");

@@ -14,6 +14,7 @@ mod firmware;
 mod guest;
 mod hammer;
 mod host;
+mod hyperv;
 mod linux;
 mod options;
 mod own_firmware;
@@ -65,6 +66,8 @@ enum Machines {
     Qemu,
     /// QEMU's with an emulated AMD CPU, whose model the case chooses.
     SvmNptQemu,
+    /// Bochs', whose counters take writes.
+    Bochs,
     /// Those with VT-x.
     VmxEpt,
 }
@@ -90,6 +93,7 @@ impl Case {
             Machines::WithVirtio | Machines::WithMedia => hypervisor || qemu,
             Machines::Qemu => qemu,
             Machines::SvmNptQemu => engine.name() == SvmNptQemu.name(),
+            Machines::Bochs => !qemu,
             Machines::VmxEpt => engine.virtualization() == Virtualization::VmxEpt,
         };
         machine && (hypervisor || self.scope == Scope::Everything)
@@ -115,6 +119,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         dirty::CASES,
         events::CASES,
         host::CASES,
+        hyperv::CASES,
         options::CASES,
         smp::CASES,
     ]

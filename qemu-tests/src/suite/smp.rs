@@ -1,7 +1,7 @@
 //! Several vCPUs: as many as the host has CPUs, fewer, and more. The guest's program `smp` does the counting.
 
 use super::session::{BOOT, Lab, SOON, SWITCH, Session};
-use super::{Case, Machines, Scope, Tier};
+use super::{Case, Machines, Scope, Tier, linux};
 use crate::engine::{Emulator, Subject};
 use anyhow::{Context, Result, ensure};
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         name: "smp-4-on-2",
-        tier: Tier::Full,
+        tier: Tier::Always,
         scope: Scope::Hypervisor,
         machines: Machines::Qemu,
         body: |lab| together(lab, Size { vcpus: 4, cpus: 2 }, SHORT),
@@ -55,6 +55,13 @@ pub(super) const CASES: &[Case] = &[
         scope: Scope::Hypervisor,
         machines: Machines::Qemu,
         body: |lab| together(lab, Size { vcpus: 2, cpus: 4 }, LONG),
+    },
+    Case {
+        name: "smp-mp-table",
+        tier: Tier::Full,
+        scope: Scope::Hypervisor,
+        machines: Machines::Qemu,
+        body: mp_table,
     },
     Case {
         name: "smp-hotplug",
@@ -120,7 +127,7 @@ const TINY: Effort = Effort {
 };
 
 /// Boots; a guest alone gets its CPUs from the emulator.
-fn boot(lab: &Lab, size: Size, settings: &str) -> Result<(Session, String)> {
+fn boot(lab: &Lab, size: Size) -> Result<(Session, String)> {
     let mut machine = lab.machine();
     machine.cpus = match lab.subject() {
         Subject::Monovisor => size.cpus,
@@ -128,7 +135,6 @@ fn boot(lab: &Lab, size: Size, settings: &str) -> Result<(Session, String)> {
     };
     let mut guest = lab.guest();
     guest.vcpus = size.vcpus;
-    guest.settings.push_str(settings);
     let mut session = lab.start(&machine, &guest)?;
     let said = session.shell()?;
     Ok((session, said))
@@ -139,11 +145,15 @@ fn together(lab: &mut Lab, size: Size, effort: Effort) -> Result<()> {
         Emulator::Qemu(_) => effort,
         Emulator::Bochs(_) => TINY,
     };
-    let (mut session, _) = lab.step("shell", |lab| boot(lab, size, ""))?;
-    lab.step("every CPU is there", |_| {
+    let (mut session, _) = lab.step("shell", |lab| boot(lab, size))?;
+    lab.step("every CPU is there", |lab| {
         let count = session.run("nproc")?;
         ensure!(count == size.vcpus.to_string(), "nproc says {count}");
-        topology(&mut session, size.vcpus)
+        match (lab.subject(), lab.emulator()) {
+            // As many packages as its machine has CPUs.
+            (Subject::Guest, Emulator::Bochs(_)) => Ok(()),
+            _ => topology(&mut session, size.vcpus),
+        }
     })?;
     // A guest alone measures its CPUs by the emulator's clock, one after the other; Monovisor tells the rate.
     if lab.subject() == Subject::Monovisor {
@@ -171,7 +181,7 @@ fn together(lab: &mut Lab, size: Size, effort: Effort) -> Result<()> {
 }
 
 /// Runs one of the guest program's tests.
-fn prove(session: &mut Session, test: &str, rounds: u32, limit: Duration) -> Result<()> {
+pub(super) fn prove(session: &mut Session, test: &str, rounds: u32, limit: Duration) -> Result<()> {
     session.leave(&format!("smp {test} {rounds}"))?;
     let found = session.console.line_after(&format!("SMP {test} "), limit)?;
     session.console.expect("/root # ", SOON)?;
@@ -197,7 +207,8 @@ fn topology(session: &mut Session, vcpus: u32) -> Result<()> {
     Ok(())
 }
 
-fn bogomips(session: &mut Session, vcpus: u32) -> Result<()> {
+/// All CPUs say that they are equally fast.
+pub(super) fn bogomips(session: &mut Session, vcpus: u32) -> Result<()> {
     let said = session.run("grep bogomips /proc/cpuinfo")?;
     let rates = said
         .lines()
@@ -215,17 +226,42 @@ fn bogomips(session: &mut Session, vcpus: u32) -> Result<()> {
 }
 
 fn complaints(session: &mut Session) -> Result<()> {
+    // Bochs 2.7 tells XSAVEC's size for an area that is not compacted (CPUID leaf Dh), which the kernel notices in `xstate.c`.
     let said = session.run(
-        "dmesg | grep -E 'went backwards|unstable|lost ticks|lockup|stall|BUG:|Oops|WARNING|time warp' || true",
+        "dmesg | grep -E 'went backwards|unstable|lost ticks|lockup|stall|BUG:|Oops|WARNING: CPU|time warp' | grep -v xstate.c || true",
     )?;
     ensure!(said.is_empty(), "the guest's kernel says: {said}");
     Ok(())
 }
 
+/// Without ACPI the kernel finds its CPUs in the MP table; the one that other tests boot cannot read it.
+fn mp_table(lab: &mut Lab) -> Result<()> {
+    let payload = linux::AMD64.payload(lab)?;
+    let mut session = lab.step("shell", |lab| {
+        let mut machine = lab.machine();
+        machine.cpus = 2;
+        let mut guest = lab.guest();
+        guest.vcpus = 2;
+        guest.kernel = payload.kernel;
+        guest.ramdisk = payload.initrd;
+        guest.cmdline.push_str(" acpi=off");
+        let mut session = lab.start(&machine, &guest)?;
+        session.shell()?;
+        Ok(session)
+    })?;
+    lab.step("every CPU is there", |_| {
+        let count = session.run("nproc")?;
+        ensure!(count == "2", "nproc says {count}");
+        let unwanted = session.run("ls /sys/firmware/acpi 2>/dev/null || true")?;
+        ensure!(unwanted.is_empty(), "there is ACPI: {unwanted}");
+        Ok(())
+    })
+}
+
 /// Takes the second CPU away and gives it back 200 times.
 fn hotplug(lab: &mut Lab) -> Result<()> {
     let size = Size { vcpus: 2, cpus: 2 };
-    let (mut session, _) = lab.step("shell", |lab| boot(lab, size, ""))?;
+    let (mut session, _) = lab.step("shell", |lab| boot(lab, size))?;
     lab.step("200 times offline and online", |_| {
         session.leave(
             "i=0; while [ $i -lt 200 ] && echo 0 >/sys/devices/system/cpu/cpu1/online && \
@@ -249,7 +285,7 @@ const SPIN: &str = "for cpu in $(seq $(nproc)); do (while :; do :; done) & done"
 /// Starts anew while every vCPU runs, at the prompt and from within.
 fn reset(lab: &mut Lab) -> Result<()> {
     let size = Size { vcpus: 4, cpus: 2 };
-    let (mut session, _) = lab.step("shell", |lab| boot(lab, size, ""))?;
+    let (mut session, _) = lab.step("shell", |lab| boot(lab, size))?;
     lab.step("reset at the prompt", |_| {
         session.run(SPIN)?;
         session.enter_prompt()?;
@@ -273,7 +309,7 @@ fn reset(lab: &mut Lab) -> Result<()> {
 /// The console and the prompt answer while every vCPU spins.
 fn echo(lab: &mut Lab) -> Result<()> {
     let size = Size { vcpus: 4, cpus: 2 };
-    let (mut session, _) = lab.step("shell", |lab| boot(lab, size, ""))?;
+    let (mut session, _) = lab.step("shell", |lab| boot(lab, size))?;
     lab.step("the prompt answers while every vCPU spins", |_| {
         session.run(SPIN)?;
         session.enter_prompt()?;

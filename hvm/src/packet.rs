@@ -1,0 +1,308 @@
+//! Ethernet frames on their way, in memory that network cards reach.
+//!
+//! A [`Pool`] owns a fixed number of buffers; a [`Packet`] is one of them with a frame in it, goes from hand to hand by value, and returns
+//! to its pool when it is dropped, on whatever CPU. So a frame is copied where it enters or leaves guest memory and nowhere else, and
+//! who floods a queue runs out of buffers, not out of memory. Getting and dropping take no lock.
+
+use alloc::boxed::Box;
+use core::fmt;
+use core::mem;
+use crossbeam_queue::ArrayQueue;
+
+/// Room in front of a new frame, for headers that somebody on its way has to add (VLAN tag, virtio-net header).
+pub const HEADROOM_BYTES: usize = 64;
+
+/// A frame's bytes in the checksum that the sender left out: ones' complement, over everything from `start` on, stored at `start + offset`
+/// (virtio 1.2, 5.1.6.2: VIRTIO_NET_HDR_F_NEEDS_CSUM). The pseudo-header's sum stands there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartialChecksum {
+    /// Where summing starts, from the frame's first byte.
+    pub start: u16,
+    /// Where the sum goes, from `start`.
+    pub offset: u16,
+}
+
+/// What is known of a frame's transport checksum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Checksum {
+    /// It is in the frame, and nobody has looked.
+    #[default]
+    Unknown,
+    /// It was looked at and is right.
+    Valid,
+    /// It has still to be computed.
+    Partial(PartialChecksum),
+}
+
+/// The protocol of a frame that is too long for the wire and is to be cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// TCP over IPv4.
+    Tcp4,
+    /// TCP over IPv6.
+    Tcp6,
+}
+
+/// How a long frame is to be cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segmentation {
+    /// What it carries.
+    pub cut: Cut,
+    /// The most payload of one piece.
+    pub segment_bytes: u16,
+    /// Headers that every piece begins with, from the frame's first byte.
+    pub header_bytes: u16,
+}
+
+/// What somebody on a frame's way may have to do to it, or need not do any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offload {
+    /// Its transport checksum.
+    pub checksum: Checksum,
+    /// How to cut it, if it is longer than the wire takes.
+    pub segmentation: Option<Segmentation>,
+}
+
+/// One buffer.
+struct Buffer {
+    bytes: &'static mut [u8],
+    /// The address of its first byte for hardware.
+    dma: u64,
+}
+
+/// Buffers of one size.
+pub struct Pool {
+    free: ArrayQueue<Buffer>,
+    buffer_bytes: usize,
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { free, buffer_bytes } = self;
+        write!(
+            f,
+            "Pool({} of {} buffers of {buffer_bytes} bytes are free)",
+            free.len(),
+            free.capacity()
+        )
+    }
+}
+
+impl Pool {
+    /// A pool, for ever, of buffers with their addresses for hardware. All have the length of the shortest, more than
+    /// [`HEADROOM_BYTES`].
+    pub fn leak(buffers: alloc::vec::Vec<(&'static mut [u8], u64)>) -> &'static Self {
+        let buffer_bytes = buffers
+            .iter()
+            .map(|(bytes, _)| bytes.len())
+            .min()
+            .unwrap_or(0);
+        let free = ArrayQueue::new(buffers.len().max(1));
+        for (bytes, dma) in buffers {
+            let buffer = Buffer { bytes, dma };
+            if buffer.bytes.len() > HEADROOM_BYTES && free.push(buffer).is_err() {
+                unreachable!("the queue has room for all");
+            }
+        }
+        Box::leak(Box::new(Self { free, buffer_bytes }))
+    }
+
+    /// A pool in ordinary memory, for tests and for what no hardware reaches.
+    pub fn ordinary(count: usize, buffer_bytes: usize) -> &'static Self {
+        let buffers = (0..count)
+            .map(|_| (&mut *alloc::vec![0; buffer_bytes].leak(), 0))
+            .collect();
+        Self::leak(buffers)
+    }
+
+    /// The longest frame that a new packet takes.
+    pub fn frame_bytes(&self) -> usize {
+        self.buffer_bytes.saturating_sub(HEADROOM_BYTES)
+    }
+
+    /// How many packets can be had now.
+    pub fn available(&self) -> usize {
+        self.free.len()
+    }
+
+    /// An empty packet, if there is a free buffer. Its bytes are not cleared.
+    #[inline]
+    pub fn packet(&'static self) -> Option<Packet> {
+        let buffer = self.free.pop()?;
+        Some(Packet {
+            bytes: buffer.bytes,
+            dma: buffer.dma,
+            start: HEADROOM_BYTES,
+            end: HEADROOM_BYTES,
+            offload: Offload::default(),
+            home: self,
+        })
+    }
+
+    /// A packet with a copy of `frame`, if there is a free buffer that is large enough.
+    pub fn copy_of(&'static self, frame: &[u8]) -> Option<Packet> {
+        let mut packet = self.packet()?;
+        packet.room().get_mut(..frame.len())?.copy_from_slice(frame);
+        packet.set_len(frame.len());
+        Some(packet)
+    }
+}
+
+/// A frame, from the destination address to the last byte before the frame check sequence, in a buffer of its own.
+pub struct Packet {
+    bytes: &'static mut [u8],
+    dma: u64,
+    start: usize,
+    end: usize,
+    offload: Offload,
+    home: &'static Pool,
+}
+
+impl Packet {
+    /// The frame.
+    #[inline]
+    pub fn frame(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+
+    /// The frame, to be changed in place.
+    #[inline]
+    pub fn frame_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.start..self.end]
+    }
+
+    /// A copy in a buffer of the same pool, if one is free.
+    pub fn duplicate(&self) -> Option<Self> {
+        let mut copy = self.home.copy_of(self.frame())?;
+        copy.offload = self.offload;
+        Some(copy)
+    }
+
+    /// All that the frame may become, from its first byte to the buffer's end: to be filled, and then told by [`Packet::set_len`].
+    #[inline]
+    pub fn room(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.start..]
+    }
+
+    /// The frame's length.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    /// True before anything was put in.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Says how long the frame is; cut to the room.
+    #[inline]
+    pub fn set_len(&mut self, bytes: usize) {
+        self.end = (self.start + bytes).min(self.bytes.len());
+    }
+
+    /// Takes `count` bytes off the front, of those that there are.
+    pub fn strip(&mut self, count: usize) {
+        self.start = (self.start + count).min(self.end);
+    }
+
+    /// Adds `count` bytes of any value at the front, and gives the whole frame; `None` if there is no room for them.
+    pub fn prepend(&mut self, count: usize) -> Option<&mut [u8]> {
+        self.start = self.start.checked_sub(count)?;
+        Some(self.frame_mut())
+    }
+
+    /// The address of the frame's first byte for hardware.
+    #[inline]
+    pub fn dma(&self) -> u64 {
+        self.dma + self.start as u64
+    }
+
+    /// What is to be done to it.
+    #[inline]
+    pub fn offload(&self) -> Offload {
+        self.offload
+    }
+
+    /// Says what is to be done to it.
+    #[inline]
+    pub fn set_offload(&mut self, offload: Offload) {
+        self.offload = offload;
+    }
+}
+
+impl Drop for Packet {
+    #[inline]
+    fn drop(&mut self) {
+        let buffer = Buffer {
+            bytes: mem::take(&mut self.bytes),
+            dma: self.dma,
+        };
+        // The queue has room for every buffer of the pool, and this is one.
+        let returned = self.home.free.push(buffer);
+        debug_assert!(returned.is_ok());
+    }
+}
+
+impl fmt::Debug for Packet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Packet({} bytes, {:?})", self.len(), self.offload)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+    use std::vec::Vec;
+
+    #[test]
+    fn a_packet_keeps_its_frame_and_goes_home() {
+        let pool = Pool::ordinary(2, 128);
+        assert_eq!(pool.frame_bytes(), 64);
+        let mut packet = pool.copy_of(b"frame").unwrap();
+        assert_eq!(packet.frame(), b"frame");
+        packet.prepend(4).unwrap()[..4].copy_from_slice(b"pre-");
+        assert_eq!(packet.frame(), b"pre-frame");
+        packet.strip(6);
+        assert_eq!((packet.frame(), packet.dma()), (&b"ame"[..], 66));
+        assert_eq!(pool.available(), 1);
+        drop(packet);
+        assert_eq!(pool.available(), 2);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_and_costs_no_buffer() {
+        let pool = Pool::ordinary(1, 128);
+        assert!(pool.copy_of(&[0; 65]).is_none());
+        let mut packet = pool.packet().unwrap();
+        packet.set_len(1000);
+        assert_eq!(packet.len(), 64);
+        packet.strip(1000);
+        assert!(packet.is_empty());
+        assert!(packet.prepend(129).is_none());
+        assert!(pool.packet().is_none());
+        drop(packet);
+        assert_eq!(pool.available(), 1);
+    }
+
+    #[test]
+    fn buffers_survive_many_cpus() {
+        let pool = Pool::ordinary(8, 80);
+        let workers: Vec<_> = (0..4_u8)
+            .map(|worker| {
+                thread::spawn(move || {
+                    for _ in 0..10_000 {
+                        if let Some(packet) = pool.copy_of(&[worker; 16]) {
+                            assert_eq!(packet.frame(), [worker; 16]);
+                        }
+                    }
+                })
+            })
+            .collect();
+        workers
+            .into_iter()
+            .for_each(|worker| worker.join().unwrap());
+        assert_eq!(pool.available(), 8);
+    }
+}
