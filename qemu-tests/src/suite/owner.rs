@@ -21,10 +21,9 @@ pub(super) const CASES: &[Case] = &[Case {
 /// Drivers of the drives, of the mouse and of the power button.
 const MODULES: [&str; 6] = ["ata_piix", "sr_mod", "floppy", "psmouse", "evdev", "button"];
 
-/// Runs a program when the power button is pressed, and says when it listens.
-const POWER_DAEMON: &str = "mkdir -p /etc/acpi/PWRF && \
-    printf '#!/bin/sh\\npoweroff\\n' >/etc/acpi/PWRF/00000080 && chmod +x /etc/acpi/PWRF/00000080 && \
-    acpid -l /tmp/acpid.log -p /tmp/acpid.pid";
+/// Turns the guest off when the power button's first event comes, as a desktop's daemon would.
+const POWER_DAEMON: &str = "node=$(grep -A 5 'Power Button' /proc/bus/input/devices | grep -o 'event[0-9]*' | head -n 1); \
+    (head -c 16 /dev/input/$node >/dev/null && poweroff &)";
 
 fn owner(lab: &mut Lab) -> Result<()> {
     let mut session = lab.step("shell", |lab| {
@@ -42,6 +41,10 @@ fn owner(lab: &mut Lab) -> Result<()> {
     lab.step("diskettes", |_| change_diskettes(&mut session))?;
     lab.step("power button", |_| {
         session.run(POWER_DAEMON)?;
+        // What happens before it reads is told to nobody.
+        session.run(
+            "until ls -l /proc/[0-9]*/fd 2>/dev/null | grep -q input/event; do sleep 0.1; done",
+        )?;
         session.enter_prompt()?;
         session.console.send("shutdown\r")?;
         session.console.ended(SOON).map(drop)
