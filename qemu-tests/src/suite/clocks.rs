@@ -414,7 +414,7 @@ fn counted(session: &mut Session) -> Result<(u64, u64)> {
         .map(|pair| Some((pair[0], pair.get(1)?.parse::<u64>().ok()?)))
         .collect();
     let counts = counts.with_context(|| format!("`info` says {line:?}"))?;
-    let halts = counts.iter().find(|(name, _)| *name == "halts");
-    let &(_, halts) = halts.with_context(|| format!("no halts among {line:?}"))?;
+    let halts = counts.iter().find(|(name, _)| *name == "HLT");
+    let &(_, halts) = halts.with_context(|| format!("no exits for HLT among {line:?}"))?;
     Ok((halts, counts.iter().map(|(_, count)| count).sum()))
 }
