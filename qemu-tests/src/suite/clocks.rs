@@ -62,14 +62,15 @@ pub(super) const CASES: &[Case] = &[
         spoilt(lab, &Spoilt { words, ..SKEWED })
     }),
     full("clocks-warp-left", Machines::SvmNptQemu, |lab| {
-        uncompensated(lab, SKEWED.words)
+        uncompensated(lab, SKEWED.words).map(drop)
     }),
     full("clocks-drift-left", Machines::SvmNptQemu, |lab| {
-        uncompensated(lab, DRIFTING.words)
+        let mut session = uncompensated(lab, DRIFTING.words)?;
+        lab.step("and nothing is promised", |_| unpromised(&mut session))
     }),
     full("idle", Machines::Any, idle),
     full("clocks-written-left", Machines::Bochs, |lab| {
-        uncompensated(lab, "test_tsc_write=1:+5000000")
+        uncompensated(lab, "test_tsc_write=1:+5000000").map(drop)
     }),
 ];
 
@@ -325,7 +326,7 @@ fn spoilt(lab: &mut Lab, spoilt: &Spoilt) -> Result<()> {
 }
 
 /// Without our help the guest sees what was done to the counters. If it does not, the test for warps is worth nothing.
-fn uncompensated(lab: &mut Lab, words: &str) -> Result<()> {
+fn uncompensated(lab: &mut Lab, words: &str) -> Result<Session> {
     let mut machine = lab.machine();
     machine.cpus = PLAIN.cpus;
     let mut guest = guest(lab)?;
@@ -346,8 +347,21 @@ fn uncompensated(lab: &mut Lab, words: &str) -> Result<()> {
             found.starts_with("bad ") && !found.contains(" 0 TSC warps"),
             "{found}"
         );
-        Ok(())
-    })
+        session.console.expect("/root # ", SOON).map(drop)
+    })?;
+    Ok(session)
+}
+
+/// What CPUID says of a counter that is not steady.
+fn unpromised(session: &mut Session) -> Result<()> {
+    let flags = session.run("grep -m 1 ^flags /proc/cpuinfo")?;
+    for flag in ["constant_tsc", "nonstop_tsc", "tsc_deadline_timer"] {
+        ensure!(
+            !flags.split_whitespace().any(|word| word == flag),
+            "Linux sees {flag} among {flags}"
+        );
+    }
+    Ok(())
 }
 
 fn samples(lab: &Lab, effort: Effort) -> u32 {
@@ -363,7 +377,12 @@ fn samples(lab: &Lab, effort: Effort) -> u32 {
 /// Linux's own comparison of the CPUs' counters found nothing, and it does not watch them by another clock.
 fn trusted(session: &mut Session) -> Result<()> {
     let flags = session.run("grep -m 1 ^flags /proc/cpuinfo")?;
-    for flag in ["constant_tsc", "nonstop_tsc", "tsc_adjust"] {
+    for flag in [
+        "constant_tsc",
+        "nonstop_tsc",
+        "tsc_adjust",
+        "tsc_deadline_timer",
+    ] {
         ensure!(
             flags.split_whitespace().any(|word| word == flag),
             "Linux sees no {flag} among {flags}"
