@@ -4,6 +4,7 @@ use super::disk::Shared;
 use super::firmware::Media;
 use super::host::Rdrand;
 use super::line;
+use super::nic;
 use crate::console::{bytes, input};
 use crate::mem::{PAGE_BYTES, frames, phys_to_virt};
 use crate::warn;
@@ -121,6 +122,13 @@ pub fn build(
             .ok_or("more devices than the PCI bus has slots for (29)")?;
         let transport = Transport::new(device, TransportMode::Transitional);
         attach(slot, Box::new(transport))?;
+    }
+    // Behind the disks, whose slots firmware knows.
+    for (slot, card) in nic::cards(config)
+        .zip(&mut slots)
+        .map(|(card, slot)| (slot, card))
+    {
+        attach(slot, card)?;
     }
     Ok(Devices {
         board,

@@ -29,6 +29,7 @@ mod local;
 mod machine;
 mod mailbox;
 mod memory;
+mod nic;
 mod placement;
 mod processor;
 mod pv_clock;
