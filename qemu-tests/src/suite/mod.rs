@@ -19,6 +19,7 @@ mod linux;
 mod network;
 mod options;
 mod own_firmware;
+mod owner;
 mod prompt;
 mod session;
 mod smp;
@@ -110,6 +111,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         linux::CASES,
         network::CASES,
         own_firmware::CASES,
+        owner::CASES,
         systems::CASES,
         prompt::CASES,
         bad_input::CASES,
