@@ -16,9 +16,11 @@ mod hammer;
 mod host;
 mod hyperv;
 mod linux;
+mod loaders;
 mod options;
 mod own_firmware;
 mod prompt;
+mod seat;
 mod session;
 mod smp;
 mod systems;
@@ -107,6 +109,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         firmware::CASES,
         hammer::CASES,
         linux::CASES,
+        loaders::CASES,
         own_firmware::CASES,
         systems::CASES,
         prompt::CASES,
