@@ -1,9 +1,11 @@
 //! Guests that boot from their own media, through the BIOS.
 
-use super::session::{Lab, SOON, Session};
+use super::session::{BOOT, Lab, SOON, Session};
 use super::{Case, Machines, Scope, Tier};
-use crate::loader;
+use crate::loader::{self, Payload};
 use crate::machine::Machine;
+use crate::pc::{Pc, Place};
+use crate::program::{Form, build};
 use anyhow::{Context, Result, ensure};
 use appliance::{CONFIG_NAME, newc::Writer};
 use std::fs;
@@ -22,6 +24,13 @@ pub(super) const CASES: &[Case] = &[
         scope: Scope::Hypervisor,
         machines: Machines::Qemu,
         body: bad_media,
+    },
+    Case {
+        name: "bios-callers",
+        tier: Tier::Always,
+        scope: Scope::Hypervisor,
+        machines: Machines::Any,
+        body: callers,
     },
     Case {
         name: "bios-menu",
@@ -157,6 +166,34 @@ fn bad_media(lab: &mut Lab) -> Result<()> {
         session.enter_prompt()?;
         session.screen_shows("No device could be started.", SOON)?;
         session.prompt_is_alive()
+    })
+}
+
+/// A guest that calls from unreal mode, and from virtual-8086 mode under page tables of its own.
+fn callers(lab: &mut Lab) -> Result<()> {
+    let payload = Payload {
+        kernel: build("callers", Form::Kernel)?,
+        initrd: None,
+        append: String::new(),
+    };
+    let cd = loader::grub_iso(&payload, "linux /boot/kernel\nboot\n", lab.directory())?;
+    let disk = lab.directory().join("disk");
+    let words = (0..u32::try_from(MIB / 4)?).flat_map(u32::to_le_bytes);
+    fs::write(&disk, words.collect::<Vec<_>>())?;
+    let pc = Pc::with(Place::Cd, cd).and(Place::Disk, disk);
+    let mut session = lab.step("unreal mode", |lab| {
+        let mut session = lab.start_pc(&pc)?;
+        let verdict = session.console.line_after("CALLERS unreal ", BOOT)?;
+        ensure!(verdict == "00000000", "check {verdict} failed");
+        Ok(session)
+    })?;
+    lab.step("virtual-8086 mode", |_| {
+        let verdict = session.console.line_after("CALLERS vm86 ", SOON)?;
+        ensure!(
+            verdict == "00000000 faults 00000004",
+            "the guest says {verdict:?}"
+        );
+        Ok(())
     })
 }
 
