@@ -123,6 +123,8 @@ impl Table {
 
 /// The first partition's entry. Cylinders, heads and sectors are left to the linear addresses.
 fn write_mbr(disk: &mut [u8], flags: u8, kind: u8, start: u64, sectors: u64) {
+    // Loaders' own records have code there, for media without a table.
+    disk[0x1be..0x1fe].fill(0);
     let entry = &mut disk[0x1be..0x1ce];
     entry[0] = flags;
     entry[1..4].copy_from_slice(&[0xfe, 0xff, 0xff]);

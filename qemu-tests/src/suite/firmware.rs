@@ -133,7 +133,7 @@ fn bad_media(lab: &mut Lab) -> Result<()> {
             "CD",
             "its boot image at sector 500 reaches behind its end",
         ),
-        (",hdc:cdrom,r", "CD", "no medium is in the drive"),
+        (",raw,hdc,ro,cdrom", "CD", "no medium is in the drive"),
     ];
     for (line, device, reason) in bad {
         let config = format!("boot = \"adnc\"\ndisk = [\"{line}\", \"file:disk,hda,w\"]\n");

@@ -171,7 +171,7 @@ fn grub_legacy(lab: &mut Lab) -> Result<()> {
     }
     lab.step("keys", |_| {
         seat.types("geometry (hd0)\n")?;
-        seat.shows("The number of sectors is 16384, LBA", SOON)?;
+        seat.shows("The number of sectors = 16384, LBA", SOON)?;
         seat.types("displaymem\n")?;
         seat.shows("Usable RAM", SOON).map(drop)
     })

@@ -174,7 +174,9 @@ fn xen(lab: &mut Lab) -> Result<()> {
     let mut pc = Pc::with(Place::Cd, image);
     pc.memory_mib = 512;
     lab.step("its memory and its first domain", |lab| {
-        let mut session = lab.start_pc(&pc)?;
+        let mut machine = lab.machine();
+        machine.memory_mib = 1024;
+        let mut session = lab.start_pc_on(&mut machine, &pc)?;
         for line in [
             "(XEN) Xen version 4.17",
             "(XEN) System RAM: 511MB",
