@@ -8,6 +8,7 @@ use super::gate::{Gate, Order};
 use super::hyperv::{self, HyperV};
 use super::machine::{Face, Machine, Watch};
 use super::mailbox::Mailbox;
+use super::media::Removable;
 use super::memory;
 use super::placement;
 use super::processor::{Duty, Outcome};
@@ -52,6 +53,8 @@ pub struct Guest<V: Vendor> {
     pub name: String,
     /// Its memory.
     pub memory_mib: u64,
+    /// Its drives whose media can be changed.
+    pub media: Removable,
     start: Start,
 }
 
@@ -132,6 +135,8 @@ pub fn build<V: Vendor>(
     let Devices {
         mut board,
         media,
+        bays,
+        shelf,
         paths,
         epoch_seconds,
     } = devices::build(&config, &bundle, line, input, video_rom)?;
@@ -202,6 +207,7 @@ pub fn build<V: Vendor>(
         machine,
         actions: config.actions,
         memory_mib,
+        media: Removable::new(bays, shelf, bundle),
         start,
         name: config.name,
     })

@@ -19,6 +19,7 @@ mod linux;
 mod loaders;
 mod options;
 mod own_firmware;
+mod owner;
 mod prompt;
 mod seat;
 mod session;
@@ -111,6 +112,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         linux::CASES,
         loaders::CASES,
         own_firmware::CASES,
+        owner::CASES,
         systems::CASES,
         prompt::CASES,
         bad_input::CASES,
