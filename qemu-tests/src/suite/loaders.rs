@@ -27,7 +27,7 @@ pub(super) const CASES: &[Case] = &[
         emulated(lab, inner, Emulation::Disk)
     }),
     case("loader-grub-legacy", Tier::Full, grub_legacy),
-    case("loader-grub-mbr", Tier::Always, |lab| grub(lab, Table::Mbr)),
+    case("loader-grub-mbr", Tier::Full, |lab| grub(lab, Table::Mbr)),
     case("loader-grub-gpt", Tier::Full, |lab| grub(lab, Table::Gpt)),
 ];
 
