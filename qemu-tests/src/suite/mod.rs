@@ -17,6 +17,7 @@ mod host;
 mod hyperv;
 mod linux;
 mod loaders;
+mod network;
 mod options;
 mod own_firmware;
 mod owner;
@@ -111,6 +112,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         hammer::CASES,
         linux::CASES,
         loaders::CASES,
+        network::CASES,
         own_firmware::CASES,
         owner::CASES,
         systems::CASES,
