@@ -180,8 +180,8 @@ fn xen(lab: &mut Lab) -> Result<()> {
         for line in [
             "(XEN) Xen version 4.17",
             "(XEN) System RAM: 511MB",
-            "(XEN) Using IO-APIC",
-            "(XEN) *** LOADING DOMAIN 0 ***",
+            "(XEN) ENABLING IO-APIC IRQs",
+            "(XEN) *** Building a PV Dom0 ***",
             "(XEN) Dom0 has maximum 1 VCPUs",
         ] {
             session.console.expect(line, BOOT)?;
