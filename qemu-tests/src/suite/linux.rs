@@ -150,7 +150,7 @@ fn old_ways(lab: &mut Lab) -> Result<()> {
         ),
         ("acpi=off noapic nolapic", "grep XT-PIC /proc/interrupts"),
         ("pci=bios", "dmesg | grep 'PCI: PCI BIOS revision 2.10'"),
-        ("pci=nobios", "grep -i ide /proc/ioports"),
+        ("pci=nobios", "grep 'PCI conf1' /proc/ioports"),
     ] {
         lab.step(words, |lab| {
             let mut payload = PAE.payload(lab)?;
