@@ -30,6 +30,7 @@ mod machine;
 mod mailbox;
 mod memory;
 mod placement;
+mod pool;
 mod processor;
 mod pv_clock;
 mod rom;

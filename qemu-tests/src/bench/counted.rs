@@ -6,6 +6,7 @@ use crate::loader::{Firmware, Loader, Payload};
 use crate::machine::{Ending, Launch, Line};
 use crate::qemu::QEMU;
 use anyhow::{Context, Result, bail};
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -35,8 +36,14 @@ const ARGUMENTS: [&str; 17] = [
     "-m",
 ];
 
-/// Boots `payload` on a counted machine of `memory_mib`.
+/// Boots `payload` by QEMU's own loader on a counted machine of `memory_mib`.
 pub fn start(payload: &Payload, memory_mib: u32, directory: &Path) -> Result<Console> {
+    let arguments = Loader::Direct(Firmware::Bios).arguments(payload, directory)?;
+    start_with(&arguments, memory_mib, directory)
+}
+
+/// Boots a counted machine with these further arguments.
+fn start_with(arguments: &[OsString], memory_mib: u32, directory: &Path) -> Result<Console> {
     let Emulator::Qemu(engine) = SvmNptQemu.emulator() else {
         bail!("{} is not QEMU", SvmNptQemu.name());
     };
@@ -44,7 +51,7 @@ pub fn start(payload: &Payload, memory_mib: u32, directory: &Path) -> Result<Con
     qemu.args(engine)
         .args(ARGUMENTS)
         .arg(memory_mib.to_string());
-    qemu.args(Loader::Direct(Firmware::Bios).arguments(payload, directory)?);
+    qemu.args(arguments);
     std::fs::write(
         directory.join("command"),
         crate::command::shown(&qemu) + "\n",
@@ -66,7 +73,20 @@ pub fn transcript(
     directory: &Path,
     last: &str,
 ) -> Result<String> {
-    let mut console = start(payload, memory_mib, directory)?;
+    heard(start(payload, memory_mib, directory)?, last)
+}
+
+/// The same of a machine with these further arguments.
+pub fn transcript_with(
+    arguments: &[OsString],
+    memory_mib: u32,
+    directory: &Path,
+    last: &str,
+) -> Result<String> {
+    heard(start_with(arguments, memory_mib, directory)?, last)
+}
+
+fn heard(mut console: Console, last: &str) -> Result<String> {
     let said = console.expect(last, LIMIT)?;
     Ok(said + &console.expect("\n", LIMIT)?)
 }
