@@ -206,14 +206,14 @@ pub fn step(
         physical_bits: bus.physical_bits(),
         pages: &mut cache.pages,
     };
+    let mut code = Code::new(mode);
     let found = match fetched {
-        None => Code::fetch(cpu, &mut source, mode),
-        Some(bytes) => Code::given(cpu, bytes, mode),
+        None => code.fetch(cpu, &mut source),
+        Some(bytes) => code.give(cpu, bytes),
     };
-    let mut code = match found {
-        Ok(code) => code,
-        Err(refusal) => return end(cpu, refusal.into(), &[]),
-    };
+    if let Err(refusal) = found {
+        return end(cpu, refusal.into(), &[]);
+    }
     let rip = cpu.rip();
     let extend = |code: &mut Code| code.extend(cpu, &mut source);
     let decoded = match cache.instructions.decode(&mut code, rip, mode, extend) {

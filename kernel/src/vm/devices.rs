@@ -2,6 +2,7 @@
 
 use super::disk::Shared;
 use super::firmware::Media;
+use super::framebuffer::Pages;
 use super::host::Rdrand;
 use super::line;
 use super::pool::Pool;
@@ -10,6 +11,7 @@ use crate::warn;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use appliance::Bundle;
@@ -45,6 +47,8 @@ pub struct Devices {
     pub paths: Vec<BootPath>,
     /// The wall clock at the start of the guest's time, in seconds since 1970.
     pub epoch_seconds: u64,
+    /// The display's memory, if there is one.
+    pub video: Option<Arc<Pages>>,
 }
 
 /// Builds the board for `config`. A guest that boots through firmware has a display, perhaps with a ROM on it, a keyboard and a mouse.
@@ -91,11 +95,16 @@ pub fn build(
             .attach(slot, function)
             .map_err(|error| format!("PCI slot {slot}: {error:?}"))
     };
+    let mut video = None;
     if has_screen {
+        let pages = Pages::allocate()
+            .ok_or("this host has no 16 MiB of memory in one piece for the guest's screen")?;
         let adapter = Adapter::new(AdapterConfig {
+            memory: pages.clone(),
             rom: video_rom.unwrap_or_default().to_vec(),
             ..AdapterConfig::new()
         });
+        video = Some(pages);
         attach(DISPLAY_SLOT, Box::new(adapter))?;
     }
     let size = console::TerminalSize {
@@ -128,6 +137,7 @@ pub fn build(
         media,
         paths: in_order(&config.boot, &paths),
         epoch_seconds,
+        video,
     })
 }
 

@@ -76,11 +76,11 @@ impl<V: Vcpu> Processor<V> {
             Exit::EndOfInterrupt { vector } => self.end_of_interrupt(vector),
             Exit::ControlRegister => self.control_register(),
             Exit::Exception { vector, error_code } => self.exception(vector, error_code),
-            Exit::TripleFault => Next::Stop(TRIPLE_FAULT.into()),
-            Exit::EntryFailed { code, reason } => Next::Stop(format!(
+            Exit::TripleFault => Next::stop(TRIPLE_FAULT),
+            Exit::EntryFailed { code, reason } => Next::stop(format!(
                 "the CPU refused its state (code {code:#x}): {reason}"
             )),
-            Exit::Unexpected { code, info } => Next::Stop(format!(
+            Exit::Unexpected { code, info } => Next::stop(format!(
                 "exit {code:#x} ({:#x}, {:#x}), which was not asked for",
                 info[0], info[1]
             )),
@@ -224,7 +224,7 @@ impl<V: Vcpu> Processor<V> {
         match lost {
             Lost::Fault(exception) => self.raise(exception),
             Lost::Changed => Next::Enter,
-            Lost::NotRam(gpa) => Next::Stop(format!(
+            Lost::NotRam(gpa) => Next::stop(format!(
                 "it executes at guest-physical {:#x}, where no memory is",
                 gpa.0
             )),
@@ -368,8 +368,15 @@ impl<V: Vcpu> Processor<V> {
             return Next::Enter;
         }
         count(&CONTROL.counters.mmio);
+        if machine.framebuffer.covers(gpa)
+            && access != Access::Fetch
+            && !table_walk
+            && self.admit_to_framebuffer(gpa)
+        {
+            return Next::Enter;
+        }
         if table_walk {
-            return Next::Stop(format!(
+            return Next::stop(format!(
                 "its page tables lie at guest-physical {:#x}, where no memory is",
                 gpa.0
             ));
@@ -377,7 +384,7 @@ impl<V: Vcpu> Processor<V> {
         match access {
             Access::Read => self.emulate(Hint::Read(gpa)),
             Access::Write => self.emulate(Hint::Write(gpa)),
-            Access::Fetch => Next::Stop(format!(
+            Access::Fetch => Next::stop(format!(
                 "it executes at guest-physical {:#x}, where no memory is",
                 gpa.0
             )),
@@ -406,11 +413,13 @@ impl<V: Vcpu> Processor<V> {
         );
         self.local.vectors.put_back();
         self.take_priority();
-        if core::mem::take(&mut self.local.trapped)
-            && matches!(step, Ok(Step::Done(_)))
-            && let Some(next) = self.firmware_trap(self.cpu.rip())
-        {
-            return next;
+        if self.local.trapped {
+            self.local.trapped = false;
+            if matches!(step, Ok(Step::Done(_)))
+                && let Some(next) = self.firmware_trap(self.cpu.rip())
+            {
+                return next;
+            }
         }
         match step {
             Ok(Step::Done(completion)) => self.completed(completion),
@@ -420,7 +429,7 @@ impl<V: Vcpu> Processor<V> {
             },
             Ok(Step::Again) => Next::Enter,
             Ok(Step::Fault(exception)) => self.raise(exception),
-            Err(unsupported) => Next::Stop(format!("{unsupported}")),
+            Err(unsupported) => Next::stop(format!("{unsupported}")),
         }
     }
 
@@ -446,7 +455,7 @@ impl<V: Vcpu> Processor<V> {
                 Err(_) => self.raise(Exception::INVALID_OPCODE),
             },
             MACHINE_CHECK => {
-                Next::Stop("a machine check interrupted it: the host's hardware is failing".into())
+                Next::stop("a machine check interrupted it: the host's hardware is failing")
             }
             ALIGNMENT => self.raise(Exception::with_code(vector, error_code)),
             _ => self.raise(Exception::plain(vector)),

@@ -17,6 +17,7 @@ mod dirty;
 mod disk;
 mod exits;
 mod firmware;
+mod framebuffer;
 mod gate;
 mod host;
 mod hyperv;

@@ -42,7 +42,7 @@ use alloc::vec::Vec;
 use hvm::Instant;
 use hvm::backend::BoxedBytes;
 use hvm::device::Context;
-use hvm::pci::Function;
+use hvm::pci::{Function, Window};
 use input::Console;
 use interrupts::{COM1_IRQ, COM2_IRQ, Interrupts, Source};
 
@@ -83,6 +83,8 @@ pub struct Board {
     com1: Option<Serial>,
     com2: Option<Serial>,
     bus: Bus,
+    /// Where the linear framebuffer was when guest memory was last told.
+    announced: Option<Window>,
     /// The PIRQ lines as last brought onto the interrupt lines.
     driven: Pirqs,
     /// When a timer output next moves, masked or not; [`Board::advance_timers`] after every change of a timer keeps it true.
@@ -123,6 +125,7 @@ impl Board {
             com1: serial(config.com1, COM1_IRQ),
             com2: serial(config.com2, COM2_IRQ),
             bus,
+            announced: None,
             driven: Pirqs::default(),
             next_event: None,
             unmasked: None,
