@@ -178,7 +178,6 @@ struct Execution<'a, C, B> {
     bus: &'a mut B,
     instruction: &'a Instruction,
     decoded: &'a Decoded,
-    paging: Paging,
     mode: CodeMode,
     cpl: u8,
     hint: Hint,
@@ -220,7 +219,6 @@ pub fn step(
         Ok(decoded) => decoded,
         Err(stop) => return end(cpu, stop, code.bytes()),
     };
-    let paging = Paging::of(cpu, bus.physical_bits());
     let rflags = cpu.rflags();
     let cpl = cpu.cpl();
     let mut execution = Execution {
@@ -228,7 +226,6 @@ pub fn step(
         bus,
         instruction: &decoded.instruction,
         decoded,
-        paging,
         mode,
         cpl,
         hint,
@@ -288,6 +285,12 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
             Flow::Halt => Step::Halt(completion),
             _ => Step::Done(completion),
         }
+    }
+
+    /// The paging registers, for those accesses that the exit has not translated already.
+    #[inline]
+    fn paging(&self) -> Paging {
+        Paging::of(&*self.cpu, self.bus.physical_bits())
     }
 
     fn is_real_mode(&self) -> bool {

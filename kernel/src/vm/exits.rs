@@ -76,11 +76,11 @@ impl<V: Vcpu> Processor<V> {
             Exit::EndOfInterrupt { vector } => self.end_of_interrupt(vector),
             Exit::ControlRegister => self.control_register(),
             Exit::Exception { vector, error_code } => self.exception(vector, error_code),
-            Exit::TripleFault => Next::stop(TRIPLE_FAULT),
-            Exit::EntryFailed { code, reason } => Next::stop(format!(
+            Exit::TripleFault => self.stop(TRIPLE_FAULT.into()),
+            Exit::EntryFailed { code, reason } => self.stop(format!(
                 "the CPU refused its state (code {code:#x}): {reason}"
             )),
-            Exit::Unexpected { code, info } => Next::stop(format!(
+            Exit::Unexpected { code, info } => self.stop(format!(
                 "exit {code:#x} ({:#x}, {:#x}), which was not asked for",
                 info[0], info[1]
             )),
@@ -224,7 +224,7 @@ impl<V: Vcpu> Processor<V> {
         match lost {
             Lost::Fault(exception) => self.raise(exception),
             Lost::Changed => Next::Enter,
-            Lost::NotRam(gpa) => Next::stop(format!(
+            Lost::NotRam(gpa) => self.stop(format!(
                 "it executes at guest-physical {:#x}, where no memory is",
                 gpa.0
             )),
@@ -376,7 +376,7 @@ impl<V: Vcpu> Processor<V> {
             return Next::Enter;
         }
         if table_walk {
-            return Next::stop(format!(
+            return self.stop(format!(
                 "its page tables lie at guest-physical {:#x}, where no memory is",
                 gpa.0
             ));
@@ -384,7 +384,7 @@ impl<V: Vcpu> Processor<V> {
         match access {
             Access::Read => self.emulate(Hint::Read(gpa)),
             Access::Write => self.emulate(Hint::Write(gpa)),
-            Access::Fetch => Next::stop(format!(
+            Access::Fetch => self.stop(format!(
                 "it executes at guest-physical {:#x}, where no memory is",
                 gpa.0
             )),
@@ -429,7 +429,7 @@ impl<V: Vcpu> Processor<V> {
             },
             Ok(Step::Again) => Next::Enter,
             Ok(Step::Fault(exception)) => self.raise(exception),
-            Err(unsupported) => Next::stop(format!("{unsupported}")),
+            Err(unsupported) => self.stop(format!("{unsupported}")),
         }
     }
 
@@ -455,7 +455,7 @@ impl<V: Vcpu> Processor<V> {
                 Err(_) => self.raise(Exception::INVALID_OPCODE),
             },
             MACHINE_CHECK => {
-                Next::stop("a machine check interrupted it: the host's hardware is failing")
+                self.stop("a machine check interrupted it: the host's hardware is failing".into())
             }
             ALIGNMENT => self.raise(Exception::with_code(vector, error_code)),
             _ => self.raise(Exception::plain(vector)),

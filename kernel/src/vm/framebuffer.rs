@@ -185,7 +185,7 @@ fn is_free(memory: &GuestMemory, base: u64) -> bool {
     let regions = memory.regions().iter();
     let areas = memory.areas().iter();
     end <= IOAPIC_BASE.0
-        && base % PAGE_BYTES == 0
+        && base.is_multiple_of(PAGE_BYTES)
         && !regions
             .clone()
             .any(|region| taken(region.gpa, region.bytes))

@@ -71,16 +71,8 @@ pub(super) enum Next {
     Yield,
     /// The same, and rather now than later.
     Spin,
-    /// Stop with this reason, which is boxed so that the others fit into registers.
-    Stop(Box<String>),
-}
-
-impl Next {
-    /// A stop.
-    #[cold]
-    pub fn stop(reason: impl Into<String>) -> Self {
-        Self::Stop(Box::new(reason.into()))
-    }
+    /// Stop with this report, which is boxed so that the others fit into a register.
+    Stop(Box<Crash>),
 }
 
 /// Who else runs where a vCPU does.
@@ -411,10 +403,7 @@ impl<V: Vcpu> Processor<V> {
                 Next::Halt => self.halt(),
                 Next::Yield => return Leave::Yield,
                 Next::Spin => return Leave::Spin,
-                Next::Stop(reason) => {
-                    let crash = Box::new(self.crash(*reason));
-                    return Leave::Outcome(Outcome::Crash(crash));
-                }
+                Next::Stop(crash) => return Leave::Outcome(Outcome::Crash(crash)),
             }
         }
     }
@@ -705,19 +694,20 @@ impl<V: Vcpu> Processor<V> {
     pub(super) fn raise(&mut self, exception: Exception) -> Next {
         match self.local.raise(exception) {
             Ok(()) => Next::Enter,
-            Err(TripleFault) => Next::stop(super::exits::TRIPLE_FAULT),
+            Err(TripleFault) => self.stop(super::exits::TRIPLE_FAULT.into()),
         }
     }
 
+    /// The guest cannot go on.
     #[cold]
-    fn crash(&self, reason: String) -> Crash {
+    pub(super) fn stop(&self, reason: String) -> Next {
         let memory = &self.local.machine.memory;
-        Crash {
+        Next::Stop(Box::new(Crash {
             reason,
             vcpu: self.local.index,
             vcpus: self.machine().vcpus(),
             state: State::capture(&self.cpu),
             bytes: super::crash::code(&self.cpu, &self.paging(), memory),
-        }
+        }))
     }
 }
