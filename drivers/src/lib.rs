@@ -1,7 +1,8 @@
 //! Real hardware.
 //!
-//! Guarantees to the kernel that a driver touches only the ports and the memory that it was given, through [`ports::Ports`], so that each driver's logic runs against a register model on the host; and that no driver waits
-//! for hardware without a bound.
+//! Guarantees to the kernel that a driver touches only the ports, registers and rings that it was given, through [`ports::Ports`] and
+//! [`window::Window`], so that each driver's logic runs against a register model on the host; that it tells hardware of no memory but
+//! its rings and the packets that it holds; and that no driver waits for hardware without a bound.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -10,6 +11,8 @@ extern crate alloc;
 extern crate std;
 
 pub mod i8042;
+pub mod nic;
 pub mod pci;
 pub mod ports;
 pub mod uart;
+pub mod window;

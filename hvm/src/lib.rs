@@ -14,6 +14,7 @@ extern crate std;
 pub mod apic;
 pub mod backend;
 pub mod capability;
+pub mod checksum;
 pub mod cpuid;
 pub mod device;
 pub mod display;

@@ -4,6 +4,7 @@
 //! to its pool when it is dropped, on whatever CPU. So a frame is copied where it enters or leaves guest memory and nowhere else, and
 //! who floods a queue runs out of buffers, not out of memory. Getting and dropping take no lock.
 
+use crate::checksum;
 use alloc::boxed::Box;
 use core::fmt;
 use core::mem;
@@ -171,6 +172,13 @@ impl Packet {
         &mut self.bytes[self.start..self.end]
     }
 
+    /// A copy in a buffer of the same pool, if one is free.
+    pub fn duplicate(&self) -> Option<Self> {
+        let mut copy = self.home.copy_of(self.frame())?;
+        copy.offload = self.offload;
+        Some(copy)
+    }
+
     /// All that the frame may become, from its first byte to the buffer's end: to be filled, and then told by [`Packet::set_len`].
     #[inline]
     pub fn room(&mut self) -> &mut [u8] {
@@ -221,6 +229,27 @@ impl Packet {
     #[inline]
     pub fn set_offload(&mut self, offload: Offload) {
         self.offload = offload;
+    }
+
+    /// Computes the checksum that the sender left out, if it did. False, and nothing changed, if its place is outside the frame.
+    pub fn finish_checksum(&mut self) -> bool {
+        let Checksum::Partial(PartialChecksum { start, offset }) = self.offload.checksum else {
+            return true;
+        };
+        let start = usize::from(start);
+        let frame = self.frame_mut();
+        let Some(summed) = frame.get_mut(start..) else {
+            return false;
+        };
+        let total = checksum::of(summed);
+        let Some(place) = summed.get_mut(usize::from(offset)..usize::from(offset) + 2) else {
+            return false;
+        };
+        // 0 would mean "no checksum" in UDP, and FFFFh is the same number (RFC 768).
+        let total = if total == 0 { 0xffff } else { total };
+        place.copy_from_slice(&total.to_be_bytes());
+        self.offload.checksum = Checksum::Valid;
+        true
     }
 }
 
@@ -277,6 +306,26 @@ mod tests {
         assert!(pool.packet().is_none());
         drop(packet);
         assert_eq!(pool.available(), 1);
+    }
+
+    #[test]
+    fn a_checksum_that_was_left_out_is_put_in() {
+        let pool = Pool::ordinary(1, 128);
+        // Four bytes that do not count, a pseudo-header's sum of 1234h, and data.
+        let mut packet = pool.copy_of(&[9, 9, 9, 9, 0x12, 0x34, 1, 2, 3]).unwrap();
+        let checksum = |start, offset| Offload {
+            checksum: Checksum::Partial(PartialChecksum { start, offset }),
+            segmentation: None,
+        };
+        for (start, offset) in [(10, 0), (4, 4), (0, 8), (u16::MAX, u16::MAX)] {
+            packet.set_offload(checksum(start, offset));
+            assert!(!packet.finish_checksum(), "{start} {offset}");
+        }
+        packet.set_offload(checksum(4, 0));
+        assert!(packet.finish_checksum());
+        // 1234h + 0102h + 0300h = 1636h.
+        assert_eq!(packet.frame()[4..6], [0xe9, 0xc9]);
+        assert_eq!(packet.offload().checksum, Checksum::Valid);
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Network for the host and the guest.
 //!
-//! So far this crate holds only what the configuration needs: [`Mac`] addresses and the guest's network interface as
-//! xl-network-configuration(5) writes it ([`vif`]). **There is no switch, no TCP/IP stack and no protocol server yet.**
+//! An L2 [`switch`] has ports for the uplink, the host and the guest. A guest's card hangs on it by a [`cable`], whose guest end a vCPU
+//! uses and whose other end the service CPU. [`host`] is the hypervisor's own
+//! TCP/IP stack. [`vif`] is the guest's interface as xl-network-configuration(5) writes it.
 //!
-//! It guarantees to the configuration loader that a parsed value is one that an Ethernet device may have: an
-//! interface's address is never a group address and never all zeroes.
+//! It guarantees to the configuration loader that a parsed value is one that an Ethernet device may have (an interface's address is
+//! never a group address and never all zeroes), and to the kernel that frames of any content cost a bounded time and no memory.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -12,8 +13,12 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod cable;
+pub mod checksum;
+pub mod host;
 mod mac;
 pub mod rate;
+pub mod switch;
 pub mod vif;
 
 pub use mac::{BadMac, Mac};

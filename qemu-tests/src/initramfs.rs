@@ -52,6 +52,12 @@ pub fn build(kernel: &Kernel) -> Result<Vec<u8>> {
     build_for(kernel, Path::new(BUSYBOX), &MODULES)
 }
 
+/// The same with further modules.
+pub fn build_with(kernel: &Kernel, further: &[&str]) -> Result<Vec<u8>> {
+    let modules: Vec<_> = MODULES.iter().chain(further).copied().collect();
+    build_for(kernel, Path::new(BUSYBOX), &modules)
+}
+
 /// The same with another busybox, and with these modules.
 pub fn build_for(kernel: &Kernel, shell: &Path, modules: &[&str]) -> Result<Vec<u8>> {
     let mut archive = user_space(kernel, shell, modules)?;

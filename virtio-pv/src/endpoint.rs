@@ -263,6 +263,7 @@ impl Endpoint {
             self.status |= Status::NEEDS_RESET;
             self.changed = true;
         }
+        self.changed |= self.queues.take_configuration_change();
         if !self.changed {
             return Notice::Quiet;
         }

@@ -37,6 +37,9 @@ const LOADER_WORDS: &[&str] = &[
 /// What the kernel itself takes from its command line, for tests (`kernel/src/time/knob.rs`).
 const TEST_WORDS: &[&str] = &["test_tsc_skew", "test_tsc_write", "test_tsc_compensation"];
 
+/// What the host's own network stack takes from there (`net/src/host/address.rs`).
+const HOST_WORDS: &[&str] = &["ip"];
+
 /// Puts the words of `line` over `settings`.
 pub(super) fn overlay(
     settings: &mut Vec<Setting>,
@@ -61,6 +64,8 @@ pub(super) fn overlay(
         };
         if TEST_WORDS.contains(&name) {
             notes.push(note("for tests, and taken by the kernel"));
+        } else if HOST_WORDS.contains(&name) {
+            // Its value is looked at, and spoken of, where it has its effect.
         } else if LOADER_WORDS.contains(&name) {
             notes.push(note("ignored: a boot loader's word"));
         } else if let Some((_, used)) = key::find(name) {

@@ -12,14 +12,21 @@ pub trait ConfigAccess {
     fn read(&mut self, address: Address, offset: u16) -> u32;
 }
 
+/// Writes configuration space as well.
+pub trait ConfigWrite: ConfigAccess {
+    /// Sets the dword at `offset` (a multiple of 4, below 256) of a function.
+    fn write(&mut self, address: Address, offset: u16, value: u32);
+}
+
 /// Configuration mechanism #1: an address port and a data port. Reaches segment 0 only. Nothing else may use the two ports
 /// meanwhile.
 pub struct ConfigPorts<P>(pub P);
 
-impl<P: Ports> ConfigAccess for ConfigPorts<P> {
-    fn read(&mut self, address: Address, offset: u16) -> u32 {
+impl<P: Ports> ConfigPorts<P> {
+    /// Points the data port at a dword; false if these ports do not reach it.
+    fn select(&mut self, address: Address, offset: u16) -> bool {
         if address.segment != 0 {
-            return u32::MAX;
+            return false;
         }
         let location = CONFIG_ENABLE
             | u32::from(address.bus) << 16
@@ -27,7 +34,25 @@ impl<P: Ports> ConfigAccess for ConfigPorts<P> {
             | u32::from(address.function) << 8
             | u32::from(offset & 0xfc);
         self.0.write_u32(CONFIG_ADDRESS, location);
-        self.0.read_u32(CONFIG_DATA)
+        true
+    }
+}
+
+impl<P: Ports> ConfigAccess for ConfigPorts<P> {
+    fn read(&mut self, address: Address, offset: u16) -> u32 {
+        if self.select(address, offset) {
+            self.0.read_u32(CONFIG_DATA)
+        } else {
+            u32::MAX
+        }
+    }
+}
+
+impl<P: Ports> ConfigWrite for ConfigPorts<P> {
+    fn write(&mut self, address: Address, offset: u16, value: u32) {
+        if self.select(address, offset) {
+            self.0.write_u32(CONFIG_DATA, value);
+        }
     }
 }
 

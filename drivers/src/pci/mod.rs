@@ -1,10 +1,11 @@
-//! PCI: finds functions. Reads only; nothing is enabled, moved or written.
+//! PCI: finds functions ([`scan`], which only reads), and sets up those that have a driver ([`setup`]).
 
 mod access;
 pub mod bits;
 mod kind;
+pub mod setup;
 
-pub use access::{ConfigAccess, ConfigMemory, ConfigPorts};
+pub use access::{ConfigAccess, ConfigMemory, ConfigPorts, ConfigWrite};
 pub use kind::{Class, Kind};
 
 use alloc::vec::Vec;

@@ -29,6 +29,7 @@ mod line;
 mod local;
 mod machine;
 mod mailbox;
+mod media;
 mod memory;
 mod placement;
 mod pool;

@@ -9,6 +9,7 @@ use super::gate::{Gate, Order};
 use super::hyperv::{self, HyperV};
 use super::machine::{Face, Machine, Watch};
 use super::mailbox::Mailbox;
+use super::media::Removable;
 use super::memory;
 use super::placement;
 use super::processor::{Duty, Outcome};
@@ -53,6 +54,8 @@ pub struct Guest<V: Vendor> {
     pub name: String,
     /// Its memory.
     pub memory_mib: u64,
+    /// Its drives whose media can be changed.
+    pub media: Removable,
     start: Start,
 }
 
@@ -133,6 +136,8 @@ pub fn build<V: Vendor>(
     let Devices {
         mut board,
         media,
+        bays,
+        shelf,
         paths,
         epoch_seconds,
         video,
@@ -205,6 +210,7 @@ pub fn build<V: Vendor>(
         machine,
         actions: config.actions,
         memory_mib,
+        media: Removable::new(bays, shelf, bundle),
         start,
         name: config.name,
     })

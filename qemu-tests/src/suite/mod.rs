@@ -18,6 +18,7 @@ mod hyperv;
 mod linux;
 mod options;
 mod own_firmware;
+mod owner;
 mod prompt;
 mod session;
 mod smp;
@@ -108,6 +109,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         hammer::CASES,
         linux::CASES,
         own_firmware::CASES,
+        owner::CASES,
         systems::CASES,
         prompt::CASES,
         bad_input::CASES,

@@ -1,6 +1,9 @@
 //! The drivers in miniature of the integration tests, and a machine with either device.
 
 #[allow(dead_code)]
+#[path = "../../tests/guest/cable.rs"]
+pub mod cable;
+#[allow(dead_code)]
 #[path = "../../tests/guest/driver.rs"]
 pub mod driver;
 #[allow(dead_code)]
@@ -23,9 +26,17 @@ use virtio_pv::ram::Access;
 /// The RAM of the machine before, since RAM is leaked and runs are many.
 static SPARE: Mutex<Option<GuestMemory>> = Mutex::new(None);
 
-/// A machine with a console that has input and room, or with a disk; and its number of queues.
+/// A machine with a console that has input and room, with a network card that has frames, or with a disk; and its number of queues.
 pub fn machine(selector: u8) -> (Machine, u16) {
-    let (device, queues): (Box<dyn Device>, u16) = if selector & 1 == 0 {
+    let (device, queues): (Box<dyn Device>, u16) = if selector & 8 != 0 {
+        let cable = cable::Cable::default();
+        for bytes in [60, 1514, 9000] {
+            let mut frame = vec![7; bytes];
+            frame[..6].copy_from_slice(&cable::MAC);
+            cable.put(&frame);
+        }
+        (cable::card(&cable), 5)
+    } else if selector & 1 == 0 {
         (medium::disk(Access::ReadWrite), 1)
     } else {
         let port = terminal::Port::default();

@@ -10,7 +10,7 @@ use hvm::device::Lifecycle;
 use libfuzzer_sys::fuzz_target;
 
 // The shared modules know each other by these paths.
-pub use harness::{driver, machine, medium, terminal};
+pub use harness::{cable, driver, machine, medium, terminal};
 
 fuzz_target!(|data: &[u8]| {
     let Some((&selector, steps)) = data.split_first() else {

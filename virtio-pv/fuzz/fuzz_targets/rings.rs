@@ -11,7 +11,7 @@ use libfuzzer_sys::fuzz_target;
 const REQUESTS: u64 = 0x7000;
 
 // The shared modules know each other by these paths.
-pub use harness::{driver, machine, medium, terminal};
+pub use harness::{cable, driver, machine, medium, terminal};
 
 fuzz_target!(|data: &[u8]| {
     let [selector, count, data @ ..] = data else {
@@ -22,7 +22,8 @@ fuzz_target!(|data: &[u8]| {
     features |= if selector & 2 == 0 { 0 } else { INDIRECT };
     features |= if selector & 4 == 0 { 0 } else { EVENT_INDEX };
     let (driver, mut rings) = Modern::start(&mut machine, features, queues);
-    let ring = rings.last_mut().unwrap();
+    let which = usize::from(selector >> 4) % rings.len();
+    let ring = &mut rings[which];
     // Three equal parts: descriptors, requests, and the driver's area.
     let (descriptors, rest) = data.split_at(data.len() / 3);
     let (requests, available) = rest.split_at(rest.len() / 2);

@@ -14,6 +14,8 @@ use guest_mem::GuestMemory;
 pub struct Queues {
     queues: Vec<Queue>,
     fault: Option<RingFault>,
+    /// The device's configuration space changed, and the driver was not told yet.
+    changed: bool,
 }
 
 impl Queues {
@@ -22,6 +24,7 @@ impl Queues {
         Self {
             queues: max_sizes.iter().map(|&size| Queue::new(size)).collect(),
             fault: None,
+            changed: false,
         }
     }
 
@@ -93,6 +96,17 @@ impl Queues {
         self.fault
     }
 
+    /// The device changed its configuration space on its own: the driver is to hear of it (2.5).
+    pub fn configuration_changed(&mut self) {
+        self.changed = true;
+    }
+
+    /// Whether it did since the last call.
+    #[inline]
+    pub(crate) fn take_configuration_change(&mut self) -> bool {
+        core::mem::take(&mut self.changed)
+    }
+
     /// How many there are.
     pub fn count(&self) -> usize {
         self.queues.len()
@@ -141,6 +155,7 @@ impl Queues {
     pub(crate) fn reset(&mut self) {
         self.queues.iter_mut().for_each(Queue::reset);
         self.fault = None;
+        self.changed = false;
     }
 
     pub(crate) fn save(&self) -> Vec<SavedQueue> {
@@ -161,6 +176,7 @@ impl Queues {
         Some(queues.collect::<Result<_, _>>().map(|queues| Self {
             queues,
             fault: None,
+            changed: false,
         }))
     }
 

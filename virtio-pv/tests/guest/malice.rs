@@ -1,5 +1,6 @@
 //! Drivers that break the rules: the device asks for a reset, and nothing else happens.
 
+use crate::cable::{Cable, MAC, card};
 use crate::driver::{EVENT_INDEX, INDIRECT, Modern, Ring, VERSION_1};
 use crate::machine::{Machine, RAM_BYTES};
 use crate::medium::disk;
@@ -8,6 +9,7 @@ use guest_mem::Gpa;
 use hvm::Width;
 use hvm::device::Lifecycle;
 use proptest::prelude::*;
+use virtio_pv::device::Device;
 use virtio_pv::pci::TransportMode;
 use virtio_pv::queue::RingFault;
 use virtio_pv::ram::Access;
@@ -229,15 +231,36 @@ fn play(machine: &mut Machine, step: Step) {
     }
 }
 
+/// Kinds of devices.
+const KINDS: u8 = 3;
+
+/// A device with something to do, and its number of queues: a disk, a console that has input and room, a network card that has frames.
+fn device(kind: u8) -> (Box<dyn Device>, u16) {
+    match kind {
+        0 => (disk(Access::ReadWrite), 1),
+        1 => {
+            let port = Port::default();
+            port.0.lock().unwrap().room = 5000;
+            port.0.lock().unwrap().typed.extend([7; 5000]);
+            (console(&port), 2)
+        }
+        _ => {
+            let cable = Cable::default();
+            for bytes in [60, 1514, 9000] {
+                let mut frame = vec![7; bytes];
+                frame[..6].copy_from_slice(&MAC);
+                cable.put(&frame);
+            }
+            (card(&cable), 5)
+        }
+    }
+}
+
 proptest! {
     #[test]
-    fn register_traces_do_no_harm(steps in prop::collection::vec(step(), 0..200), terminal: bool) {
-        let port = Port::default();
-        let mut machine = if terminal {
-            Machine::new(console(&port), TransportMode::Transitional)
-        } else {
-            Machine::new(disk(Access::ReadWrite), TransportMode::Transitional)
-        };
+    fn register_traces_do_no_harm(steps in prop::collection::vec(step(), 0..200), kind in 0..KINDS) {
+        let (device, queues) = device(kind);
+        let mut machine = Machine::new(device, TransportMode::Transitional);
         for step in steps {
             play(&mut machine, step);
         }
@@ -245,7 +268,6 @@ proptest! {
         machine.function.resume();
         machine.config_write(4, Width::Word, 7);
         machine.memory.fill(Gpa(0), RAM_BYTES, 0).unwrap();
-        let queues = if terminal { 2 } else { 1 };
         let (driver, _) = Modern::start(&mut machine, VERSION_1, queues);
         prop_assert_eq!(driver.status(&mut machine), 15);
     }
@@ -256,19 +278,14 @@ proptest! {
         indirect in prop::collection::vec((0_u64..0x14_0000, 0_u32..0x3000, 0_u16..8, 0_u16..20), 16),
         heads in prop::collection::vec(0_u16..20, 1..20),
         features in prop::sample::select(vec![0, INDIRECT, EVENT_INDEX, INDIRECT | EVENT_INDEX]),
-        terminal: bool,
+        kind in 0..KINDS,
+        which in 0_usize..8,
     ) {
-        let port = Port::default();
-        port.0.lock().unwrap().room = 5000;
-        port.0.lock().unwrap().typed.extend([7; 5000]);
-        let (device, queues) = if terminal {
-            (console(&port) as Box<dyn virtio_pv::device::Device>, 2)
-        } else {
-            (disk(Access::ReadWrite) as Box<dyn virtio_pv::device::Device>, 1)
-        };
+        let (device, queues) = device(kind);
         let mut machine = Machine::new(device, TransportMode::Modern);
         let (driver, mut rings) = Modern::start(&mut machine, VERSION_1 | features, queues);
-        let ring = rings.last_mut().unwrap();
+        let which = which % rings.len();
+        let ring = &mut rings[which];
         for (base, descriptors) in [(ring.descriptors, &table), (TABLE, &indirect)] {
             for (slot, &(address, bytes, flags, next)) in (0..).zip(descriptors) {
                 let refers = flags & INDIRECT_FLAG != 0;

@@ -1,0 +1,312 @@
+use super::*;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::vec;
+
+const RINGS_AT: u64 = 0x10_0000;
+const BUFFERS_AT: u64 = 0x20_0000;
+const ADDRESS: [u8; 6] = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
+
+/// The card's side: registers as they were written, and the rings' memory.
+#[derive(Default)]
+struct Chip {
+    registers: BTreeMap<usize, u32>,
+    memory: Vec<u8>,
+    resets: u32,
+    hangs: bool,
+    order: Vec<usize>,
+}
+
+#[derive(Clone)]
+struct Registers(Arc<Mutex<Chip>>);
+struct Memory(Arc<Mutex<Chip>>);
+
+impl Window for Registers {
+    fn read_u8(&mut self, _: usize) -> u8 {
+        unreachable!()
+    }
+    fn read_u16(&mut self, _: usize) -> u16 {
+        unreachable!()
+    }
+    fn read_u32(&mut self, at: usize) -> u32 {
+        let mut chip = self.0.lock().unwrap();
+        let value = chip.registers.get(&at).copied().unwrap_or(0);
+        if at == ICR {
+            chip.registers.insert(ICR, 0);
+        }
+        value
+    }
+    fn write_u8(&mut self, _: usize, _: u8) {
+        unreachable!()
+    }
+    fn write_u16(&mut self, _: usize, _: u16) {
+        unreachable!()
+    }
+    fn write_u32(&mut self, at: usize, value: u32) {
+        let mut chip = self.0.lock().unwrap();
+        chip.order.push(at);
+        if at == CTRL && value & Ctrl::RESET.bits() != 0 && !chip.hangs {
+            chip.resets += 1;
+            chip.registers = power_on();
+            return;
+        }
+        let value = match at {
+            IMS => chip.registers.get(&IMS).unwrap_or(&0) | value,
+            IMC => {
+                let mask = chip.registers.get(&IMS).unwrap_or(&0) & !value;
+                chip.registers.insert(IMS, mask);
+                return;
+            }
+            _ => value,
+        };
+        chip.registers.insert(at, value);
+    }
+}
+
+impl Window for Memory {
+    fn read_u8(&mut self, at: usize) -> u8 {
+        self.0.lock().unwrap().memory[at]
+    }
+    fn read_u16(&mut self, at: usize) -> u16 {
+        let chip = self.0.lock().unwrap();
+        u16::from_le_bytes(*chip.memory[at..].first_chunk().unwrap())
+    }
+    fn read_u32(&mut self, at: usize) -> u32 {
+        let chip = self.0.lock().unwrap();
+        u32::from_le_bytes(*chip.memory[at..].first_chunk().unwrap())
+    }
+    fn write_u8(&mut self, at: usize, value: u8) {
+        self.0.lock().unwrap().memory[at] = value;
+    }
+    fn write_u16(&mut self, at: usize, value: u16) {
+        self.0.lock().unwrap().memory[at..at + 2].copy_from_slice(&value.to_le_bytes());
+    }
+    fn write_u32(&mut self, at: usize, value: u32) {
+        self.0.lock().unwrap().memory[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    }
+}
+
+fn power_on() -> BTreeMap<usize, u32> {
+    let [a, b, c, d, e, f] = ADDRESS;
+    BTreeMap::from([
+        (RAL0, u32::from_le_bytes([a, b, c, d])),
+        (RAH0, u32::from_le_bytes([e, f, 0, 0x80])),
+        (STATUS, Status::LINK_UP.bits()),
+    ])
+}
+
+impl Chip {
+    fn register(&self, at: usize) -> u32 {
+        self.registers.get(&at).copied().unwrap_or(0)
+    }
+
+    /// Receives a frame of `length` into the descriptor at the head; false if there is none.
+    fn receive(&mut self, length: u16, status: u8, errors: u8) -> bool {
+        let (head, tail) = (self.register(RDH), self.register(RDT));
+        if head == tail {
+            return false;
+        }
+        let at = head as usize * DESCRIPTOR_BYTES;
+        self.memory[at + RX_LENGTH..at + RX_LENGTH + 2].copy_from_slice(&length.to_le_bytes());
+        self.memory[at + RX_ERRORS] = errors;
+        self.memory[at + RX_STATUS] = status;
+        self.registers.insert(RDH, (head + 1) % RING as u32);
+        true
+    }
+
+    /// Sends what lies between head and tail: address, length, command.
+    fn transmit(&mut self) -> Vec<(u64, u16, u8)> {
+        let mut sent = vec![];
+        while self.register(TDH) != self.register(TDT) {
+            let head = self.register(TDH);
+            let at = TX_RING + head as usize * DESCRIPTOR_BYTES;
+            let bytes = &mut self.memory[at..at + DESCRIPTOR_BYTES];
+            bytes[TX_STATUS] |= 1;
+            sent.push((
+                u64::from_le_bytes(*bytes.first_chunk().unwrap()),
+                u16::from_le_bytes([bytes[8], bytes[9]]),
+                bytes[11],
+            ));
+            self.registers.insert(TDH, (head + 1) % RING as u32);
+        }
+        sent
+    }
+}
+
+fn pool(count: usize) -> &'static Pool {
+    let buffer = |index| {
+        let bytes: &'static mut [u8] = vec![0; 2176].leak();
+        (bytes, BUFFERS_AT + 0x1000 * index as u64)
+    };
+    Pool::leak((0..count).map(buffer).collect())
+}
+
+type Card = E1000<Registers, Memory>;
+
+fn start(chip: Chip, pool: &'static Pool) -> (Arc<Mutex<Chip>>, Result<Card, Failure>) {
+    let chip = Arc::new(Mutex::new(Chip {
+        memory: vec![0; SHARED_BYTES],
+        ..chip
+    }));
+    let rings = Shared {
+        window: Memory(chip.clone()),
+        dma: RINGS_AT,
+    };
+    let model = model(0x100e).unwrap();
+    let card = E1000::start(Registers(chip.clone()), rings, model, pool, &mut |_| {});
+    (chip, card)
+}
+
+fn running(pool: &'static Pool) -> (Arc<Mutex<Chip>>, Card) {
+    let registers = power_on();
+    let chip = Chip {
+        registers,
+        ..Chip::default()
+    };
+    let (chip, card) = start(chip, pool);
+    (chip, card.unwrap())
+}
+
+#[test]
+fn a_card_that_was_left_running_is_reset_and_set_up() {
+    let pool = pool(600);
+    let mut registers = power_on();
+    registers.extend([(IMS, 0xff), (RCTL, 0x8002), (RDT, 7), (ICR, 0x80)]);
+    let chip = Chip {
+        registers,
+        ..Chip::default()
+    };
+    let (chip, card) = start(chip, pool);
+    let mut card = card.unwrap();
+    assert_eq!(card.address(), ADDRESS);
+    assert_eq!(card.link(), Link::Up);
+    let chip = chip.lock().unwrap();
+    assert_eq!(chip.resets, 1);
+    // It takes no frame into old buffers while it is reset.
+    let first = |register| chip.order.iter().position(|it| *it == register);
+    assert!(first(IMC) < first(RCTL) && first(RCTL) < first(CTRL));
+    assert_eq!(u64::from(chip.register(RDBAL)), RINGS_AT);
+    assert_eq!(u64::from(chip.register(TDBAL)), RINGS_AT + 4096);
+    assert_eq!(chip.register(RDT), RING as u32 - 1);
+    assert_eq!(chip.register(IMS) & 0x80, 0x80);
+    let rctl = Rctl::from_bits_retain(chip.register(RCTL));
+    assert!(rctl.contains(Rctl::ENABLE | Rctl::ALL_UNICAST | Rctl::STRIP_CHECK));
+    assert_eq!(pool.available(), 600 - (RING - 1));
+}
+
+#[test]
+fn cards_that_do_not_work_are_refused() {
+    let gone = Chip {
+        registers: BTreeMap::from([(STATUS, u32::MAX)]),
+        ..Chip::default()
+    };
+    assert_eq!(start(gone, pool(1)).1.unwrap_err(), Failure::Gone);
+    let hung = Chip {
+        registers: power_on(),
+        hangs: true,
+        ..Chip::default()
+    };
+    assert_eq!(start(hung, pool(1)).1.unwrap_err(), Failure::Reset);
+}
+
+#[test]
+fn frames_come_in_order_and_the_ring_is_kept_full() {
+    let pool = pool(600);
+    let (chip, mut card) = running(pool);
+    for round in 0..5 * RING {
+        let length = 60 + (round % 1000) as u16;
+        assert!(chip.lock().unwrap().receive(length, 3, 0));
+        card.acknowledge();
+        let packet = card.receive().unwrap();
+        assert_eq!(packet.len(), usize::from(length));
+        assert!(card.receive().is_none());
+        drop(packet);
+        card.settle();
+    }
+    assert_eq!(pool.available(), 600 - (RING - 1));
+    // All that the ring holds at once, and one more, which the card misses.
+    for _ in 0..RING - 1 {
+        assert!(chip.lock().unwrap().receive(60, 3, 0));
+    }
+    assert!(!chip.lock().unwrap().receive(60, 3, 0));
+    assert_eq!(core::iter::from_fn(|| card.receive()).count(), RING - 1);
+    card.settle();
+    assert!(chip.lock().unwrap().receive(60, 3, 0));
+}
+
+#[test]
+fn damaged_and_cut_frames_are_dropped_and_counted() {
+    let (chip, mut card) = running(pool(300));
+    let chip_receives = |length, status, errors| {
+        assert!(chip.lock().unwrap().receive(length, status, errors));
+    };
+    chip_receives(60, 3, 1);
+    chip_receives(2048, 1, 0);
+    chip_receives(100, 3, 0);
+    chip_receives(4000, 3, 0);
+    // A wrong TCP checksum is the receiver's business.
+    chip_receives(61, 3, 0x20);
+    assert_eq!(card.receive().unwrap().len(), 61);
+    assert!(card.receive().is_none());
+    assert_eq!(card.faults(), 3);
+}
+
+#[test]
+fn sent_frames_go_out_in_order_and_their_buffers_come_back() {
+    let pool = pool(1000);
+    let (chip, mut card) = running(pool);
+    for round in 0..3 * RING {
+        let mut packet = pool.packet().unwrap();
+        packet.set_len(60 + round % 1000);
+        let expected = (packet.dma(), packet.len() as u16, 0x0b);
+        card.send(packet).unwrap();
+        assert!(chip.lock().unwrap().transmit().is_empty());
+        card.settle();
+        assert_eq!(chip.lock().unwrap().transmit(), [expected]);
+    }
+    card.settle();
+    assert_eq!(pool.available(), 1000 - (RING - 1));
+}
+
+#[test]
+fn a_full_ring_gives_back_and_asks_to_be_told() {
+    let pool = pool(1000);
+    let (chip, mut card) = running(pool);
+    for _ in 0..RING - 1 {
+        let mut packet = pool.packet().unwrap();
+        packet.set_len(60);
+        card.send(packet).unwrap();
+    }
+    let refused = card.send(pool.packet().unwrap()).unwrap_err();
+    card.settle();
+    assert_eq!(chip.lock().unwrap().register(IMS) & 1, 1);
+    assert_eq!(chip.lock().unwrap().transmit().len(), RING - 1);
+    card.send(refused).unwrap();
+    card.settle();
+    assert_eq!(chip.lock().unwrap().register(IMS) & 1, 0);
+}
+
+#[test]
+fn a_missing_checksum_is_asked_for() {
+    let pool = pool(1000);
+    let (chip, mut card) = running(pool);
+    let with = |start, offset| {
+        let mut packet = pool.packet().unwrap();
+        packet.set_len(100);
+        let sum = PartialChecksum { start, offset };
+        packet.set_offload(hvm::packet::Offload {
+            checksum: Checksum::Partial(sum),
+            segmentation: None,
+        });
+        packet
+    };
+    assert!(card.can_sum(&with(34, 16)));
+    card.send(with(34, 16)).unwrap();
+    assert!(!card.can_sum(&with(34, 65)));
+    assert!(card.send(with(300, 0)).is_err());
+    card.settle();
+    let mut chip = chip.lock().unwrap();
+    assert_eq!(chip.memory[TX_RING + 10], 50);
+    assert_eq!(chip.memory[TX_RING + 13], 34);
+    assert_eq!(chip.transmit()[0].2, 0x0f);
+}

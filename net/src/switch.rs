@@ -1,0 +1,202 @@
+//! An L2 switch that learns (IEEE 802.1Q, clause 8): which ports a frame goes to.
+//!
+//! VLAN tags pass unchanged; a station is learned for its VLAN (independent learning), untagged being one more VLAN. Frames for the
+//! addresses that bridges keep to themselves (802.1Q, table 8-1) and frames that no station can have sent are dropped.
+
+mod frame;
+mod table;
+
+use crate::Mac;
+use alloc::vec::Vec;
+use frame::Header;
+use hvm::packet::Packet;
+use table::{Station, Table};
+
+/// A port's number: its place in the order of [`Switch::new`].
+pub type Port = usize;
+
+/// Whose addresses a port's frames may come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sources {
+    /// Any but those that are fixed to other ports.
+    Any,
+    /// This one alone: nobody there can pass for somebody else.
+    Only(Mac),
+}
+
+/// How a port is set up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortSetup {
+    /// The one station there, if it is known; nobody else's frames teach the switch otherwise.
+    pub station: Option<Mac>,
+    /// Whom its frames may come from.
+    pub sources: Sources,
+}
+
+/// Where a port leads.
+pub trait Outlet {
+    /// Takes a frame, or gives it back where there is no room for it now.
+    fn send(&mut self, packet: Packet) -> Result<(), Packet>;
+}
+
+/// What has passed a port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Frames that came in, and their bytes.
+    pub received: u64,
+    /// See `received`.
+    pub received_bytes: u64,
+    /// Frames that went out, and their bytes.
+    pub sent: u64,
+    /// See `sent`.
+    pub sent_bytes: u64,
+    /// Frames that came in and go nowhere: malformed, kept from passing, or from an address that may not be here.
+    pub refused: u64,
+    /// Frames that should have gone out and found no room, or no buffer for a copy.
+    pub lost: u64,
+}
+
+struct PortState {
+    setup: PortSetup,
+    counters: Counters,
+}
+
+/// The switch.
+pub struct Switch {
+    ports: Vec<PortState>,
+    table: Table,
+}
+
+/// Where a frame goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    One(Port),
+    AllOthers,
+    Nowhere,
+    Refused,
+}
+
+impl Switch {
+    /// A switch with ports.
+    pub fn new(ports: impl IntoIterator<Item = PortSetup>) -> Self {
+        let state = |setup| PortState {
+            setup,
+            counters: Counters::default(),
+        };
+        Self {
+            ports: ports.into_iter().map(state).collect(),
+            table: Table::new(),
+        }
+    }
+
+    /// What has passed a port so far.
+    pub fn counters(&self, port: Port) -> Counters {
+        self.ports
+            .get(port)
+            .map_or_else(Counters::default, |port| port.counters)
+    }
+
+    /// The station of a port has another address now, or is known no more.
+    pub fn set_station(&mut self, port: Port, station: Option<Mac>) {
+        if let Some(port) = self.ports.get_mut(port) {
+            port.setup.station = station;
+        }
+    }
+
+    /// Passes a frame that came in at `from` on to `outlets`, one for each port, at `now_s`, in seconds of a clock that never goes back.
+    pub fn pass(
+        &mut self,
+        from: Port,
+        packet: Packet,
+        now_s: u64,
+        outlets: &mut [&mut dyn Outlet],
+    ) {
+        let way = self.way(from, packet.frame(), now_s);
+        let Some(port) = self.ports.get_mut(from) else {
+            return;
+        };
+        port.counters.received += 1;
+        port.counters.received_bytes += packet.len() as u64;
+        match way {
+            Way::Refused => port.counters.refused += 1,
+            Way::Nowhere => {}
+            Way::One(to) => self.hand_over(to, Some(packet), outlets),
+            Way::AllOthers => {
+                let count = self.ports.len().min(outlets.len());
+                let mut others = (0..count).filter(|port| *port != from);
+                let Some(last) = others.next_back() else {
+                    return;
+                };
+                for to in others {
+                    self.hand_over(to, packet.duplicate(), outlets);
+                }
+                self.hand_over(last, Some(packet), outlets);
+            }
+        }
+    }
+
+    fn hand_over(&mut self, to: Port, packet: Option<Packet>, outlets: &mut [&mut dyn Outlet]) {
+        let (Some(port), Some(outlet)) = (self.ports.get_mut(to), outlets.get_mut(to)) else {
+            return;
+        };
+        let bytes = packet.as_ref().map_or(0, Packet::len) as u64;
+        match packet.map(|packet| outlet.send(packet)) {
+            Some(Ok(())) => {
+                port.counters.sent += 1;
+                port.counters.sent_bytes += bytes;
+            }
+            Some(Err(_)) | None => port.counters.lost += 1,
+        }
+    }
+
+    /// Decides, and learns.
+    fn way(&mut self, from: Port, frame: &[u8], now_s: u64) -> Way {
+        let Some(header) = Header::read(frame) else {
+            return Way::Refused;
+        };
+        if !header.source.is_station() || header.is_reserved() || !self.may_send(from, &header) {
+            return Way::Refused;
+        }
+        if self.fixed(header.source).is_none() {
+            let station = Station {
+                mac: header.source,
+                vlan: header.vlan,
+            };
+            self.table.learn(station, from, now_s);
+        }
+        if header.destination.is_group() {
+            return Way::AllOthers;
+        }
+        let known = self.fixed(header.destination).or_else(|| {
+            let station = Station {
+                mac: header.destination,
+                vlan: header.vlan,
+            };
+            self.table.find(station, now_s)
+        });
+        match known {
+            Some(to) if to == from => Way::Nowhere,
+            Some(to) => Way::One(to),
+            None => Way::AllOthers,
+        }
+    }
+
+    /// The port that an address is fixed to.
+    fn fixed(&self, mac: Mac) -> Option<Port> {
+        self.ports
+            .iter()
+            .position(|port| port.setup.station == Some(mac))
+    }
+
+    fn may_send(&self, from: Port, header: &Header) -> bool {
+        let allowed = match self.ports.get(from).map(|port| port.setup.sources) {
+            Some(Sources::Any) => true,
+            Some(Sources::Only(mac)) => header.source == mac,
+            None => false,
+        };
+        allowed && self.fixed(header.source).is_none_or(|port| port == from)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! Frames on their way to the driver.
+
+use super::Nic;
+use super::bits::{self, Header};
+use super::header::describe;
+use crate::features::Features;
+use crate::queue::{Chain, Head, Queues, RingFault};
+use guest_mem::GuestMemory;
+use heapless::Vec;
+use hvm::packet::Packet;
+use zerocopy::IntoBytes;
+
+/// Most frames that one call looks at, wanted or not.
+const MAX_FRAMES: usize = 1024;
+/// Most buffers that one frame is laid into: the longest fits buffers of one Ethernet frame each.
+const MAX_BUFFERS: usize = 64;
+
+/// Where a frame went.
+enum Placed {
+    /// To the driver, or nowhere: it fits no buffers that this driver lays out.
+    Done,
+    /// Nowhere yet: there are not enough buffers.
+    NoBuffer,
+}
+
+impl Nic {
+    /// Moves frames to the driver, as far as there are any and it has buffers. Their supply is looked at only when there is a frame, so
+    /// a driver that uses event indices is spared kicks. A frame that finds none waits, and those behind it in the cable.
+    pub(super) fn receive(&mut self, queues: &mut Queues, memory: &GuestMemory) {
+        for _ in 0..MAX_FRAMES {
+            let Some(mut packet) = self.waiting.take().or_else(|| self.cable.receive()) else {
+                return;
+            };
+            if !self.filter.admits(packet.frame(), self.mac) {
+                continue;
+            }
+            let Some(header) = describe(&mut packet, self.accepted) else {
+                continue;
+            };
+            let pair = u16::from(self.steering.pair(packet.frame()));
+            let pair = if pair < self.active_pairs { pair } else { 0 };
+            match self.place(super::receive_queue(pair), header, &packet, queues, memory) {
+                Ok(Placed::Done) => {}
+                Ok(Placed::NoBuffer) => {
+                    self.waiting = Some(packet);
+                    return;
+                }
+                Err(fault) => return queues.fail(fault),
+            }
+        }
+    }
+
+    /// Lays a frame, with its header, into as many buffers as it takes (5.1.6.4).
+    fn place(
+        &mut self,
+        queue: usize,
+        mut header: Header,
+        packet: &Packet,
+        queues: &mut Queues,
+        memory: &GuestMemory,
+    ) -> Result<Placed, RingFault> {
+        let header_bytes = self.header_bytes();
+        let mergeable = self.negotiated.contains(bits::MERGEABLE);
+        let mut used: Vec<(Head, u32), MAX_BUFFERS> = Vec::new();
+        let mut rest = packet.frame();
+        while !rest.is_empty() || used.is_empty() {
+            let first = used.is_empty();
+            let chain = if first {
+                &mut self.chain
+            } else {
+                &mut self.more
+            };
+            if used.is_full() || !(first || mergeable) {
+                give_back(queue, used, queues);
+                return Ok(Placed::Done);
+            }
+            let Some(head) = take(queue, chain, queues, memory) else {
+                give_back(queue, used, queues);
+                return Ok(Placed::NoBuffer);
+            };
+            let ahead = if first { header_bytes } else { 0 };
+            let Some(room) = chain.writable_bytes().checked_sub(ahead as u64) else {
+                return Err(RingFault::Request(
+                    "a receive buffer shorter than its header",
+                ));
+            };
+            let (now, later) = rest.split_at((rest.len() as u64).min(room) as usize);
+            chain.write(memory, ahead as u64, now)?;
+            rest = later;
+            if used.push((head, (ahead + now.len()) as u32)).is_err() {
+                unreachable!("it was not full");
+            }
+        }
+        header.buffers = used.len() as u16;
+        let header = &header.as_bytes()[..header_bytes];
+        self.chain.write(memory, 0, header)?;
+        for (head, bytes) in used {
+            queues.complete(queue, memory, head, bytes);
+        }
+        Ok(Placed::Done)
+    }
+
+    /// Bytes of the header that this driver expects (5.1.6.1).
+    pub(super) fn header_bytes(&self) -> usize {
+        if self
+            .negotiated
+            .intersects(bits::MERGEABLE | Features::VERSION_1)
+        {
+            bits::HEADER_BYTES
+        } else {
+            bits::SHORT_HEADER_BYTES
+        }
+    }
+}
+
+/// The next buffer of `queue`, after a look for new ones if there is none.
+fn take(
+    queue: usize,
+    chain: &mut Chain,
+    queues: &mut Queues,
+    memory: &GuestMemory,
+) -> Option<Head> {
+    if let Some(head) = queues.take(queue, memory, chain) {
+        return Some(head);
+    }
+    queues.open(queue, memory);
+    queues.take(queue, memory, chain)
+}
+
+/// Buffers that were taken for a frame that fits no longer.
+fn give_back(queue: usize, mut used: Vec<(Head, u32), MAX_BUFFERS>, queues: &mut Queues) {
+    while let Some((head, _)) = used.pop() {
+        queues.put_back(queue, head);
+    }
+}

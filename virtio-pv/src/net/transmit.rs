@@ -1,0 +1,96 @@
+//! Frames on their way from the driver.
+
+use super::Nic;
+use super::bits::{self, Header};
+use super::header::offload;
+use crate::queue::{Queues, RingFault};
+use guest_mem::GuestMemory;
+use hvm::backend::Link;
+use hvm::packet::Packet;
+use zerocopy::{FromZeros, IntoBytes};
+
+/// Bytes of an Ethernet header: what is shorter is no frame.
+const ETHERNET_BYTES: usize = 14;
+
+/// What became of a request.
+enum Loaded {
+    /// A frame, copied.
+    Frame(Packet),
+    /// Nothing that could be sent.
+    Lost,
+    /// Nothing yet: there is no packet for it.
+    Later,
+}
+
+impl Nic {
+    /// Sends what waits in transmit queue of `pair`, as far as the cable takes it.
+    pub(super) fn transmit(&mut self, pair: u16, queues: &mut Queues, memory: &GuestMemory) {
+        let queue = super::transmit_queue(pair);
+        while self.send_held()
+            && let Some(head) = queues.take(queue, memory, &mut self.chain)
+        {
+            match self.load(memory) {
+                Ok(Loaded::Frame(packet)) => {
+                    if self.active_pairs > 1 {
+                        self.steering.learn(packet.frame(), pair as u8);
+                    }
+                    self.held = Some(packet);
+                    queues.complete(queue, memory, head, 0);
+                }
+                Ok(Loaded::Lost) => queues.complete(queue, memory, head, 0),
+                Ok(Loaded::Later) => return queues.put_back(queue, head),
+                Err(fault) => return queues.fail(fault),
+            }
+        }
+        self.send_held();
+    }
+
+    /// Hands the frame that was loaded last to the cable; false if it has no room for it now. A cable that is cut takes everything.
+    pub(super) fn send_held(&mut self) -> bool {
+        let Some(packet) = self.held.take() else {
+            return true;
+        };
+        self.held = match self.cable.link() {
+            Link::Up => self.cable.send(packet).err(),
+            Link::Down => None,
+        };
+        self.held.is_none()
+    }
+
+    /// Copies the frame in `self.chain`.
+    fn load(&mut self, memory: &GuestMemory) -> Result<Loaded, RingFault> {
+        let mut header = Header::new_zeroed();
+        let header_bytes = self.header_bytes();
+        let bytes = header.as_mut_bytes();
+        if self.chain.read(memory, 0, &mut bytes[..header_bytes])? < header_bytes {
+            return Err(RingFault::Request("a frame without its header"));
+        }
+        let frame_bytes = self.chain.readable_bytes() - header_bytes as u64;
+        let longest = if header.gso == bits::gso::NONE {
+            self.settings.longest_plain_bytes()
+        } else {
+            self.settings.longest_bytes
+        };
+        if !(ETHERNET_BYTES as u64..=longest as u64).contains(&frame_bytes)
+            || self.cable.link() == Link::Down
+        {
+            return Ok(Loaded::Lost);
+        }
+        let frame_bytes = frame_bytes as usize;
+        let Some(mut packet) = self.cable.packet(frame_bytes) else {
+            return Ok(Loaded::Later);
+        };
+        let Some(room) = packet.room().get_mut(..frame_bytes) else {
+            return Ok(Loaded::Lost);
+        };
+        self.chain.read(memory, header_bytes as u64, room)?;
+        packet.set_len(frame_bytes);
+        Ok(match offload(&header, self.negotiated, packet.frame()) {
+            Some(offload) => {
+                packet.set_offload(offload);
+                Loaded::Frame(packet)
+            }
+            None => Loaded::Lost,
+        })
+    }
+}
