@@ -8,6 +8,7 @@ use core::sync::atomic::Ordering;
 use guest_bios::rom;
 use guest_mem::Gpa;
 use hvm::Width;
+use hvm::cpuid::Leaf;
 use hvm::emulate::length::{self, Lost};
 use hvm::emulate::{self, Completion, Hint, Step, Trap};
 use hvm::event::Exception;
@@ -27,18 +28,26 @@ const UNKNOWN_HYPERCALL: u64 = -1000_i64 as u64;
 /// What it answers to a caller outside ring 0 (-EPERM).
 const NOT_PERMITTED: u64 = -1_i64 as u64;
 
+#[inline(always)]
+fn answer_cpuid(cpu: &mut impl Vcpu, [eax, ebx, ecx, edx]: Leaf) {
+    cpu.set_gpr(Gpr::Rax, eax.into());
+    cpu.set_gpr(Gpr::Rbx, ebx.into());
+    cpu.set_gpr(Gpr::Rcx, ecx.into());
+    cpu.set_gpr(Gpr::Rdx, edx.into());
+}
+
 impl<V: Vcpu> Processor<V> {
     /// Completes an exit.
     #[inline]
     pub(super) fn handle(&mut self, exit: Exit) -> Next {
         match exit {
-            // Not offered by our CPUID.
             Exit::Instruction(
-                Instruction::Virtualization | Instruction::Monitor | Instruction::Mwait,
-            ) => self.raise(Exception::INVALID_OPCODE),
-            Exit::Instruction(instruction @ (Instruction::Rdtsc | Instruction::Rdtscp)) => {
-                self.read_tsc(instruction)
-            }
+                instruction @ (Instruction::Rdtsc
+                | Instruction::Rdtscp
+                | Instruction::Monitor
+                | Instruction::Mwait
+                | Instruction::Virtualization),
+            ) => self.rare_instruction(instruction),
             Exit::Instruction(instruction) => self.instruction(instruction),
             Exit::Io(io) => self.io(io),
             Exit::NestedFault {
@@ -84,6 +93,17 @@ impl<V: Vcpu> Processor<V> {
                 "exit {code:#x} ({:#x}, {:#x}), which was not asked for",
                 info[0], info[1]
             )),
+        }
+    }
+
+    /// One that is not completed by its length alone.
+    #[cold]
+    #[inline(never)]
+    fn rare_instruction(&mut self, instruction: Instruction) -> Next {
+        match instruction {
+            Instruction::Rdtsc | Instruction::Rdtscp => self.read_tsc(instruction),
+            // Not offered by our CPUID.
+            _ => self.raise(Exception::INVALID_OPCODE),
         }
     }
 
@@ -236,11 +256,13 @@ impl<V: Vcpu> Processor<V> {
         count(&CONTROL.counters.cpuid);
         let leaf = self.cpu.gpr(Gpr::Rax) as u32;
         let subleaf = self.cpu.gpr(Gpr::Rcx) as u32;
-        let [eax, ebx, ecx, edx] = self.local.cpuid(leaf, subleaf, self.cpu.cr4());
-        self.cpu.set_gpr(Gpr::Rax, eax.into());
-        self.cpu.set_gpr(Gpr::Rbx, ebx.into());
-        self.cpu.set_gpr(Gpr::Rcx, ecx.into());
-        self.cpu.set_gpr(Gpr::Rdx, edx.into());
+        match self.local.cpuid.constant(leaf) {
+            Some(&answer) => answer_cpuid(&mut self.cpu, answer),
+            None => {
+                let answer = self.local.cpuid(leaf, subleaf, self.cpu.cr4());
+                answer_cpuid(&mut self.cpu, answer);
+            }
+        }
         self.complete(next_rip)
     }
 

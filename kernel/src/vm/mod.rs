@@ -31,6 +31,7 @@ mod machine;
 mod mailbox;
 mod media;
 mod memory;
+mod nic;
 mod placement;
 mod pool;
 mod processor;

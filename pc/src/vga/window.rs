@@ -251,7 +251,21 @@ impl Vga {
             if masks != [u32::MAX; 4] {
                 self.screen.memory.read(cells.offset, cells.all());
             }
-            for (&value, address) in group.iter().zip(address..) {
+            let is_text = is_plain && scheme == Scheme::OddEven;
+            let (texts, singles) = if is_text && address.is_multiple_of(2) {
+                group.as_chunks()
+            } else {
+                (&[][..], group)
+            };
+            for (text, address) in texts.iter().zip((address..).step_by(2)) {
+                touched |= maps[0] | maps[1];
+                let merged = all(text[0]) & masks[0] | all(text[1]) & masks[1];
+                let cell = cells.cell(Scheme::OddEven, address);
+                let kept = u32::from_le_bytes(*cell) & !(masks[0] | masks[1]);
+                *cell = (kept | merged).to_le_bytes();
+            }
+            let first_single = address + 2 * texts.len() as u32;
+            for (&value, address) in singles.iter().zip(first_single..) {
                 let slot = (address & 3) as usize;
                 touched |= maps[slot];
                 let merged = if is_plain {

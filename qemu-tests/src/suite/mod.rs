@@ -16,6 +16,7 @@ mod hammer;
 mod host;
 mod hyperv;
 mod linux;
+mod network;
 mod options;
 mod own_firmware;
 mod owner;
@@ -108,6 +109,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         firmware::CASES,
         hammer::CASES,
         linux::CASES,
+        network::CASES,
         own_firmware::CASES,
         owner::CASES,
         systems::CASES,
