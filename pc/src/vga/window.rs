@@ -253,7 +253,7 @@ impl Vga {
             }
             let is_text = is_plain && scheme == Scheme::OddEven;
             let (texts, singles) = if is_text && address.is_multiple_of(2) {
-                group.as_chunks()
+                group.as_chunks::<2>()
             } else {
                 (&[][..], group)
             };
