@@ -16,7 +16,7 @@ const LIMIT: Duration = Duration::from_secs(900);
 
 /// One instruction takes 1 ns of virtual time, waiting is skipped (`sleep=off`), and what would differ from run to run is
 /// fixed: the seed of random numbers and the date.
-const ARGUMENTS: [&str; 17] = [
+const ARGUMENTS: [&str; 14] = [
     "-icount",
     "shift=0,sleep=off",
     "-seed",
@@ -29,28 +29,42 @@ const ARGUMENTS: [&str; 17] = [
     "-no-reboot",
     "-M",
     "pc",
-    "-smp",
-    "1",
     "-serial",
     "stdio",
-    "-m",
 ];
 
-/// Boots `payload` by QEMU's own loader on a counted machine of `memory_mib`.
-pub fn start(payload: &Payload, memory_mib: u32, directory: &Path) -> Result<Console> {
+/// A counted machine's size. Several CPUs run in turns, and the count is of what all of them execute.
+#[derive(Clone, Copy)]
+pub struct Size {
+    /// Memory.
+    pub memory_mib: u32,
+    /// CPUs.
+    pub cpus: u32,
+}
+
+/// One CPU.
+pub fn single(memory_mib: u32) -> Size {
+    Size {
+        memory_mib,
+        cpus: 1,
+    }
+}
+
+/// Boots `payload` by QEMU's own loader on a counted machine of that size.
+pub fn start(payload: &Payload, size: Size, directory: &Path) -> Result<Console> {
     let arguments = Loader::Direct(Firmware::Bios).arguments(payload, directory)?;
-    start_with(&arguments, memory_mib, directory)
+    start_with(&arguments, size, directory)
 }
 
 /// Boots a counted machine with these further arguments.
-fn start_with(arguments: &[OsString], memory_mib: u32, directory: &Path) -> Result<Console> {
+fn start_with(arguments: &[OsString], size: Size, directory: &Path) -> Result<Console> {
     let Emulator::Qemu(engine) = SvmNptQemu.emulator() else {
         bail!("{} is not QEMU", SvmNptQemu.name());
     };
     let mut qemu = Command::new(QEMU);
-    qemu.args(engine)
-        .args(ARGUMENTS)
-        .arg(memory_mib.to_string());
+    qemu.args(engine).args(ARGUMENTS);
+    qemu.args(["-smp", &size.cpus.to_string()]);
+    qemu.args(["-m", &size.memory_mib.to_string()]);
     qemu.args(arguments);
     std::fs::write(
         directory.join("command"),
@@ -67,13 +81,8 @@ fn start_with(arguments: &[OsString], memory_mib: u32, directory: &Path) -> Resu
 }
 
 /// Boots `payload` and returns all that it says up to and with `last`, and that line's rest.
-pub fn transcript(
-    payload: &Payload,
-    memory_mib: u32,
-    directory: &Path,
-    last: &str,
-) -> Result<String> {
-    heard(start(payload, memory_mib, directory)?, last)
+pub fn transcript(payload: &Payload, size: Size, directory: &Path, last: &str) -> Result<String> {
+    heard(start(payload, size, directory)?, last)
 }
 
 /// The same of a machine with these further arguments.
@@ -83,7 +92,7 @@ pub fn transcript_with(
     directory: &Path,
     last: &str,
 ) -> Result<String> {
-    heard(start_with(arguments, memory_mib, directory)?, last)
+    heard(start_with(arguments, single(memory_mib), directory)?, last)
 }
 
 fn heard(mut console: Console, last: &str) -> Result<String> {
