@@ -3,7 +3,7 @@
 //! The guest's CD is the same file on both sides. Under Monovisor it lies in the bundle, and machine and hypervisor start from a CD
 //! of the same kind.
 
-use super::counted::{number_after, single, transcript_with};
+use super::counted::{number_after, transcript_with};
 use super::{Bench, GUEST_MIB, HOST_MIB};
 use crate::bundle;
 use crate::loader::{self, Payload};
@@ -26,7 +26,7 @@ fn guest(bench: &Bench) -> Result<PathBuf> {
 }
 
 fn init(image: &Path, memory_mib: u32, directory: &Path) -> Result<u64> {
-    let said = transcript_with(&arguments(image), single(memory_mib), directory, "\nTSC ")?;
+    let said = transcript_with(&arguments(image), memory_mib, directory, "\nTSC ")?;
     number_after(&said, "\nTSC ")
 }
 

@@ -50,7 +50,7 @@ pub fn single(memory_mib: u32) -> Size {
     }
 }
 
-/// Boots `payload` by QEMU's own loader on a counted machine.
+/// Boots `payload` by QEMU's own loader on a counted machine of that size.
 pub fn start(payload: &Payload, size: Size, directory: &Path) -> Result<Console> {
     let arguments = Loader::Direct(Firmware::Bios).arguments(payload, directory)?;
     start_with(&arguments, size, directory)
@@ -88,11 +88,11 @@ pub fn transcript(payload: &Payload, size: Size, directory: &Path, last: &str) -
 /// The same of a machine with these further arguments.
 pub fn transcript_with(
     arguments: &[OsString],
-    size: Size,
+    memory_mib: u32,
     directory: &Path,
     last: &str,
 ) -> Result<String> {
-    heard(start_with(arguments, size, directory)?, last)
+    heard(start_with(arguments, single(memory_mib), directory)?, last)
 }
 
 fn heard(mut console: Console, last: &str) -> Result<String> {

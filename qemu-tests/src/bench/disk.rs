@@ -1,6 +1,6 @@
 //! A disk on IDE: Debian's kernel reads 64 MiB of it by bus master DMA.
 
-use super::counted::{number_after, single, transcript_with};
+use super::counted::{number_after, transcript_with};
 use super::{Bench, COMMAND_LINE, GUEST_MIB};
 use crate::bundle::{Bus, Guest};
 use crate::cpio::Archive;
@@ -50,7 +50,7 @@ fn files(bench: &Bench) -> Result<(PathBuf, PathBuf)> {
 }
 
 fn ticks(arguments: &[OsString], memory_mib: u32, directory: &Path) -> Result<u64> {
-    let said = transcript_with(arguments, single(memory_mib), directory, "\nDMA ")?;
+    let said = transcript_with(arguments, memory_mib, directory, "\nDMA ")?;
     number_after(&said, "\nDMA ")
 }
 

@@ -1,6 +1,6 @@
 //! From a guest's reset, by port CF9h, to its boot sector.
 
-use super::counted::{number_after, single, transcript_with};
+use super::counted::{number_after, transcript_with};
 use super::{Bench, GUEST_MIB, HOST_MIB};
 use crate::loader::{Firmware, Loader, Payload};
 use crate::program::{Form, build};
@@ -34,6 +34,6 @@ pub fn monovisor(bench: &Bench) -> Result<u64> {
         append: String::new(),
     };
     let arguments = Loader::Direct(Firmware::Bios).arguments(&payload, &directory)?;
-    let said = transcript_with(&arguments, single(HOST_MIB), &directory, "\nRESET ")?;
+    let said = transcript_with(&arguments, HOST_MIB, &directory, "\nRESET ")?;
     Ok(number_after(&said, "\nRESET ")? * 1_000_000_000 / TIMER_HZ)
 }
