@@ -92,8 +92,13 @@ pub(super) fn init(madt: &Madt) {
 
 /// Sends an ISA interrupt (0-15) to `vector` on the CPU with this APIC id (below 256), after the MADT's overrides.
 pub fn route_isa(irq: u8, apic_id: u32, vector: u8) -> Result<(), NoSuchLine> {
-    let line = ALL.lock().1.of(irq);
+    let line = isa_line(irq);
     route(line, apic_id, vector)
+}
+
+/// The line of an ISA interrupt (0-15), after the MADT's overrides.
+pub fn isa_line(irq: u8) -> Line {
+    interrupts::without(|| ALL.lock().1.of(irq))
 }
 
 /// As [`route_isa`], for a line by its number in the whole system.
@@ -114,7 +119,7 @@ pub fn route(line: Line, apic_id: u32, vector: u8) -> Result<(), NoSuchLine> {
 
 /// Masks the line of an ISA interrupt.
 pub fn mask_isa(irq: u8) -> Result<(), NoSuchLine> {
-    let line = ALL.lock().1.of(irq);
+    let line = isa_line(irq);
     mask(line.number)
 }
 
