@@ -16,6 +16,7 @@ mod hammer;
 mod host;
 mod hyperv;
 mod linux;
+mod network;
 mod options;
 mod own_firmware;
 mod prompt;
@@ -107,6 +108,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         firmware::CASES,
         hammer::CASES,
         linux::CASES,
+        network::CASES,
         own_firmware::CASES,
         systems::CASES,
         prompt::CASES,
