@@ -22,14 +22,14 @@ static LINE: AtomicU32 = AtomicU32::new(0);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     Message,
-    Line { line: Line, vector: u8 },
+    /// Its number in the whole system.
+    Line(u32),
     Polled,
 }
 
 /// The card's interrupt.
 pub struct Interrupt {
     way: Way,
-    apic_id: u32,
     idle_turns: u32,
 }
 
@@ -47,35 +47,33 @@ pub enum Trust {
 impl Interrupt {
     /// Sends the interrupts of the function to the service CPU: as messages, or by its line.
     pub fn route(function: &mut Setup<'_, impl ConfigWrite>) -> (Self, Signalling) {
-        let polled = |apic_id| {
+        let polled = || {
             let interrupt = Self {
                 way: Way::Polled,
-                apic_id,
                 idle_turns: 0,
             };
             (interrupt, Signalling::Nothing)
         };
         let Some(apic_id) = percpu::get(SERVICE_CPU).map(|cpu| cpu.apic_id()) else {
-            return polled(0);
+            return polled();
         };
         let Some(vector) = vector::register(came) else {
-            return polled(apic_id);
+            return polled();
         };
         // SDM vol. 3, 11.11.1: the destination, and physical destination mode; a fixed interrupt at an edge is the bare vector.
         if apic_id < 256 && function.message(0xfee0_0000 | apic_id << 12, vector.into()) {
             let interrupt = Self {
                 way: Way::Message,
-                apic_id,
                 idle_turns: 0,
             };
             return (interrupt, Signalling::Message);
         }
         vector::unregister(vector);
         let Some(number) = function.line().filter(|number| *number < 16) else {
-            return polled(apic_id);
+            return polled();
         };
         let Some(vector) = vector::register(came_by_line) else {
-            return polled(apic_id);
+            return polled();
         };
         let line = Line {
             trigger: Trigger::Level,
@@ -84,11 +82,10 @@ impl Interrupt {
         LINE.store(line.number, Ordering::Relaxed);
         if io::route(line, apic_id, vector).is_err() {
             vector::unregister(vector);
-            return polled(apic_id);
+            return polled();
         }
         let interrupt = Self {
-            way: Way::Line { line, vector },
-            apic_id,
+            way: Way::Line(line.number),
             idle_turns: 0,
         };
         (interrupt, Signalling::Line(number))
@@ -96,7 +93,7 @@ impl Interrupt {
 
     /// Lets the line speak again, after a turn. One that others keep busy is given up.
     pub fn settle(&mut self, found: Found) {
-        let Way::Line { line, vector } = self.way else {
+        let Way::Line(line) = self.way else {
             return;
         };
         self.idle_turns = match found {
@@ -105,24 +102,23 @@ impl Interrupt {
         };
         if self.idle_turns > IDLE_TURNS {
             crate::warn!(
-                "network: interrupt line {} does not fall silent; the card is polled instead",
-                line.number
+                "network: interrupt line {line} does not fall silent; the card is polled instead"
             );
             self.way = Way::Polled;
             // It was there a moment ago; masked it stays.
-            let _ = io::mask(line.number);
+            let _ = io::mask(line);
             return;
         }
         // As above.
-        let _ = io::route(line, self.apic_id, vector);
+        let _ = io::unmask(line);
     }
 
     /// What a look without an interrupt has found; frames, and there has never been an interrupt.
     pub fn missed(&mut self) {
         if self.trust() == Trust::Unproven {
             crate::warn!("network: frames came without an interrupt; the card is polled instead");
-            if let Way::Line { line, .. } = self.way {
-                let _ = io::mask(line.number);
+            if let Way::Line(line) = self.way {
+                let _ = io::mask(line);
             }
             self.way = Way::Polled;
         }

@@ -128,14 +128,14 @@ impl State {
         if self.uplink.0.acknowledge() == LinkNews::Changed {
             self.look_at_link();
         }
-        let came = self.from_uplink();
+        let came = self.switch_uplink();
         let mut most = came;
         for guest in 0..self.guests.len() {
-            most = most.max(self.from_guest(guest));
+            most = most.max(self.switch_guest(guest));
         }
         let now_ms = now_ms();
         self.host.poll(now_ms);
-        most = most.max(self.from_host());
+        most = most.max(self.switch_host());
         self.uplink.0.settle();
         self.guests.iter_mut().for_each(SwitchEnd::settle);
         self.look_at_lease();
@@ -209,17 +209,17 @@ impl State {
         }
     }
 
-    fn from_uplink(&mut self) -> usize {
+    fn switch_uplink(&mut self) -> usize {
         let frames = burst(|| self.uplink.0.receive());
         self.pass(UPLINK, frames)
     }
 
-    fn from_host(&mut self) -> usize {
+    fn switch_host(&mut self) -> usize {
         let frames = burst(|| self.host.take());
         self.pass(HOST, frames)
     }
 
-    fn from_guest(&mut self, guest: usize) -> usize {
+    fn switch_guest(&mut self, guest: usize) -> usize {
         let frames = burst(|| self.guests[guest].receive());
         self.pass(FIRST_GUEST + guest, frames)
     }
@@ -302,8 +302,8 @@ pub fn write_status(out: &mut (impl Write + ?Sized)) -> fmt::Result {
 }
 
 /// As many frames as a turn takes from one port.
-fn burst(mut next: impl FnMut() -> Option<Packet>) -> Few<Packet, BURST> {
-    core::iter::from_fn(|| next()).take(BURST).collect()
+fn burst(next: impl FnMut() -> Option<Packet>) -> Few<Packet, BURST> {
+    core::iter::from_fn(next).take(BURST).collect()
 }
 
 /// Something that is not easily guessed.
