@@ -18,6 +18,7 @@ pub mod loader;
 pub mod machine;
 pub mod package;
 pub mod pc;
+pub mod peer;
 pub mod program;
 pub mod qemu;
 pub mod suite;
