@@ -3,35 +3,14 @@
 use crate::{info, warn};
 use alloc::boxed::Box;
 use appliance::config::Config;
-use hvm::backend::{Ethernet, Link};
-use hvm::packet::Packet;
+use hvm::backend::Ethernet;
 use hvm::pci::Function;
 use net::Mac;
-use net::vif::{Model, Vif};
+use net::switch::Sources;
+use net::vif::{Attachment, Model, Vif};
 use pc::rtl8139::{Revision, Rtl8139};
 use virtio_pv::net::{Nic, Settings};
 use virtio_pv::pci::{Transport, TransportMode};
-
-/// A cable that ends nowhere: there is no host card to reach.
-struct Unplugged;
-
-impl Ethernet for Unplugged {
-    fn packet(&mut self, _: usize) -> Option<Packet> {
-        None
-    }
-
-    fn send(&mut self, packet: Packet) -> Result<(), Packet> {
-        Err(packet)
-    }
-
-    fn receive(&mut self) -> Option<Packet> {
-        None
-    }
-
-    fn link(&self) -> Link {
-        Link::Down
-    }
-}
 
 /// The cards of a configuration, in its order.
 pub fn cards(config: &Config) -> impl Iterator<Item = Box<dyn Function>> {
@@ -45,7 +24,8 @@ pub fn cards(config: &Config) -> impl Iterator<Item = Box<dyn Function>> {
 fn card(vif: &Vif, index: u32, name: &str, pairs: u16) -> Box<dyn Function> {
     let mac = vif.mac.unwrap_or_else(|| Mac::of_guest(name, index));
     note(vif, index);
-    let cable: Box<dyn Ethernet> = Box::new(Unplugged);
+    // Any source address: guests that bridge or route send with others' too.
+    let cable: Box<dyn Ethernet> = Box::new(crate::net::plug(Sources::Any, super::kick));
     let rtl8139 = |revision, cable| Box::new(Rtl8139::new(revision, cable, mac.0));
     let (kind, function): (_, Box<dyn Function>) = match vif.model {
         Model::Rtl8139 | Model::E1000 => ("RTL8139C+", rtl8139(Revision::CPlus, cable)),
@@ -55,7 +35,7 @@ fn card(vif: &Vif, index: u32, name: &str, pairs: u16) -> Box<dyn Function> {
                 mac: mac.0,
                 pairs,
                 mtu_bytes: vif.mtu_bytes,
-                longest_bytes: 0,
+                longest_bytes: crate::net::GUEST_FRAME_BYTES,
             };
             let transport = Transport::new(
                 Box::new(Nic::new(cable, settings)),
@@ -74,6 +54,9 @@ fn note(vif: &Vif, index: u32) {
         warn!(
             "vif {index}: `model=e1000`: there is no such card yet, so the guest gets an RTL8139C+"
         );
+    }
+    if vif.attachment == Attachment::Nat {
+        warn!("vif {index}: `nat`: there is no address translation yet, so the card is bridged");
     }
     if vif.rate.is_some() {
         warn!("vif {index}: `rate`: not enforced yet; the guest sends as fast as it can");

@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod boot;
+mod cards;
 mod clocks;
 mod crash;
 mod desk;
@@ -107,6 +108,7 @@ impl Case {
 pub fn cases() -> impl Iterator<Item = &'static Case> {
     [
         boot::CASES,
+        cards::CASES,
         guest::CASES,
         firmware::CASES,
         hammer::CASES,
