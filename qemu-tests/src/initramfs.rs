@@ -9,7 +9,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-const BUSYBOX: &str = "/bin/busybox";
+/// Debian's static busybox on this computer.
+pub const BUSYBOX: &str = "/bin/busybox";
 /// What the guest loads at start; their dependencies come along.
 const MODULES: [&str; 4] = ["virtio_pci", "virtio_blk", "virtio_console", "virtio_rng"];
 

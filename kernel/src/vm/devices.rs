@@ -5,6 +5,7 @@ use super::firmware::Media;
 use super::host::Rdrand;
 use super::line;
 use super::media::{Bay, OnShelf};
+use super::nic;
 use crate::console::{bytes, input};
 use crate::mem::{PAGE_BYTES, frames, phys_to_virt};
 use crate::warn;
@@ -135,6 +136,13 @@ pub fn build(
             .ok_or("more devices than the PCI bus has slots for (29)")?;
         let transport = Transport::new(device, TransportMode::Transitional);
         attach(slot, Box::new(transport))?;
+    }
+    // Behind the disks, whose slots firmware knows.
+    for (slot, card) in nic::cards(config)
+        .zip(&mut slots)
+        .map(|(card, slot)| (slot, card))
+    {
+        attach(slot, card)?;
     }
     Ok(Devices {
         board,

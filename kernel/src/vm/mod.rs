@@ -30,6 +30,7 @@ mod machine;
 mod mailbox;
 mod media;
 mod memory;
+mod nic;
 mod placement;
 mod processor;
 mod pv_clock;

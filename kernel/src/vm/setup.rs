@@ -18,10 +18,10 @@ use super::user_firmware::UserFirmware;
 use super::vendor::{self, Vendor};
 use crate::console::GuestEnds;
 use crate::cpu::percpu;
+use crate::info;
 use crate::mem::{frames, phys_to_virt};
 use crate::service::control::CONTROL;
 use crate::time;
-use crate::{info, warn};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -322,9 +322,6 @@ fn without(features: &Features, config: &Config) -> Result<Features, String> {
 fn check(config: &Config) -> Result<(), String> {
     if config.paging == Paging::Shadow {
         return Err("monovisor.toml: `paging = \"shadow\"`: this version has nested paging only; leave the key out".into());
-    }
-    if !config.vifs.is_empty() {
-        warn!("monovisor.toml: `vif`: there is no network yet, so the guest gets no interface");
     }
     Ok(())
 }
