@@ -1,8 +1,8 @@
 //! PCI functions as the bus sees them (PCI Local Bus 3.0, chapter 6).
 
-use crate::Width;
 use crate::device::{Context, Lifecycle};
 use crate::display::Display;
+use crate::{Instant, Width};
 
 /// Windows that a function may have: BARs 0 to 5, the expansion ROM as number 6, and after it ranges that it decodes without
 /// a base address register, such as the legacy ranges of a VGA adapter.
@@ -63,6 +63,15 @@ pub trait Function: Lifecycle + Send {
     }
     /// Gives the function a turn: a back end has input or finished work. Called after a kick from a service.
     fn poll(&mut self, context: &mut Context<'_>);
+
+    /// True if the function has a timer, so that it is to be asked for [`Function::deadline`] after every call.
+    fn has_timer(&self) -> bool {
+        false
+    }
+    /// When the function is to be polled for time's sake.
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
 
     /// Reads bytes in ascending order as so many accesses of one byte would, in one go. False, and nothing done, where
     /// access by access is the only way.

@@ -102,6 +102,7 @@ fn blobs(config: &Config) -> Vec<BlobName> {
         Boot::Firmware { .. } => {}
     }
     blobs.extend(config.disks.iter().filter_map(|disk| disk.target.clone()));
+    blobs.extend(config.media.clone());
     blobs
 }
 

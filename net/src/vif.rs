@@ -13,9 +13,11 @@ use core::net::IpAddr;
 /// What the guest finds on its bus.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Model {
-    /// Realtek RTL8139, which xl.cfg has by default.
+    /// Realtek RTL8139C+, which xl.cfg has by default.
     #[default]
     Rtl8139,
+    /// Realtek RTL8139C, without the C+ mode.
+    Rtl8139C,
     /// Intel 82540EM.
     E1000,
     /// virtio-net; also what `type=vif`, xl.cfg's paravirtual interface, means here.
@@ -123,9 +125,10 @@ impl Vif {
             "model" => {
                 self.model = match value {
                     "rtl8139" => Model::Rtl8139,
+                    "rtl8139-c" => Model::Rtl8139C,
                     "e1000" => Model::E1000,
                     "virtio" | "virtio-net" => Model::Virtio,
-                    _ => return Err("model=rtl8139, model=e1000 or model=virtio"),
+                    _ => return Err("model=rtl8139, model=rtl8139-c, model=e1000 or model=virtio"),
                 }
             }
             "rate" => {
@@ -183,6 +186,8 @@ mod tests {
     fn the_seed_texts_interfaces_load() {
         let vif = Vif::parse("type=ioemu, bridge=xenbr0").unwrap();
         assert_eq!(vif.model, Model::Rtl8139);
+        let older = Vif::parse("type=ioemu, model=rtl8139-c").unwrap();
+        assert_eq!(older.model, Model::Rtl8139C);
         assert_eq!(vif.attachment, Attachment::Bridge);
         let vif = Vif::parse(
             "mac=00:16:3E:74:3d:76,model=e1000,rate=1MB/s@20ms,ip=10.0.0.7 fe80::7,mtu=1400",

@@ -29,6 +29,7 @@ pub mod pit;
 pub mod ps2;
 pub mod reset;
 pub mod rtc;
+pub mod rtl8139;
 mod saved;
 #[cfg(test)]
 mod testing;

@@ -18,6 +18,8 @@ pub struct Boot {
     pub order: Option<String>,
     /// Firmware in place of the built-in BIOS.
     pub firmware: Option<PathBuf>,
+    /// Its variables, where they are a file of their own.
+    pub firmware_vars: Option<PathBuf>,
 }
 
 /// A guest: its files on this machine and its settings.
@@ -133,6 +135,9 @@ impl Guest {
                 if boot.firmware.is_some() {
                     text.push_str("firmware = \"firmware\"\n");
                 }
+                if boot.firmware_vars.is_some() {
+                    text.push_str("firmware_vars = \"firmware_vars\"\n");
+                }
             }
         }
         let drives = self.boot.iter().flat_map(|boot| &boot.drives);
@@ -161,8 +166,14 @@ impl Guest {
                 for (drive, path) in &boot.drives {
                     add(&mut archive, blob_name(drive), path)?;
                 }
-                if let Some(firmware) = &boot.firmware {
-                    add(&mut archive, "firmware", firmware)?;
+                let images = [
+                    ("firmware", &boot.firmware),
+                    ("firmware_vars", &boot.firmware_vars),
+                ];
+                for (name, image) in images {
+                    if let Some(image) = image {
+                        add(&mut archive, name, image)?;
+                    }
                 }
             }
         }

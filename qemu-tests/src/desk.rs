@@ -134,8 +134,26 @@ impl Desk {
         };
         self.to.set_read_timeout(Some(ANSWER))?;
         self.save_png(path)?;
-        self.execute("quit", "{}")?;
+        self.quit()?;
         Ok(end)
+    }
+
+    /// Ends the emulator, which may be gone before it has answered.
+    fn quit(&mut self) -> Result<()> {
+        self.to.write_all(b"{\"execute\":\"quit\"}\n")?;
+        loop {
+            let mut line = String::new();
+            match self.from.read_line(&mut line) {
+                Ok(0) => return Ok(()),
+                Ok(_) if line.starts_with("{\"return\"") => return Ok(()),
+                Ok(_) if line.starts_with("{\"error\"") => {
+                    bail!("the emulator refuses to end: {}", line.trim())
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(()),
+                Err(error) => return Err(error).context("the emulator does not end"),
+            }
+        }
     }
 
     /// What the machine's own VGA shows: a line a row as text, or the size of a picture; in the words of Monovisor's `screen`. Text is

@@ -9,7 +9,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-const BUSYBOX: &str = "/bin/busybox";
+/// Debian's static busybox on this computer.
+pub const BUSYBOX: &str = "/bin/busybox";
 /// What the guest loads at start; their dependencies come along.
 const MODULES: [&str; 4] = ["virtio_pci", "virtio_blk", "virtio_console", "virtio_rng"];
 
@@ -50,6 +51,12 @@ echo "disk: $(($(cat /sys/block/vda/size) / 2048)) MiB, wrote 1 MiB and read it 
 /// Builds the archive for `kernel`.
 pub fn build(kernel: &Kernel) -> Result<Vec<u8>> {
     build_for(kernel, Path::new(BUSYBOX), &MODULES)
+}
+
+/// The same with further modules.
+pub fn build_with(kernel: &Kernel, further: &[&str]) -> Result<Vec<u8>> {
+    let modules: Vec<_> = MODULES.iter().chain(further).copied().collect();
+    build_for(kernel, Path::new(BUSYBOX), &modules)
 }
 
 /// The same with another busybox, and with these modules.

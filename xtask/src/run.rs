@@ -54,6 +54,9 @@ pub struct Options {
     /// Firmware for the guest instead of the built-in BIOS: a file such as OVMF.fd
     #[arg(long, value_name = "FILE")]
     firmware: Option<PathBuf>,
+    /// The variable store of that firmware, where it is a file of its own, such as OVMF_VARS.fd
+    #[arg(long, value_name = "FILE", requires = "firmware")]
+    firmware_vars: Option<PathBuf>,
     /// Where the machine's screen goes: none, png:FILE (a picture at the end), gtk, or vnc:PORT
     #[arg(long, value_name = "WHERE", default_value = "none", value_parser = screen)]
     screen: Screen,
@@ -64,7 +67,7 @@ pub struct Options {
     #[arg(long, value_name = "N")]
     vcpus: Option<u32>,
     /// A whole guest description instead, as `monovisor build` takes it
-    #[arg(long, value_name = "GUEST.TOML", conflicts_with_all = ["kernel", "initrd", "append", "disk", "memory", "vcpus", "cdrom", "hda", "hdb", "fda", "boot", "firmware"])]
+    #[arg(long, value_name = "GUEST.TOML", conflicts_with_all = ["kernel", "initrd", "append", "disk", "memory", "vcpus", "cdrom", "hda", "hdb", "fda", "boot", "firmware", "firmware_vars"])]
     config: Option<PathBuf>,
     /// What executes the machine [default: host@kvm where it works, else svm-npt@qemu]
     #[arg(long, value_name = "NAME")]
@@ -206,8 +209,10 @@ fn works(engine: &dyn Engine) -> Result<String> {
 impl Options {
     fn check_files(&self) -> Result<()> {
         let media = [&self.cdrom, &self.hda, &self.hdb, &self.fda];
-        for path in [&self.kernel, &self.initrd, &self.config, &self.firmware]
+        let images = [&self.firmware, &self.firmware_vars];
+        for path in [&self.kernel, &self.initrd, &self.config]
             .into_iter()
+            .chain(images)
             .chain(media)
             .flatten()
             .chain(&self.disk)
@@ -221,7 +226,7 @@ impl Options {
 
     fn appliance(&self) -> Result<Appliance> {
         match &self.config {
-            None => Ok(Appliance::Guest(self.guest()?)),
+            None => Ok(Appliance::Guest(Box::new(self.guest()?))),
             Some(config) => Plan::read(config)
                 .map(|plan| Appliance::Plan(Box::new(plan)))
                 .map_err(|error| anyhow!("{error}")),
@@ -244,6 +249,7 @@ impl Options {
                 drives,
                 order: self.boot.clone(),
                 firmware: self.firmware.clone(),
+                firmware_vars: self.firmware_vars.clone(),
             }),
             Some(_) if by_itself => bail!(
                 "--kernel is booted directly, without firmware: leave it out, or --cdrom, --hda, --hdb, --fda, --boot and --firmware"
@@ -268,7 +274,7 @@ impl Options {
 
 /// What is run: a guest put together from options, or an appliance read from a file.
 enum Appliance {
-    Guest(Guest),
+    Guest(Box<Guest>),
     Plan(Box<Plan>),
 }
 
@@ -448,6 +454,76 @@ impl Drop for Terminal {
         if let Some(settings) = &self.0 {
             // Nothing more can be done should even this fail.
             let _ = Command::new("stty").arg(settings).status();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn options(line: &str) -> Result<Options, clap::Error> {
+        Line::try_parse_from(["run"].into_iter().chain(line.split(' '))).map(|line| line.options)
+    }
+
+    /// The configuration that a command line makes.
+    fn config(line: &str) -> String {
+        options(line).unwrap().guest().unwrap().config()
+    }
+
+    #[test]
+    fn media_make_a_guest_that_boots_by_itself() {
+        let config = config("--hda a --hdb b --cdrom c --fda d --vcpus 2 --memory 64");
+        assert!(
+            config.contains("memory = 64\nvcpus = 2\nboot = \"adc\"\n"),
+            "{config}"
+        );
+        let disks =
+            "\"file:fda,fda,w\", \"file:hda,hda,w\", \"file:hdb,hdb,w\", \"file:hdc,hdc:cdrom,r\"";
+        assert!(config.contains(disks), "{config}");
+        assert!(!config.contains("kernel"), "{config}");
+    }
+
+    #[test]
+    fn order_and_firmware_are_told() {
+        let config = config("--boot cn --firmware code.fd --firmware-vars vars.fd");
+        for line in [
+            "boot = \"cn\"\n",
+            "firmware = \"firmware\"\n",
+            "firmware_vars = \"firmware_vars\"\n",
+        ] {
+            assert!(config.contains(line), "{config}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_refused() {
+        let mixed = options("--kernel k --cdrom c").unwrap();
+        assert!(mixed.guest().is_err());
+        assert!(options("--config g.toml --cdrom c").is_err());
+        assert!(options("--firmware-vars v").is_err());
+        assert!(
+            options("--cdrom /nowhere/at/all")
+                .unwrap()
+                .check_files()
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn screens_are_chosen_by_name() {
+        assert_eq!(screen("png:a.png"), Ok(Screen::Png("a.png".into())));
+        assert_eq!(screen("vnc:5901"), Ok(Screen::Vnc(5901)));
+        assert_eq!(screen("none"), Ok(Screen::None));
+        for wrong in ["png", "png:", "vnc:80", "window"] {
+            assert!(screen(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -22,7 +22,7 @@ pub struct DiskSpec {
     pub format: Format,
     /// Kind of drive.
     pub medium: Medium,
-    /// Where its contents come from; `None`: an empty CD-ROM drive.
+    /// Where its contents come from; `None`: an empty CD-ROM or floppy drive.
     pub target: Option<BlobName>,
 }
 
@@ -99,7 +99,7 @@ const NOT_HERE: &[(&str, &str)] = &[
     ("no-discard", "it is offered where the backend has it"),
     ("trusted", "it concerns Xen's own front ends only"),
     ("untrusted", "it concerns Xen's own front ends only"),
-    ("specification", "disks are virtio"),
+    ("specification", "a disk's name says what it hangs on"),
     ("colo", "there is no replication"),
     ("colo-host", "there is no replication"),
     ("colo-port", "there is no replication"),
@@ -304,7 +304,9 @@ impl Draft {
             Some(()) => (Medium::Cdrom, Access::ReadOnly),
             None => (Medium::Disk, self.access.unwrap_or(Access::ReadWrite)),
         };
-        if self.target.is_none() && medium == Medium::Disk {
+        let removable =
+            medium == Medium::Cdrom || self.vdev.is_some_and(|vdev| vdev.bus == Bus::Floppy);
+        if self.target.is_none() && !removable {
             return Err(setting.error(format!("no target; expected a disk {NEEDS}")));
         }
         Ok(DiskSpec {
@@ -448,8 +450,9 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_cdrom_drive_needs_no_target() {
+    fn an_empty_drive_for_removable_media_needs_no_target() {
         assert_eq!(read(",,hdc,,cdrom").unwrap().target, None);
+        assert_eq!(read(",,fda").unwrap().target, None);
         assert!(read(",,hdc").is_err());
     }
 

@@ -39,6 +39,7 @@ pub(super) fn config(settings: Vec<Setting>, notes: Vec<Note>) -> Result<Loaded,
         },
         boot: reader.boot()?,
         disks: reader.disks()?,
+        media: reader.media()?,
         vifs: reader.vifs()?,
         serial: reader.serial()?,
         actions: reader.actions()?,
@@ -331,6 +332,20 @@ impl Reader {
             disks.push(disk);
         }
         Ok(disks)
+    }
+
+    fn media(&self) -> Result<Vec<BlobName>, ConfigError> {
+        let Some(setting) = self.get("media") else {
+            return Ok(Vec::new());
+        };
+        let files = setting.list()?.iter().map(|item| {
+            Ok(BlobName {
+                name: item.text()?.to_string(),
+                key: "media",
+                place: item.place,
+            })
+        });
+        files.collect()
     }
 
     fn vifs(&mut self) -> Result<Vec<Vif>, ConfigError> {

@@ -3,7 +3,7 @@
 //! Every key of xl.cfg(5), and of xm before it, is known: honoured, or ignored with a [`Note`] that says why. Any other
 //! key is an error. Values have the types of the manual page; as in xl, a number may be quoted, and 0 and 1 are booleans
 //! (so are `true` and `false`). Keys of our own: `initrd` (another name for `ramdisk`), `boot_menu_s`, `firmware_vars`,
-//! `kvm`, `video_rom`, `paging`, `tsc_mhz` and `without`.
+//! `kvm`, `media`, `video_rom`, `paging`, `tsc_mhz` and `without`.
 //!
 //! The syntax is TOML, and the statements of xl's own syntax load as they are: see [`syntax`](self::syntax) for the two
 //! liberties taken. `key=value` words of the hypervisor's command line override the file (`command_line`).
@@ -60,6 +60,8 @@ pub struct Config {
     pub boot: Boot,
     /// Block devices in their order.
     pub disks: Vec<DiskSpec>,
+    /// Further files of the bundle, to be put into drives later.
+    pub media: Vec<BlobName>,
     /// Network interfaces in their order.
     pub vifs: Vec<Vif>,
     /// The guest's first serial port.

@@ -335,6 +335,52 @@ fn disks_may_be_tables() {
 }
 
 #[test]
+fn media_for_later_are_files_of_the_bundle() {
+    let loaded = config("disk = [',,fda', ',,hdc,,cdrom']\nmedia = ['a.iso', 'b.img']\n");
+    let names: Vec<_> = loaded.media.iter().map(|blob| blob.name.as_str()).collect();
+    assert_eq!(names, ["a.iso", "b.img"]);
+    assert!(loaded.disks.iter().all(|disk| disk.target.is_none()));
+    assert_eq!(config("media = 'one.iso'").media.len(), 1);
+    assert!(
+        error("media = [1]").contains("line 1"),
+        "{}",
+        error("media = [1]")
+    );
+}
+
+#[test]
+fn a_desktop_file_of_xl_loads_with_notes() {
+    let toml = "builder = 'hvm'\nboot = 'dca'\nserial = 'pty'\nvga = 'cirrus'\nstdvga = 1\nvideoram = 16\n\
+        usb = 1\nusbdevice = ['tablet']\nsdl = 0\nvnc = 1\nkeymap = 'de'\nlocaltime = 1\n\
+        disk = ['file:/a.img,ioemu:hda,w', 'file:/b.iso,ioemu:hdc:cdrom,r', \
+        { target = '/f.img', vdev = 'fda' }, { vdev = 'hdd', devtype = 'cdrom' }]\n";
+    let Loaded { config, notes } = load(toml).unwrap();
+    assert_eq!(config.serial, Serial::Console);
+    let drives: Vec<_> = config
+        .disks
+        .iter()
+        .map(|disk| (disk.vdev.bus, disk.vdev.index, disk.medium, disk.access))
+        .collect();
+    assert_eq!(
+        drives,
+        [
+            (Bus::Ide, 0, Medium::Disk, Access::ReadWrite),
+            (Bus::Ide, 2, Medium::Cdrom, Access::ReadOnly),
+            (Bus::Floppy, 0, Medium::Disk, Access::ReadWrite),
+            (Bus::Ide, 3, Medium::Cdrom, Access::ReadOnly),
+        ]
+    );
+    let noted: Vec<_> = notes.iter().map(|note| note.key.as_str()).collect();
+    let keys = "keymap localtime sdl stdvga usb usbdevice vga videoram vnc";
+    assert_eq!(noted.join(" "), keys);
+    assert!(
+        notes
+            .iter()
+            .all(|note| note.reason.starts_with("ignored: "))
+    );
+}
+
+#[test]
 fn firmware_of_the_users_own_may_have_variables_and_a_video_rom() {
     let all = "firmware = 'code.fd'\nfirmware_vars = 'vars.fd'\nvideo_rom = 'vga.bin'";
     let Boot::Firmware {

@@ -1,6 +1,6 @@
 //! A machine for the services: RAM, ports that remember, a CD of any bytes.
 
-use guest_bios::bios::{Bios, BootDevice, Drive, DriveKind, Drives, Machine, Medium, Protection, Setup};
+use guest_bios::bios::{Bios, BootDevice, ChangeLine, Drive, DriveKind, Drives, Machine, Medium, Protection, Setup};
 use guest_bios::memory::memory_layout;
 use guest_bios::mp::Signature;
 use guest_bios::platform::{Console, Platform};
@@ -93,6 +93,10 @@ impl Machine for Pc {
             sectors: self.cd.len() as u64 / 512,
             protection: Protection::ReadOnly,
         })
+    }
+
+    fn take_change(&mut self, _: Drive) -> ChangeLine {
+        ChangeLine::Quiet
     }
 
     fn transfer(

@@ -43,6 +43,15 @@ pub enum Protection {
     ReadOnly,
 }
 
+/// A drive's change line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeLine {
+    /// The medium is the one that it was.
+    Quiet,
+    /// Another medium was put in, or the one that was in was taken out.
+    Active,
+}
+
 /// The machine beside the calling CPU's registers. Ports and memory that nobody answers read as all ones, and writes
 /// there are lost.
 pub trait Machine {
@@ -62,6 +71,8 @@ pub trait Machine {
     fn port_out(&mut self, port: u16, width: Width, value: u32);
     /// The medium in a drive; `None` if there is no such drive, or nothing in it.
     fn medium(&mut self, drive: Drive) -> Option<Medium>;
+    /// Whether the medium was changed since this was last asked.
+    fn take_change(&mut self, drive: Drive) -> ChangeLine;
     /// Moves whole sectors between a drive and guest RAM, as [`hvm::backend::Block::transfer`] does, and waits for them.
     fn transfer(
         &mut self,

@@ -32,7 +32,7 @@ mod timer;
 pub use boot::BootDevice;
 pub(crate) use int10::VBE_MODES;
 pub use int13::drives::Drives;
-pub use machine::{Drive, DriveKind, Machine, Medium, Protection};
+pub use machine::{ChangeLine, Drive, DriveKind, Machine, Medium, Protection};
 
 use crate::memory::Range;
 use crate::mp::Signature;

@@ -5,7 +5,8 @@
 
 use alloc::string::String;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
-use spin::Once;
+use heapless::Deque;
+use spin::{Mutex, Once};
 
 /// What the services ask of the VM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,11 +26,38 @@ pub enum Request {
     TellWrites = 5,
     /// Track it no longer.
     UntrackWrites = 6,
+    /// Press the machine's power button.
+    PressPowerButton = 7,
+    /// Do what [`Control::next_change`] tells.
+    ChangeMedia = 8,
 }
+
+/// A medium to change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MediumChange {
+    /// The drive, in xl's words: `hdc`, `fda`.
+    pub drive: String,
+    /// The bundle's file that goes in; `None`: what is in comes out.
+    pub medium: Option<String>,
+    /// What if the guest has locked the drive.
+    pub manner: Manner,
+}
+
+/// How a medium leaves a drive that the guest has locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// Not at all: the guest is asked.
+    Ask,
+    /// All the same.
+    Force,
+}
+
+/// Changes of media that can wait.
+const CHANGES: usize = 4;
 
 impl Request {
     /// Most urgent first.
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::Reset,
         Self::Start,
         Self::Pause,
@@ -37,6 +65,8 @@ impl Request {
         Self::TrackWrites,
         Self::TellWrites,
         Self::UntrackWrites,
+        Self::PressPowerButton,
+        Self::ChangeMedia,
     ];
 
     const fn bit(self) -> u32 {
@@ -166,6 +196,8 @@ pub struct Control {
     facts: Once<GuestFacts>,
     kick: Once<fn()>,
     changed: Once<fn()>,
+    /// Only a request's two sides take this lock, and neither on the exit path.
+    changes: Mutex<Deque<MediumChange, CHANGES>>,
     /// Exits by kind.
     pub counters: Counters,
 }
@@ -183,6 +215,7 @@ impl Control {
             facts: Once::new(),
             kick: Once::new(),
             changed: Once::new(),
+            changes: Mutex::new(Deque::new()),
             counters: Counters::new(),
         }
     }
@@ -220,6 +253,20 @@ impl Control {
             .find(|request| pending & request.bit() != 0)?;
         self.requests.fetch_and(!request.bit(), Ordering::AcqRel);
         Some(request)
+    }
+
+    /// Asks for a change of medium; false if too many wait already.
+    pub fn request_change(&self, change: MediumChange) -> bool {
+        let taken = self.changes.lock().push_back(change).is_ok();
+        if taken {
+            self.request(Request::ChangeMedia);
+        }
+        taken
+    }
+
+    /// VM: takes the next change of medium.
+    pub fn next_change(&self) -> Option<MediumChange> {
+        self.changes.lock().pop_front()
     }
 
     /// VM: says what the guest is, once it is known.
@@ -303,6 +350,29 @@ mod tests {
         assert_eq!(control.take(), Some(Request::Reset));
         assert_eq!(control.take(), Some(Request::Resume));
         assert_eq!(control.take(), None);
+    }
+
+    #[test]
+    fn changes_of_media_come_in_order_and_are_bounded() {
+        let control = Control::new();
+        let change = |drive: &str| MediumChange {
+            drive: drive.into(),
+            medium: None,
+            manner: Manner::Ask,
+        };
+        assert!(
+            ["hda", "hdb", "hdc", "hdd"]
+                .map(change)
+                .into_iter()
+                .all(|change| control.request_change(change))
+        );
+        assert!(!control.request_change(change("fda")));
+        assert_eq!(control.take(), Some(Request::ChangeMedia));
+        assert_eq!(
+            control.next_change().map(|change| change.drive),
+            Some("hda".into())
+        );
+        assert!(control.request_change(change("fda")));
     }
 
     #[test]

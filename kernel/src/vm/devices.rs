@@ -4,6 +4,8 @@ use super::disk::Shared;
 use super::firmware::Media;
 use super::host::Rdrand;
 use super::line;
+use super::media::{Bay, OnShelf};
+use super::nic;
 use crate::console::{bytes, input};
 use crate::mem::{PAGE_BYTES, frames, phys_to_virt};
 use crate::warn;
@@ -12,10 +14,10 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
-use appliance::Bundle;
 use appliance::config::{
     Access, BlobName, Boot, BootDevice, Bus, Config, DiskSpec, Format, Medium, Serial,
 };
+use appliance::{Bundle, entry_name};
 use guest_bios::bios::{Drive, DriveKind};
 use guest_bios::user::BootPath;
 use guest_mem::Hpa;
@@ -41,6 +43,10 @@ pub struct Devices {
     pub board: Board,
     /// The drives that a BIOS boots from.
     pub media: Media,
+    /// Those whose media can be changed.
+    pub bays: Vec<(Bay, Drive)>,
+    /// What is in them.
+    pub shelf: Vec<OnShelf>,
     /// The same in the order of `boot`, as other firmware finds them.
     pub paths: Vec<BootPath>,
     /// The wall clock at the start of the guest's time, in seconds since 1970.
@@ -77,13 +83,22 @@ pub fn build(
     }
     let mut media = disks.media;
     let mut paths = disks.paths;
+    let mut bays = disks.bays;
     for ((index, place), floppy) in (0..).zip([Place::A, Place::B]).zip(disks.floppies) {
-        if let Some(floppy) = floppy {
-            board.insert_floppy(place, Box::new(floppy.clone()));
-            let kind = DriveKind::Floppy;
-            media.push((Drive { kind, index }, Some(floppy)));
-            paths.push((kind, BootPath::Floppy(index)));
+        let Some(medium) = floppy else {
+            continue;
+        };
+        match &medium {
+            Some(medium) => drop(board.insert_floppy(place, Box::new(medium.clone()))),
+            None => board.add_floppy_drive(place),
         }
+        let drive = Drive {
+            kind: DriveKind::Floppy,
+            index,
+        };
+        media.push((drive, medium));
+        bays.push((Bay::Floppy(place), drive));
+        paths.push((drive.kind, BootPath::Floppy(index)));
     }
     let mut attach = |slot: u8, function: Box<dyn Function>| {
         board
@@ -122,9 +137,18 @@ pub fn build(
         let transport = Transport::new(device, TransportMode::Transitional);
         attach(slot, Box::new(transport))?;
     }
+    // Behind the disks, whose slots firmware knows.
+    for (slot, card) in nic::cards(config)
+        .zip(&mut slots)
+        .map(|(card, slot)| (slot, card))
+    {
+        attach(slot, card)?;
+    }
     Ok(Devices {
         board,
         media,
+        bays,
+        shelf: disks.shelf,
         paths: in_order(&config.boot, &paths),
         epoch_seconds,
     })
@@ -154,8 +178,11 @@ struct Disks {
     ide: [Option<ide::Drive>; 4],
     virtio: Vec<(DriveKind, block::Disk)>,
     paths: Vec<(DriveKind, BootPath)>,
-    floppies: [Option<Shared>; 2],
+    /// Drives, and what is in them.
+    floppies: [Option<Option<Shared>>; 2],
     media: Media,
+    bays: Vec<(Bay, Drive)>,
+    shelf: Vec<OnShelf>,
 }
 
 impl Disks {
@@ -166,10 +193,16 @@ impl Disks {
             None => None,
         };
         let name = spec.target.as_ref().map_or("", |target| &target.name);
+        let mut keep = |kind| {
+            self.shelf.extend(medium.as_ref().map(|medium| OnShelf {
+                name: entry_name(name),
+                kind,
+                medium: medium.clone(),
+            }));
+        };
         if spec.vdev.bus == Bus::Floppy {
-            if let (Some(place), Some(medium)) =
-                (self.floppies.get_mut(spec.vdev.index as usize), medium)
-            {
+            keep(DriveKind::Floppy);
+            if let Some(place) = self.floppies.get_mut(spec.vdev.index as usize) {
                 *place = Some(medium);
             }
             return Ok(());
@@ -187,6 +220,7 @@ impl Disks {
         let boxed = |disk: &Shared| -> Box<dyn Block> { Box::new(disk.clone()) };
         let kind = match (place, &medium) {
             (Some(place), _) if spec.medium == Medium::Cdrom => {
+                keep(DriveKind::Cdrom);
                 *place = Some(ide::Drive::cdrom(medium.as_ref().map(boxed), name));
                 DriveKind::Cdrom
             }
@@ -215,7 +249,11 @@ impl Disks {
             .iter()
             .filter(|(drive, _)| drive.kind == kind)
             .count() as u8;
-        self.media.push((Drive { kind, index }, medium));
+        let drive = Drive { kind, index };
+        if (spec.vdev.bus, kind) == (Bus::Ide, DriveKind::Cdrom) {
+            self.bays.push((Bay::cdrom(spec.vdev.index as u8), drive));
+        }
+        self.media.push((drive, medium));
         Ok(())
     }
 }
@@ -231,18 +269,22 @@ fn load(spec: &DiskSpec, target: &BlobName, bundle: &Bundle<'_>) -> Result<Share
         ));
     }
     let image = bundle.blob(target).map_err(|error| error.to_string())?;
-    let bytes = (image.len() as u64).next_multiple_of(SECTOR_BYTES);
-    let storage = storage(image, bytes).ok_or_else(|| {
-        format!(
-            "{}: no room for its {} KiB in host memory beside the guest",
-            place(),
-            bytes / 1024
-        )
-    })?;
     let access = match (spec.access, spec.medium) {
         (Access::ReadWrite, Medium::Disk) => ram::Access::ReadWrite,
         _ => ram::Access::ReadOnly,
     };
+    copied(image, access).map_err(|error| format!("{}: {error}", place()))
+}
+
+/// A disk in RAM that holds a copy of `image`.
+pub fn copied(image: &[u8], access: ram::Access) -> Result<Shared, String> {
+    let bytes = (image.len() as u64).next_multiple_of(SECTOR_BYTES);
+    let storage = storage(image, bytes).ok_or_else(|| {
+        format!(
+            "no room for its {} KiB in host memory beside the guest",
+            bytes / 1024
+        )
+    })?;
     Ok(Shared::new(Box::new(ram::RamDisk::new(storage, access))))
 }
 

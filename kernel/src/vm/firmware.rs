@@ -8,7 +8,9 @@ use crate::info;
 use alloc::vec::Vec;
 use appliance::config::BootDevice;
 use core::fmt;
-use guest_bios::bios::{self, Bios, Drive, DriveKind, Drives, Machine, Medium, Protection};
+use guest_bios::bios::{
+    self, Bios, ChangeLine, Drive, DriveKind, Drives, Machine, Medium, Protection,
+};
 use guest_bios::mp::Signature;
 use guest_bios::platform::Platform;
 use guest_mem::{Gpa, GuestMemory, Unmapped};
@@ -18,13 +20,20 @@ use hvm::regs::Registers;
 use hvm::vcpu::Vcpu;
 use hvm::{Instant, Width};
 
-/// The drives that the BIOS knows, each with the way to its disk; `None` is an empty CD-ROM drive.
+/// The drives that the BIOS knows, each with the way to its disk; `None` is an empty drive.
 pub type Media = Vec<(Drive, Option<Shared>)>;
+
+/// A drive as the BIOS has it.
+struct Fitted {
+    drive: Drive,
+    disk: Option<Shared>,
+    change: ChangeLine,
+}
 
 /// The BIOS and its drives.
 pub struct Firmware {
     bios: Bios,
-    media: Media,
+    media: Vec<Fitted>,
 }
 
 /// What the MP table tells of the processors.
@@ -55,7 +64,15 @@ impl Firmware {
                 platform,
                 processor: signature(),
             }),
-            media,
+            media: media.into_iter().map(fitted).collect(),
+        }
+    }
+
+    /// Another medium lies in a drive, or none.
+    pub fn change_medium(&mut self, drive: Drive, medium: Option<Shared>) {
+        if let Some(fitted) = self.media.iter_mut().find(|other| other.drive == drive) {
+            fitted.disk = medium;
+            fitted.change = ChangeLine::Active;
         }
     }
 
@@ -75,10 +92,18 @@ impl Firmware {
     }
 }
 
+fn fitted((drive, disk): (Drive, Option<Shared>)) -> Fitted {
+    Fitted {
+        drive,
+        disk,
+        change: ChangeLine::Quiet,
+    }
+}
+
 /// The machine as the services see it.
 struct View<'a> {
     local: &'a mut Local,
-    media: &'a mut Media,
+    media: &'a mut [Fitted],
 }
 
 /// The disks of this version answer within the call; one that does not is out of order for the BIOS.
@@ -94,8 +119,8 @@ const TOKEN: u64 = 0;
 
 impl View<'_> {
     fn disk(&mut self, drive: Drive) -> Option<&mut Shared> {
-        let (_, disk) = self.media.iter_mut().find(|(other, _)| *other == drive)?;
-        disk.as_mut()
+        let fitted = self.media.iter_mut().find(|other| other.drive == drive)?;
+        fitted.disk.as_mut()
     }
 }
 
@@ -155,6 +180,13 @@ impl Machine for View<'_> {
         Some(Medium {
             sectors: disk.sectors(),
             protection,
+        })
+    }
+
+    fn take_change(&mut self, drive: Drive) -> ChangeLine {
+        let fitted = self.media.iter_mut().find(|other| other.drive == drive);
+        fitted.map_or(ChangeLine::Quiet, |fitted| {
+            core::mem::replace(&mut fitted.change, ChangeLine::Quiet)
         })
     }
 

@@ -105,16 +105,26 @@ fn obey<V: Vendor>(request: Request, guest: &mut Guest<V>) -> Turn {
             Turn::Wait
         }
         Request::Start | Request::Resume => Turn::Run(Order::Resume),
-        Request::TrackWrites | Request::TellWrites | Request::UntrackWrites => {
-            track(request, guest);
+        Request::TrackWrites
+        | Request::TellWrites
+        | Request::UntrackWrites
+        | Request::PressPowerButton
+        | Request::ChangeMedia => {
+            attend(request, guest);
             Turn::Run(Order::Resume)
         }
     }
 }
 
 /// Does what can be done whether the guest runs or not.
-fn track<V: Vendor>(request: Request, guest: &mut Guest<V>) {
+fn attend<V: Vendor>(request: Request, guest: &mut Guest<V>) {
     match request {
+        Request::PressPowerButton => guest.seat.current().press_power_button(),
+        Request::ChangeMedia => {
+            while let Some(change) = CONTROL.next_change() {
+                guest.media.change(&change, guest.seat.current());
+            }
+        }
         Request::TrackWrites => written::start(guest.seat.current()),
         Request::TellWrites => written::tell(guest.seat.current()),
         Request::UntrackWrites => written::stop(guest.seat.current()),
@@ -138,7 +148,7 @@ fn wait<V: Vendor>(guest: &mut Guest<V>, duty: Duty) -> Turn {
                 return Turn::Run(Order::Resume);
             }
             Some(Request::Pause | Request::Resume) => {}
-            Some(request) => track(request, guest),
+            Some(request) => attend(request, guest),
             None => {
                 if !CONTROL.requested() && !duty.has_services_to_run() {
                     interrupts::wait();

@@ -8,6 +8,7 @@ use super::gate::{Gate, Order};
 use super::hyperv::{self, HyperV};
 use super::machine::{Face, Machine, Watch};
 use super::mailbox::Mailbox;
+use super::media::Removable;
 use super::memory;
 use super::placement;
 use super::processor::{Duty, Outcome};
@@ -17,10 +18,10 @@ use super::user_firmware::UserFirmware;
 use super::vendor::{self, Vendor};
 use crate::console::GuestEnds;
 use crate::cpu::percpu;
+use crate::info;
 use crate::mem::{frames, phys_to_virt};
 use crate::service::control::CONTROL;
 use crate::time;
-use crate::{info, warn};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -52,6 +53,8 @@ pub struct Guest<V: Vendor> {
     pub name: String,
     /// Its memory.
     pub memory_mib: u64,
+    /// Its drives whose media can be changed.
+    pub media: Removable,
     start: Start,
 }
 
@@ -132,6 +135,8 @@ pub fn build<V: Vendor>(
     let Devices {
         mut board,
         media,
+        bays,
+        shelf,
         paths,
         epoch_seconds,
     } = devices::build(&config, &bundle, line, input, video_rom)?;
@@ -202,6 +207,7 @@ pub fn build<V: Vendor>(
         machine,
         actions: config.actions,
         memory_mib,
+        media: Removable::new(bays, shelf, bundle),
         start,
         name: config.name,
     })
@@ -316,9 +322,6 @@ fn without(features: &Features, config: &Config) -> Result<Features, String> {
 fn check(config: &Config) -> Result<(), String> {
     if config.paging == Paging::Shadow {
         return Err("monovisor.toml: `paging = \"shadow\"`: this version has nested paging only; leave the key out".into());
-    }
-    if !config.vifs.is_empty() {
-        warn!("monovisor.toml: `vif`: there is no network yet, so the guest gets no interface");
     }
     Ok(())
 }

@@ -85,6 +85,8 @@ pub struct Board {
     bus: Bus,
     /// The PIRQ lines as last brought onto the interrupt lines.
     driven: Pirqs,
+    /// The cards' deadline as last noted.
+    card_deadline: Option<Instant>,
     /// When a timer output next moves, masked or not; [`Board::advance_timers`] after every change of a timer keeps it true.
     next_event: Option<Instant>,
     /// What [`Board::deadline`] answers, until a timer or a mask changes.
@@ -124,6 +126,7 @@ impl Board {
             com2: serial(config.com2, COM2_IRQ),
             bus,
             driven: Pirqs::default(),
+            card_deadline: None,
             next_event: None,
             unmasked: None,
             deadline_is_stale: true,
@@ -218,9 +221,13 @@ impl Board {
         }
     }
 
-    /// Brings PIRQ A to D onto the lines that they are routed to.
+    /// Brings PIRQ A to D onto the lines that they are routed to, and notes when a card wants its next turn.
     #[inline]
     fn drive_pirqs(&mut self, context: &mut Context<'_>) {
+        if self.bus.deadline() != self.card_deadline {
+            self.card_deadline = self.bus.deadline();
+            self.note_timers();
+        }
         let pirqs = self.bus.pirqs();
         if pirqs != self.driven {
             self.redrive_pirqs(pirqs, context);

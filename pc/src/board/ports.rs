@@ -13,6 +13,10 @@ const FLOPPY_FIRST: u16 = 0x3f2;
 const FLOPPY_FIFO: u16 = 0x3f5;
 const FLOPPY_LAST: u16 = 0x3f7;
 const PM_LAST: u16 = PM_BASE + PM_PORTS - 1;
+/// Where OVMF would put the block if it were not enabled already, and where it turns the machine off whether it did or not
+/// (`PIIX4_PMBA_VALUE` in its sources).
+const UEFI_PM_BASE: u16 = 0xb000;
+const UEFI_PM_LAST: u16 = UEFI_PM_BASE + PM_PORTS - 1;
 const GPE0_LAST: u16 = GPE0_BASE + GPE0_PORTS - 1;
 
 impl Board {
@@ -27,6 +31,9 @@ impl Board {
                 self.power.read(port - PM_BASE, width, context.now)
             }
             GPE0_BASE..=GPE0_LAST => self.power.read_gpe(port - GPE0_BASE, width),
+            UEFI_PM_BASE..=UEFI_PM_LAST if self.fw_cfg.is_some() => {
+                self.port_read(port - UEFI_PM_BASE + PM_BASE, width, context)
+            }
             _ => match self.read_byte(port, context) {
                 Some(byte) if width == Width::Byte => u32::from(byte),
                 Some(byte) => self.read_rest(port, width, byte, context),
@@ -55,6 +62,9 @@ impl Board {
                 self.advance_timers(context);
             }
             GPE0_BASE..=GPE0_LAST => self.power.write_gpe(port - GPE0_BASE, width, value),
+            UEFI_PM_BASE..=UEFI_PM_LAST if self.fw_cfg.is_some() => {
+                self.port_write(port - UEFI_PM_BASE + PM_BASE, width, value, context);
+            }
             _ => {
                 let [byte, rest @ ..] = value.to_le_bytes();
                 if !self.write_byte(port, byte, context) {

@@ -311,6 +311,21 @@ fn a_floppy_drive_interrupts() {
 }
 
 #[test]
+fn uefi_firmware_turns_the_machine_off_at_the_base_that_it_takes_for_granted() {
+    let mut machine = Machine::new();
+    assert_eq!(
+        machine.inl(0xb008),
+        u32::MAX,
+        "nobody without such firmware"
+    );
+    machine.board.attach_fw_cfg(FwCfg::new(Vec::new()).unwrap());
+    machine.now_ns = SECOND;
+    assert_eq!(machine.inl(0xb008), machine.inl(0x608));
+    machine.outl(0xb004, 0x2000);
+    assert_eq!(machine.sent.power, [PowerEvent::PowerOff]);
+}
+
+#[test]
 fn firmware_finds_its_items_and_its_flash() {
     let mut machine = Machine::new();
     assert_eq!(machine.inl(0x514), u32::MAX, "no device");

@@ -94,5 +94,14 @@ pub(super) const IMPLIED_SEEK: u8 = 1 << 6;
 pub(super) const FIFO_OFF: u8 = 1 << 5;
 pub(super) const FIFO_THRESHOLD: u8 = 0xf;
 
+/// All that CONFIGURE's third byte has.
+pub(super) const CONFIGURE_OPTIONS: u8 = 0x7f;
+
+/// PERPENDICULAR MODE: overwrite the drives' bits; those; gap length and write gate.
+pub(super) const PERPENDICULAR_OVERWRITE: u8 = 1 << 7;
+pub(super) const PERPENDICULAR_DRIVES: u8 = 0xf << 2;
+pub(super) const PERPENDICULAR_GAP: u8 = 1 << 1;
+pub(super) const PERPENDICULAR_WRITE: u8 = 1;
+
 /// SPECIFY, third byte: no DMA.
 pub(super) const NON_DMA: u8 = 1;

@@ -133,6 +133,17 @@ impl Chip {
         self.phase = Phase::Result(result);
     }
 
+    /// Which drives record perpendicularly is only said where it may be overwritten (data sheet, "Perpendicular mode").
+    fn set_perpendicular(&mut self, mode: u8) {
+        let drives = if mode & PERPENDICULAR_OVERWRITE != 0 {
+            mode
+        } else {
+            self.perpendicular
+        };
+        self.perpendicular =
+            drives & PERPENDICULAR_DRIVES | mode & (PERPENDICULAR_GAP | PERPENDICULAR_WRITE);
+    }
+
     /// Reset by either register. It interrupts, because polling finds that all four drives have become ready.
     fn reset(&mut self) {
         *self = Self {
@@ -147,7 +158,8 @@ impl Chip {
                 FIFO_OFF
             },
             precompensation: if self.locked { self.precompensation } else { 0 },
-            perpendicular: self.perpendicular,
+            // A reset by software leaves the drives' bits (data sheet, "Perpendicular mode").
+            perpendicular: self.perpendicular & PERPENDICULAR_DRIVES,
             locked: self.locked,
             interrupt: true,
             told_by_sense: [0, 1, 2, 3].map(|drive| Some(ST0_POLLED | drive)),
@@ -355,10 +367,10 @@ impl Floppy {
                 options,
                 precompensation,
             } => {
-                self.chip.options = options;
+                self.chip.options = options & CONFIGURE_OPTIONS;
                 self.chip.precompensation = precompensation;
             }
-            Command::Perpendicular { mode } => self.chip.perpendicular = mode,
+            Command::Perpendicular { mode } => self.chip.set_perpendicular(mode),
             Command::Lock => {
                 self.chip.locked = true;
                 self.chip.result(&[1 << 4]);
@@ -434,7 +446,7 @@ impl Floppy {
             chip.timings[0],
             chip.timings[1],
             chip.last_sector,
-            locked | chip.perpendicular & 0x3f,
+            locked | chip.perpendicular,
             chip.options,
             chip.precompensation,
         ];

@@ -410,7 +410,7 @@ fn the_enhanced_commands() {
     assert_eq!(machine.command(&[0x18]), [0x80], "no part id");
     machine.send(&[SPECIFY, 0xdf, 0x02]);
     machine.send(&[CONFIGURE, 0, 0x57, 0]);
-    machine.send(&[PERPENDICULAR, 0x04]);
+    machine.send(&[PERPENDICULAR, 0x84]);
     assert_eq!(machine.command(&[LOCK | LOCK_ON]), [0x10]);
     assert_eq!(
         machine.command(&[DUMP_REGISTERS]),
@@ -578,4 +578,17 @@ proptest! {
     ) {
         twins(Whole::new, &operations, cut, step);
     }
+}
+
+#[test]
+fn perpendicular_drives_are_overwritten_on_demand_and_outlast_a_reset() {
+    let mut machine = Machine::new(2880);
+    let told = |machine: &mut Machine| machine.command(&[DUMP_REGISTERS])[7];
+    machine.send(&[PERPENDICULAR, 0x80 | 0x14 | 0x03]);
+    assert_eq!(told(&mut machine), 0x17);
+    machine.send(&[PERPENDICULAR, 0x28]);
+    assert_eq!(told(&mut machine), 0x14, "gap and write gate alone");
+    machine.send(&[PERPENDICULAR, 0x02]);
+    machine.write(STATUS, DSR_RESET);
+    assert_eq!(told(&mut machine), 0x14);
 }

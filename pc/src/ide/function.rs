@@ -6,6 +6,7 @@
 
 use super::bits::{bus_master, config};
 use super::busmaster::{BusMaster, MOST_DESCRIPTORS};
+use super::cdrom::Lock;
 use super::channel::{self, Channel};
 use super::drive::Drive;
 use super::interface::DmaOutcome;
@@ -234,6 +235,15 @@ impl Ide {
         if let Some((cdrom, interface)) = drive.and_then(Drive::as_cdrom) {
             cdrom.press_eject(interface);
         }
+    }
+
+    /// Whether the guest lets go of the medium in a CD-ROM drive; `None` if there is no such drive.
+    pub fn lock(&mut self, name: ChannelName, position: Position) -> Option<Lock> {
+        let channel = &mut self.lanes[name as usize].channel;
+        let drive = channel.drive_mut(position as usize);
+        drive
+            .and_then(Drive::as_cdrom)
+            .map(|(cdrom, _)| cdrom.lock())
     }
 
     /// Takes a channel as far as it comes without the guest.

@@ -21,6 +21,7 @@ mod taskfile;
 pub(crate) mod tests;
 mod unit;
 
+pub use cdrom::Lock;
 pub use drive::Drive;
 pub use function::{Change, ChannelName, Ide, Position};
 pub use taskfile::Register;

@@ -19,10 +19,10 @@ use bits::{ADDRESS_ENABLE, ADDRESS_WRITABLE};
 use chipset::Chipset;
 use core::fmt;
 use guest_mem::GuestMemory;
-use hvm::Width;
 use hvm::device::{Context, Lifecycle};
 use hvm::pci::{Function, WINDOWS};
 use hvm::pci_config::offset;
+use hvm::{Instant, Width};
 use serde::{Deserialize, Serialize};
 pub use shadow::{ShadowRam, segments as shadow_segments};
 pub(crate) use windows::Target;
@@ -57,6 +57,8 @@ impl fmt::Display for AttachError {
 struct Card {
     slot: u8,
     function: Box<dyn Function>,
+    /// It has a timer; asked once, since the answer is needed after every access.
+    timed: bool,
 }
 
 /// The bus.
@@ -72,6 +74,8 @@ pub(crate) struct Bus {
     asserted: [u32; PIRQS as usize],
     /// Follows from the ISA bridge.
     routes: Routes,
+    /// The soonest deadline of the cards.
+    deadline: Option<Instant>,
 }
 
 /// Where PIRQ A to D go; `None`: nowhere.
@@ -105,6 +109,7 @@ impl Bus {
             cards: Vec::new(),
             windows: Windows::default(),
             asserted: [0; PIRQS as usize],
+            deadline: None,
         }
     }
 
@@ -118,7 +123,13 @@ impl Bus {
             return Err(AttachError::Slot(slot));
         }
         let at = self.cards.partition_point(|card| card.slot < slot);
-        self.cards.insert(at, Card { slot, function });
+        let timed = function.has_timer();
+        let card = Card {
+            slot,
+            function,
+            timed,
+        };
+        self.cards.insert(at, card);
         self.windows.reserve(self.cards.len());
         self.map_windows();
         Ok(())
@@ -329,6 +340,20 @@ impl Bus {
         } else {
             *slots &= !bit;
         }
+        if card.timed {
+            self.note_deadlines();
+        }
+    }
+
+    fn note_deadlines(&mut self) {
+        let timed = self.cards.iter().filter(|card| card.timed);
+        self.deadline = timed.filter_map(|card| card.function.deadline()).min();
+    }
+
+    /// When a card wants to be polled for time's sake.
+    #[inline]
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
     }
 
     fn map_windows(&mut self) {

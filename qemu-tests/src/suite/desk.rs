@@ -24,6 +24,13 @@ pub(super) const CASES: &[Case] = &[
         machines: Machines::Qemu,
         body: status,
     },
+    Case {
+        name: "desk-none",
+        tier: Tier::Full,
+        scope: Scope::Hypervisor,
+        machines: Machines::Qemu,
+        body: none,
+    },
 ];
 
 /// Where GRUB's own screen asks.
@@ -113,6 +120,27 @@ fn status(lab: &mut Lab) -> Result<()> {
         let png = lab.directory().join("back.png");
         session.console.desk()?.save_png(&png)
     })
+}
+
+/// A host without display and keyboard controller: nothing is said of it but that, and the guest's own screen is there.
+fn none(lab: &mut Lab) -> Result<()> {
+    let mut session = lab.step("GRUB", |lab| {
+        let mut machine = lab.machine();
+        machine.extra = ["-vga", "none", "-machine", "i8042=off"]
+            .map(str::to_owned)
+            .into();
+        let mut session = start_grub(lab, &machine)?;
+        let said = session.console.expect("guest starts", SOON)?;
+        ensure!(!said.contains("warning: "), "there are warnings:\n{said}");
+        ensure!(
+            said.contains("no PS/2 keyboard controller"),
+            "nothing is said of the keyboard:\n{said}"
+        );
+        session.enter_prompt()?;
+        session.screen_shows(GRUB_PROMPT, BOOT)?;
+        Ok(session)
+    })?;
+    lab.step("prompt", |_| session.prompt_is_alive())
 }
 
 /// Waits until the host's screen, drawn by Monovisor itself, shows `words`, and returns its text.

@@ -42,8 +42,8 @@ pub(super) const CASES: &[Case] = &[
 
 /// A kind of kernel.
 pub(super) struct Kind {
-    metapackage: &'static str,
-    architecture: Architecture,
+    pub(super) metapackage: &'static str,
+    pub(super) architecture: Architecture,
     /// How its version starts.
     version: &'static str,
     /// What `uname -m` prints.

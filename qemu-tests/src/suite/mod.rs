@@ -19,10 +19,12 @@ mod linux;
 mod network;
 mod options;
 mod own_firmware;
+mod owner;
 mod prompt;
 mod session;
 mod smp;
 mod systems;
+mod uplink;
 
 use crate::engine::{Emulator, Engine, Share, Subject, SvmNptQemu, Virtualization};
 use crate::{bundle::Guest, tree};
@@ -109,7 +111,9 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         hammer::CASES,
         linux::CASES,
         network::CASES,
+        uplink::CASES,
         own_firmware::CASES,
+        owner::CASES,
         systems::CASES,
         prompt::CASES,
         bad_input::CASES,

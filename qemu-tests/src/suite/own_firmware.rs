@@ -3,7 +3,8 @@
 use super::firmware::start_sized;
 use super::session::{BOOT, Lab, SOON, Session};
 use super::{Case, Machines, Scope, Tier};
-use crate::loader;
+use crate::debian::Kernel;
+use crate::{initramfs, loader, tree};
 use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::time::Duration;
@@ -22,6 +23,13 @@ pub(super) const CASES: &[Case] = &[
         scope: Scope::Hypervisor,
         machines: Machines::Qemu,
         body: ovmf,
+    },
+    Case {
+        name: "own-ovmf-shell",
+        tier: Tier::Full,
+        scope: Scope::Hypervisor,
+        machines: Machines::Qemu,
+        body: ovmf_shell,
     },
     Case {
         name: "own-firmware-bad",
@@ -70,7 +78,7 @@ fn ovmf(lab: &mut Lab) -> Result<()> {
     const VARIABLE: &str = "Monovisor-6d6f6e6f-7669-736f-7220-677565737400";
     let code = read(OVMF_CODE, "ovmf")?;
     let variables = read(OVMF_VARIABLES, "ovmf")?;
-    let cd = boot_cd(lab)?;
+    let cd = uefi_cd(lab)?;
     let config = "firmware = \"code\"\nfirmware_vars = \"vars\"\nboot = \"d\"\n\
                   disk = [\"file:cd,hdc:cdrom,r\"]\n";
     let files = [("code", &code[..]), ("vars", &variables), ("cd", &cd)];
@@ -97,15 +105,40 @@ fn ovmf(lab: &mut Lab) -> Result<()> {
     lab.step("poweroff", |_| power_off(&mut session))
 }
 
+/// With nothing to boot OVMF ends in its shell, which is typed to; the image is the one with the store at its start.
+fn ovmf_shell(lab: &mut Lab) -> Result<()> {
+    let image = [read(OVMF_VARIABLES, "ovmf")?, read(OVMF_CODE, "ovmf")?].concat();
+    let mut session = lab.step("shell", |lab| {
+        let mut session = start(lab, "firmware = \"rom\"\n", &[("rom", &image)])?;
+        session.console.expect("UEFI Interactive Shell", UEFI)?;
+        session.console.expect("any other key to continue", SOON)?;
+        session.console.send("\x1b")?;
+        session.console.expect("Shell> ", SOON)?;
+        Ok(session)
+    })?;
+    lab.step("command", |_| {
+        session.console.send("ver\r")?;
+        session.console.expect("UEFI v2.", SOON)?;
+        session.console.expect("Shell> ", SOON).map(drop)
+    })?;
+    lab.step("poweroff", |_| {
+        session.console.send("reset -s\r")?;
+        session.console.ended(SOON).map(drop)
+    })
+}
+
 /// Files that are no firmware are named for what they are.
 fn bad_images(lab: &mut Lab) -> Result<()> {
     let rom = read(SEABIOS, "seabios")?;
     let cut = &rom[1..];
     let blank = vec![0xff; 0x2_0000];
+    let mut large = vec![0; 17 * MIB];
+    large[17 * MIB - 16..][..2].copy_from_slice(&[0xeb, 0xfe]);
     for (name, image, complaint) in [
         ("cut off", cut, "a multiple of 4096"),
         ("blank", &blank, "hold no code"),
         ("empty", &[][..], "the file is empty"),
+        ("too large", &large, "there is room for 16384 KiB"),
     ] {
         lab.step(name, |lab| {
             let files = [("rom", image)];
@@ -135,6 +168,17 @@ fn read(path: &str, package: &str) -> Result<Vec<u8>> {
 /// The default guest on a CD that boots under both kinds of firmware.
 fn boot_cd(lab: &Lab) -> Result<Vec<u8>> {
     let image = loader::iso_image(&lab.guest().payload(), lab.directory())?;
+    fs::read(&image).with_context(|| format!("cannot read {}", image.display()))
+}
+
+/// The same with what Linux needs to show UEFI's variables.
+fn uefi_cd(lab: &Lab) -> Result<Vec<u8>> {
+    let kernel = Kernel::fetch()?;
+    let mut guest = lab.guest();
+    let ramdisk = lab.directory().join("initrd.cpio");
+    tree::replace(&ramdisk, &initramfs::build_with(&kernel, &["efivarfs"])?)?;
+    guest.ramdisk = Some(ramdisk);
+    let image = loader::iso_image(&guest.payload(), lab.directory())?;
     fs::read(&image).with_context(|| format!("cannot read {}", image.display()))
 }
 

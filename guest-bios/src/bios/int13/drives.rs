@@ -1,9 +1,10 @@
 //! The drives by their BIOS numbers: diskettes from 00h, disks from 80h, CDs from E0h, and before them what El Torito
 //! emulates.
 
-use super::super::machine::{Drive, DriveKind, Machine, Medium, Protection};
+use super::super::machine::{ChangeLine, Drive, DriveKind, Machine, Medium, Protection};
 use super::eltorito::{Image, Media};
 use super::geometry::Geometry;
+use super::status::Status;
 use hvm::backend::BlockError;
 use serde::{Deserialize, Serialize};
 
@@ -107,6 +108,14 @@ impl Target {
             },
             None => medium,
         })
+    }
+
+    /// Fails once after its medium was changed: what the caller knows of it holds no longer. A part of a CD changes with the CD.
+    pub fn notice_change(&self, machine: &mut dyn Machine) -> Result<(), Status> {
+        match machine.take_change(self.drive) {
+            ChangeLine::Quiet => Ok(()),
+            ChangeLine::Active => Err(Status::Changed),
+        }
     }
 
     /// Its shape, and for a diskette its type (0 for a disk).

@@ -60,7 +60,7 @@ pub fn serve(call: &mut Call<'_>, target: &Target, function: u8) -> Served<Answe
         }
         0x46 => Ok(Err(Status::NotLocked)),
         0x48 => parameters(call, target),
-        0x49 => Ok(Ok(())),
+        0x49 => Ok(target.notice_change(call.machine)),
         // PIO and DMA modes are the drive's own business.
         _ => Ok(Ok(())),
     }

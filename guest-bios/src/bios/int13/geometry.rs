@@ -53,6 +53,20 @@ impl Geometry {
         Self::with(sectors, heads, per_track)
     }
 
+    /// The shape by which a drive of that many sectors is addressed itself: 16 heads, 63 sectors, and at most as many cylinders as an
+    /// identity tells (ATA/ATAPI-6, 6.2).
+    pub fn of_drive(sectors: u64) -> Self {
+        const MOST_CYLINDERS: u64 = 16_383;
+        const HEADS: u16 = 16;
+        const PER_TRACK: u8 = 63;
+        let cylinders = sectors / (u64::from(HEADS) * u64::from(PER_TRACK));
+        Self {
+            cylinders: cylinders.clamp(1, MOST_CYLINDERS) as u16,
+            heads: HEADS,
+            sectors: PER_TRACK,
+        }
+    }
+
     /// The shape with those heads and sectors that holds no more than the medium.
     pub fn with(sectors: u64, heads: u16, per_track: u8) -> Self {
         let cylinder = u64::from(heads) * u64::from(per_track);

@@ -25,6 +25,10 @@ pub fn transfer(call: &mut Call<'_>, target: &Target) -> Served<Answer> {
     if count == 0 || target.kind == DriveKind::Cdrom {
         return Ok(Err(Status::Invalid));
     }
+    if let Err(changed) = target.notice_change(call.machine) {
+        call.set_al(0);
+        return Ok(Err(changed));
+    }
     let Some((geometry, _)) = target.geometry(call.machine) else {
         return Ok(Err(Status::NoMedium));
     };
@@ -69,6 +73,9 @@ pub fn format(call: &mut Call<'_>, target: &Target) -> Served<Answer> {
     let Some((geometry, _)) = target.geometry(call.machine) else {
         return Ok(Err(Status::NoMedium));
     };
+    if let Err(changed) = target.notice_change(call.machine) {
+        return Ok(Err(changed));
+    }
     if medium.protection == Protection::ReadOnly {
         return Ok(Err(Status::WriteProtected));
     }
@@ -143,10 +150,10 @@ pub fn kind(call: &mut Call<'_>, target: &Target) -> Served<Answer> {
     Ok(Ok(()))
 }
 
-/// Function 16h: whether the diskette was changed. Media do not change behind the BIOS's back.
+/// Function 16h: whether the diskette was changed.
 pub fn changed(call: &mut Call<'_>, target: &Target) -> Served<Answer> {
     Ok(match (target.kind, target.medium(call.machine)) {
-        (DriveKind::Floppy, Some(_)) => Ok(()),
+        (DriveKind::Floppy, Some(_)) => target.notice_change(call.machine),
         (DriveKind::Floppy, None) => Err(Status::NoMedium),
         _ => Err(Status::Invalid),
     })

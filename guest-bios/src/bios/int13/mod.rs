@@ -7,7 +7,7 @@ pub mod drives;
 mod edd;
 pub mod eltorito;
 mod emulation;
-mod geometry;
+pub(in crate::bios) mod geometry;
 mod legacy;
 mod status;
 mod transfer;

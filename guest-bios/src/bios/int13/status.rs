@@ -10,6 +10,8 @@ pub enum Status {
     WriteProtected = 0x03,
     /// No such sector.
     NotFound = 0x04,
+    /// The medium was changed.
+    Changed = 0x06,
     /// The controller failed.
     Controller = 0x20,
     /// The drive is empty.

@@ -26,6 +26,7 @@ pub(super) fn run(bios: &mut Bios, call: &mut Call<'_>) -> Served {
     shadow::set(call, shadow::Segments::Open);
     areas::vectors(call)?;
     areas::data_area(bios, call)?;
+    areas::disk_tables(bios, call)?;
     pic::set_up(call);
     devices::timer(call);
     devices::clock(bios, call)?;

@@ -216,3 +216,53 @@ fn a_memory_managers_guest_is_served_through_its_page_tables() {
     let fault = pc.trap(rom::stub(Service::Disk)).unwrap_err();
     assert_eq!((fault.vector, fault.cr2), (14, Some(0x3_1000)));
 }
+
+#[test]
+fn another_diskette_is_noticed_once() {
+    let floppy = drive(DriveKind::Floppy);
+    let mut pc = Pc::with(std::vec![(floppy, numbered(2880), Protection::Writable)]);
+    pc.set(Gpr::Rdx, 0);
+    pc.set(Gpr::Rcx, 1);
+    assert!(!pc.int(Service::Disk, 0x1600));
+    for function in [0x1600, 0x0201, 0x0501] {
+        pc.board.changed.push(floppy);
+        assert!(pc.int(Service::Disk, function), "{function:04x}");
+        assert_eq!((pc.ah(), pc.load::<u8>(0x441)), (6, 6));
+        assert!(!pc.int(Service::Disk, function), "{function:04x}");
+    }
+}
+
+#[test]
+fn parameter_tables_of_disks_are_where_their_vectors_point() {
+    let index = |index| Drive {
+        kind: DriveKind::Disk,
+        index,
+    };
+    let pc = Pc::with(std::vec![
+        (index(0), numbered(20480), Protection::Writable),
+        (index(1), numbered(1_100_000), Protection::Writable),
+    ]);
+    let table = |vector: u64| -> [u8; 16] {
+        let [offset, segment]: [u16; 2] = pc.load(vector * 4);
+        pc.load(u64::from(segment) * 16 + u64::from(offset))
+    };
+    // 20 cylinders of 16 heads and 63 sectors.
+    let small = table(0x41);
+    assert_eq!(small[..3], [20, 0, 16]);
+    assert_eq!(small[8], 0xc8);
+    assert_eq!((small[12], small[14]), (20, 63));
+    // 545 cylinders of 32 heads stand for 1091 of 16.
+    let translated = table(0x46);
+    assert_eq!(translated[..4], [0x21, 2, 32, 0xa0]);
+    assert_eq!(translated[9..12], [0x43, 4, 16]);
+    assert_eq!(translated[14], 63);
+    assert_eq!(
+        translated
+            .iter()
+            .fold(0_u8, |sum, byte| sum.wrapping_add(*byte)),
+        0
+    );
+    // A machine without a second disk has no table for it.
+    let pc = with_disk();
+    assert_eq!(pc.load::<[u16; 2]>(0x46 * 4), [0, 0]);
+}

@@ -8,7 +8,7 @@ mod system;
 mod vbe;
 mod video;
 
-use super::machine::{Drive, DriveKind, Machine, Medium, Protection};
+use super::machine::{ChangeLine, Drive, DriveKind, Machine, Medium, Protection};
 use super::{Bios, BootDevice, Drives, Service, Setup};
 use crate::memory::memory_layout;
 use crate::mp::Signature;
@@ -38,6 +38,8 @@ pub struct Board {
     pub written: Vec<(u16, u8)>,
     pub cmos: [u8; 128],
     pub media: Vec<(Drive, Vec<u8>, Protection)>,
+    /// Drives whose change line is up.
+    pub changed: Vec<Drive>,
     pub now: Instant,
     pub lines: Vec<String>,
     /// The Bochs display interface: its index, then its registers.
@@ -65,6 +67,7 @@ impl Board {
             written: Vec::new(),
             cmos,
             media: Vec::new(),
+            changed: Vec::new(),
             now: Instant::ZERO,
             lines: Vec::new(),
             dispi: (0, [0xb0c5, 640, 480, 8, 0, 0, 640, 0, 0, 0, 256]),
@@ -220,6 +223,15 @@ impl Machine for Board {
             sectors: bytes.len() as u64 / 512,
             protection: *protection,
         })
+    }
+
+    fn take_change(&mut self, drive: Drive) -> ChangeLine {
+        let before = self.changed.len();
+        self.changed.retain(|other| *other != drive);
+        match self.changed.len() == before {
+            true => ChangeLine::Quiet,
+            false => ChangeLine::Active,
+        }
     }
 
     fn transfer(

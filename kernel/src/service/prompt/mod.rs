@@ -4,10 +4,10 @@ mod command;
 mod editor;
 pub mod info;
 
-use super::control::{Control, GuestState, HostAction, Request};
+use super::control::{Control, GuestState, HostAction, Manner, MediumChange, Request};
 use super::screen;
 use crate::{log, net, report, time};
-use command::{Command, ParseError};
+use command::{CHANGES, Command, Order, ParseError};
 use core::fmt::{self, Write};
 use editor::Editor;
 
@@ -79,8 +79,13 @@ impl Prompt {
         let Some(line) = self.editor.typed(byte, out)? else {
             return Ok(());
         };
-        match Command::parse(&line) {
-            Ok(command) => self.obey(command, out)?,
+        match Order::parse(&line) {
+            Ok(Order::Command(command)) => self.obey(command, out)?,
+            Ok(Order::Change {
+                drive,
+                medium,
+                manner,
+            }) => self.change(drive, medium, manner, out)?,
             Err(ParseError::Empty) => {}
             Err(ParseError::Unknown(word)) => {
                 writeln!(out, "`{word}` is no command; `help` lists them")?;
@@ -91,6 +96,7 @@ impl Prompt {
                     "`{word}` does not take what follows it; `help` lists the commands"
                 )?;
             }
+            Err(ParseError::Incomplete(form)) => writeln!(out, "expected `{form}`")?,
         }
         match self.control.host_action() {
             None if self.is_busy() => Ok(()),
@@ -112,6 +118,7 @@ impl Prompt {
             Command::Pause => self.request(Request::Pause, out),
             Command::Resume => self.request(Request::Resume, out),
             Command::Screen => self.show_screen(out),
+            Command::Shutdown => self.request(Request::PressPowerButton, out),
             Command::DirtyOn => self.request(Request::TrackWrites, out),
             Command::Dirty => self.request(Request::TellWrites, out),
             Command::DirtyOff => self.request(Request::UntrackWrites, out),
@@ -130,6 +137,28 @@ impl Prompt {
         self.answer = Answer::Screen;
         screen::ask_text();
         Ok(())
+    }
+
+    /// What comes of it is for the one who has the drives to say.
+    fn change(
+        &self,
+        drive: &str,
+        medium: Option<&str>,
+        manner: Manner,
+        out: &mut impl Write,
+    ) -> fmt::Result {
+        if let Err(why) = answer(Request::ChangeMedia, self.control.state_to_come()) {
+            return writeln!(out, "{why}");
+        }
+        let taken = self.control.request_change(MediumChange {
+            drive: drive.into(),
+            medium: medium.map(Into::into),
+            manner,
+        });
+        match taken {
+            true => Ok(()),
+            false => writeln!(out, "changes of media wait to be made; try again"),
+        }
     }
 
     fn request(&self, request: Request, out: &mut impl Write) -> fmt::Result {
@@ -167,12 +196,20 @@ fn answer(request: Request, state: GuestState) -> Result<&'static str, &'static 
         (Request::TrackWrites, _) => Ok("tracking starts"),
         (Request::TellWrites, _) => Ok("counting"),
         (Request::UntrackWrites, _) => Ok("tracking ends"),
+        (Request::PressPowerButton, Running) => {
+            Ok("the guest's power button is pressed; what follows is its own affair")
+        }
+        (Request::PressPowerButton, _) => Err("only a running guest heeds its power button"),
+        (Request::ChangeMedia, _) => Ok(""),
     }
 }
 
 fn help(out: &mut impl Write) -> fmt::Result {
     for (_, name, text) in Command::ALL {
         writeln!(out, "  {name:<10}{text}")?;
+    }
+    for (form, text) in CHANGES {
+        writeln!(out, "  {form:<18}{text}")?;
     }
     writeln!(
         out,
@@ -237,6 +274,24 @@ mod tests {
     }
 
     #[test]
+    fn media_and_the_power_button_reach_the_guest() {
+        let mut prompt = with_guest(GuestState::Running);
+        say(&mut prompt, "insert hdc second.iso\r");
+        assert_eq!(prompt.control.take(), Some(Request::ChangeMedia));
+        let change = prompt.control.next_change().unwrap();
+        assert_eq!(
+            (change.drive.as_str(), change.medium.as_deref()),
+            ("hdc", Some("second.iso"))
+        );
+        say(&mut prompt, "shutdown\r");
+        assert_eq!(prompt.control.take(), Some(Request::PressPowerButton));
+        let text = say(&mut with_guest(GuestState::Stopped), "shutdown\r");
+        assert!(text.contains("only a running guest"), "{text}");
+        let text = say(&mut prompt, "eject\r");
+        assert!(text.contains("expected `eject DRIVE`"), "{text}");
+    }
+
+    #[test]
     fn without_a_guest_nothing_is_asked_of_it() {
         let mut prompt = with_guest(GuestState::Absent);
         for line in [
@@ -246,6 +301,8 @@ mod tests {
             "resume\r",
             "dirty on\r",
             "screen\r",
+            "shutdown\r",
+            "eject hdc\r",
         ] {
             assert!(say(&mut prompt, line).contains("there is no guest"));
         }

@@ -14,8 +14,10 @@ pub(super) enum Tray {
 
 /// PREVENT ALLOW MEDIUM REMOVAL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Lock {
+pub enum Lock {
+    /// The medium can be taken out.
     Allowed,
+    /// The host wants to be asked.
     Prevented,
 }
 

@@ -28,7 +28,8 @@ use super::unit::{Completion, ResetKind, Unit};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
-use bay::{Bay, Event, Lock, Tray};
+pub use bay::Lock;
+use bay::{Bay, Event, Tray};
 use bits::{BLOCK_BYTES, FEATURES_DMA, FEATURES_OVERLAPPED, PACKET_BYTES};
 use guest_mem::GuestMemory;
 use hvm::backend::{Block, BlockError, Segment, Transfer};
@@ -95,6 +96,14 @@ impl Cdrom {
         interface.flight.forget();
         self.lose_medium(interface);
         before
+    }
+
+    /// Whether the host lets go of the medium. An open tray is not locked.
+    pub(super) fn lock(&self) -> Lock {
+        match self.bay.tray() {
+            Tray::Open => Lock::Allowed,
+            Tray::Closed => self.bay.lock(),
+        }
     }
 
     /// The button on the drive's front: the tray moves, or the host is asked to let it.

@@ -1,0 +1,66 @@
+//! The guest's network cards, as `vif` describes them.
+
+use crate::{info, warn};
+use alloc::boxed::Box;
+use appliance::config::Config;
+use hvm::backend::Ethernet;
+use hvm::pci::Function;
+use net::Mac;
+use net::switch::Sources;
+use net::vif::{Model, Vif};
+use pc::rtl8139::{Revision, Rtl8139};
+use virtio_pv::net::{Nic, Settings};
+use virtio_pv::pci::{Transport, TransportMode};
+
+/// The cards of a configuration, in its order.
+pub fn cards(config: &Config) -> impl Iterator<Item = Box<dyn Function>> {
+    let name = &config.name;
+    let pairs = config.vcpus.min(u32::from(virtio_pv::net::MAX_PAIRS)) as u16;
+    (0..)
+        .zip(&config.vifs)
+        .map(move |(index, vif)| card(vif, index, name, pairs))
+}
+
+fn card(vif: &Vif, index: u32, name: &str, pairs: u16) -> Box<dyn Function> {
+    let mac = vif.mac.unwrap_or_else(|| Mac::of_guest(name, index));
+    note(vif, index);
+    let cable: Box<dyn Ethernet> = Box::new(crate::net::plug(Sources::Any, super::kick));
+    let rtl8139 = |revision, cable| Box::new(Rtl8139::new(revision, cable, mac.0));
+    let (kind, function): (_, Box<dyn Function>) = match vif.model {
+        Model::Rtl8139 | Model::E1000 => ("RTL8139C+", rtl8139(Revision::CPlus, cable)),
+        Model::Rtl8139C => ("RTL8139C", rtl8139(Revision::C, cable)),
+        Model::Virtio => {
+            let settings = Settings {
+                mac: mac.0,
+                pairs,
+                mtu_bytes: vif.mtu_bytes,
+                longest_bytes: 0,
+            };
+            let transport = Transport::new(
+                Box::new(Nic::new(cable, settings)),
+                TransportMode::Transitional,
+            );
+            ("virtio", Box::new(transport))
+        }
+    };
+    info!("guest network card {index}: {kind}, {mac}");
+    function
+}
+
+/// What of a description has no effect yet.
+fn note(vif: &Vif, index: u32) {
+    if vif.model == Model::E1000 {
+        warn!(
+            "vif {index}: `model=e1000`: there is no such card yet, so the guest gets an RTL8139C+"
+        );
+    }
+    if vif.rate.is_some() {
+        warn!("vif {index}: `rate`: not enforced yet; the guest sends as fast as it can");
+    }
+    if !vif.ip.is_empty() {
+        warn!("vif {index}: `ip`: not enforced yet; the guest may use any address");
+    }
+    if vif.mtu_bytes.is_some() && vif.model != Model::Virtio {
+        warn!("vif {index}: `mtu`: only a virtio card can tell the guest; set it there");
+    }
+}

@@ -1,0 +1,375 @@
+//! What C+ mode does to frames on their way out: tags, checksums, cutting. A driver's frame is taken apart with every length checked;
+//! what does not fit goes out as it is.
+
+use super::bits::descriptor;
+use heapless::Vec;
+use hvm::checksum;
+use hvm::packet::{Checksum, Offload, Packet, PartialChecksum};
+
+/// Bytes of an Ethernet header.
+pub const ETHERNET_BYTES: usize = 14;
+/// Bytes of both addresses.
+const ADDRESSES_BYTES: usize = 12;
+/// Bytes of a tag, and its protocol identifier.
+const TAG_BYTES: usize = 4;
+const TAG: [u8; 2] = [0x81, 0x00];
+const IP4: [u8; 2] = [0x08, 0x00];
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+/// The most that the headers of a frame to be cut take: Ethernet, a tag, IPv4 and TCP with all options.
+pub const MAX_HEADER_BYTES: usize = ETHERNET_BYTES + TAG_BYTES + 60 + 60;
+
+/// Where the parts of a frame over IPv4 are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Layout {
+    ip: usize,
+    transport: usize,
+    protocol: u8,
+    /// Where the IP packet ends.
+    end: usize,
+}
+
+impl Layout {
+    /// Reads the headers at the front of a frame of `frame_bytes`.
+    fn read(headers: &[u8], frame_bytes: usize) -> Option<Self> {
+        let ip = match headers.get(ADDRESSES_BYTES..ETHERNET_BYTES)? {
+            kind if kind == IP4 => ETHERNET_BYTES,
+            kind if kind == TAG && headers.get(16..18)? == IP4 => ETHERNET_BYTES + TAG_BYTES,
+            _ => return None,
+        };
+        let header = headers.get(ip..ip + 20)?;
+        let header_bytes = usize::from(header[0] & 0xf) * 4;
+        let total = usize::from(u16::from_be_bytes([header[2], header[3]]));
+        let transport = ip + header_bytes;
+        let fine = header[0] >> 4 == 4 && header_bytes >= 20 && headers.len() >= transport;
+        fine.then_some(Self {
+            ip,
+            transport,
+            protocol: header[9],
+            end: (ip + total).clamp(transport, frame_bytes.max(transport)),
+        })
+    }
+
+    fn sum_ip(&self, frame: &mut [u8]) {
+        if let Some(header) = frame.get_mut(self.ip..self.transport) {
+            header[10..12].fill(0);
+            let sum = checksum::of(header);
+            header[10..12].copy_from_slice(&sum.to_be_bytes());
+        }
+    }
+
+    /// Puts the pseudo-header's sum where the transport checksum goes, and says what is left to do.
+    fn begin_transport(&self, frame: &mut [u8]) -> Option<PartialChecksum> {
+        let offset = match self.protocol {
+            TCP => 16,
+            UDP => 6,
+            _ => return None,
+        };
+        let place = self.transport + offset;
+        if place + 2 > self.end || self.end > frame.len() {
+            return None;
+        }
+        let addresses = &frame[self.ip + 12..self.ip + 20];
+        let bytes = self.end - self.transport;
+        let sum = checksum::pseudo_header(addresses, self.protocol, bytes);
+        frame[place..place + 2].copy_from_slice(&sum.to_be_bytes());
+        Some(PartialChecksum {
+            start: self.transport as u16,
+            offset: offset as u16,
+        })
+    }
+}
+
+/// Does to a whole frame what its first descriptor says. A checksum that the wire would not sum to the frame's end is done here.
+pub fn finish(packet: &mut Packet, options: u32) {
+    let bytes = packet.len();
+    let Some(layout) = Layout::read(packet.frame(), bytes) else {
+        return;
+    };
+    if options & descriptor::IP_CHECKSUM != 0 {
+        layout.sum_ip(packet.frame_mut());
+    }
+    let wanted = match layout.protocol {
+        TCP => options & descriptor::TCP_CHECKSUM != 0,
+        UDP => options & descriptor::UDP_CHECKSUM != 0,
+        _ => false,
+    };
+    if !wanted {
+        return;
+    }
+    if let Some(partial) = layout.begin_transport(packet.frame_mut()) {
+        packet.set_offload(Offload {
+            checksum: Checksum::Partial(partial),
+            segmentation: None,
+        });
+        if layout.end != bytes {
+            // Padding behind the IP packet does not count, and a partial checksum would count it.
+            packet.set_len(layout.end);
+            packet.finish_checksum();
+            packet.set_len(bytes);
+        }
+    }
+}
+
+/// Puts a tag in, the driver's 16 bits of it in network order. False if there is no room.
+pub fn insert_tag(packet: &mut Packet, tag: u16) -> bool {
+    let offload = packet.offload();
+    let Some(frame) = packet.prepend(TAG_BYTES) else {
+        return false;
+    };
+    if frame.len() < ADDRESSES_BYTES + TAG_BYTES {
+        return false;
+    }
+    frame.copy_within(TAG_BYTES..TAG_BYTES + ADDRESSES_BYTES, 0);
+    frame[12..14].copy_from_slice(&TAG);
+    frame[14..16].copy_from_slice(&tag.to_le_bytes());
+    if let Checksum::Partial(partial) = offload.checksum {
+        packet.set_offload(Offload {
+            checksum: Checksum::Partial(PartialChecksum {
+                start: partial.start + TAG_BYTES as u16,
+                ..partial
+            }),
+            ..offload
+        });
+    }
+    true
+}
+
+/// Takes the tag out of a frame, and gives it as the driver reads it; `None` if there is none.
+pub fn remove_tag(packet: &mut Packet) -> Option<u16> {
+    let frame = packet.frame_mut();
+    if frame.len() < ETHERNET_BYTES + TAG_BYTES || frame[12..14] != TAG {
+        return None;
+    }
+    let tag = u16::from_le_bytes([frame[14], frame[15]]);
+    frame.copy_within(..ADDRESSES_BYTES, TAG_BYTES);
+    packet.strip(TAG_BYTES);
+    Some(tag)
+}
+
+/// What the first descriptor of a received frame says of its protocol: nothing, where nobody has looked at its checksum.
+pub fn protocol(packet: &mut Packet) -> u32 {
+    let known = match packet.offload().checksum {
+        Checksum::Unknown => false,
+        Checksum::Valid => true,
+        Checksum::Partial(_) => packet.finish_checksum(),
+    };
+    let frame = packet.frame();
+    let Some(layout) = Layout::read(frame, frame.len()).filter(|_| known) else {
+        return 0;
+    };
+    let kind = match layout.protocol {
+        TCP => descriptor::IS_TCP,
+        UDP => descriptor::IS_UDP,
+        _ => descriptor::IS_IP,
+    };
+    let right = checksum::of(&frame[layout.ip..layout.transport]) == 0;
+    kind | if right { 0 } else { descriptor::IP_FAILED }
+}
+
+/// How a frame is cut (large send).
+#[derive(Clone, Debug)]
+pub struct Cutter {
+    headers: Vec<u8, MAX_HEADER_BYTES>,
+    layout: Layout,
+    segment_bytes: usize,
+    payload_bytes: usize,
+}
+
+impl Cutter {
+    /// For a frame of `frame_bytes` that starts with `start` (all of it, or [`MAX_HEADER_BYTES`]), into pieces of up to `segment_bytes` of
+    /// payload. `None` if that is no TCP over IPv4.
+    pub fn new(start: &[u8], frame_bytes: usize, segment_bytes: usize) -> Option<Self> {
+        let mut layout = Layout::read(start, frame_bytes)?;
+        let tcp_bytes = usize::from(start.get(layout.transport + 12)? >> 4) * 4;
+        let header_bytes = layout.transport + tcp_bytes;
+        if layout.protocol != TCP || tcp_bytes < 20 || segment_bytes == 0 {
+            return None;
+        }
+        layout.end = frame_bytes;
+        Some(Self {
+            headers: Vec::from_slice(start.get(..header_bytes)?).ok()?,
+            layout,
+            segment_bytes,
+            payload_bytes: frame_bytes.checked_sub(header_bytes)?,
+        })
+    }
+
+    /// Bytes of the headers, which each piece begins with.
+    pub fn header_bytes(&self) -> usize {
+        self.headers.len()
+    }
+
+    /// Bytes of payload in the piece at `offset` of the payload; `None` behind the last.
+    pub fn piece_bytes(&self, offset: usize) -> Option<usize> {
+        let left = self.payload_bytes.checked_sub(offset)?;
+        let first = offset == 0;
+        (left > 0 || first).then_some(left.min(self.segment_bytes))
+    }
+
+    /// Writes the headers of the piece at `offset` into the front of `packet`, whose payload is there already.
+    pub fn write_headers(&self, packet: &mut Packet, offset: usize) {
+        /// TCP flags: congestion window reduced goes with the first piece, push and end with the last.
+        const REDUCED: u8 = 0x80;
+        const PUSH: u8 = 0x08;
+        const END: u8 = 0x01;
+        let Layout { ip, transport, .. } = self.layout;
+        let bytes = packet.len();
+        let piece = bytes.saturating_sub(self.headers.len());
+        let frame = packet.frame_mut();
+        let Some(headers) = frame.get_mut(..self.headers.len()) else {
+            return;
+        };
+        headers.copy_from_slice(&self.headers);
+        let number = (offset / self.segment_bytes) as u16;
+        let add = |field: &mut [u8], count: u16| {
+            let old = u16::from_be_bytes([field[0], field[1]]);
+            field.copy_from_slice(&old.wrapping_add(count).to_be_bytes());
+        };
+        headers[ip + 2..ip + 4].copy_from_slice(&((bytes - ip) as u16).to_be_bytes());
+        add(&mut headers[ip + 4..ip + 6], number);
+        let sequence = &mut headers[transport + 4..transport + 8];
+        let old = sequence.try_into().map_or(0, u32::from_be_bytes);
+        let new = old.wrapping_add(offset as u32);
+        sequence.copy_from_slice(&new.to_be_bytes());
+        let flags = &mut headers[transport + 13];
+        if offset > 0 {
+            *flags &= !REDUCED;
+        }
+        if offset + piece < self.payload_bytes {
+            *flags &= !(PUSH | END);
+        }
+        finish(packet, descriptor::IP_CHECKSUM | descriptor::TCP_CHECKSUM);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hvm::packet::Pool;
+    use proptest::prelude::*;
+
+    /// A frame of TCP over IPv4 with this payload, checksums left out.
+    pub fn tcp(payload: &[u8]) -> alloc::vec::Vec<u8> {
+        let mut frame = alloc::vec![0; 54];
+        frame[12..14].copy_from_slice(&IP4);
+        frame[14] = 0x45;
+        frame[16..18].copy_from_slice(&(40 + payload.len() as u16).to_be_bytes());
+        frame[18..20].copy_from_slice(&[0xff, 0xff]);
+        frame[23] = TCP;
+        frame[26..34].copy_from_slice(&[10, 0, 0, 1, 10, 0, 0, 2]);
+        frame[38..42].copy_from_slice(&0xffff_fff0_u32.to_be_bytes());
+        frame[46] = 5 << 4;
+        frame[47] = 0x99;
+        frame.extend(payload);
+        frame
+    }
+
+    /// True if both checksums are right.
+    fn sums_up(frame: &[u8]) -> bool {
+        let layout = Layout::read(frame, frame.len()).unwrap();
+        let segment = &frame[layout.transport..layout.end];
+        let pseudo = checksum::pseudo_header(&frame[26..34], layout.protocol, segment.len());
+        checksum::of(&frame[14..34]) == 0 && checksum::sum(pseudo, segment) == 0xffff
+    }
+
+    fn pool() -> &'static Pool {
+        Pool::ordinary(2, 4096)
+    }
+
+    #[test]
+    fn checksums_are_put_in_also_in_front_of_padding() {
+        for padding in [0, 5] {
+            let mut frame = tcp(b"x");
+            frame.extend(alloc::vec![7; padding]);
+            let mut packet = pool().copy_of(&frame).unwrap();
+            finish(
+                &mut packet,
+                descriptor::IP_CHECKSUM | descriptor::TCP_CHECKSUM,
+            );
+            let expected = if padding == 0 { 34 } else { 0 };
+            if let Checksum::Partial(partial) = packet.offload().checksum {
+                assert_eq!(partial.start, expected);
+            }
+            assert!(packet.finish_checksum());
+            assert!(sums_up(packet.frame()));
+            assert_eq!(packet.len(), frame.len());
+        }
+    }
+
+    #[test]
+    fn tags_come_and_go() {
+        let mut packet = pool().copy_of(&tcp(b"data")).unwrap();
+        finish(
+            &mut packet,
+            descriptor::IP_CHECKSUM | descriptor::TCP_CHECKSUM,
+        );
+        assert!(insert_tag(&mut packet, 0x0500));
+        assert_eq!(packet.frame()[12..18], [0x81, 0, 0, 5, 8, 0]);
+        assert!(packet.finish_checksum());
+        assert_eq!(protocol(&mut packet), descriptor::IS_TCP);
+        assert_eq!(remove_tag(&mut packet), Some(0x0500));
+        assert_eq!(remove_tag(&mut packet), None);
+        assert!(sums_up(packet.frame()));
+    }
+
+    #[test]
+    fn nobody_vouches_for_what_nobody_looked_at() {
+        let mut packet = pool().copy_of(&tcp(b"data")).unwrap();
+        assert_eq!(protocol(&mut packet), 0);
+        let checked = Offload {
+            checksum: Checksum::Valid,
+            segmentation: None,
+        };
+        packet.set_offload(checked);
+        assert_eq!(
+            protocol(&mut packet),
+            descriptor::IS_TCP | descriptor::IP_FAILED
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_are_whole_frames_that_add_up(
+            payload in prop::collection::vec(any::<u8>(), 0..5000), segment_bytes in 100_usize..2000,
+        ) {
+            let frame = tcp(&payload);
+            let start = &frame[..frame.len().min(MAX_HEADER_BYTES)];
+            let cutter = Cutter::new(start, frame.len(), segment_bytes).unwrap();
+            let (mut offset, mut whole) = (0, alloc::vec::Vec::new());
+            while let Some(piece) = cutter.piece_bytes(offset) {
+                let header_bytes = cutter.header_bytes();
+                let mut packet = pool().packet().unwrap();
+                packet.set_len(header_bytes + piece);
+                let from = header_bytes + offset;
+                packet.frame_mut()[header_bytes..].copy_from_slice(&frame[from..from + piece]);
+                cutter.write_headers(&mut packet, offset);
+                prop_assert!(packet.finish_checksum());
+                prop_assert!(sums_up(packet.frame()));
+                let last = offset + piece == payload.len();
+                prop_assert_eq!(packet.frame()[47] & 9, if last { 9 } else { 0 });
+                prop_assert_eq!(packet.frame()[47] & 0x80, if offset == 0 { 0x80 } else { 0 });
+                let sequence = u32::from_be_bytes(packet.frame()[38..42].try_into().unwrap());
+                prop_assert_eq!(sequence, 0xffff_fff0_u32.wrapping_add(offset as u32));
+                whole.extend_from_slice(&packet.frame()[header_bytes..]);
+                offset += piece.max(1);
+            }
+            prop_assert_eq!(whole, payload);
+        }
+
+        #[test]
+        fn any_frame_is_answered(frame in prop::collection::vec(any::<u8>(), 0..200), ip: bool, options: u32) {
+            let mut frame = frame;
+            if let (Some(kind), true) = (frame.get_mut(12..15), ip) {
+                kind.copy_from_slice(&[8, 0, 0x45]);
+            }
+            let mut packet = pool().copy_of(&frame).unwrap();
+            finish(&mut packet, options);
+            protocol(&mut packet);
+            let start = &frame[..frame.len().min(MAX_HEADER_BYTES)];
+            if let Some(cutter) = Cutter::new(start, frame.len(), 100) {
+                cutter.write_headers(&mut packet, 0);
+            }
+        }
+    }
+}
