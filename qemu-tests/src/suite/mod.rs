@@ -16,11 +16,13 @@ mod hammer;
 mod host;
 mod hyperv;
 mod linux;
+mod loaders;
 mod network;
 mod options;
 mod own_firmware;
 mod owner;
 mod prompt;
+mod seat;
 mod session;
 mod smp;
 mod systems;
@@ -110,6 +112,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         firmware::CASES,
         hammer::CASES,
         linux::CASES,
+        loaders::CASES,
         network::CASES,
         uplink::CASES,
         own_firmware::CASES,
