@@ -45,6 +45,8 @@ mod vendor;
 mod wall;
 mod written;
 
+pub(crate) use host::Rdrand;
+
 use crate::console::GuestEnds;
 use crate::cpu::{self, events, percpu};
 use crate::service::alarm;
