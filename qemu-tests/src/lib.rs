@@ -19,6 +19,7 @@ pub mod machine;
 pub mod medium;
 pub mod package;
 pub mod pc;
+pub mod peer;
 pub mod program;
 pub mod qemu;
 pub mod suite;

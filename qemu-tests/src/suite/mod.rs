@@ -26,6 +26,7 @@ mod seat;
 mod session;
 mod smp;
 mod systems;
+mod uplink;
 
 use crate::engine::{Emulator, Engine, Share, Subject, SvmNptQemu, Virtualization};
 use crate::{bundle::Guest, tree};
@@ -113,6 +114,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         linux::CASES,
         loaders::CASES,
         network::CASES,
+        uplink::CASES,
         own_firmware::CASES,
         owner::CASES,
         systems::CASES,
