@@ -18,7 +18,6 @@ mod host;
 mod hyperv;
 mod linux;
 mod loaders;
-mod network;
 mod options;
 mod own_firmware;
 mod owner;
@@ -27,6 +26,7 @@ mod seat;
 mod session;
 mod smp;
 mod systems;
+mod uplink;
 
 use crate::engine::{Emulator, Engine, Share, Subject, SvmNptQemu, Virtualization};
 use crate::{bundle::Guest, tree};
@@ -114,7 +114,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         hammer::CASES,
         linux::CASES,
         loaders::CASES,
-        network::CASES,
+        uplink::CASES,
         own_firmware::CASES,
         owner::CASES,
         systems::CASES,
