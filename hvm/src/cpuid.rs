@@ -55,12 +55,12 @@ pub enum Kvm {
     Hidden,
 }
 
-/// What leaf 8000_0007h says of the time-stamp counter.
+/// What the guest is told of its time-stamp counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tsc {
-    /// It runs at one rate in all states of the CPU.
+    /// It runs at one rate in all states of the CPU (leaf 8000_0007h); timers may go by it (leaf 1), and all vCPUs' KVM clocks are one.
     Invariant,
-    /// Nothing.
+    /// None of that.
     Unpromised,
 }
 
@@ -124,8 +124,10 @@ const LEAF_1_ECX: u32 = 1
     | 1 << 28
     | 1 << 29
     | 1 << 30;
-/// Leaf 1 ECX, ours: x2APIC, TSC-deadline, hypervisor present.
-const LEAF_1_ECX_OURS: u32 = 1 << 21 | 1 << 24 | 1 << 31;
+/// Leaf 1 ECX, ours: x2APIC, hypervisor present.
+const LEAF_1_ECX_OURS: u32 = 1 << 21 | 1 << 31;
+/// Leaf 1 ECX, ours: the TSC-deadline timer, for guests that may go by their counter.
+const TSC_DEADLINE: u32 = 1 << 24;
 /// Leaf 1 ECX.OSXSAVE.
 const OSXSAVE: u32 = 1 << 27;
 /// Leaf 1 EDX: all up to PSE-36, CLFLUSH, MMX, FXSR, SSE, SSE2, self-snoop.
@@ -309,10 +311,14 @@ fn basic(host: Source<'_>, policy: Policy, leaf: u32, last: u32) -> Leaf {
         0 => [last, ebx, ecx, edx],
         1 => {
             let threads = if policy.vcpus > 1 { HTT } else { 0 };
+            let deadline = match policy.tsc {
+                Tsc::Invariant => TSC_DEADLINE,
+                Tsc::Unpromised => 0,
+            };
             [
                 eax,
                 ebx & 0xff00 | policy.vcpus.min(255) << 16,
-                ecx & LEAF_1_ECX | LEAF_1_ECX_OURS,
+                ecx & LEAF_1_ECX | LEAF_1_ECX_OURS | deadline,
                 edx & LEAF_1_EDX | LEAF_1_EDX_OURS | threads,
             ]
         }
@@ -483,6 +489,16 @@ mod tests {
             |tsc| Map::new(&everything, policy(1, tsc)).query(&everything, 0x8000_0007, 0, LIVE);
         assert_eq!(seen(Tsc::Invariant), [0, 0, 0, 1 << 8]);
         assert_eq!(seen(Tsc::Unpromised), [0; 4]);
+        let others = |tsc| {
+            let map = Map::new(&everything, policy(1, tsc));
+            let deadline = map.query(&everything, 1, 0, LIVE)[2] & TSC_DEADLINE;
+            (
+                deadline != 0,
+                map.query(&everything, 0x4000_0001, 0, LIVE)[0],
+            )
+        };
+        assert_eq!(others(Tsc::Invariant), (true, 0x0100_0009));
+        assert_eq!(others(Tsc::Unpromised), (false, 9));
     }
 
     #[test]

@@ -14,8 +14,10 @@ pub const OLD_WALL_CLOCK: u32 = 0x11;
 /// See [`OLD_WALL_CLOCK`].
 pub const OLD_SYSTEM_TIME: u32 = 0x12;
 
-/// The bits of CPUID leaf 1 of KVM's interface that belong to it: both sets of registers, and that [`Stability::Common`] is told.
-pub const FEATURES: u32 = 1 | 1 << 3 | 1 << 24;
+/// The bits of CPUID leaf 1 of KVM's interface that belong to it: both sets of registers.
+pub const FEATURES: u32 = 1 | 1 << 3;
+/// The bit that says that [`Stability::Common`] is told.
+pub const STABLE_FEATURE: u32 = 1 << 24;
 
 /// Bit 0 of [`SYSTEM_TIME`].
 pub const ENABLE: u64 = 1;

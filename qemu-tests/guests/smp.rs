@@ -1,4 +1,4 @@
-//! Proves that several CPUs work together: `smp load|warp|wakes|timers ROUNDS`, one thread pinned to each CPU.
+//! Proves that several CPUs work together: `smp echo|load|warp|wakes|timers ROUNDS`, one thread pinned to each CPU.
 //!
 //! A static Linux program, built by `rustc` alone. Prints `SMP <what> ok …` with its counts, or `SMP <what> bad …` and ends with 1.
 #![no_std]
@@ -6,6 +6,8 @@
 
 use core::arch::global_asm;
 
+#[path = "smp/echo.rs"]
+mod echo;
 #[path = "smp/linux.rs"]
 mod linux;
 #[path = "smp/load.rs"]
@@ -38,12 +40,13 @@ extern "C" fn main(stack: *const u64) -> ! {
     let rounds = argument(stack, 2).and_then(number).unwrap_or(1000);
     let cpus = linux::cpus();
     let verdict = match what {
+        b"echo" => echo::run(rounds),
         b"load" => load::run(cpus, rounds),
         b"warp" => warp::run(cpus, rounds),
         b"wakes" => wakes::run(cpus, rounds),
         b"timers" => timers::run(cpus, rounds),
         _ => {
-            say!("usage: smp load|warp|wakes|timers ROUNDS\n");
+            say!("usage: smp echo|load|warp|wakes|timers ROUNDS\n");
             Verdict::Bad
         }
     };

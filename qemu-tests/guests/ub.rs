@@ -7,6 +7,10 @@
 use core::arch::{asm, global_asm};
 use core::fmt::Write;
 
+#[path = "com1.rs"]
+mod com1;
+use com1::Com1;
+
 global_asm!(include_str!("entry.s"));
 global_asm!(include_str!("ub.s"));
 
@@ -42,34 +46,6 @@ extern "C" fn report() -> ! {
     loop {
         // SAFETY: with interrupts off this only waits.
         unsafe { asm!("hlt") };
-    }
-}
-
-/// The first serial port.
-struct Com1;
-
-impl Com1 {
-    /// With 8 data bits: after a reset there are 5.
-    fn set_up() -> Self {
-        // SAFETY: 3FBh is COM1's line control; writing there touches no memory.
-        unsafe { asm!("out dx, al", in("al") 3u8, in("dx") 0x3fbu16) };
-        Self
-    }
-}
-
-impl Write for Com1 {
-    fn write_str(&mut self, text: &str) -> core::fmt::Result {
-        for byte in text.bytes() {
-            // SAFETY: 3F8h and 3FDh are COM1's data and line status; writing there touches no memory.
-            unsafe {
-                let mut status: u8 = 0;
-                while status & 0x20 == 0 {
-                    asm!("in al, dx", out("al") status, in("dx") 0x3fdu16);
-                }
-                asm!("out dx, al", in("al") byte, in("dx") 0x3f8u16);
-            }
-        }
-        Ok(())
     }
 }
 

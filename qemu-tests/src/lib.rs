@@ -16,6 +16,7 @@ pub mod engine;
 pub mod initramfs;
 pub mod loader;
 pub mod machine;
+pub mod medium;
 pub mod package;
 pub mod pc;
 pub mod peer;

@@ -37,6 +37,8 @@ pub fn bench(options: &Options) -> Result<()> {
         }
         false => None,
     };
+    let ratios = figures::ratios_to_kvm(&ours, peer.as_ref());
+    ours.extend(ratios);
     match options.json {
         true => println!("{}", figures::json(&ours)),
         false => {

@@ -1,6 +1,6 @@
 //! The leaves from 4000_0000h on: one interface every 100h, each with its signature and its last leaf.
 
-use super::{Kvm, Leaf, Policy};
+use super::{Kvm, Leaf, Policy, Tsc};
 use crate::hyperv::{self, Enlightenments};
 use crate::pvclock;
 use alloc::vec;
@@ -37,7 +37,7 @@ impl Interfaces {
             add(&|base| hyper_v(base, policy.hyperv));
         }
         if policy.kvm == Kvm::Shown {
-            add(&|base| kvm(base, policy.timing));
+            add(&|base| kvm(base, policy.timing, policy.tsc));
         }
         add(&own);
         Self(all)
@@ -59,10 +59,14 @@ fn hyper_v(base: u32, offered: Enlightenments) -> Vec<Leaf> {
 }
 
 /// KVM's identity and clock (Linux, Documentation/virt/kvm/x86/cpuid.rst).
-fn kvm(base: u32, timing: Timing) -> Vec<Leaf> {
+fn kvm(base: u32, timing: Timing, tsc: Tsc) -> Vec<Leaf> {
+    let stable = match tsc {
+        Tsc::Invariant => pvclock::STABLE_FEATURE,
+        Tsc::Unpromised => 0,
+    };
     let mut leaves = vec![[0; 4]; TIMING_LEAF as usize + 1];
     leaves[0] = identity(base + TIMING_LEAF, *b"KVMKVMKVM\0\0\0");
-    leaves[1] = [pvclock::FEATURES, 0, 0, 0];
+    leaves[1] = [pvclock::FEATURES | stable, 0, 0, 0];
     leaves[TIMING_LEAF as usize] = [timing.tsc_khz, timing.apic_khz, 0, 0];
     leaves
 }

@@ -240,12 +240,18 @@ impl Clock {
         self.renew();
     }
 
-    /// What KVM's clock tells of this vCPU.
+    /// How time follows from this vCPU's counter.
     pub fn pv_time(&self) -> Time {
+        // Counters that nobody vouches for are no one clock, wherever they stand.
+        let stability = if time::keeps_its_rate() {
+            self.line.stability()
+        } else {
+            Stability::Apart
+        };
         Time {
             tsc_at_zero: self.tsc_at_zero(),
             period: self.line.period(),
-            stability: self.line.stability(),
+            stability,
         }
     }
 

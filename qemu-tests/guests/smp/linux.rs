@@ -105,6 +105,12 @@ pub fn expirations(timer: u64) -> u64 {
     count
 }
 
+/// Reads a line of standard input, and forgets it.
+pub fn read_line() {
+    let mut line = [0_u8; 64];
+    call(READ, [0, line.as_mut_ptr() as u64, line.len() as u64, 0, 0, 0]);
+}
+
 pub fn write(text: &[u8]) {
     call(WRITE, [1, text.as_ptr() as u64, text.len() as u64, 0, 0, 0]);
 }

@@ -1,6 +1,6 @@
 //! From power-on to the first instruction of the guest's `init`.
 
-use super::counted::{number_after, transcript};
+use super::counted::{number_after, single, transcript};
 use super::{GUEST_MIB, HOST_MIB};
 use crate::loader::Payload;
 use anyhow::{Context, Result};
@@ -19,14 +19,14 @@ pub struct Boot {
 /// TSC at `init` without a hypervisor.
 pub fn bare(payload: &Payload, directory: &Path) -> Result<u64> {
     number_after(
-        &transcript(payload, GUEST_MIB, directory, "\nTSC ")?,
+        &transcript(payload, single(GUEST_MIB), directory, "\nTSC ")?,
         "\nTSC ",
     )
 }
 
 /// The same, under Monovisor. Its guest's TSC is the machine's, so it counts from power-on, too.
 pub fn monovisor(payload: &Payload, directory: &Path) -> Result<Boot> {
-    let said = transcript(payload, HOST_MIB, directory, "\nTSC ")?;
+    let said = transcript(payload, single(HOST_MIB), directory, "\nTSC ")?;
     let start = number_after(&said, "guest starts at TSC ")?;
     let entered = number_after(&said, "entered at TSC ")?;
     let (_, memory) = said

@@ -15,7 +15,7 @@ const LIMIT: Duration = Duration::from_secs(900);
 
 /// One instruction takes 1 ns of virtual time, waiting is skipped (`sleep=off`), and what would differ from run to run is
 /// fixed: the seed of random numbers and the date.
-const ARGUMENTS: [&str; 17] = [
+const ARGUMENTS: [&str; 14] = [
     "-icount",
     "shift=0,sleep=off",
     "-seed",
@@ -28,22 +28,36 @@ const ARGUMENTS: [&str; 17] = [
     "-no-reboot",
     "-M",
     "pc",
-    "-smp",
-    "1",
     "-serial",
     "stdio",
-    "-m",
 ];
 
-/// Boots `payload` on a counted machine of `memory_mib`.
-pub fn start(payload: &Payload, memory_mib: u32, directory: &Path) -> Result<Console> {
+/// A counted machine's size. Several CPUs run in turns, and the count is of what all of them execute.
+#[derive(Clone, Copy)]
+pub struct Size {
+    /// Memory.
+    pub memory_mib: u32,
+    /// CPUs.
+    pub cpus: u32,
+}
+
+/// One CPU.
+pub fn single(memory_mib: u32) -> Size {
+    Size {
+        memory_mib,
+        cpus: 1,
+    }
+}
+
+/// Boots `payload` on a counted machine.
+pub fn start(payload: &Payload, size: Size, directory: &Path) -> Result<Console> {
     let Emulator::Qemu(engine) = SvmNptQemu.emulator() else {
         bail!("{} is not QEMU", SvmNptQemu.name());
     };
     let mut qemu = Command::new(QEMU);
-    qemu.args(engine)
-        .args(ARGUMENTS)
-        .arg(memory_mib.to_string());
+    qemu.args(engine).args(ARGUMENTS);
+    qemu.args(["-smp", &size.cpus.to_string()]);
+    qemu.args(["-m", &size.memory_mib.to_string()]);
     qemu.args(Loader::Direct(Firmware::Bios).arguments(payload, directory)?);
     std::fs::write(
         directory.join("command"),
@@ -60,13 +74,8 @@ pub fn start(payload: &Payload, memory_mib: u32, directory: &Path) -> Result<Con
 }
 
 /// Boots `payload` and returns all that it says up to and with `last`, and that line's rest.
-pub fn transcript(
-    payload: &Payload,
-    memory_mib: u32,
-    directory: &Path,
-    last: &str,
-) -> Result<String> {
-    let mut console = start(payload, memory_mib, directory)?;
+pub fn transcript(payload: &Payload, size: Size, directory: &Path, last: &str) -> Result<String> {
+    let mut console = start(payload, size, directory)?;
     let said = console.expect(last, LIMIT)?;
     Ok(said + &console.expect("\n", LIMIT)?)
 }

@@ -22,7 +22,7 @@ pub struct Key {
 
 /// Every figure, in the order in which they are shown.
 #[rustfmt::skip]
-pub const KEYS: [Key; 13] = [
+pub const KEYS: [Key; 19] = [
     row("boot_ratio_to_bare", "power-on to init, relative to bare", Some(1.05), Some(2.5), None),
     row("boot_monovisor_insns", "hypervisor's own part of a boot", None, None, None),
     row("exit_cpuid", "CPUID, 32-bit unpaged", Some(250.0), Some(2607.0), Some(2803.0)),
@@ -34,6 +34,12 @@ pub const KEYS: [Key; 13] = [
     row("exit_hypercall", "VMMCALL or VMCALL", None, Some(2750.0), Some(2922.0)),
     row("exit_rdmsr_efer", "RDMSR EFER", None, Some(2682.0), Some(2713.0)),
     row("selfipi_hlt_eoi", "self-IPI, STI HLT, EOI", Some(2500.0), Some(13869.0), Some(17034.0)),
+    row("ipi", "IPI there and back, both halted", None, None, None),
+    row("timer", "one-shot timer: start, interrupt, EOI", None, None, None),
+    row("hlt_wakeup", "IPI to a halted CPU's handler", None, None, None),
+    row("ipi_ratio_to_kvm", "the same, relative to KVM: IPI", Some(0.25), Some(1.0), None),
+    row("timer_ratio_to_kvm", "timer", Some(0.25), Some(1.0), None),
+    row("hlt_wakeup_ratio_to_kvm", "wake-up", Some(0.25), Some(1.0), None),
     row("image_bytes", "size of the bootable file", Some(1_572_864.0), None, None),
     row("reserved_mib", "memory kept from the guest", Some(24.0), None, None),
 ];
@@ -93,6 +99,25 @@ pub const TWINS: [Twin; 9] = [
     twin!("selfipi_hlt_eoi", None),
 ];
 
+/// What is told relative to KVM's figure as well: the figure, and the ratio.
+const RATIOS: [(&str, &str); 3] = [
+    ("ipi", "ipi_ratio_to_kvm"),
+    ("timer", "timer_ratio_to_kvm"),
+    ("hlt_wakeup", "hlt_wakeup_ratio_to_kvm"),
+];
+
+/// The ratios of `ours` to KVM's figures, as measured before, or now.
+pub fn ratios_to_kvm(ours: &Figures, measured: Option<&Figures>) -> Figures {
+    let kvm = |name| match measured {
+        Some(figures) => figures.get(name).copied(),
+        None => key(name)?.kvm,
+    };
+    RATIOS
+        .iter()
+        .filter_map(|&(name, ratio)| Some((ratio, ours.get(name)? / kvm(name)?)))
+        .collect()
+}
+
 /// The key of that name.
 pub fn key(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
@@ -135,6 +160,17 @@ mod tests {
             json(&figures),
             "{\n  \"boot_ratio_to_bare\": 1.0312,\n  \"exit_cpuid\": 244,\n  \"exit_cpuid_vmx_ratio\": 1.2500\n}"
         );
+    }
+
+    #[test]
+    fn ratios_are_to_what_was_measured_last() {
+        let ours = Figures::from([("ipi", 100.0), ("exit_cpuid", 5.0)]);
+        let now = Figures::from([("ipi", 1000.0), ("timer", 7.0)]);
+        let ratios = ratios_to_kvm(&ours, Some(&now));
+        assert_eq!(ratios, Figures::from([("ipi_ratio_to_kvm", 0.1)]));
+        for (name, ratio) in RATIOS {
+            assert!(key(name).is_some() && key(ratio).is_some());
+        }
     }
 
     #[test]

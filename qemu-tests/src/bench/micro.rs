@@ -12,7 +12,10 @@ const ROUNDS: u64 = 1000;
 /// Boots the guest and reads its figures.
 pub fn measure(payload: &Payload, memory_mib: u32, directory: &Path) -> Result<Figures> {
     read(&counted::transcript(
-        payload, memory_mib, directory, "UB done",
+        payload,
+        counted::single(memory_mib),
+        directory,
+        "UB done",
     )?)
 }
 

@@ -7,6 +7,7 @@ mod boot;
 mod counted;
 pub mod figures;
 mod micro;
+mod pair;
 mod peer;
 mod twins;
 
@@ -33,6 +34,8 @@ pub struct Bench {
     kernel: Kernel,
     /// The micro-benchmark guest.
     micro: PathBuf,
+    /// The guest of two CPUs.
+    pair: PathBuf,
     /// The boot comparison's initramfs.
     ramdisk: PathBuf,
 }
@@ -45,6 +48,7 @@ impl Bench {
             .with_context(|| format!("cannot create {}", directory.display()))?;
         let kernel = Kernel::fetch()?;
         let micro = build("ub", Form::Kernel)?;
+        let pair = build("pair", Form::Kernel)?;
         let init = fs::read(build("tsc", Form::Executable)?)?;
         let ramdisk = directory.join("initrd.cpio");
         fs::write(&ramdisk, initramfs::build_with_init(&kernel, &init)?)?;
@@ -52,6 +56,7 @@ impl Bench {
             directory,
             kernel,
             micro,
+            pair,
             ramdisk,
         })
     }
@@ -77,6 +82,16 @@ impl Bench {
         guest.memory_mib = GUEST_MIB;
         let directory = self.place("monovisor-micro")?;
         let mut figures = micro::measure(&monovisor(&guest, &directory)?, HOST_MIB, &directory)?;
+
+        let mut guest = Guest::new(self.pair.clone());
+        guest.memory_mib = GUEST_MIB;
+        guest.vcpus = 2;
+        let directory = self.place("monovisor-pair")?;
+        figures.extend(pair::measure(
+            &monovisor(&guest, &directory)?,
+            HOST_MIB,
+            &directory,
+        )?);
 
         let mut guest = Guest::new(self.kernel.image());
         guest.ramdisk = Some(self.ramdisk.clone());

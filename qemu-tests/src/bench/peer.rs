@@ -1,8 +1,8 @@
 //! The peer: Debian's cloud kernel with KVM, and QEMU in its initramfs, on the same counted machine.
 
-use super::counted::{self, number_after};
+use super::counted::{self, Size, number_after};
 use super::figures::Figures;
-use super::{Bench, COMMAND_LINE, GUEST_MIB, micro};
+use super::{Bench, COMMAND_LINE, GUEST_MIB, micro, pair};
 use crate::cpio::Archive;
 use crate::program::{Form, build};
 use crate::qemu::QEMU;
@@ -22,32 +22,41 @@ const FIRMWARE: [&str; 3] = [
     "/usr/share/qemu/kvmvapic.bin",
 ];
 
+/// For the outer kernel: the emulated counters are one clock, though nothing promises that.
+const FAIR: &str = " tsc=reliable";
+
 /// The inner machine's last line is followed by the outer machine's TSC, which counts from power-on. Should the inner
-/// machine end before, the run ends, too.
+/// machine end before, the run ends, too. A halted guest's CPU is not polled for: where CPUs run in turns that only holds the others up.
 const INIT: &str = r#"#!/bin/sh
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
 mount -t tmpfs tmpfs /tmp
 for module in $(cat /lib/modules/order); do insmod /lib/modules/$module; done
+echo 0 >/sys/module/kvm/parameters/halt_poll_ns
 cd /inner
 sh ./start | while read -r line; do
     echo "$line"
-    case "$line" in TSC*|"UB done"*) /bin/tsc; echo PEER done;; esac
+    case "$line" in TSC*|"UB done"*|"PAIR done"*) /bin/tsc; echo PEER done;; esac
 done
 echo PEER done
 "#;
 
-/// Runs both programs under the peer.
+/// Runs all programs under the peer.
 pub fn measure(bench: &Bench, bare: &Figures) -> Result<Figures> {
-    let said = run(bench, "peer-micro", &bench.micro, None)?;
-    let mut figures = micro::read(&said)?;
-    let said = run(
-        bench,
-        "peer-boot",
-        &bench.kernel.image(),
-        Some(&bench.ramdisk),
-    )?;
+    let micro = Inner::new(&bench.micro);
+    let mut figures = micro::read(&run(bench, "peer-micro", &micro)?)?;
+    let pair = Inner {
+        cpus: 2,
+        ..Inner::new(&bench.pair)
+    };
+    figures.extend(pair::read(&run(bench, "peer-pair", &pair)?)?);
+    let kernel = bench.kernel.image();
+    let boot = Inner {
+        initrd: Some(&bench.ramdisk),
+        ..Inner::new(&kernel)
+    };
+    let said = run(bench, "peer-boot", &boot)?;
     // The inner machine's TSC starts with it; the outer one's is read as soon as the line arrives.
     let inner = said
         .split_once("\nTSC ")
@@ -64,15 +73,42 @@ pub fn measure(bench: &Bench, bare: &Figures) -> Result<Figures> {
     Ok(figures)
 }
 
-fn run(bench: &Bench, name: &str, kernel: &Path, initrd: Option<&Path>) -> Result<String> {
-    let directory = bench.place(name)?;
-    let outer = directory.join("outer.cpio");
-    fs::write(&outer, user_space(bench, kernel, initrd)?)?;
-    let payload = bench.payload(&bench.kernel.image(), Some(&outer));
-    counted::transcript(&payload, PEER_MIB, &directory, "PEER done")
+/// The machine in the machine. The outer one has as many CPUs.
+struct Inner<'a> {
+    kernel: &'a Path,
+    initrd: Option<&'a Path>,
+    cpus: u32,
 }
 
-fn user_space(bench: &Bench, kernel: &Path, initrd: Option<&Path>) -> Result<Vec<u8>> {
+impl<'a> Inner<'a> {
+    fn new(kernel: &'a Path) -> Self {
+        Self {
+            kernel,
+            initrd: None,
+            cpus: 1,
+        }
+    }
+}
+
+fn run(bench: &Bench, name: &str, inner: &Inner) -> Result<String> {
+    let directory = bench.place(name)?;
+    let outer = directory.join("outer.cpio");
+    fs::write(&outer, user_space(bench, inner)?)?;
+    let mut payload = bench.payload(&bench.kernel.image(), Some(&outer));
+    payload.append.push_str(FAIR);
+    let size = Size {
+        memory_mib: PEER_MIB,
+        cpus: inner.cpus,
+    };
+    counted::transcript(&payload, size, &directory, "PEER done")
+}
+
+fn user_space(bench: &Bench, inner: &Inner) -> Result<Vec<u8>> {
+    let Inner {
+        kernel,
+        initrd,
+        cpus,
+    } = *inner;
     let mut tree = Tree::default();
     for name in ["dev", "inner", "proc", "sys", "tmp", "lib/modules"] {
         tree.directory(name);
@@ -100,8 +136,8 @@ fn user_space(bench: &Bench, kernel: &Path, initrd: Option<&Path>) -> Result<Vec
     }
     tree.copy(kernel, "inner/kernel")?;
     let mut start = format!(
-        "exec /bin/qemu -L /firmware -accel kvm -cpu host -M pc -m {GUEST_MIB} -nodefaults -display none -no-reboot \
-         -serial stdio -kernel kernel"
+        "exec /bin/qemu -L /firmware -accel kvm -cpu host -M pc -m {GUEST_MIB} -smp {cpus} -nodefaults -display none \
+         -no-reboot -serial stdio -kernel kernel"
     );
     if let Some(initrd) = initrd {
         tree.copy(initrd, "inner/initrd")?;

@@ -106,6 +106,18 @@ fn bad_config(lab: &mut Lab) -> Result<()> {
         "zero vCPUs",
         |guest| guest.vcpus = 0,
         &["monovisor.toml", "vcpus", "0"],
+    )?;
+    spoilt(
+        lab,
+        "more vCPUs than there can be",
+        |guest| guest.vcpus = 65,
+        &["monovisor.toml", "`vcpus = 65`", "64"],
+    )?;
+    spoilt(
+        lab,
+        "CPUs that the host does not have",
+        setting("cpus = \"5-7\"\n"),
+        &["monovisor.toml", &line, "cpus", "5"],
     )
 }
 

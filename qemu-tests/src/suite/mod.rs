@@ -17,11 +17,13 @@ mod hammer;
 mod host;
 mod hyperv;
 mod linux;
+mod loaders;
 mod network;
 mod options;
 mod own_firmware;
 mod owner;
 mod prompt;
+mod seat;
 mod session;
 mod smp;
 mod systems;
@@ -111,6 +113,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         firmware::CASES,
         hammer::CASES,
         linux::CASES,
+        loaders::CASES,
         network::CASES,
         own_firmware::CASES,
         owner::CASES,

@@ -314,5 +314,17 @@ fn echo(lab: &mut Lab) -> Result<()> {
         session.run(SPIN)?;
         session.enter_prompt()?;
         session.prompt_is_alive()
+    })?;
+    lab.step("and the guest's console, in 50 ms of its time", |_| {
+        const ROUNDS: u32 = 40;
+        session.leave_prompt()?;
+        session.leave(&format!("smp echo {ROUNDS}"))?;
+        for _ in 0..ROUNDS {
+            session.console.expect("ECHO?", SOON)?;
+            session.console.send("\n")?;
+        }
+        let found = session.console.line_after("SMP echo ", SOON)?;
+        ensure!(found.starts_with("ok "), "{found}");
+        Ok(())
     })
 }
