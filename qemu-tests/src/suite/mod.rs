@@ -5,7 +5,6 @@
 
 mod bad_input;
 mod boot;
-mod cards;
 mod clocks;
 mod crash;
 mod desk;
@@ -27,6 +26,7 @@ mod seat;
 mod session;
 mod smp;
 mod systems;
+mod uplink;
 
 use crate::engine::{Emulator, Engine, Share, Subject, SvmNptQemu, Virtualization};
 use crate::{bundle::Guest, tree};
@@ -108,13 +108,13 @@ impl Case {
 pub fn cases() -> impl Iterator<Item = &'static Case> {
     [
         boot::CASES,
-        cards::CASES,
         guest::CASES,
         firmware::CASES,
         hammer::CASES,
         linux::CASES,
         loaders::CASES,
         network::CASES,
+        uplink::CASES,
         own_firmware::CASES,
         owner::CASES,
         systems::CASES,
