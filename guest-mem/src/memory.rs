@@ -219,7 +219,12 @@ impl GuestMemory {
         }
     }
 
-    /// Changes with every switch of an area.
+    /// Something else that is to show at guest-physical addresses has moved: whoever maps areas for the guest is to look again.
+    pub fn announce(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Changes with every switch of an area, and with [`Self::announce`].
     #[inline]
     pub fn generation(&self) -> u32 {
         self.generation.load(Ordering::Acquire)

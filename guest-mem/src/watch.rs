@@ -9,8 +9,9 @@ pub struct Watch {
     /// Address and length of the piece: offsets are valid in no other.
     piece: (usize, u64),
     count: usize,
-    /// Offset in the piece, below its length less seven; and value.
-    words: [(u64, u64); Self::WORDS],
+    /// Offset in the piece, below its length less seven; and value. The last of an odd number stands there twice, so that a look goes by
+    /// pairs.
+    words: [[(u64, u64); 2]; Self::WORDS.div_ceil(2)],
 }
 
 impl Watch {
@@ -23,7 +24,7 @@ impl Watch {
         Self {
             piece: (main.host.addr(), main.bytes),
             count: 0,
-            words: [(0, 0); Self::WORDS],
+            words: [[(0, 0); 2]; Self::WORDS.div_ceil(2)],
         }
     }
 
@@ -33,9 +34,10 @@ impl Watch {
         let main = memory.main();
         let offset = gpa.0.wrapping_sub(main.gpa.0) & !7;
         let inside = offset < main.bytes && self.piece == (main.host.addr(), main.bytes);
-        match self.words.get_mut(self.count).filter(|_| inside) {
-            Some(word) => {
-                *word = (offset, value);
+        let has_room = inside && self.count < Self::WORDS;
+        match self.words.get_mut(self.count / 2).filter(|_| has_room) {
+            Some(pair) => {
+                pair[self.count % 2..].fill((offset, value));
                 self.count += 1;
             }
             None => self.count = usize::MAX,
@@ -47,13 +49,17 @@ impl Watch {
     pub fn holds(&self, memory: &GuestMemory) -> bool {
         let main = memory.main();
         self.piece == (main.host.addr(), main.bytes)
-            && self.words.get(..self.count).is_some_and(|words| {
-                words.iter().all(|&(offset, value)| {
-                    // SAFETY: `add` found the offset inside this very piece; it is a multiple of eight, and pieces are
-                    // page-aligned on both sides, so the whole word lies in it.
-                    value == unsafe { raw::load_u64(main.host.add(offset as usize).cast()) }
+            && self
+                .words
+                .get(..self.count.div_ceil(2))
+                .is_some_and(|pairs| {
+                    let holds = |(offset, value): (u64, u64)| {
+                        // SAFETY: `add` found the offset inside this very piece; it is a multiple of eight, and pieces are
+                        // page-aligned on both sides, so the whole word lies in it.
+                        value == unsafe { raw::load_u64(main.host.add(offset as usize).cast()) }
+                    };
+                    pairs.iter().all(|&[one, other]| holds(one) && holds(other))
                 })
-            })
     }
 }
 

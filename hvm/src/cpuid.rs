@@ -229,8 +229,14 @@ impl Map {
         }
     }
 
-    /// The answer to one CPUID.
+    /// The answer to those leaves that depend on nothing else: the most frequent ones, and without a copy.
     #[inline]
+    pub fn constant(&self, leaf: u32) -> Option<&Leaf> {
+        let answer = self.basic.get(leaf as usize)?;
+        (NOT_CONSTANT >> leaf & 1 == 0).then_some(answer)
+    }
+
+    /// The answer to one CPUID.
     pub fn query(&self, host: Source<'_>, leaf: u32, subleaf: u32, live: Live) -> Leaf {
         match self.basic.get(leaf as usize) {
             Some(answer) if NOT_CONSTANT >> leaf & 1 == 0 => *answer,

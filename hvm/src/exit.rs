@@ -51,7 +51,8 @@ pub enum Access {
     Fetch,
 }
 
-/// Instructions whose exit says no more than which instruction it was.
+/// Instructions whose exit says no more than which instruction it was. Those that are not completed by their length alone come last, so
+/// that one comparison tells them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Instruction {
     /// CPUID.
@@ -64,10 +65,6 @@ pub enum Instruction {
     Wrmsr,
     /// VMCALL or VMMCALL.
     Hypercall,
-    /// RDTSC.
-    Rdtsc,
-    /// RDTSCP.
-    Rdtscp,
     /// RDPMC.
     Rdpmc,
     /// XSETBV.
@@ -78,6 +75,10 @@ pub enum Instruction {
     Wbinvd,
     /// PAUSE.
     Pause,
+    /// RDTSC.
+    Rdtsc,
+    /// RDTSCP.
+    Rdtscp,
     /// MONITOR.
     Monitor,
     /// MWAIT.

@@ -39,8 +39,9 @@ pub const fn encode(event: Event) -> (u32, Option<u32>) {
 
 /// The event whose delivery was cut short; `error_code` is asked for if there is one. INT n, INT1, INT3 and INTO are left out: RIP
 /// still points at the instruction, which simply runs again (SDM vol. 3C, 28.2.4; APM vol. 2, 15.20: their return address is
-/// the next RIP, which old CPUs do not save).
-#[inline]
+/// the next RIP, which old CPUs do not save). Out of line: hardly any exit has one, and each would pay for the registers.
+#[cold]
+#[inline(never)]
 pub fn decode(word: u32, error_code: impl FnOnce() -> u32) -> Option<Event> {
     const BREAKPOINT: u8 = 3;
     const OVERFLOW: u8 = 4;

@@ -23,6 +23,7 @@ pub mod entry;
 pub mod halt;
 pub mod log;
 pub mod mem;
+pub mod net;
 pub mod power;
 pub mod report;
 pub mod service;

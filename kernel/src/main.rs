@@ -5,7 +5,7 @@
 mod bare {
     use boot::BootInfo;
     use kernel::report::{self, Mode};
-    use kernel::{console, cpu, service, vm};
+    use kernel::{console, cpu, net, service, vm};
 
     kernel::entry!(main);
 
@@ -16,7 +16,7 @@ mod bare {
         let parts = kernel::init(boot);
         console::start_screen(boot);
         let mode = report::print(boot, parts.platform);
-        let guest_ends = service::start(vm::kick);
+        let guest_ends = service::start(vm::kick, net::start(boot, report::functions()));
         cpu::interrupts::enable();
         match mode {
             Mode::Nested(technology) => vm::run(boot, technology, guest_ends),

@@ -4,6 +4,7 @@
 //! switch has the board polled once there is some again ([`SwitchEnd::settle`]). What the guest does not fetch in time is lost at the
 //! switch's end, as on any cable. So who holds up frames holds up at most the two queues.
 
+use crate::switch::Outlet;
 use alloc::{boxed::Box, sync::Arc};
 use core::sync::atomic::{AtomicBool, Ordering, fence};
 use crossbeam_queue::ArrayQueue;
@@ -117,13 +118,6 @@ impl SwitchEnd {
         self.shared.to_switch.pop()
     }
 
-    /// A frame for the guest, or back if there is no room. [`SwitchEnd::settle`] tells the guest.
-    pub fn send(&mut self, packet: Packet) -> Result<(), Packet> {
-        self.shared.to_guest.push(packet)?;
-        self.news = true;
-        Ok(())
-    }
-
     /// Plugs the cable in or out at the far side.
     pub fn set_link(&mut self, link: Link) {
         let up = link == Link::Up;
@@ -139,6 +133,15 @@ impl SwitchEnd {
         if core::mem::take(&mut self.news) || relieved {
             (self.shared.wakers.guest)();
         }
+    }
+}
+
+impl Outlet for SwitchEnd {
+    /// A frame for the guest. [`SwitchEnd::settle`] tells it.
+    fn send(&mut self, packet: Packet) -> Result<(), Packet> {
+        self.shared.to_guest.push(packet)?;
+        self.news = true;
+        Ok(())
     }
 }
 

@@ -14,7 +14,6 @@ extern crate alloc;
 extern crate std;
 
 pub mod cable;
-pub mod checksum;
 pub mod host;
 mod mac;
 pub mod rate;

@@ -79,14 +79,14 @@ enum Way {
 impl Switch {
     /// A switch with ports.
     pub fn new(ports: impl IntoIterator<Item = PortSetup>) -> Self {
-        let state = |setup| PortState {
-            setup,
-            counters: Counters::default(),
-        };
-        Self {
-            ports: ports.into_iter().map(state).collect(),
+        let mut switch = Self {
+            ports: Vec::new(),
             table: Table::new(),
+        };
+        for setup in ports {
+            switch.add(setup);
         }
+        switch
     }
 
     /// What has passed a port so far.
@@ -94,6 +94,15 @@ impl Switch {
         self.ports
             .get(port)
             .map_or_else(Counters::default, |port| port.counters)
+    }
+
+    /// One more port.
+    pub fn add(&mut self, setup: PortSetup) -> Port {
+        self.ports.push(PortState {
+            setup,
+            counters: Counters::default(),
+        });
+        self.ports.len() - 1
     }
 
     /// The station of a port has another address now, or is known no more.

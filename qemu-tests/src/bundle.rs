@@ -9,6 +9,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// What a guest's disks hang on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bus {
+    /// Paravirtual.
+    Virtio,
+    /// The PIIX3's channels.
+    Ide,
+}
+
 /// How a guest boots by itself, through firmware.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Boot {
@@ -35,6 +44,8 @@ pub struct Guest {
     pub cmdline: String,
     /// Raw images, in the order of the guest's drives.
     pub disks: Vec<PathBuf>,
+    /// What they hang on.
+    pub bus: Bus,
     /// Guest memory.
     pub memory_mib: u32,
     /// Guest CPUs.
@@ -52,6 +63,7 @@ impl Guest {
             ramdisk: None,
             cmdline: "console=ttyS0".to_owned(),
             disks: Vec::new(),
+            bus: Bus::Virtio,
             memory_mib: 256,
             vcpus: 1,
             settings: String::new(),
@@ -145,7 +157,7 @@ impl Guest {
             let access = if drive.ends_with(":cdrom") { "r" } else { "w" };
             toml_string(&format!("file:{},{drive},{access}", blob_name(drive)))
         });
-        let disks = (0..self.disks.len()).map(|index| toml_string(&disk_spec(index)));
+        let disks = (0..self.disks.len()).map(|index| toml_string(&disk_spec(index, self.bus)));
         let disks: Vec<_> = drives.chain(disks).collect();
         if !disks.is_empty() {
             text.push_str(&format!("disk = [{}]\n", disks.join(", ")));
@@ -187,6 +199,21 @@ impl Guest {
     }
 }
 
+/// Packs a bundle of these lines of configuration, to which a name is added, and these files.
+pub fn pack_files(settings: &str, files: &[(&str, &Path)], to: &Path) -> Result<()> {
+    let mut archive = Writer::new();
+    archive
+        .file(
+            CONFIG_NAME,
+            format!("name = \"guest\"\n{settings}").as_bytes(),
+        )
+        .context("the configuration is too long for cpio")?;
+    for (name, path) in files {
+        add(&mut archive, name, path)?;
+    }
+    fs::write(to, archive.finish()).with_context(|| format!("cannot write {}", to.display()))
+}
+
 fn add(archive: &mut Writer, name: &str, path: &Path) -> Result<()> {
     let content = fs::read(path)
         .with_context(|| format!("cannot read the guest's {name}, {}", path.display()))?;
@@ -226,9 +253,13 @@ fn disk_name(index: usize) -> String {
 }
 
 /// xl-disk-configuration(5): target, format, virtual device, access.
-fn disk_spec(index: usize) -> String {
+fn disk_spec(index: usize, bus: Bus) -> String {
     let letter = char::from(b'a' + (index % 26) as u8);
-    format!("{},raw,vd{letter},rw", disk_name(index))
+    let prefix = match bus {
+        Bus::Virtio => "vd",
+        Bus::Ide => "hd",
+    };
+    format!("{},raw,{prefix}{letter},rw", disk_name(index))
 }
 
 fn toml_string(text: &str) -> String {

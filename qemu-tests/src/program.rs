@@ -12,6 +12,8 @@ use std::sync::Mutex;
 pub enum Form {
     /// The bare machine: an image that follows the Linux boot protocol.
     Kernel,
+    /// The bare machine: a boot sector.
+    Sector,
     /// Linux: a static executable.
     Executable,
 }
@@ -42,11 +44,13 @@ pub fn build(name: &str, form: Form) -> Result<PathBuf> {
         "-Ccode-model=small",
         "-Cstrip=symbols",
     ]);
-    if form == Form::Kernel {
-        rustc.arg(format!(
-            "-Clink-arg=-T{}",
-            sources.join("flat.ld").display()
-        ));
+    let script = match form {
+        Form::Kernel => Some("flat.ld"),
+        Form::Sector => Some("sector.ld"),
+        Form::Executable => None,
+    };
+    if let Some(script) = script {
+        rustc.arg(format!("-Clink-arg=-T{}", sources.join(script).display()));
         rustc.arg("-Clink-arg=--oformat=binary");
     }
     rustc

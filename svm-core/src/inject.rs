@@ -15,6 +15,9 @@ pub const fn encode(wanted: Event) -> u64 {
 /// The event in an EXITINTINFO word.
 #[inline]
 pub fn decode(word: u64) -> Option<Event> {
+    if word as u32 & interruption::VALID == 0 {
+        return None;
+    }
     interruption::decode(word as u32, || (word >> ERROR_SHIFT) as u32)
 }
 

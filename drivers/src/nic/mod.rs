@@ -9,6 +9,15 @@ pub mod e1000;
 use hvm::backend::Link;
 use hvm::packet::Packet;
 
+/// Whether the cable was touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkNews {
+    /// Not that the card knows.
+    Same,
+    /// It may be another.
+    Changed,
+}
+
 /// A network card that runs.
 pub trait Nic: Send {
     /// What it is.
@@ -18,7 +27,7 @@ pub trait Nic: Send {
     /// The cable.
     fn link(&mut self) -> Link;
     /// Takes note of what it interrupted for. Before frames are fetched, so that one that comes later interrupts again.
-    fn acknowledge(&mut self);
+    fn acknowledge(&mut self) -> LinkNews;
     /// The next frame from the wire.
     fn receive(&mut self) -> Option<Packet>;
     /// Queues a frame, or gives it back where there is no room. What checksum is missing must be one that [`Nic::can_sum`] takes.

@@ -1,6 +1,8 @@
 //! A machine for the services: RAM, ports that remember, a CD of any bytes.
 
-use guest_bios::bios::{Bios, BootDevice, ChangeLine, Drive, DriveKind, Drives, Machine, Medium, Protection, Setup};
+use guest_bios::bios::{
+    Bios, BootDevice, ChangeLine, Drive, DriveKind, Drives, Machine, Medium, Protection, Setup,
+};
 use guest_bios::memory::memory_layout;
 use guest_bios::mp::Signature;
 use guest_bios::platform::{Console, Platform};

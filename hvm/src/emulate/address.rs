@@ -142,8 +142,8 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
                 _ => 0,
             };
             let first = base.wrapping_add(at.offset);
-            if !self.paging.is_canonical(first)
-                || !self.paging.is_canonical(base.wrapping_add(last))
+            if !self.paging().is_canonical(first)
+                || !self.paging().is_canonical(base.wrapping_add(last))
             {
                 return Err(segment_fault(at.segment));
             }

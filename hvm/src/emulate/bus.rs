@@ -2,6 +2,7 @@
 
 use crate::Width;
 use crate::event::Exception;
+use crate::pci::WindowCopy;
 use guest_mem::{Gpa, GuestMemory, Gva};
 
 /// What the TLB must forget.
@@ -38,6 +39,32 @@ pub trait Bus {
 
     /// OUT.
     fn port_out(&mut self, port: u16, width: Width, value: u32);
+
+    /// Reads bytes of one page in ascending order, in one go. False, and nothing done, where it takes an access for each
+    /// element.
+    fn read_bytes(&mut self, _gpa: Gpa, _into: &mut [u8]) -> bool {
+        false
+    }
+
+    /// Writes them, same rules.
+    fn write_bytes(&mut self, _gpa: Gpa, _from: &[u8]) -> bool {
+        false
+    }
+
+    /// Moves elements within one device, ascending; `from` and `to` are guest-physical, in one page each. Same rules.
+    fn copy(&mut self, _copy: WindowCopy) -> bool {
+        false
+    }
+
+    /// IN of elements of `width` until `into`, a whole number of them, is full. Same rules.
+    fn port_in_bytes(&mut self, _port: u16, _width: Width, _into: &mut [u8]) -> bool {
+        false
+    }
+
+    /// OUT of such elements, same rules.
+    fn port_out_bytes(&mut self, _port: u16, _width: Width, _from: &[u8]) -> bool {
+        false
+    }
 
     /// RDMSR at CPL 0.
     fn read_msr(&mut self, msr: u32) -> Result<u64, Exception>;

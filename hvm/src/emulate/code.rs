@@ -111,53 +111,51 @@ pub(super) struct Code {
 }
 
 impl Code {
-    /// Reads what RIP's page holds of the instruction.
+    /// Nothing yet. What is read is filled in in place, because copies of it would be on the way of every emulated instruction.
     #[inline]
-    pub fn fetch(
-        cpu: &impl Registers,
-        source: &mut Source<'_>,
-        mode: CodeMode,
-    ) -> Result<Self, Refusal> {
-        let (linear, room) = linear_rip(cpu, mode).map_err(Refusal::Fault)?;
-        let mut code = Self {
+    pub const fn new(mode: CodeMode) -> Self {
+        Self {
             bytes: [0; MAX_BYTES + 1],
             available: 0,
-            room: room.min(MAX_BYTES as u64) as usize,
-            linear,
+            room: 0,
+            linear: Gva(0),
             mode,
-        };
-        if linear.page_offset() <= PAGE_BYTES - code.bytes.len() as u64 && code.room == MAX_BYTES {
-            // All of it and a byte more, in one piece.
-            let gpa = source.translate(cpu, linear)?;
-            code.bytes = source
-                .memory
-                .load(gpa)
-                .map_err(|unmapped| Refusal::NotRam(unmapped.gpa))?;
-            code.available = MAX_BYTES;
-        } else {
-            code.read_page(cpu, source)?;
         }
-        Ok(code)
+    }
+
+    /// Reads what RIP's page holds of the instruction.
+    #[inline]
+    pub fn fetch(&mut self, cpu: &impl Registers, source: &mut Source<'_>) -> Result<(), Refusal> {
+        self.locate(cpu)?;
+        let last = PAGE_BYTES - self.bytes.len() as u64;
+        if self.linear.page_offset() > last || self.room != MAX_BYTES {
+            return self.read_page(cpu, source);
+        }
+        // All of it and a byte more, in one piece.
+        let gpa = source.translate(cpu, self.linear)?;
+        self.bytes = source
+            .memory
+            .load(gpa)
+            .map_err(|unmapped| Refusal::NotRam(unmapped.gpa))?;
+        self.available = MAX_BYTES;
+        Ok(())
+    }
+
+    #[inline]
+    fn locate(&mut self, cpu: &impl Registers) -> Result<(), Refusal> {
+        let (linear, room) = linear_rip(cpu, self.mode).map_err(Refusal::Fault)?;
+        self.linear = linear;
+        self.room = room.min(MAX_BYTES as u64) as usize;
+        Ok(())
     }
 
     /// The bytes that the CPU itself fetched (decode assists), all that an instruction can have.
     #[cold]
-    pub fn given(
-        cpu: &impl Registers,
-        fetched: &[u8; MAX_BYTES],
-        mode: CodeMode,
-    ) -> Result<Self, Refusal> {
-        let (linear, room) = linear_rip(cpu, mode).map_err(Refusal::Fault)?;
-        let mut bytes = [0; MAX_BYTES + 1];
-        bytes[..MAX_BYTES].copy_from_slice(fetched);
-        let room = room.min(MAX_BYTES as u64) as usize;
-        Ok(Self {
-            bytes,
-            available: room,
-            room,
-            linear,
-            mode,
-        })
+    pub fn give(&mut self, cpu: &impl Registers, fetched: &[u8; MAX_BYTES]) -> Result<(), Refusal> {
+        self.locate(cpu)?;
+        self.bytes[..MAX_BYTES].copy_from_slice(fetched);
+        self.available = self.room;
+        Ok(())
     }
 
     /// Reads what the next page holds, for a decoder that wants more than there is. There is a next page to read, or

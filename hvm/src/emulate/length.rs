@@ -136,7 +136,8 @@ fn unusual(
     instruction: Instruction,
     mode: CodeMode,
 ) -> Result<u64, Lost> {
-    let mut code = Code::fetch(cpu, source, mode)?;
+    let mut code = Code::new(mode);
+    code.fetch(cpu, source)?;
     loop {
         match expect(code.bytes(), mode, instruction) {
             Match::Length(length) => return Ok(length),

@@ -106,7 +106,7 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
             return Ok(Span::in_page(first));
         }
         let first = self.translate(gva, kind)?;
-        let rest = self.translate(self.paging.wrap(gva.wrapping_add(in_page)), kind)?;
+        let rest = self.translate(self.paging().wrap(gva.wrapping_add(in_page)), kind)?;
         Ok(Span {
             first,
             rest,
@@ -133,7 +133,7 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
             kind,
             privilege: Privilege::of_cpl(self.cpl),
         };
-        match walk::translate(&self.paging, self.bus.memory(), gva, access) {
+        match walk::translate(&self.paging(), self.bus.memory(), gva, access) {
             Ok(found) => Ok(found.gpa),
             Err(fault) => Err(Stop::Fault(fault.into())),
         }
@@ -144,8 +144,8 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
         let mut value = 0;
         for index in 0..width.bytes() as u64 {
             let access = Access::read(Privilege::Implicit);
-            let at = self.paging.wrap(gva.wrapping_add(index));
-            let found = walk::translate(&self.paging, self.bus.memory(), at, access)
+            let at = self.paging().wrap(gva.wrapping_add(index));
+            let found = walk::translate(&self.paging(), self.bus.memory(), at, access)
                 .map_err(|fault| Stop::Fault(fault.into()))?;
             value |= self.bus.read(found.gpa, Width::Byte) << (8 * index);
         }

@@ -178,7 +178,6 @@ struct Execution<'a, C, B> {
     bus: &'a mut B,
     instruction: &'a Instruction,
     decoded: &'a Decoded,
-    paging: Paging,
     mode: CodeMode,
     cpl: u8,
     hint: Hint,
@@ -206,21 +205,20 @@ pub fn step(
         physical_bits: bus.physical_bits(),
         pages: &mut cache.pages,
     };
+    let mut code = Code::new(mode);
     let found = match fetched {
-        None => Code::fetch(cpu, &mut source, mode),
-        Some(bytes) => Code::given(cpu, bytes, mode),
+        None => code.fetch(cpu, &mut source),
+        Some(bytes) => code.give(cpu, bytes),
     };
-    let mut code = match found {
-        Ok(code) => code,
-        Err(refusal) => return end(cpu, refusal.into(), &[]),
-    };
+    if let Err(refusal) = found {
+        return end(cpu, refusal.into(), &[]);
+    }
     let rip = cpu.rip();
     let extend = |code: &mut Code| code.extend(cpu, &mut source);
     let decoded = match cache.instructions.decode(&mut code, rip, mode, extend) {
         Ok(decoded) => decoded,
         Err(stop) => return end(cpu, stop, code.bytes()),
     };
-    let paging = Paging::of(cpu, bus.physical_bits());
     let rflags = cpu.rflags();
     let cpl = cpu.cpl();
     let mut execution = Execution {
@@ -228,7 +226,6 @@ pub fn step(
         bus,
         instruction: &decoded.instruction,
         decoded,
-        paging,
         mode,
         cpl,
         hint,
@@ -288,6 +285,12 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
             Flow::Halt => Step::Halt(completion),
             _ => Step::Done(completion),
         }
+    }
+
+    /// The paging registers, for those accesses that the exit has not translated already.
+    #[inline]
+    fn paging(&self) -> Paging {
+        Paging::of(&*self.cpu, self.bus.physical_bits())
     }
 
     fn is_real_mode(&self) -> bool {

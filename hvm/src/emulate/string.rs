@@ -6,13 +6,16 @@ use super::memory::{Mandate, Span};
 use super::operand::{Part, general};
 use super::{Bus, Execution, Flow, Stop};
 use crate::Width;
+use crate::pci::WindowCopy;
 use crate::regs::{Gpr, Registers, Rflags, SegmentName};
 use crate::walk::AccessKind;
-use guest_mem::PAGE_BYTES;
+use guest_mem::{Gpa, PAGE_BYTES};
 use iced_x86::{Code, OpKind, Register};
 
-/// Elements done before the guest's interrupts are looked at.
-const CHUNK: u64 = 1024;
+/// Elements done before the guest's interrupts are looked at: a page of bytes.
+const CHUNK: u64 = PAGE_BYTES;
+/// Bytes that are in between at a time.
+const BUFFER_BYTES: u64 = 512;
 
 /// What one iteration does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -232,6 +235,104 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
 
     /// Runs the iterations; nothing can fault any more.
     fn iterate(&mut self, chunk: &Chunk, elements: u64) -> Iterated {
+        if elements > 1 && self.in_bulk(chunk, elements) {
+            return Iterated {
+                iterations: elements,
+                is_decided: false,
+            };
+        }
+        self.one_by_one(chunk, elements)
+    }
+
+    /// Moves ascending elements many at a time. False, and nothing done, if what happens depends on their turn.
+    fn in_bulk(&mut self, chunk: &Chunk, elements: u64) -> bool {
+        let width = chunk.width;
+        let bytes = elements * width.bytes() as u64;
+        let start = |run: Option<Run>| {
+            let run = run.filter(|run| run.stride == width.bytes() as u64)?;
+            run.first.whole()
+        };
+        let (source, target) = (start(chunk.source), start(chunk.target));
+        match (chunk.operation, source, target) {
+            (Operation::Movs, Some(from), Some(to)) => {
+                let copy = WindowCopy {
+                    from: from.0,
+                    to: to.0,
+                    count: elements,
+                    width,
+                };
+                if self.bus.copy(copy) {
+                    return true;
+                }
+                let memory = self.bus.memory();
+                let has_ram = memory.contains(from, bytes) || memory.contains(to, bytes);
+                if !has_ram || from.0.abs_diff(to.0) < bytes {
+                    return false;
+                }
+            }
+            (Operation::Stos | Operation::Ins, _, Some(_)) | (Operation::Outs, Some(_), _) => {}
+            _ => return false,
+        }
+        let mut buffer = [0; BUFFER_BYTES as usize];
+        if chunk.operation == Operation::Stos {
+            let value = self.cpu.gpr(Gpr::Rax).to_le_bytes();
+            for element in buffer.chunks_exact_mut(width.bytes()) {
+                element.copy_from_slice(&value[..width.bytes()]);
+            }
+        }
+        for done in (0..bytes).step_by(BUFFER_BYTES as usize) {
+            let part = &mut buffer[..(bytes - done).min(BUFFER_BYTES) as usize];
+            match (chunk.operation, source) {
+                (Operation::Ins, _) => self.take_in(chunk.port, width, part),
+                (_, Some(from)) => self.read_run(from.wrapping_add(done), width, part),
+                _ => {}
+            }
+            match (chunk.operation, target) {
+                (Operation::Outs, _) => self.put_out(chunk.port, width, part),
+                (_, Some(to)) => self.write_run(to.wrapping_add(done), width, part),
+                _ => {}
+            }
+        }
+        true
+    }
+
+    fn read_run(&mut self, first: Gpa, width: Width, into: &mut [u8]) {
+        if self.bus.read_bytes(first, into) {
+            return;
+        }
+        for (gpa, element) in addresses(first, width).zip(into.chunks_exact_mut(width.bytes())) {
+            put(element, self.bus.read(gpa, width));
+        }
+    }
+
+    fn write_run(&mut self, first: Gpa, width: Width, from: &[u8]) {
+        if self.bus.write_bytes(first, from) {
+            return;
+        }
+        for (gpa, element) in addresses(first, width).zip(from.chunks_exact(width.bytes())) {
+            self.bus.write(gpa, width, number(element));
+        }
+    }
+
+    fn take_in(&mut self, port: u16, width: Width, into: &mut [u8]) {
+        if self.bus.port_in_bytes(port, width, into) {
+            return;
+        }
+        for element in into.chunks_exact_mut(width.bytes()) {
+            put(element, u64::from(self.bus.port_in(port, width)));
+        }
+    }
+
+    fn put_out(&mut self, port: u16, width: Width, from: &[u8]) {
+        if self.bus.port_out_bytes(port, width, from) {
+            return;
+        }
+        for element in from.chunks_exact(width.bytes()) {
+            self.bus.port_out(port, width, number(element) as u32);
+        }
+    }
+
+    fn one_by_one(&mut self, chunk: &Chunk, elements: u64) -> Iterated {
         let accumulator = Part::low(Gpr::Rax, chunk.width);
         for index in 0..elements {
             let source = chunk.source.map(|run| run.element(index));
@@ -282,6 +383,24 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
             !is_equal
         }
     }
+}
+
+/// Where elements are that follow one another.
+fn addresses(first: Gpa, width: Width) -> impl Iterator<Item = Gpa> {
+    let bytes = width.bytes() as u64;
+    (0..).map(move |index: u64| first.wrapping_add(index * bytes))
+}
+
+/// A number as an element's bytes.
+fn put(element: &mut [u8], value: u64) {
+    element.copy_from_slice(&value.to_le_bytes()[..element.len()]);
+}
+
+/// An element's bytes as a number.
+fn number(element: &[u8]) -> u64 {
+    let mut bytes = [0; 8];
+    bytes[..element.len()].copy_from_slice(element);
+    u64::from_le_bytes(bytes)
 }
 
 /// How far a chunk went.

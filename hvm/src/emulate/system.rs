@@ -166,8 +166,8 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
             (CodeMode::Bits64, _) => 0,
             _ => self.cpu.segment(at.segment).base,
         };
-        let gva = self.paging.wrap(Gva(base).wrapping_add(at.offset));
-        if self.paging.is_canonical(gva.0) {
+        let gva = self.paging().wrap(Gva(base).wrapping_add(at.offset));
+        if self.paging().is_canonical(gva.0) {
             self.bus.invalidate(Invalidation::Page(gva));
         }
         Ok(Flow::Next)

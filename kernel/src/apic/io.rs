@@ -62,6 +62,14 @@ impl IoApic {
         self.write(entry + 1, apic_id << 24);
         self.write(entry, low);
     }
+
+    /// Masks or unmasks, and leaves the rest as it is: an interrupt that is being served ends by the entry's vector, and a line's
+    /// level is followed only while the entry is level-triggered.
+    fn set_mask(&self, input: u32, mask: u32) {
+        let entry = IO_REDIRECTION + 2 * input;
+        let low = self.read(entry) & !REDIRECTION_MASKED;
+        self.write(entry, low | mask);
+    }
 }
 
 /// Maps all I/O APICs and masks all their inputs.
@@ -92,8 +100,13 @@ pub(super) fn init(madt: &Madt) {
 
 /// Sends an ISA interrupt (0-15) to `vector` on the CPU with this APIC id (below 256), after the MADT's overrides.
 pub fn route_isa(irq: u8, apic_id: u32, vector: u8) -> Result<(), NoSuchLine> {
-    let line = ALL.lock().1.of(irq);
+    let line = isa_line(irq);
     route(line, apic_id, vector)
+}
+
+/// The line of an ISA interrupt (0-15), after the MADT's overrides.
+pub fn isa_line(irq: u8) -> Line {
+    interrupts::without(|| ALL.lock().1.of(irq))
 }
 
 /// As [`route_isa`], for a line by its number in the whole system.
@@ -109,21 +122,30 @@ pub fn route(line: Line, apic_id: u32, vector: u8) -> Result<(), NoSuchLine> {
     } else {
         0
     };
-    set(line.number, apic_id, low)
+    at(line.number, |io_apic, input| {
+        io_apic.set(input, apic_id, low)
+    })
 }
 
 /// Masks the line of an ISA interrupt.
 pub fn mask_isa(irq: u8) -> Result<(), NoSuchLine> {
-    let line = ALL.lock().1.of(irq);
+    let line = isa_line(irq);
     mask(line.number)
 }
 
 /// Masks a line.
 pub fn mask(number: u32) -> Result<(), NoSuchLine> {
-    set(number, 0, REDIRECTION_MASKED)
+    at(number, |io_apic, input| {
+        io_apic.set_mask(input, REDIRECTION_MASKED);
+    })
 }
 
-fn set(number: u32, apic_id: u32, low: u32) -> Result<(), NoSuchLine> {
+/// Lets a line speak again.
+pub fn unmask(number: u32) -> Result<(), NoSuchLine> {
+    at(number, |io_apic, input| io_apic.set_mask(input, 0))
+}
+
+fn at(number: u32, work: impl FnOnce(&IoApic, u32)) -> Result<(), NoSuchLine> {
     interrupts::without(|| {
         let all = ALL.lock();
         let io_apic = all
@@ -131,7 +153,7 @@ fn set(number: u32, apic_id: u32, low: u32) -> Result<(), NoSuchLine> {
             .iter()
             .find(|it| number.wrapping_sub(it.first_line) < it.lines)
             .ok_or(NoSuchLine(number))?;
-        io_apic.set(number - io_apic.first_line, apic_id, low);
+        work(io_apic, number - io_apic.first_line);
         Ok(())
     })
 }

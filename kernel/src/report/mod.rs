@@ -62,6 +62,11 @@ pub fn print(boot: &BootInfo, platform: &Platform) -> Mode {
     report.mode
 }
 
+/// The functions on PCI that were found.
+pub fn functions() -> &'static [Function] {
+    REPORT.get().map_or(&[], |report| &report.functions)
+}
+
 /// Writes the report that was printed.
 pub fn write_last(out: &mut impl Write) -> fmt::Result {
     match REPORT.get() {

@@ -1,24 +1,46 @@
-//! The services' clock: one alarm, which wakes the screen service.
+//! The services' clock: an alarm for each service that has use for one.
 //!
 //! The service CPU has one timer. On a machine with one CPU the vCPU needs it, too, so both tell their deadlines here, and the
 //! timer is armed for the earlier one.
 
 use super::executor::SERVICE_CPU;
-use super::screen;
+use super::{screen, signal::Signal};
 use crate::cpu::{self, Events, events};
+use crate::net;
 use crate::time::{self, timer};
 use core::sync::atomic::{AtomicU64, Ordering};
 
 /// No deadline.
 const NEVER: u64 = u64::MAX;
 
-/// The services' deadline and the vCPU's on this CPU, in the host's TSC. Both belong to the service CPU.
-static SERVICES: AtomicU64 = AtomicU64::new(NEVER);
+/// Whom an alarm wakes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bell {
+    /// The screen service.
+    Screen,
+    /// The network.
+    Network,
+}
+
+/// All of them, in their order.
+const BELLS: [Bell; 2] = [Bell::Screen, Bell::Network];
+
+impl Bell {
+    fn signal(self) -> &'static Signal {
+        match self {
+            Self::Screen => &screen::WORK,
+            Self::Network => &net::WORK,
+        }
+    }
+}
+
+/// The services' deadlines and the vCPU's on this CPU, in the host's TSC. All belong to the service CPU.
+static SERVICES: [AtomicU64; BELLS.len()] = [const { AtomicU64::new(NEVER) }; BELLS.len()];
 static GUEST: AtomicU64 = AtomicU64::new(NEVER);
 
-/// Has the alarm ring at `tsc`, instead of when it was to. From a task.
-pub fn set(tsc: u64) {
-    SERVICES.store(tsc, Ordering::Relaxed);
+/// Has an alarm ring at `tsc`, instead of when it was to. From a task.
+pub fn set(bell: Bell, tsc: u64) {
+    SERVICES[bell as usize].store(tsc, Ordering::Relaxed);
     arm();
 }
 
@@ -58,9 +80,12 @@ fn look() {
     if cpu::index() != SERVICE_CPU {
         return;
     }
-    if SERVICES.load(Ordering::Relaxed) <= time::tsc() {
-        SERVICES.store(NEVER, Ordering::Relaxed);
-        screen::WORK.raise();
+    for bell in BELLS {
+        let deadline = &SERVICES[bell as usize];
+        if deadline.load(Ordering::Relaxed) <= time::tsc() {
+            deadline.store(NEVER, Ordering::Relaxed);
+            bell.signal().raise();
+        }
     }
     // A vCPU may go on with a timer of its own and never tell another deadline here: the one that is past would ring for ever.
     if GUEST.load(Ordering::Relaxed) <= time::tsc() {
@@ -71,7 +96,8 @@ fn look() {
 
 fn arm() {
     let guest = GUEST.load(Ordering::Relaxed);
-    arm_for(SERVICES.load(Ordering::Relaxed).min(guest));
+    let services = SERVICES.iter().map(|it| it.load(Ordering::Relaxed));
+    arm_for(services.fold(guest, u64::min));
 }
 
 fn arm_for(tsc: u64) {

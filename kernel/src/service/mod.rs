@@ -27,7 +27,7 @@ use crate::{
         view,
     },
     cpu::percpu,
-    log, warn,
+    log, net, warn,
 };
 use console::{Console, Turn, WORK};
 use control::CONTROL;
@@ -46,7 +46,7 @@ static CONSOLE: Mutex<Option<Console<CpuPorts>>> = Mutex::new(None);
 
 /// Starts the services, on the service CPU, once everything that [`crate::init`] makes is there. COM1 passes from the log to the
 /// console service. Returns the guest's ends of all that leads to people; `kick_guest` is called when something came for it.
-pub fn start(kick_guest: fn()) -> GuestEnds {
+pub fn start(kick_guest: fn(), network: Option<net::Service>) -> GuestEnds {
     let (line, host) = line(Wakers {
         service: wake_console,
         guest: kick_guest,
@@ -66,6 +66,9 @@ pub fn start(kick_guest: fn()) -> GuestEnds {
         spawn(spawner, screen_task(viewed));
         if let Some(desk) = desk {
             spawn(spawner, input_task(desk));
+        }
+        if let Some(network) = network {
+            spawn(spawner, network_task(network));
         }
         if let Some(frames) = frames {
             spawn(spawner, frames_task(frames));
@@ -144,6 +147,11 @@ async fn console_task() {
 #[embassy_executor::task]
 async fn lifecycle_task() {
     lifecycle::run().await;
+}
+
+#[embassy_executor::task]
+async fn network_task(network: net::Service) {
+    network.run().await;
 }
 
 #[embassy_executor::task]

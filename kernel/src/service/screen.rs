@@ -1,12 +1,13 @@
 //! The screen service: has the guest's screen captured as often as somebody looks at it, and shows it on the host's.
 
+use super::alarm::{self, Bell};
 use super::control::{CONTROL, GuestState};
 use super::prompt::info::Info;
-use super::{alarm, console, signal::Signal};
+use super::{console, signal::Signal};
 use crate::console::screen::Screen;
 use crate::console::view::{Capture, HostEnd};
 use crate::report::version::BuildId;
-use crate::{log, time};
+use crate::{log, net, time};
 use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
@@ -106,10 +107,10 @@ impl Service {
         let now = time::tsc();
         if TURNED_OVER.load(Ordering::Acquire) {
             log::with_screen(|screen| screen.show_page(page));
-            alarm::set(now + time::ns_to_tsc(PAGE_NS));
+            alarm::set(Bell::Screen, now + time::ns_to_tsc(PAGE_NS));
         } else if self.guest == Shown::Screen && is_alive() {
             if now < self.next {
-                alarm::set(self.next);
+                alarm::set(Bell::Screen, self.next);
             } else if !self.asked {
                 self.ask();
             }
@@ -152,7 +153,7 @@ fn is_alive() -> bool {
 
 /// The page about Monovisor: guest, host, and the latest lines of the log below.
 fn page(out: &mut dyn Write, (columns, rows): (usize, usize)) -> fmt::Result {
-    const HEAD_ROWS: usize = 12;
+    const HEAD_ROWS: usize = 16;
     writeln!(
         out,
         "Monovisor {}, build {BuildId}",
@@ -161,7 +162,7 @@ fn page(out: &mut dyn Write, (columns, rows): (usize, usize)) -> fmt::Result {
     writeln!(out, "Ctrl-Alt-Esc goes back to the guest")?;
     writeln!(out)?;
     Info::now(&CONTROL).write(out)?;
-    writeln!(out, "network: none yet")?;
+    net::write_status(out)?;
     writeln!(out)?;
     let room = rows.saturating_sub(HEAD_ROWS + 1);
     let mut latest = VecDeque::new();

@@ -6,6 +6,8 @@ use guest_mem::{Gpa, GuestMemory};
 use hvm::Width;
 use hvm::emulate::{self, Bus, Invalidation, XsaveImage};
 use hvm::event::Exception;
+use hvm::pci::WindowCopy;
+use pc::board::Board;
 
 /// The surroundings of the vCPU that executes.
 ///
@@ -30,6 +32,12 @@ impl LocalBus<'_> {
     fn read_elsewhere(&mut self, gpa: Gpa, width: Width) -> u64 {
         self.local.recall();
         self.local.mmio_read(gpa, width)
+    }
+
+    /// Has the board do something with many bytes; false if it cannot, or the local APIC is there.
+    fn on_board(&mut self, gpa: Gpa, work: impl FnOnce(&mut Board) -> bool) -> bool {
+        self.local.lapic.mmio_base() != Some(gpa.page_base())
+            && self.local.with_board(|board, _| work(board))
     }
 
     /// Writes to memory; returns true if there is a device instead, which the exit did not name.
@@ -90,6 +98,35 @@ impl Bus for LocalBus<'_> {
     fn port_out(&mut self, port: u16, width: Width, value: u32) {
         self.local.trapped |= port == rom::TRAP_PORT;
         self.local.port_write(port, width, value);
+    }
+
+    fn read_bytes(&mut self, gpa: Gpa, into: &mut [u8]) -> bool {
+        self.memory().read(gpa, into).is_ok()
+            || self.on_board(gpa, |board| board.mmio_read_bytes(gpa, into))
+    }
+
+    fn write_bytes(&mut self, gpa: Gpa, from: &[u8]) -> bool {
+        self.memory().write(gpa, from).is_ok()
+            || self.on_board(gpa, |board| board.mmio_write_bytes(gpa, from))
+    }
+
+    fn copy(&mut self, copy: WindowCopy) -> bool {
+        !self.memory().contains(Gpa(copy.from), 1)
+            && !self.memory().contains(Gpa(copy.to), 1)
+            && self.on_board(Gpa(copy.from), |board| board.mmio_copy(copy))
+    }
+
+    fn port_in_bytes(&mut self, port: u16, width: Width, into: &mut [u8]) -> bool {
+        self.local
+            .with_board(|board, context| board.port_read_string(port, width, into, context));
+        true
+    }
+
+    fn port_out_bytes(&mut self, port: u16, width: Width, from: &[u8]) -> bool {
+        self.local.trapped |= port == rom::TRAP_PORT;
+        self.local
+            .with_board(|board, context| board.port_write_string(port, width, from, context));
+        true
     }
 
     fn read_msr(&mut self, msr: u32) -> Result<u64, Exception> {

@@ -2,16 +2,18 @@
 
 use super::disk::Shared;
 use super::firmware::Media;
+use super::framebuffer::Pages;
 use super::host::Rdrand;
 use super::line;
 use super::media::{Bay, OnShelf};
 use super::nic;
+use super::pool::Pool;
 use crate::console::{bytes, input};
-use crate::mem::{PAGE_BYTES, frames, phys_to_virt};
 use crate::warn;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use appliance::config::{
@@ -20,15 +22,15 @@ use appliance::config::{
 use appliance::{Bundle, entry_name};
 use guest_bios::bios::{Drive, DriveKind};
 use guest_bios::user::BootPath;
-use guest_mem::Hpa;
-use hvm::backend::{Block, SECTOR_BYTES};
+use hvm::backend::Block;
 use hvm::pci::Function;
 use pc::board::{Board, BoardConfig};
 use pc::floppy::Place;
 use pc::ide;
 use pc::vga::{Adapter, AdapterConfig};
+use virtio_pv::overlay::{CLUSTER_BYTES, Overlay};
 use virtio_pv::pci::{Transport, TransportMode};
-use virtio_pv::{block, console, entropy, ram};
+use virtio_pv::{block, console, entropy};
 
 /// The PCI slot of the display; 0 is the host bridge, 1 the south bridge.
 const DISPLAY_SLOT: u8 = 2;
@@ -51,12 +53,14 @@ pub struct Devices {
     pub paths: Vec<BootPath>,
     /// The wall clock at the start of the guest's time, in seconds since 1970.
     pub epoch_seconds: u64,
+    /// The display's memory, if there is one.
+    pub video: Option<Arc<Pages>>,
 }
 
 /// Builds the board for `config`. A guest that boots through firmware has a display, perhaps with a ROM on it, a keyboard and a mouse.
 pub fn build(
     config: &Config,
-    bundle: &Bundle<'_>,
+    bundle: &Bundle<'static>,
     line: bytes::GuestEnd,
     input: input::GuestEnd,
     video_rom: Option<&[u8]>,
@@ -67,8 +71,9 @@ pub fn build(
         Serial::None => None,
     };
     let mut disks = Disks::default();
+    let pool = pool(config, bundle)?;
     for spec in &config.disks {
-        disks.add(spec, bundle)?;
+        disks.add(spec, bundle, &pool)?;
     }
     let epoch_seconds = super::wall::seconds();
     let mut board = Board::new(BoardConfig {
@@ -105,11 +110,16 @@ pub fn build(
             .attach(slot, function)
             .map_err(|error| format!("PCI slot {slot}: {error:?}"))
     };
+    let mut video = None;
     if has_screen {
+        let pages = Pages::allocate()
+            .ok_or("this host has no 16 MiB of memory in one piece for the guest's screen")?;
         let adapter = Adapter::new(AdapterConfig {
+            memory: pages.clone(),
             rom: video_rom.unwrap_or_default().to_vec(),
             ..AdapterConfig::new()
         });
+        video = Some(pages);
         attach(DISPLAY_SLOT, Box::new(adapter))?;
     }
     let size = console::TerminalSize {
@@ -151,6 +161,7 @@ pub fn build(
         shelf: disks.shelf,
         paths: in_order(&config.boot, &paths),
         epoch_seconds,
+        video,
     })
 }
 
@@ -187,9 +198,14 @@ struct Disks {
 
 impl Disks {
     /// Adds one: on IDE if its name says so, else as a virtio disk.
-    fn add(&mut self, spec: &DiskSpec, bundle: &Bundle<'_>) -> Result<(), String> {
+    fn add(
+        &mut self,
+        spec: &DiskSpec,
+        bundle: &Bundle<'static>,
+        pool: &Pool,
+    ) -> Result<(), String> {
         let medium = match &spec.target {
-            Some(target) => Some(load(spec, target, bundle)?),
+            Some(target) => Some(load(spec, target, bundle, pool)?),
             None => None,
         };
         let name = spec.target.as_ref().map_or("", |target| &target.name);
@@ -258,48 +274,50 @@ impl Disks {
     }
 }
 
-/// A disk in RAM, filled from the bundle.
-fn load(spec: &DiskSpec, target: &BlobName, bundle: &Bundle<'_>) -> Result<Shared, String> {
-    let place = || format!("monovisor.toml, {}: disk `{}`", target.place, target.name);
+/// A disk over its image in the bundle.
+fn load(
+    spec: &DiskSpec,
+    target: &BlobName,
+    bundle: &Bundle<'static>,
+    pool: &Pool,
+) -> Result<Shared, String> {
+    let image = image(spec, target, bundle)?;
+    let disk = match is_writable(spec) {
+        true => Overlay::writable(image, pool.share()),
+        false => Overlay::read_only(image),
+    };
+    Ok(Shared::new(Box::new(disk)))
+}
+
+fn is_writable(spec: &DiskSpec) -> bool {
+    (spec.access, spec.medium) == (Access::ReadWrite, Medium::Disk)
+}
+
+fn image(
+    spec: &DiskSpec,
+    target: &BlobName,
+    bundle: &Bundle<'static>,
+) -> Result<&'static [u8], String> {
     if spec.format != Format::Raw {
         return Err(format!(
-            "{}: its format is {:?}; this version takes raw images",
-            place(),
-            spec.format
+            "monovisor.toml, {}: disk `{}`: its format is {:?}; this version takes raw images",
+            target.place, target.name, spec.format
         ));
     }
-    let image = bundle.blob(target).map_err(|error| error.to_string())?;
-    let access = match (spec.access, spec.medium) {
-        (Access::ReadWrite, Medium::Disk) => ram::Access::ReadWrite,
-        _ => ram::Access::ReadOnly,
-    };
-    copied(image, access).map_err(|error| format!("{}: {error}", place()))
+    bundle.blob(target).map_err(|error| error.to_string())
 }
 
-/// A disk in RAM that holds a copy of `image`.
-pub fn copied(image: &[u8], access: ram::Access) -> Result<Shared, String> {
-    let bytes = (image.len() as u64).next_multiple_of(SECTOR_BYTES);
-    let storage = storage(image, bytes).ok_or_else(|| {
-        format!(
-            "no room for its {} KiB in host memory beside the guest",
-            bytes / 1024
-        )
-    })?;
-    Ok(Shared::new(Box::new(ram::RamDisk::new(storage, access))))
-}
-
-/// Host memory that holds a copy of `image`, padded with zeros to `bytes`.
-fn storage(image: &[u8], bytes: u64) -> Option<&'static mut [u8]> {
-    if bytes == 0 {
-        return Some(&mut []);
+/// The pool for all that the guest can change.
+fn pool(config: &Config, bundle: &Bundle<'static>) -> Result<Pool, String> {
+    let mut clusters = 0;
+    for spec in config.disks.iter().filter(|spec| is_writable(spec)) {
+        if let Some(target) = &spec.target {
+            clusters += image(spec, target, bundle)?.len().div_ceil(CLUSTER_BYTES);
+        }
     }
-    let range = frames::alloc_contiguous(bytes, PAGE_BYTES)?;
-    // SAFETY: the range was just taken from the frame allocator for good, is mapped writable, and nothing else refers to
-    // it; bytes of any value are valid `u8`s.
-    let storage =
-        unsafe { core::slice::from_raw_parts_mut(phys_to_virt(Hpa(range.base)), bytes as usize) };
-    let (copy, padding) = storage.split_at_mut(image.len());
-    copy.copy_from_slice(image);
-    padding.fill(0);
-    Some(storage)
+    let wanted = (clusters * CLUSTER_BYTES) as u64;
+    let guest = config
+        .memory
+        .map(|memory| memory.mib.saturating_mul(1 << 20));
+    Ok(Pool::reserve(wanted, guest))
 }

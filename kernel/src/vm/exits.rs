@@ -8,6 +8,7 @@ use core::sync::atomic::Ordering;
 use guest_bios::rom;
 use guest_mem::Gpa;
 use hvm::Width;
+use hvm::cpuid::Leaf;
 use hvm::emulate::length::{self, Lost};
 use hvm::emulate::{self, Completion, Hint, Step, Trap};
 use hvm::event::Exception;
@@ -27,18 +28,26 @@ const UNKNOWN_HYPERCALL: u64 = -1000_i64 as u64;
 /// What it answers to a caller outside ring 0 (-EPERM).
 const NOT_PERMITTED: u64 = -1_i64 as u64;
 
+#[inline(always)]
+fn answer_cpuid(cpu: &mut impl Vcpu, [eax, ebx, ecx, edx]: Leaf) {
+    cpu.set_gpr(Gpr::Rax, eax.into());
+    cpu.set_gpr(Gpr::Rbx, ebx.into());
+    cpu.set_gpr(Gpr::Rcx, ecx.into());
+    cpu.set_gpr(Gpr::Rdx, edx.into());
+}
+
 impl<V: Vcpu> Processor<V> {
     /// Completes an exit.
     #[inline]
     pub(super) fn handle(&mut self, exit: Exit) -> Next {
         match exit {
-            // Not offered by our CPUID.
             Exit::Instruction(
-                Instruction::Virtualization | Instruction::Monitor | Instruction::Mwait,
-            ) => self.raise(Exception::INVALID_OPCODE),
-            Exit::Instruction(instruction @ (Instruction::Rdtsc | Instruction::Rdtscp)) => {
-                self.read_tsc(instruction)
-            }
+                instruction @ (Instruction::Rdtsc
+                | Instruction::Rdtscp
+                | Instruction::Monitor
+                | Instruction::Mwait
+                | Instruction::Virtualization),
+            ) => self.rare_instruction(instruction),
             Exit::Instruction(instruction) => self.instruction(instruction),
             Exit::Io(io) => self.io(io),
             Exit::NestedFault {
@@ -76,14 +85,25 @@ impl<V: Vcpu> Processor<V> {
             Exit::EndOfInterrupt { vector } => self.end_of_interrupt(vector),
             Exit::ControlRegister => self.control_register(),
             Exit::Exception { vector, error_code } => self.exception(vector, error_code),
-            Exit::TripleFault => Next::Stop(TRIPLE_FAULT.into()),
-            Exit::EntryFailed { code, reason } => Next::Stop(format!(
+            Exit::TripleFault => self.stop(TRIPLE_FAULT.into()),
+            Exit::EntryFailed { code, reason } => self.stop(format!(
                 "the CPU refused its state (code {code:#x}): {reason}"
             )),
-            Exit::Unexpected { code, info } => Next::Stop(format!(
+            Exit::Unexpected { code, info } => self.stop(format!(
                 "exit {code:#x} ({:#x}, {:#x}), which was not asked for",
                 info[0], info[1]
             )),
+        }
+    }
+
+    /// One that is not completed by its length alone.
+    #[cold]
+    #[inline(never)]
+    fn rare_instruction(&mut self, instruction: Instruction) -> Next {
+        match instruction {
+            Instruction::Rdtsc | Instruction::Rdtscp => self.read_tsc(instruction),
+            // Not offered by our CPUID.
+            _ => self.raise(Exception::INVALID_OPCODE),
         }
     }
 
@@ -224,7 +244,7 @@ impl<V: Vcpu> Processor<V> {
         match lost {
             Lost::Fault(exception) => self.raise(exception),
             Lost::Changed => Next::Enter,
-            Lost::NotRam(gpa) => Next::Stop(format!(
+            Lost::NotRam(gpa) => self.stop(format!(
                 "it executes at guest-physical {:#x}, where no memory is",
                 gpa.0
             )),
@@ -236,11 +256,13 @@ impl<V: Vcpu> Processor<V> {
         count(&CONTROL.counters.cpuid);
         let leaf = self.cpu.gpr(Gpr::Rax) as u32;
         let subleaf = self.cpu.gpr(Gpr::Rcx) as u32;
-        let [eax, ebx, ecx, edx] = self.local.cpuid(leaf, subleaf, self.cpu.cr4());
-        self.cpu.set_gpr(Gpr::Rax, eax.into());
-        self.cpu.set_gpr(Gpr::Rbx, ebx.into());
-        self.cpu.set_gpr(Gpr::Rcx, ecx.into());
-        self.cpu.set_gpr(Gpr::Rdx, edx.into());
+        match self.local.cpuid.constant(leaf) {
+            Some(&answer) => answer_cpuid(&mut self.cpu, answer),
+            None => {
+                let answer = self.local.cpuid(leaf, subleaf, self.cpu.cr4());
+                answer_cpuid(&mut self.cpu, answer);
+            }
+        }
         self.complete(next_rip)
     }
 
@@ -368,8 +390,15 @@ impl<V: Vcpu> Processor<V> {
             return Next::Enter;
         }
         count(&CONTROL.counters.mmio);
+        if machine.framebuffer.covers(gpa)
+            && access != Access::Fetch
+            && !table_walk
+            && self.admit_to_framebuffer(gpa)
+        {
+            return Next::Enter;
+        }
         if table_walk {
-            return Next::Stop(format!(
+            return self.stop(format!(
                 "its page tables lie at guest-physical {:#x}, where no memory is",
                 gpa.0
             ));
@@ -377,7 +406,7 @@ impl<V: Vcpu> Processor<V> {
         match access {
             Access::Read => self.emulate(Hint::Read(gpa)),
             Access::Write => self.emulate(Hint::Write(gpa)),
-            Access::Fetch => Next::Stop(format!(
+            Access::Fetch => self.stop(format!(
                 "it executes at guest-physical {:#x}, where no memory is",
                 gpa.0
             )),
@@ -406,11 +435,13 @@ impl<V: Vcpu> Processor<V> {
         );
         self.local.vectors.put_back();
         self.take_priority();
-        if core::mem::take(&mut self.local.trapped)
-            && matches!(step, Ok(Step::Done(_)))
-            && let Some(next) = self.firmware_trap(self.cpu.rip())
-        {
-            return next;
+        if self.local.trapped {
+            self.local.trapped = false;
+            if matches!(step, Ok(Step::Done(_)))
+                && let Some(next) = self.firmware_trap(self.cpu.rip())
+            {
+                return next;
+            }
         }
         match step {
             Ok(Step::Done(completion)) => self.completed(completion),
@@ -420,7 +451,7 @@ impl<V: Vcpu> Processor<V> {
             },
             Ok(Step::Again) => Next::Enter,
             Ok(Step::Fault(exception)) => self.raise(exception),
-            Err(unsupported) => Next::Stop(format!("{unsupported}")),
+            Err(unsupported) => self.stop(format!("{unsupported}")),
         }
     }
 
@@ -446,7 +477,7 @@ impl<V: Vcpu> Processor<V> {
                 Err(_) => self.raise(Exception::INVALID_OPCODE),
             },
             MACHINE_CHECK => {
-                Next::Stop("a machine check interrupted it: the host's hardware is failing".into())
+                self.stop("a machine check interrupted it: the host's hardware is failing".into())
             }
             ALIGNMENT => self.raise(Exception::with_code(vector, error_code)),
             _ => self.raise(Exception::plain(vector)),

@@ -3,6 +3,7 @@
 use super::clock::Timeline;
 use super::dirty::Tracker;
 use super::firmware::Firmware;
+use super::framebuffer::Framebuffer;
 use super::gate::Gate;
 use super::hyperv::HyperV;
 use super::mailbox::{Mailbox, Requests};
@@ -31,6 +32,8 @@ pub struct Machine {
     pub hyperv: HyperV,
     /// The root of the nested tables.
     pub root: Hpa,
+    /// The display's memory within the guest's reach.
+    pub framebuffer: Framebuffer,
     /// The nested tables, and who wrote where. Taken for changes of the tables; a vCPU that waits for others' TLBs does not wait for
     /// their locks (see [`Mailbox::flush_and_wait`]).
     pub tracker: Mutex<Tracker>,

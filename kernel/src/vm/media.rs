@@ -1,8 +1,8 @@
 //! Drives whose media the owner changes while the guest lives: `eject` and `insert` at the prompt. All vCPUs stand still meanwhile.
 
-use super::devices::copied;
 use super::disk::Shared;
 use super::processor::Processor;
+use crate::mem::{PAGE_BYTES, frames, phys_to_virt};
 use crate::service::control::{Manner, MediumChange};
 use crate::{info, warn};
 use alloc::boxed::Box;
@@ -11,12 +11,14 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use appliance::{Bundle, entry_name};
 use guest_bios::bios::{Drive, DriveKind};
-use hvm::backend::Block;
+use guest_mem::Hpa;
+use hvm::backend::{Block, SECTOR_BYTES};
 use hvm::vcpu::Vcpu;
 use pc::board::Board;
 use pc::floppy::Place;
 use pc::ide::{ChannelName, Lock, Position};
-use virtio_pv::ram::Access;
+use virtio_pv::overlay::Overlay;
+use virtio_pv::ram::{Access, RamDisk};
 
 /// Where a drive is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,11 +182,10 @@ impl Removable {
         let image = self.bundle.file(name).ok_or_else(|| {
             format!("the bundle has no file `{name}`; list what may be inserted in `media`")
         })?;
-        let access = match kind {
-            DriveKind::Floppy => Access::ReadWrite,
-            DriveKind::Disk | DriveKind::Cdrom => Access::ReadOnly,
+        let medium = match kind {
+            DriveKind::Floppy => copied(image).map_err(|error| format!("`{name}`: {error}"))?,
+            DriveKind::Disk | DriveKind::Cdrom => Shared::new(Box::new(Overlay::read_only(image))),
         };
-        let medium = copied(image, access).map_err(|error| format!("`{name}`: {error}"))?;
         self.shelf.push(OnShelf {
             name: entry,
             kind,
@@ -192,6 +193,35 @@ impl Removable {
         });
         Ok(medium)
     }
+}
+
+/// A diskette in RAM that holds a copy of `image`: nothing was set aside for what is written to it.
+fn copied(image: &[u8]) -> Result<Shared, String> {
+    let bytes = (image.len() as u64).next_multiple_of(SECTOR_BYTES);
+    let storage = storage(image, bytes).ok_or_else(|| {
+        format!(
+            "no room for its {} KiB in host memory beside the guest",
+            bytes / 1024
+        )
+    })?;
+    let disk = RamDisk::new(storage, Access::ReadWrite);
+    Ok(Shared::new(Box::new(disk)))
+}
+
+/// Host memory that holds a copy of `image`, padded with zeros to `bytes`.
+fn storage(image: &[u8], bytes: u64) -> Option<&'static mut [u8]> {
+    if bytes == 0 {
+        return Some(&mut []);
+    }
+    let range = frames::alloc_contiguous(bytes, PAGE_BYTES)?;
+    // SAFETY: the range was just taken from the frame allocator for good, is mapped writable, and nothing else refers to
+    // it; bytes of any value are valid `u8`s.
+    let storage =
+        unsafe { core::slice::from_raw_parts_mut(phys_to_virt(Hpa(range.base)), bytes as usize) };
+    let (copy, padding) = storage.split_at_mut(image.len());
+    copy.copy_from_slice(image);
+    padding.fill(0);
+    Some(storage)
 }
 
 impl<V: Vcpu> Processor<V> {

@@ -207,17 +207,21 @@ impl TableMemory for TablePages {
     }
 }
 
-/// Nested tables of any format.
-pub trait NestedTables: Tracked + Send {
+/// Nested tables, page by page.
+pub trait PageTables {
     /// Maps a page of host RAM, which the guest may read, write and execute.
     fn map_page(&mut self, gpa: Gpa, page: Hpa) -> Result<(), MapError>;
-    /// Removes what [`NestedTables::map_page`] mapped there, if anything. The caller flushes the TLB.
+    /// Removes what [`PageTables::map_page`] mapped there, if anything. The caller flushes the TLB.
     fn unmap_page(&mut self, gpa: Gpa);
+}
+
+/// Nested tables of any format.
+pub trait NestedTables: Tracked + PageTables + Send {
     /// Maps what the guest finds in an area now, instead of what it found there before. The caller flushes the TLB.
     fn show(&mut self, area: &Area) -> Result<(), MapError>;
 }
 
-impl<F: Format + Send> NestedTables for Tables<TablePages, F> {
+impl<F: Format> PageTables for Tables<TablePages, F> {
     fn map_page(&mut self, gpa: Gpa, page: Hpa) -> Result<(), MapError> {
         let frame = PhysRange {
             base: page.0,
@@ -233,7 +237,9 @@ impl<F: Format + Send> NestedTables for Tables<TablePages, F> {
     fn unmap_page(&mut self, gpa: Gpa) {
         self.unmap(gpa);
     }
+}
 
+impl<F: Format + Send> NestedTables for Tables<TablePages, F> {
     fn show(&mut self, area: &Area) -> Result<(), MapError> {
         for offset in (0..area.bytes).step_by(GUEST_PAGE as usize) {
             self.unmap(area.gpa.wrapping_add(offset));

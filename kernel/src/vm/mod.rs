@@ -17,6 +17,7 @@ mod dirty;
 mod disk;
 mod exits;
 mod firmware;
+mod framebuffer;
 mod gate;
 mod host;
 mod hyperv;
@@ -32,6 +33,7 @@ mod media;
 mod memory;
 mod nic;
 mod placement;
+mod pool;
 mod processor;
 mod pv_clock;
 mod rom;
@@ -42,6 +44,8 @@ mod user_firmware;
 mod vendor;
 mod wall;
 mod written;
+
+pub(crate) use host::Rdrand;
 
 use crate::console::GuestEnds;
 use crate::cpu::{self, events, percpu};

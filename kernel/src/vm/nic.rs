@@ -3,35 +3,14 @@
 use crate::{info, warn};
 use alloc::boxed::Box;
 use appliance::config::Config;
-use hvm::backend::{Ethernet, Link};
-use hvm::packet::Packet;
+use hvm::backend::Ethernet;
 use hvm::pci::Function;
 use net::Mac;
+use net::switch::Sources;
 use net::vif::{Model, Vif};
 use pc::rtl8139::{Revision, Rtl8139};
 use virtio_pv::net::{Nic, Settings};
 use virtio_pv::pci::{Transport, TransportMode};
-
-/// A cable that ends nowhere: there is no host card to reach.
-struct Unplugged;
-
-impl Ethernet for Unplugged {
-    fn packet(&mut self, _: usize) -> Option<Packet> {
-        None
-    }
-
-    fn send(&mut self, packet: Packet) -> Result<(), Packet> {
-        Err(packet)
-    }
-
-    fn receive(&mut self) -> Option<Packet> {
-        None
-    }
-
-    fn link(&self) -> Link {
-        Link::Down
-    }
-}
 
 /// The cards of a configuration, in its order.
 pub fn cards(config: &Config) -> impl Iterator<Item = Box<dyn Function>> {
@@ -45,7 +24,7 @@ pub fn cards(config: &Config) -> impl Iterator<Item = Box<dyn Function>> {
 fn card(vif: &Vif, index: u32, name: &str, pairs: u16) -> Box<dyn Function> {
     let mac = vif.mac.unwrap_or_else(|| Mac::of_guest(name, index));
     note(vif, index);
-    let cable: Box<dyn Ethernet> = Box::new(Unplugged);
+    let cable: Box<dyn Ethernet> = Box::new(crate::net::plug(Sources::Any, super::kick));
     let rtl8139 = |revision, cable| Box::new(Rtl8139::new(revision, cable, mac.0));
     let (kind, function): (_, Box<dyn Function>) = match vif.model {
         Model::Rtl8139 | Model::E1000 => ("RTL8139C+", rtl8139(Revision::CPlus, cable)),

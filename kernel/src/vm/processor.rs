@@ -14,7 +14,6 @@ use crate::time;
 use alloc::boxed::Box;
 use alloc::string::String;
 use core::sync::atomic::Ordering;
-use hvm::Instant;
 use hvm::device::PowerEvent;
 use hvm::emulate::DecodeCache;
 use hvm::event::{Exception, Interruptible, Plan, Shadow, TripleFault, Window};
@@ -22,6 +21,7 @@ use hvm::regs::{DR6_BS, Rflags, SegmentName, State};
 use hvm::vcpu::{ModificationLog, Vcpu};
 use hvm::virtual_apic::Served;
 use hvm::walk::Paging;
+use hvm::{Gpa, Instant};
 
 /// How soon an NMI is tried again where the CPU may have no window for it.
 const SECOND_LOOK_NS: u64 = 5_000;
@@ -71,8 +71,8 @@ pub(super) enum Next {
     Yield,
     /// The same, and rather now than later.
     Spin,
-    /// Stop with this reason.
-    Stop(String),
+    /// Stop with this report, which is boxed so that the others fit into a register.
+    Stop(Box<Crash>),
 }
 
 /// Who else runs where a vCPU does.
@@ -221,8 +221,19 @@ impl<V: Vcpu> Processor<V> {
         self.activity = Activity::Running;
     }
 
-    /// Answers viewers while the guest stands still.
+    /// Answers viewers, if one waits. One vCPU does it at a time: the keeper, or while the guest stands still.
     pub fn show(&mut self) {
+        let machine = self.machine();
+        if !machine.view.lock().is_wanted() {
+            return;
+        }
+        let withdrawn = machine
+            .framebuffer
+            .withdraw(machine.tracker.lock().tables());
+        if let Some(withdrawn) = withdrawn {
+            self.flush_all();
+            withdrawn.tell(&machine.framebuffer);
+        }
         self.local.show();
     }
 
@@ -277,13 +288,34 @@ impl<V: Vcpu> Processor<V> {
     fn follow_areas(&mut self) {
         let machine = self.machine();
         self.followed = machine.memory.generation();
-        let changed = machine
-            .tracker
-            .lock()
-            .follow(&mut self.cpu, &machine.memory);
-        if changed {
-            machine.flush_others(self.local.index);
+        let window = machine.board.lock().linear_framebuffer();
+        let mut tracker = machine.tracker.lock();
+        let moved = machine
+            .framebuffer
+            .follow(tracker.tables(), window, &machine.memory);
+        let changed = tracker.follow(&mut self.cpu, &machine.memory);
+        drop(tracker);
+        if moved || changed {
+            self.flush_all();
         }
+    }
+
+    /// The nested tables allow less than before, or something else: no vCPU goes by the old ones any more when this returns.
+    #[cold]
+    fn flush_all(&mut self) {
+        self.cpu.flush_tlb();
+        self.machine().flush_others(self.local.index);
+    }
+
+    /// The guest accessed the framebuffer where nothing is mapped; true if it may try again.
+    #[cold]
+    pub(super) fn admit_to_framebuffer(&mut self, gpa: Gpa) -> bool {
+        let machine = self.machine();
+        let admitted = machine
+            .framebuffer
+            .admit(machine.tracker.lock().tables(), gpa);
+        self.cpu.flush_tlb();
+        admitted
     }
 
     /// Takes the CPU's list of modified pages, if it keeps one.
@@ -371,10 +403,7 @@ impl<V: Vcpu> Processor<V> {
                 Next::Halt => self.halt(),
                 Next::Yield => return Leave::Yield,
                 Next::Spin => return Leave::Spin,
-                Next::Stop(reason) => {
-                    let crash = Box::new(self.crash(reason));
-                    return Leave::Outcome(Outcome::Crash(crash));
-                }
+                Next::Stop(crash) => return Leave::Outcome(Outcome::Crash(crash)),
             }
         }
     }
@@ -412,7 +441,7 @@ impl<V: Vcpu> Processor<V> {
         }
         if requests.contains(Requests::POLL) {
             self.local.with_board(|board, context| board.poll(context));
-            self.local.show();
+            self.show();
         }
         if requests.contains(Requests::STOP) && self.machine().gate.is_closing() {
             return Some(Leave::Stop);
@@ -665,19 +694,20 @@ impl<V: Vcpu> Processor<V> {
     pub(super) fn raise(&mut self, exception: Exception) -> Next {
         match self.local.raise(exception) {
             Ok(()) => Next::Enter,
-            Err(TripleFault) => Next::Stop(super::exits::TRIPLE_FAULT.into()),
+            Err(TripleFault) => self.stop(super::exits::TRIPLE_FAULT.into()),
         }
     }
 
+    /// The guest cannot go on.
     #[cold]
-    fn crash(&self, reason: String) -> Crash {
+    pub(super) fn stop(&self, reason: String) -> Next {
         let memory = &self.local.machine.memory;
-        Crash {
+        Next::Stop(Box::new(Crash {
             reason,
             vcpu: self.local.index,
             vcpus: self.machine().vcpus(),
             state: State::capture(&self.cpu),
             bytes: super::crash::code(&self.cpu, &self.paging(), memory),
-        }
+        }))
     }
 }

@@ -4,6 +4,7 @@ use super::clock::Timeline;
 use super::devices::{self, Devices};
 use super::dirty::Tracker;
 use super::firmware;
+use super::framebuffer::Framebuffer;
 use super::gate::{Gate, Order};
 use super::hyperv::{self, HyperV};
 use super::machine::{Face, Machine, Watch};
@@ -139,6 +140,7 @@ pub fn build<V: Vendor>(
         shelf,
         paths,
         epoch_seconds,
+        video,
     } = devices::build(&config, &bundle, line, input, video_rom)?;
     let roms = match (&config.boot, &user_firmware) {
         (Boot::Linux { .. }, _) => Roms::Empty,
@@ -191,6 +193,7 @@ pub fn build<V: Vendor>(
             if config.kvm { Kvm::Shown } else { Kvm::Hidden },
         ),
         root: tables.root(),
+        framebuffer: Framebuffer::new(video),
         tracker: Mutex::new(Tracker::new(Box::new(tables), features)),
         watch: Watch::default(),
         firmware: Mutex::new(firmware),

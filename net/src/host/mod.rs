@@ -9,7 +9,6 @@ mod device;
 mod tests;
 
 use crate::Mac;
-use crate::checksum;
 use crate::switch::Outlet;
 use address::Setup;
 use core::fmt;
@@ -150,7 +149,7 @@ impl Host {
 
 impl Outlet for Host {
     fn send(&mut self, mut packet: Packet) -> Result<(), Packet> {
-        if !checksum::complete(&mut packet) {
+        if !packet.finish_checksum() {
             return Err(packet);
         }
         self.device.put(packet)

@@ -1,6 +1,7 @@
 //! The adapter's memory in bulk, and its screen.
 
 use super::Board;
+use guest_mem::GuestMemory;
 use hvm::Gpa;
 use hvm::display::Display;
 use hvm::pci::{Window, WindowCopy};
@@ -12,9 +13,19 @@ impl Board {
     }
 
     /// Where the guest has placed the adapter's linear framebuffer, while it decodes it: pages of video memory may be mapped
-    /// there. It moves only with writes to PCI configuration space, [`Board::reset`] and [`Board::restore`].
+    /// there. Each move makes a new generation of guest memory ([`GuestMemory::generation`]); after [`Board::reset`] and
+    /// [`Board::restore`] that comes with [`Board::refresh_memory`].
     pub fn linear_framebuffer(&self) -> Option<Window> {
         self.bus.plain_memory()
+    }
+
+    /// Has whoever maps the framebuffer look again, if it moved.
+    pub(super) fn announce_framebuffer(&mut self, memory: &GuestMemory) {
+        let window = self.linear_framebuffer();
+        if window != self.announced {
+            self.announced = window;
+            memory.announce();
+        }
     }
 
     /// Reads bytes of device memory in ascending order, as a repeated string instruction does, in one go. False, and

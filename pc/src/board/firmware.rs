@@ -33,10 +33,11 @@ impl Board {
         self.bus.set_shadow_ram(shadow);
     }
 
-    /// Has memory show what the chips say: shadow RAM, and flash that shows its contents. To be called once, and after each reset and
+    /// Has memory show what the chips say: shadow RAM, flash that shows its contents, the linear framebuffer. To be called once, and after each reset and
     /// restore, which do not reach memory; every other change is made with what causes it.
     pub fn refresh_memory(&mut self, memory: &GuestMemory) {
         self.bus.apply_shadow_ram(memory);
+        self.announce_framebuffer(memory);
         for part in &mut self.flash {
             part.flash.take_changed();
             // Without an area there, each access exits to the chip.

@@ -32,13 +32,30 @@ impl Board {
         self.bus.ide_mut()
     }
 
+    /// Whether the function may decode a port.
+    #[inline]
+    fn may_be_ide(&self, port: u16) -> bool {
+        self.bus.ide().is_some()
+            && (decode(port).is_some() || self.bus.find_bus_master(port).is_some())
+    }
+
     /// Reads a port of the function; `None` if it decodes no such port.
+    #[inline]
     pub(super) fn read_ide(
         &mut self,
         port: u16,
         width: Width,
         context: &mut Context<'_>,
     ) -> Option<u32> {
+        if self.may_be_ide(port) {
+            self.read_ide_port(port, width, context)
+        } else {
+            None
+        }
+    }
+
+    #[inline(never)]
+    fn read_ide_port(&mut self, port: u16, width: Width, context: &mut Context<'_>) -> Option<u32> {
         let value = if let Some((channel, register)) = decode(port) {
             let ide = self.bus.ide_mut()?;
             if width != Width::Byte && register != Register::Data {
@@ -55,7 +72,19 @@ impl Board {
     }
 
     /// Writes a port of the function; false if it decodes no such port.
+    #[inline]
     pub(super) fn write_ide(
+        &mut self,
+        port: u16,
+        width: Width,
+        value: u32,
+        context: &mut Context<'_>,
+    ) -> bool {
+        self.may_be_ide(port) && self.write_ide_port(port, width, value, context)
+    }
+
+    #[inline(never)]
+    fn write_ide_port(
         &mut self,
         port: u16,
         width: Width,

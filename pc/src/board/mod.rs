@@ -42,7 +42,7 @@ use alloc::vec::Vec;
 use hvm::Instant;
 use hvm::backend::BoxedBytes;
 use hvm::device::Context;
-use hvm::pci::Function;
+use hvm::pci::{Function, Window};
 use input::Console;
 use interrupts::{COM1_IRQ, COM2_IRQ, Interrupts, Source};
 
@@ -83,6 +83,8 @@ pub struct Board {
     com1: Option<Serial>,
     com2: Option<Serial>,
     bus: Bus,
+    /// Where the linear framebuffer was when guest memory was last told.
+    announced: Option<Window>,
     /// The PIRQ lines as last brought onto the interrupt lines.
     driven: Pirqs,
     /// The cards' deadline as last noted.
@@ -125,6 +127,7 @@ impl Board {
             com1: serial(config.com1, COM1_IRQ),
             com2: serial(config.com2, COM2_IRQ),
             bus,
+            announced: None,
             driven: Pirqs::default(),
             card_deadline: None,
             next_event: None,

@@ -53,6 +53,7 @@ impl Board {
             0xcfc..=0xcff => {
                 self.deadline_is_stale = true;
                 self.bus.config_write(port as u8 & 3, width, value, context);
+                self.announce_framebuffer(context.memory);
                 self.drive_ide(context);
                 self.drive_pirqs(context);
             }

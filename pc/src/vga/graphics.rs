@@ -11,7 +11,7 @@ pub(super) type Maps = u32;
 
 /// The same byte for all maps.
 #[inline]
-fn all(byte: u8) -> Maps {
+pub(super) fn all(byte: u8) -> Maps {
     u32::from(byte) * 0x0101_0101
 }
 
@@ -71,6 +71,16 @@ impl Graphics {
             MISCELLANEOUS => changed & GRAPHICS != 0,
             _ => false,
         })
+    }
+
+    /// True while a byte goes to the maps as it comes: write mode 0 without rotation, function, set/reset and bit mask.
+    #[inline]
+    pub(super) fn is_plain(&self) -> bool {
+        let registers = &self.registers;
+        registers[MODE] & 3 == 0
+            && registers[ROTATE] == 0
+            && registers[ENABLE_SET_RESET] == 0
+            && registers[BIT_MASK] == 0xff
     }
 
     /// What the CPU's byte makes of the latched bytes (write modes 0 to 3).

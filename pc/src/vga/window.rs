@@ -2,8 +2,9 @@
 //! interface is on with eight bits a pixel or more.
 
 use super::dispi::Window;
-use super::graphics::spread;
+use super::graphics::{all, spread};
 use super::{Vga, misc};
+use core::ops::Range;
 use hvm::Width;
 use hvm::pci::WindowCopy;
 
@@ -16,41 +17,120 @@ const ELEMENT_BYTES: usize = 8;
 /// What nobody decodes reads.
 const NOTHING: u8 = 0xff;
 
-/// Where a byte of the window lies.
+/// CPU addresses that are handled together: what selects maps by high address bits stays the same within them, and their cells are
+/// neighbours.
+const GROUP: u32 = 64;
+/// Bytes of a cell: one of each map.
+const CELL_BYTES: u32 = 4;
+
+/// Where a run of the window's bytes lies.
 #[derive(Clone, Copy)]
 enum Place {
-    /// At this byte of memory.
+    /// From this byte of memory on.
     Linear(u32),
-    /// At this address of the maps, for which the CPU's address is given, too.
+    /// From this CPU address on, in maps that start at the cell `first`.
     Maps { first: u32, address: u32 },
 }
 
-/// Which maps a CPU address selects, and where in them.
-struct Cell {
-    address: u32,
-    maps: u8,
+/// How a CPU address selects a cell and maps of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scheme {
+    /// The low two bits select the map, so bits 14 and 15 take their place, as they do when the CRT controller counts doublewords.
+    Chain4,
+    /// The lowest bit selects the map, and another takes its place.
+    OddEven,
+    /// The same, but the lowest bit stays in the address, too.
+    OddEvenUnchained,
+    /// The address is the cell's, and all maps are reached.
+    Planar,
+}
+
+impl Scheme {
+    #[inline]
+    fn cell(self, address: u32) -> u32 {
+        match self {
+            Self::Chain4 => address & 0xfffc | address >> 14 & 3,
+            Self::OddEven => address & 0xfffe | address >> 16 & 1,
+            Self::OddEvenUnchained | Self::Planar => address & 0xffff,
+        }
+    }
+
+    /// The maps that a write to each of four neighbouring addresses reaches.
+    #[inline]
+    fn written(self) -> [u8; 4] {
+        match self {
+            Self::Chain4 => [0b0001, 0b0010, 0b0100, 0b1000],
+            Self::OddEven | Self::OddEvenUnchained => [0b0101, 0b1010, 0b0101, 0b1010],
+            Self::Planar => [0b1111; 4],
+        }
+    }
+}
+
+/// The neighbouring cells that a run within a group touches, copied out of memory.
+struct Cells {
+    /// The lowest one's byte in memory.
+    offset: u32,
+    lowest: u32,
+    bytes: usize,
+    block: [u8; (GROUP * CELL_BYTES) as usize],
+}
+
+impl Cells {
+    #[inline]
+    fn new(scheme: Scheme, first: u32, address: u32, count: usize) -> Self {
+        let lowest = scheme.cell(address);
+        let highest = scheme.cell(address + count as u32 - 1);
+        Self {
+            offset: CELL_BYTES * (first + lowest),
+            lowest,
+            bytes: (CELL_BYTES * (highest - lowest + 1)) as usize,
+            block: [0; (GROUP * CELL_BYTES) as usize],
+        }
+    }
+
+    #[inline]
+    fn all(&mut self) -> &mut [u8] {
+        let bytes = self.bytes.min(self.block.len());
+        &mut self.block[..bytes]
+    }
+
+    #[inline]
+    fn cell(&mut self, scheme: Scheme, address: u32) -> &mut [u8; CELL_BYTES as usize] {
+        let (cells, _) = self.block.as_chunks_mut();
+        &mut cells[(scheme.cell(address) - self.lowest) as usize % GROUP as usize]
+    }
+}
+
+/// The part of `bytes` bytes from `address` on that lies in its group.
+#[inline]
+fn in_group(address: u32, bytes: usize) -> usize {
+    bytes.min((GROUP - address % GROUP) as usize)
 }
 
 impl Vga {
     /// Reads bytes from `offset` (from A0000h) on, in ascending order.
     pub fn window_read(&mut self, offset: u32, into: &mut [u8]) {
-        if let Some(first) = self.linear_run(offset, into.len()) {
-            self.screen.memory.read(first, into);
-            return;
-        }
-        for (offset, into) in (offset..=u32::MAX).zip(into) {
-            *into = self.read_byte(offset);
+        let Some((place, run)) = self.place(offset, into.len()) else {
+            return into.fill(NOTHING);
+        };
+        let (before, rest) = into.split_at_mut(run.start);
+        let (inside, behind) = rest.split_at_mut(run.len());
+        before.fill(NOTHING);
+        behind.fill(NOTHING);
+        match place {
+            Place::Linear(start) => self.screen.memory.read(start, inside),
+            Place::Maps { first, address } => self.maps_read(first, address, inside),
         }
     }
 
     /// Writes bytes from `offset` (from A0000h) on, in ascending order.
     pub fn window_write(&mut self, offset: u32, from: &[u8]) {
-        if let Some(first) = self.linear_run(offset, from.len()) {
-            self.linear_write(first, from);
+        let Some((place, run)) = self.place(offset, from.len()) else {
             return;
-        }
-        for (offset, from) in (offset..=u32::MAX).zip(from) {
-            self.write_byte(offset, *from);
+        };
+        match place {
+            Place::Linear(start) => self.linear_write(start, &from[run]),
+            Place::Maps { first, address } => self.maps_write(first, address, &from[run]),
         }
     }
 
@@ -82,124 +162,128 @@ impl Vga {
         self.window_write(offset, &value.to_le_bytes()[..width.bytes()]);
     }
 
-    /// Where a run of bytes starts in memory, if it goes straight through.
-    fn linear_run(&self, offset: u32, bytes: usize) -> Option<u32> {
-        let end = usize::try_from(offset).ok()?.checked_add(bytes)?;
-        if end > BANKED_BYTES as usize {
-            return None;
-        }
-        match self
-            .screen
-            .registers
-            .dispi
-            .window(self.screen.memory.bytes())?
-        {
-            Window::Linear(start) => Some(start + offset),
-            Window::Maps(_) => None,
-        }
-    }
-
-    /// Who decodes a byte of the range.
-    fn place(&self, offset: u32) -> Option<Place> {
+    /// Who decodes which of `bytes` bytes from `offset` on.
+    #[inline]
+    fn place(&self, offset: u32, bytes: usize) -> Option<(Place, Range<usize>)> {
         let registers = &self.screen.registers;
-        if let Some(window) = registers.dispi.window(self.screen.memory.bytes()) {
-            let address = Some(offset).filter(|&offset| offset < BANKED_BYTES)?;
-            return Some(match window {
-                Window::Linear(start) => Place::Linear(start + address),
-                Window::Maps(first) => Place::Maps { first, address },
-            });
-        }
-        let aperture = registers.graphics.aperture();
-        let address = offset.wrapping_sub(aperture.start);
-        let decoded = registers.miscellaneous & misc::ENABLE_RAM != 0 && address < aperture.bytes;
-        decoded.then_some(Place::Maps { first: 0, address })
+        let window = registers.dispi.window(self.screen.memory.bytes());
+        let (start, length) = match window {
+            Some(_) => (0, BANKED_BYTES),
+            None if registers.miscellaneous & misc::ENABLE_RAM == 0 => return None,
+            None => {
+                let aperture = registers.graphics.aperture();
+                (aperture.start, aperture.bytes)
+            }
+        };
+        let skipped = start.saturating_sub(offset);
+        let address = (offset + skipped).checked_sub(start)?;
+        let left = length.checked_sub(address)? as usize;
+        let skipped = skipped as usize;
+        let run = skipped..bytes.min(skipped.saturating_add(left));
+        let place = match window {
+            Some(Window::Linear(start)) => Place::Linear(start + address),
+            Some(Window::Maps(first)) => Place::Maps { first, address },
+            None => Place::Maps { first: 0, address },
+        };
+        (run.start < run.end).then_some((place, run))
     }
 
-    /// An odd or even address: its lowest bit selects the map, so another takes its place.
-    fn even_address(&self, address: u32) -> u32 {
+    #[inline]
+    fn odd_even(&self) -> Scheme {
         if self.screen.registers.graphics.chain_odd_even() {
-            address & 0xfffe | address >> 16 & 1
+            Scheme::OddEven
         } else {
-            address & 0xffff
-        }
-    }
-
-    /// Chain 4: the low two bits select the map, so bits 14 and 15 take their place, as they do when the CRT controller counts
-    /// doublewords.
-    fn chain_4(address: u32) -> Cell {
-        Cell {
-            address: address & 0xfffc | address >> 14 & 3,
-            maps: 1 << (address & 3),
+            Scheme::OddEvenUnchained
         }
     }
 
     #[inline]
-    fn read_byte(&mut self, offset: u32) -> u8 {
-        let (first, address) = match self.place(offset) {
-            None => return NOTHING,
-            Some(Place::Linear(at)) => {
-                let mut byte = [0];
-                self.screen.memory.read(at, &mut byte);
-                return byte[0];
-            }
-            Some(Place::Maps { first, address }) => (first, address),
-        };
-        let (address, map) = if self.screen.registers.sequencer.chain_4() {
-            (Self::chain_4(address).address, Some((address & 3) as u8))
-        } else if self.screen.registers.graphics.odd_even() {
-            let map = self.screen.registers.graphics.odd_even_map(address);
-            (self.even_address(address), Some(map))
-        } else {
-            (address & 0xffff, None)
+    fn maps_read(&mut self, first: u32, mut address: u32, into: &mut [u8]) {
+        let registers = &mut self.screen.registers;
+        let (chain_4, odd_even) = (registers.sequencer.chain_4(), registers.graphics.odd_even());
+        let scheme = match (chain_4, odd_even) {
+            (true, _) => Scheme::Chain4,
+            (false, true) => self.odd_even(),
+            (false, false) => Scheme::Planar,
         };
         let graphics = &mut self.screen.registers.graphics;
-        let mut latches = [0; 4];
-        self.screen.memory.read(4 * (first + address), &mut latches);
-        graphics.latches = u32::from_le_bytes(latches);
-        graphics.select(map)
-    }
-
-    #[inline]
-    fn write_byte(&mut self, offset: u32, value: u8) {
-        let (first, address) = match self.place(offset) {
-            None => return,
-            Some(Place::Linear(at)) => return self.linear_write(at, &[value]),
-            Some(Place::Maps { first, address }) => (first, address),
-        };
-        let sequencer = &self.screen.registers.sequencer;
-        let cell = if sequencer.chain_4() {
-            Self::chain_4(address)
-        } else if sequencer.odd_even() {
-            Cell {
-                address: self.even_address(address),
-                maps: 0b0101 << (address & 1),
+        let mut rest = into;
+        while !rest.is_empty() {
+            let (group, behind) = rest.split_at_mut(in_group(address, rest.len()));
+            let mut cells = Cells::new(scheme, first, address, group.len());
+            self.screen.memory.read(cells.offset, cells.all());
+            for (into, address) in group.iter_mut().zip(address..) {
+                graphics.latches = u32::from_le_bytes(*cells.cell(scheme, address));
+                let map = match scheme {
+                    Scheme::Chain4 => Some((address & 3) as u8),
+                    Scheme::OddEven | Scheme::OddEvenUnchained => {
+                        Some(graphics.odd_even_map(address))
+                    }
+                    Scheme::Planar => None,
+                };
+                *into = graphics.select(map);
             }
-        } else {
-            Cell {
-                address: address & 0xffff,
-                maps: 0b1111,
-            }
-        };
-        let maps = cell.maps & sequencer.map_mask();
-        if maps != 0 {
-            let value = self.screen.registers.graphics.merge(value);
-            self.write_maps(4 * (first + cell.address), value, maps);
+            address += group.len() as u32;
+            rest = behind;
         }
     }
 
-    /// Writes a byte each of the selected maps.
     #[inline]
-    fn write_maps(&mut self, offset: u32, value: u32, maps: u8) {
-        let value = if maps == 0b1111 {
-            value
+    fn maps_write(&mut self, first: u32, mut address: u32, from: &[u8]) {
+        let sequencer = &self.screen.registers.sequencer;
+        let scheme = if sequencer.chain_4() {
+            Scheme::Chain4
+        } else if sequencer.odd_even() {
+            self.odd_even()
         } else {
-            let mut old = [0; 4];
-            self.screen.memory.read(offset, &mut old);
-            let mask = spread(maps);
-            u32::from_le_bytes(old) & !mask | value & mask
+            Scheme::Planar
         };
-        self.screen.memory.write(offset, &value.to_le_bytes());
-        self.changes.mark(offset, 4);
-        self.mark_if_font(maps & 0b0100 != 0);
+        let maps = scheme.written().map(|maps| maps & sequencer.map_mask());
+        let masks = maps.map(spread);
+        let graphics = &self.screen.registers.graphics;
+        let is_plain = graphics.is_plain();
+        let mut touched = 0;
+        let mut rest = from;
+        while !rest.is_empty() {
+            let (group, behind) = rest.split_at(in_group(address, rest.len()));
+            let mut cells = Cells::new(scheme, first, address, group.len());
+            // Where every map is written, no cell keeps anything.
+            if masks != [u32::MAX; 4] {
+                self.screen.memory.read(cells.offset, cells.all());
+            }
+            let is_text = is_plain && scheme == Scheme::OddEven;
+            let (texts, singles) = if is_text && address.is_multiple_of(2) {
+                group.as_chunks::<2>()
+            } else {
+                (&[][..], group)
+            };
+            for (text, address) in texts.iter().zip((address..).step_by(2)) {
+                touched |= maps[0] | maps[1];
+                let merged = all(text[0]) & masks[0] | all(text[1]) & masks[1];
+                let cell = cells.cell(Scheme::OddEven, address);
+                let kept = u32::from_le_bytes(*cell) & !(masks[0] | masks[1]);
+                *cell = (kept | merged).to_le_bytes();
+            }
+            let first_single = address + 2 * texts.len() as u32;
+            for (&value, address) in singles.iter().zip(first_single..) {
+                let slot = (address & 3) as usize;
+                touched |= maps[slot];
+                let merged = if is_plain {
+                    all(value)
+                } else {
+                    graphics.merge(value)
+                };
+                let cell = cells.cell(scheme, address);
+                let kept = u32::from_le_bytes(*cell) & !masks[slot];
+                *cell = (kept | merged & masks[slot]).to_le_bytes();
+            }
+            if touched != 0 {
+                self.screen.memory.write(cells.offset, cells.all());
+                self.changes.mark(cells.offset, cells.bytes as u32);
+            }
+            address += group.len() as u32;
+            rest = behind;
+        }
+        self.mark_if_font(touched & 0b0100 != 0);
     }
 }

@@ -6,6 +6,7 @@ use crate::loader::{Firmware, Loader, Payload};
 use crate::machine::{Ending, Launch, Line};
 use crate::qemu::QEMU;
 use anyhow::{Context, Result, bail};
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -49,8 +50,14 @@ pub fn single(memory_mib: u32) -> Size {
     }
 }
 
-/// Boots `payload` on a counted machine.
+/// Boots `payload` by QEMU's own loader on a counted machine of that size.
 pub fn start(payload: &Payload, size: Size, directory: &Path) -> Result<Console> {
+    let arguments = Loader::Direct(Firmware::Bios).arguments(payload, directory)?;
+    start_with(&arguments, size, directory)
+}
+
+/// Boots a counted machine with these further arguments.
+fn start_with(arguments: &[OsString], size: Size, directory: &Path) -> Result<Console> {
     let Emulator::Qemu(engine) = SvmNptQemu.emulator() else {
         bail!("{} is not QEMU", SvmNptQemu.name());
     };
@@ -58,7 +65,7 @@ pub fn start(payload: &Payload, size: Size, directory: &Path) -> Result<Console>
     qemu.args(engine).args(ARGUMENTS);
     qemu.args(["-smp", &size.cpus.to_string()]);
     qemu.args(["-m", &size.memory_mib.to_string()]);
-    qemu.args(Loader::Direct(Firmware::Bios).arguments(payload, directory)?);
+    qemu.args(arguments);
     std::fs::write(
         directory.join("command"),
         crate::command::shown(&qemu) + "\n",
@@ -75,7 +82,20 @@ pub fn start(payload: &Payload, size: Size, directory: &Path) -> Result<Console>
 
 /// Boots `payload` and returns all that it says up to and with `last`, and that line's rest.
 pub fn transcript(payload: &Payload, size: Size, directory: &Path, last: &str) -> Result<String> {
-    let mut console = start(payload, size, directory)?;
+    heard(start(payload, size, directory)?, last)
+}
+
+/// The same of a machine with these further arguments.
+pub fn transcript_with(
+    arguments: &[OsString],
+    memory_mib: u32,
+    directory: &Path,
+    last: &str,
+) -> Result<String> {
+    heard(start_with(arguments, single(memory_mib), directory)?, last)
+}
+
+fn heard(mut console: Console, last: &str) -> Result<String> {
     let said = console.expect(last, LIMIT)?;
     Ok(said + &console.expect("\n", LIMIT)?)
 }

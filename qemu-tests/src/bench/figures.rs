@@ -22,9 +22,12 @@ pub struct Key {
 
 /// Every figure, in the order in which they are shown.
 #[rustfmt::skip]
-pub const KEYS: [Key; 19] = [
+pub const KEYS: [Key; 22] = [
     row("boot_ratio_to_bare", "power-on to init, relative to bare", Some(1.05), Some(2.5), None),
     row("boot_monovisor_insns", "hypervisor's own part of a boot", None, None, None),
+    row("iso_boot_ratio_to_bare", "from CD to init, relative to bare", Some(1.0), None, None),
+    row("ide_dma_ratio_to_bare", "64 MiB by IDE DMA, relative to bare", Some(1.1), None, None),
+    row("reset_to_bootsector", "guest's reset to its boot sector", Some(3_000_000.0), None, None),
     row("exit_cpuid", "CPUID, 32-bit unpaged", Some(250.0), Some(2607.0), Some(2803.0)),
     row("exit_cpuid_64", "CPUID, 64-bit paged", Some(250.0), None, None),
     row("exit_pio_in_pic", "IN from the PIC", Some(400.0), Some(1686.0), Some(1059.0)),

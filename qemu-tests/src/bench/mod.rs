@@ -4,11 +4,14 @@
 //! its TSC reads what it costs to run there. The same programs run bare, under Monovisor and under the peer.
 
 mod boot;
+mod cd;
 mod counted;
+mod disk;
 pub mod figures;
 mod micro;
 mod pair;
 mod peer;
+mod restart;
 mod twins;
 
 use crate::bundle::Guest;
@@ -72,7 +75,16 @@ impl Bench {
             &self.payload(&self.kernel.image(), Some(&self.ramdisk)),
             &self.place("bare-boot")?,
         )?;
-        figures.extend([("boot_ratio_to_bare", 1.0), ("boot_insns", boot as f64)]);
+        let iso = cd::bare(self)?;
+        let dma = disk::bare(self)?;
+        figures.extend([
+            ("boot_ratio_to_bare", 1.0),
+            ("boot_insns", boot as f64),
+            ("iso_boot_ratio_to_bare", 1.0),
+            ("iso_boot_insns", iso as f64),
+            ("ide_dma_ratio_to_bare", 1.0),
+            ("ide_dma_insns", dma as f64),
+        ]);
         Ok(figures)
     }
 
@@ -99,15 +111,21 @@ impl Bench {
         guest.cmdline = COMMAND_LINE.to_owned();
         let directory = self.place("monovisor-boot")?;
         let boot = boot::monovisor(&monovisor(&guest, &directory)?, &directory)?;
-        let bare = bare
-            .get("boot_insns")
-            .context("the bare boot was not measured")?;
+        let iso = cd::monovisor(self)?;
+        let dma = disk::monovisor(self)?;
+        let bare = |key| bare.get(key).context("the bare machine was not measured");
         let image = fs::metadata(tree::image())
             .context("the image is not built")?
             .len();
         figures.extend([
-            ("boot_ratio_to_bare", boot.init as f64 / bare),
+            ("boot_ratio_to_bare", boot.init as f64 / bare("boot_insns")?),
             ("boot_insns", boot.init as f64),
+            (
+                "iso_boot_ratio_to_bare",
+                iso as f64 / bare("iso_boot_insns")?,
+            ),
+            ("ide_dma_ratio_to_bare", dma as f64 / bare("ide_dma_insns")?),
+            ("reset_to_bootsector", restart::monovisor(self)? as f64),
             ("boot_monovisor_insns", boot.own as f64),
             ("reserved_mib", boot.kept_mib as f64),
             ("image_bytes", image as f64),

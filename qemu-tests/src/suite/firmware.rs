@@ -1,9 +1,11 @@
 //! Guests that boot from their own media, through the BIOS.
 
-use super::session::{Lab, SOON, Session};
+use super::session::{BOOT, Lab, SOON, Session};
 use super::{Case, Machines, Scope, Tier};
-use crate::loader;
+use crate::loader::{self, Payload};
 use crate::machine::Machine;
+use crate::pc::{Pc, Place};
+use crate::program::{Form, build};
 use anyhow::{Context, Result, ensure};
 use appliance::{CONFIG_NAME, newc::Writer};
 use std::fs;
@@ -24,6 +26,13 @@ pub(super) const CASES: &[Case] = &[
         body: bad_media,
     },
     Case {
+        name: "bios-callers",
+        tier: Tier::Always,
+        scope: Scope::Hypervisor,
+        machines: Machines::Any,
+        body: callers,
+    },
+    Case {
         name: "bios-menu",
         tier: Tier::Always,
         scope: Scope::Hypervisor,
@@ -33,6 +42,7 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 const MIB: usize = 1 << 20;
+const SECTOR_BYTES: usize = 512;
 
 /// GRUB on a CD loads Debian's kernel through INT 13h, and the kernel finds the tables that the BIOS left.
 fn grub_cd(lab: &mut Lab) -> Result<()> {
@@ -58,31 +68,132 @@ fn grub_cd(lab: &mut Lab) -> Result<()> {
     })
 }
 
-/// A floppy without boot sector, a CD that is cut off, an empty network: each is named, and the BIOS waits for a key.
-fn bad_media(lab: &mut Lab) -> Result<()> {
+/// A disk's boot sector that says this on the serial line, by INT 14h, and halts.
+fn speaking_disk() -> Vec<u8> {
+    #[rustfmt::skip]
+    const PROGRAM: [u8; 0x15] = [
+        0xbe, 0x15, 0x7c,                    // MOV SI, 7C15h
+        0xfc,                                // CLD
+        0xac,                                // LODSB
+        0x84, 0xc0, 0x74, 0x08,              // TEST AL, AL; JZ 7C11h
+        0xb4, 0x01, 0x31, 0xd2, 0xcd, 0x14,  // MOV AH, 1; XOR DX, DX; INT 14h
+        0xeb, 0xf3,                          // JMP 7C04h
+        0xfb, 0xf4, 0xeb, 0xfd,              // STI; HLT; JMP
+    ];
+    let mut disk = vec![0; MIB];
+    disk[..PROGRAM.len()].copy_from_slice(&PROGRAM);
+    disk[PROGRAM.len()..][..SPOKEN.len()].copy_from_slice(SPOKEN.as_bytes());
+    disk[510..512].copy_from_slice(&[0x55, 0xaa]);
+    disk
+}
+
+const SPOKEN: &str = "the next device speaks";
+
+/// A CD with a boot record, whose catalog is said to be at sector `catalog` and is at 19, and whose boot image is at `image`.
+fn bootable_cd(catalog: u32, image: u32) -> Vec<u8> {
+    const SECTOR: usize = 2048;
     let mut cd = vec![0; MIB];
-    cd[17 * 2048..][..30].copy_from_slice(b"\0CD001\x01EL TORITO SPECIFICATION");
-    cd[17 * 2048 + 0x47..][..4].copy_from_slice(&[0, 0, 1, 0]);
-    let config = "boot = \"adcn\"\n\
-                  disk = [\"file:floppy,fda,w\", \"file:cd,hdc:cdrom,r\", \"file:disk,hda,w\"]\n";
+    cd[17 * SECTOR..][..30].copy_from_slice(b"\0CD001\x01EL TORITO SPECIFICATION");
+    cd[17 * SECTOR + 0x47..][..4].copy_from_slice(&catalog.to_le_bytes());
+    let entries = &mut cd[19 * SECTOR..];
+    entries[0] = 1;
+    // What makes the sum of the words zero.
+    entries[28..32].copy_from_slice(&[0xaa, 0x55, 0x55, 0xaa]);
+    entries[32] = 0x88;
+    entries[32 + 6] = 4;
+    entries[32 + 8..][..4].copy_from_slice(&image.to_le_bytes());
+    cd
+}
+
+/// Media that nothing can be started from: the screen and the log name each with its reason, and the next device starts.
+fn bad_media(lab: &mut Lab) -> Result<()> {
     let blank = vec![0; MIB];
-    let files = [("floppy", &blank[..]), ("cd", &cd), ("disk", &blank)];
-    let mut session = lab.step("complaints", |lab| {
+    let disk = speaking_disk();
+    let outside = bootable_cd(0x1_0000, 20);
+    let truncated = &bootable_cd(19, 500)[..600 * SECTOR_BYTES + 100];
+    let files = [
+        ("floppy", &blank[..]),
+        ("outside", &outside),
+        ("truncated", truncated),
+        ("disk", &disk),
+    ];
+    let bad = [
+        (
+            "file:floppy,fda,w",
+            "diskette",
+            "its boot sector ends in 00 00, not 55 aa",
+        ),
+        (
+            "file:outside,hdc:cdrom,r",
+            "CD",
+            "its boot catalog is at sector 65536, behind its end",
+        ),
+        (
+            "file:truncated,hdc:cdrom,r",
+            "CD",
+            "its boot image at sector 500 reaches behind its end",
+        ),
+        (",raw,hdc,ro,cdrom", "CD", "no medium is in the drive"),
+    ];
+    for (line, device, reason) in bad {
+        let config = format!("boot = \"adnc\"\ndisk = [\"{line}\", \"file:disk,hda,w\"]\n");
+        lab.step(&format!("{device}: {reason}"), |lab| {
+            let mut session = start(lab, &config, &files)?;
+            let said = session.console.expect(SPOKEN, SOON)?;
+            let complaint = format!("boot from {device}: {reason}");
+            for words in [
+                &complaint,
+                "boot from network: no network card has a boot ROM",
+            ] {
+                ensure!(said.contains(words), "the log has no {words:?}");
+            }
+            session.enter_prompt()?;
+            let screen = session.screen()?.replace('\n', "");
+            let complaint = complaint.replace("boot from", "Boot from");
+            ensure!(screen.contains(&complaint), "the screen shows\n{screen}");
+            session.prompt_is_alive()
+        })?;
+    }
+    lab.step("nothing to start", |lab| {
+        let config = "boot = \"c\"\ndisk = [\"file:floppy,hda,w\"]\n";
         let mut session = start(lab, config, &files)?;
         for complaint in [
-            "boot from diskette: its boot sector ends in 00 00",
-            "boot from CD: its boot catalog is at sector 65536, behind its end",
             "boot from hard disk: its boot sector ends in 00 00",
-            "boot from network: no network card has a boot ROM",
             "no boot device could be started",
         ] {
             session.console.expect(complaint, SOON)?;
         }
+        session.enter_prompt()?;
+        session.screen_shows("No device could be started.", SOON)?;
+        session.prompt_is_alive()
+    })
+}
+
+/// A guest that calls from unreal mode, and from virtual-8086 mode under page tables of its own.
+fn callers(lab: &mut Lab) -> Result<()> {
+    let payload = Payload {
+        kernel: build("callers", Form::Kernel)?,
+        initrd: None,
+        append: String::new(),
+    };
+    let cd = loader::grub_iso(&payload, "linux /boot/kernel\nboot\n", lab.directory())?;
+    let disk = lab.directory().join("disk");
+    let words = (0..u32::try_from(MIB / 4)?).flat_map(u32::to_le_bytes);
+    fs::write(&disk, words.collect::<Vec<_>>())?;
+    let pc = Pc::with(Place::Cd, cd).and(Place::Disk, disk);
+    let mut session = lab.step("unreal mode", |lab| {
+        let mut session = lab.start_pc(&pc)?;
+        let verdict = session.console.line_after("CALLERS unreal ", BOOT)?;
+        ensure!(verdict == "00000000", "check {verdict} failed");
         Ok(session)
     })?;
-    lab.step("prompt", |_| {
-        session.enter_prompt()?;
-        session.prompt_is_alive()
+    lab.step("virtual-8086 mode", |_| {
+        let verdict = session.console.line_after("CALLERS vm86 ", SOON)?;
+        ensure!(
+            verdict == "00000000 faults 00000004",
+            "the guest says {verdict:?}"
+        );
+        Ok(())
     })
 }
 

@@ -32,6 +32,13 @@ pub(super) const CASES: &[Case] = &[
         body: |lab| boots(lab, &AMD64),
     },
     Case {
+        name: "linux-old-ways",
+        tier: Tier::Full,
+        scope: Scope::Everything,
+        machines: Machines::WithMedia,
+        body: old_ways,
+    },
+    Case {
         name: "linux-debian-13",
         tier: Tier::Full,
         scope: Scope::Everything,
@@ -132,6 +139,30 @@ fn boots(lab: &mut Lab, kind: &Kind) -> Result<()> {
         session.leave("poweroff")?;
         session.console.ended(SOON).map(drop)
     })
+}
+
+/// A kernel that is told not to use what newer PCs have: it goes by the MP table, by the 8259s alone, by the 32-bit PCI BIOS.
+fn old_ways(lab: &mut Lab) -> Result<()> {
+    for (words, wanted) in [
+        (
+            "acpi=off",
+            "dmesg | grep 'Intel MultiProcessor Specification'",
+        ),
+        ("acpi=off noapic nolapic", "grep XT-PIC /proc/interrupts"),
+        ("pci=bios", "dmesg | grep 'PCI: PCI BIOS revision 2.10'"),
+        ("pci=nobios", "grep 'PCI conf1' /proc/ioports"),
+    ] {
+        lab.step(words, |lab| {
+            let mut payload = PAE.payload(lab)?;
+            payload.append.push(' ');
+            payload.append.push_str(words);
+            let cd = loader::iso_image(&payload, lab.directory())?;
+            let mut session = lab.start_pc(&Pc::with(Place::Cd, cd))?;
+            session.shell()?;
+            session.run(wanted).map(drop)
+        })?;
+    }
+    Ok(())
 }
 
 /// Two files of random bytes; what they should be is kept beside them.

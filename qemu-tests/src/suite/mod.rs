@@ -16,14 +16,17 @@ mod hammer;
 mod host;
 mod hyperv;
 mod linux;
+mod loaders;
 mod network;
 mod options;
 mod own_firmware;
 mod owner;
 mod prompt;
+mod seat;
 mod session;
 mod smp;
 mod systems;
+mod uplink;
 
 use crate::engine::{Emulator, Engine, Share, Subject, SvmNptQemu, Virtualization};
 use crate::{bundle::Guest, tree};
@@ -109,7 +112,9 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         firmware::CASES,
         hammer::CASES,
         linux::CASES,
+        loaders::CASES,
         network::CASES,
+        uplink::CASES,
         own_firmware::CASES,
         owner::CASES,
         systems::CASES,

@@ -32,6 +32,13 @@ pub(super) const CASES: &[Case] = &[
         body: ovmf_shell,
     },
     Case {
+        name: "own-video-rom",
+        tier: Tier::Full,
+        scope: Scope::Hypervisor,
+        machines: Machines::Qemu,
+        body: video_rom,
+    },
+    Case {
         name: "own-firmware-bad",
         tier: Tier::Full,
         scope: Scope::Hypervisor,
@@ -41,6 +48,7 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 const SEABIOS: &str = "/usr/share/seabios/bios-256k.bin";
+const VIDEO_ROM: &str = "/usr/share/seabios/vgabios-stdvga.bin";
 const OVMF_CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
 const OVMF_VARIABLES: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
 const MIB: usize = 1 << 20;
@@ -124,6 +132,22 @@ fn ovmf_shell(lab: &mut Lab) -> Result<()> {
     lab.step("poweroff", |_| {
         session.console.send("reset -s\r")?;
         session.console.ended(SOON).map(drop)
+    })
+}
+
+/// With the display's ROM SeaBIOS speaks on the screen.
+fn video_rom(lab: &mut Lab) -> Result<()> {
+    let rom = read(SEABIOS, "seabios")?;
+    let video = read(VIDEO_ROM, "seabios")?;
+    lab.step("screen", |lab| {
+        let config =
+            "firmware = \"rom\"\nvideo_rom = \"video\"\nboot = \"a\"\ndisk = [\",,fda\"]\n";
+        let files = [("rom", &rom[..]), ("video", &video)];
+        let mut session = start(lab, config, &files)?;
+        session.console.expect("guest starts", SOON)?;
+        session.enter_prompt()?;
+        session.screen_shows("SeaBIOS (version", SOON)?;
+        session.screen_shows("No bootable device", BOOT).map(drop)
     })
 }
 

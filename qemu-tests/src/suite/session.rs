@@ -6,7 +6,7 @@ use crate::command;
 use crate::console::Console;
 use crate::engine::{Emulator, Engine, Subject, Virtualization};
 use crate::loader::{Loader, Payload};
-use crate::machine::Machine;
+use crate::machine::{Desk, Machine};
 use crate::pc::Pc;
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -26,6 +26,9 @@ pub const PROMPT: &str = "monovisor> ";
 /// The last line that the default guest prints before its shell.
 const SHELL_READY: &str = "this is a shell";
 const SHELL_PROMPT: &str = "/root # ";
+
+/// VBE mode 11Bh, 1280x1024, for the host, in boot loaders' words.
+const HOST_SCREEN: &str = "vga=0x31b";
 
 /// One job's place: its engine, its default guest, its directory and its results.
 pub struct Lab<'a> {
@@ -154,7 +157,14 @@ impl<'a> Lab<'a> {
             Subject::Monovisor => {
                 let mut pc = pc.clone();
                 pc.settings.push_str(self.engine.emulator().settings());
-                self.start_bundle(machine, Some(&pc.bundle()?))
+                let bundle = self.directory.join("bundle.cpio");
+                fs::write(&bundle, pc.bundle()?)?;
+                let mut payload = self.monovisor(Some(bundle));
+                if machine.desk == Desk::Attended {
+                    // The guest's pictures are seen on a screen that has some.
+                    payload.append.push_str(HOST_SCREEN);
+                }
+                self.start_payload(machine, &payload)
             }
             Subject::Guest => {
                 machine.loader = Loader::Own;

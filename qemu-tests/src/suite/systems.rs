@@ -1,16 +1,18 @@
 //! Systems that come with media of their own, from Debian's packages: each is driven by its screen and the keyboard.
 
-use super::session::{BOOT, Lab, SOON, Session};
+use super::seat::Seat;
+use super::session::{BOOT, Lab, SOON};
 use super::{Case, Machines, Scope, Tier};
-use crate::engine::{Emulator, Subject};
+use crate::command;
+use crate::debian::Kernel;
 use crate::loader::{self, Payload};
-use crate::machine::Desk;
+use crate::medium::{cd, packaged};
 use crate::package::{self, Architecture};
 use crate::pc::{Pc, Place};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 pub(super) const CASES: &[Case] = &[
     case(
@@ -47,6 +49,8 @@ pub(super) const CASES: &[Case] = &[
     case("system-ipxe", Tier::Full, Machines::WithMedia, ipxe),
     case("system-hdt", Tier::Full, Machines::WithMedia, hdt),
     case("system-gnumach", Tier::Full, Machines::WithMedia, gnumach),
+    case("system-xen", Tier::Full, Machines::WithMedia, xen),
+    case("system-invaders", Tier::Full, Machines::WithMedia, invaders),
     case(
         "system-installer-amd64",
         Tier::Full,
@@ -75,109 +79,6 @@ const fn case(
 
 /// For a test of memory to end, or a system to be loaded from a floppy.
 const LONG: Duration = Duration::from_secs(300);
-
-/// Somebody before a PC.
-struct Seat {
-    session: Session,
-    subject: Subject,
-    directory: PathBuf,
-}
-
-impl Seat {
-    /// Switches the PC on. Under Monovisor, its prompt is in front, and tells the screen.
-    fn take(lab: &Lab, pc: &Pc) -> Result<Self> {
-        let mut machine = lab.machine();
-        let media: u64 = pc
-            .media
-            .iter()
-            .filter_map(|(_, image)| fs::metadata(image).ok())
-            .map(|metadata| metadata.len() >> 20)
-            .sum();
-        // The bundle, the copies of its media, the guest, and Monovisor with what it tracks.
-        let needed = pc.memory_mib + 2 * u32::try_from(media)? + 128;
-        machine.memory_mib = machine.memory_mib.max(needed);
-        if let Emulator::Qemu(_) = lab.emulator() {
-            machine.desk = Desk::Attended;
-        }
-        let mut session = lab.start_pc_on(&mut machine, pc)?;
-        if lab.subject() == Subject::Monovisor {
-            session.console.expect("guest starts", BOOT)?;
-            session.enter_prompt()?;
-        }
-        Ok(Self {
-            session,
-            subject: lab.subject(),
-            directory: lab.directory().to_owned(),
-        })
-    }
-
-    fn screen(&mut self) -> Result<String> {
-        match self.subject {
-            Subject::Monovisor => self.session.screen(),
-            Subject::Guest => self.session.console.desk()?.text(&self.directory),
-        }
-    }
-
-    /// Waits until the screen shows what `wanted` finds on it, and keeps it; `what` says in words what that is.
-    fn until(
-        &mut self,
-        what: &str,
-        limit: Duration,
-        wanted: impl Fn(&str) -> bool,
-    ) -> Result<String> {
-        let limit = limit * self.session.console.slowness();
-        let start = Instant::now();
-        loop {
-            let screen = self.screen()?;
-            if wanted(&screen) {
-                self.keep(&screen)?;
-                return Ok(screen);
-            }
-            if start.elapsed() > limit {
-                self.keep(&screen)?;
-                bail!(
-                    "the screen does not show {what} within {} s, but\n{screen}",
-                    limit.as_secs()
-                );
-            }
-            // A picture cannot be waited for, only looked at again.
-            std::thread::sleep(Duration::from_millis(500));
-        }
-    }
-
-    fn shows(&mut self, text: &str, limit: Duration) -> Result<String> {
-        self.until(&format!("{text:?}"), limit, |screen| screen.contains(text))
-    }
-
-    /// The screen as text, and as a picture where somebody can take one.
-    fn keep(&mut self, screen: &str) -> Result<()> {
-        fs::write(self.directory.join("screen.txt"), screen)?;
-        match self.session.console.desk() {
-            Ok(desk) => desk.save_png(&self.directory.join("screen.png")),
-            Err(_) => Ok(()),
-        }
-    }
-
-    /// Whether there are keys.
-    fn has_keyboard(&mut self) -> bool {
-        self.session.console.desk().is_ok()
-    }
-
-    fn types(&mut self, text: &str) -> Result<()> {
-        self.session.console.desk()?.type_text(text)
-    }
-
-    fn presses(&mut self, key: &str) -> Result<()> {
-        self.session.console.desk()?.press(&[key])
-    }
-}
-
-/// A file of a package.
-fn packaged(package: &str, file: &str) -> Result<PathBuf> {
-    let path = package::fetch(package, Architecture::Amd64)?.join(file);
-    ensure!(path.is_file(), "the package {package} has no {file}");
-    Ok(path)
-}
 
 /// GRUB comes to its menu, finds the drive that it came from, and answers to keys.
 fn grub(lab: &mut Lab, pc: Pc, drive: &str) -> Result<()> {
@@ -230,41 +131,10 @@ fn ipxe(lab: &mut Lab) -> Result<()> {
     })
 }
 
-/// ISOLINUX with these files beside it and this configuration.
-fn isolinux(directory: &Path, tree: Option<&Path>, config: &str) -> Result<PathBuf> {
-    let stage = directory.join("isolinux");
-    if stage.exists() {
-        fs::remove_dir_all(&stage)?;
-    }
-    fs::create_dir_all(&stage)?;
-    if let Some(tree) = tree {
-        let to = stage.join("debian-installer");
-        let mut copy = std::process::Command::new("cp");
-        crate::command::output(copy.arg("-r").arg(tree).arg(to))?;
-    }
-    let modules = package::fetch("syslinux-common", Architecture::Amd64)?
-        .join("usr/lib/syslinux/modules/bios");
-    for entry in fs::read_dir(&modules)
-        .with_context(|| format!("cannot list {}", modules.display()))?
-        .flatten()
-    {
-        fs::copy(entry.path(), stage.join(entry.file_name()))?;
-    }
-    let loader = packaged("isolinux", "usr/lib/ISOLINUX/isolinux.bin")?;
-    fs::copy(loader, stage.join("isolinux.bin"))?;
-    fs::write(stage.join("isolinux.cfg"), config)?;
-    let image = directory.join("boot.iso");
-    let mut make = std::process::Command::new("xorriso");
-    make.args(["-as", "mkisofs", "-quiet", "-o"]).arg(&image);
-    make.args(["-b", "isolinux.bin", "-c", "boot.cat", "-no-emul-boot"]);
-    make.args(["-boot-load-size", "4", "-boot-info-table"]);
-    crate::command::output(make.arg(&stage))?;
-    Ok(image)
-}
-
 /// The hardware detection tool looks at the tables and the PCI bus, and lists what it found.
 fn hdt(lab: &mut Lab) -> Result<()> {
-    let image = isolinux(lab.directory(), None, "default hdt.c32\nprompt 0\n")?;
+    let stage = cd::stage(lab.directory())?;
+    let image = cd::isolinux(lab.directory(), &stage, "default hdt.c32\nprompt 0\n")?;
     lab.step("menu", |lab| {
         let mut seat = Seat::take(lab, &Pc::with(Place::Cd, image))?;
         seat.shows("Hardware Detection Tool", BOOT)?;
@@ -289,6 +159,55 @@ fn gnumach(lab: &mut Lab) -> Result<()> {
     })
 }
 
+/// Xen comes up from GRUB, with a Linux that it would start: as far as it comes by itself.
+fn xen(lab: &mut Lab) -> Result<()> {
+    let hypervisor = packaged("xen-hypervisor-4.17-amd64", "boot/xen-4.17-amd64.gz")?;
+    let linux = Kernel::behind("linux-image-amd64", Architecture::Amd64)?;
+    let payload = Payload {
+        kernel: hypervisor,
+        initrd: Some(linux.image()),
+        append: String::new(),
+    };
+    let script = "multiboot2 /boot/kernel console=com1 noreboot loglvl=all\n\
+                  module2 /boot/initrd console=hvc0\nboot\n";
+    let image = loader::grub_iso(&payload, script, lab.directory())?;
+    let mut pc = Pc::with(Place::Cd, image);
+    pc.memory_mib = 512;
+    lab.step("its memory and its first domain", |lab| {
+        let mut machine = lab.machine();
+        machine.memory_mib = 1024;
+        let mut session = lab.start_pc_on(&mut machine, &pc)?;
+        for line in [
+            "(XEN) Xen version 4.17",
+            "(XEN) System RAM: 511MB",
+            "(XEN) ENABLING IO-APIC IRQs",
+            "(XEN) *** Building a PV Dom0 ***",
+            "(XEN) Dom0 has maximum 1 VCPUs",
+        ] {
+            session.console.expect(line, BOOT)?;
+        }
+        Ok(())
+    })
+}
+
+/// A game that is its own operating system, from GRUB of the older kind: it draws on the VGA's text memory.
+fn invaders(lab: &mut Lab) -> Result<()> {
+    let stage = cd::stage(lab.directory())?;
+    let game = packaged("grub-invaders", "boot/invaders.exec")?;
+    fs::copy(game, stage.join("game"))?;
+    let menu = "title Invaders\nkernel /game\n";
+    let image = cd::grub_legacy(lab.directory(), &stage, menu)?;
+    lab.step("screen", |lab| {
+        let mut seat = Seat::take(lab, &Pc::with(Place::Cd, image))?;
+        seat.shows("GNU GRUB  version 0.97", BOOT)?;
+        if seat.has_keyboard() {
+            seat.presses("ret")?;
+            seat.shows("-*-", SOON)?;
+        }
+        Ok(())
+    })
+}
+
 /// Debian's installer for the network: its boot menu, drawn by VESA, and then its first question.
 fn installer(lab: &mut Lab, architecture: &str) -> Result<()> {
     let package = format!("debian-installer-12-netboot-{architecture}");
@@ -299,20 +218,24 @@ fn installer(lab: &mut Lab, architecture: &str) -> Result<()> {
     let config = tree.join(format!("{architecture}/boot-screens/syslinux.cfg"));
     let config =
         fs::read_to_string(&config).with_context(|| format!("cannot read {}", config.display()))?;
-    let image = isolinux(lab.directory(), Some(&tree), &config)?;
+    let stage = cd::stage(lab.directory())?;
+    let mut copy = Command::new("cp");
+    command::output(copy.arg("-r").arg(tree).arg(stage.join("debian-installer")))?;
+    let image = cd::isolinux(lab.directory(), &stage, &config)?;
     let mut pc = Pc::with(Place::Cd, image);
-    pc.memory_mib = 512;
+    pc.memory_mib = 1024;
     let mut seat = lab.step("menu", |lab| {
         let mut seat = Seat::take(lab, &pc)?;
         seat.shows("graphics, 640x480", BOOT)?;
         Ok(seat)
     })?;
     lab.step("boot prompt", |_| {
-        seat.presses("esc")?;
-        seat.shows("boot:", SOON).map(drop)
+        // A picture does not tell when the menu takes keys.
+        seat.until_pressing("esc", "boot:")
     })?;
     lab.step("first question", |_| {
-        seat.types("install vga=normal fb=false\n")?;
+        // Without a driver for the display adapter the question is text.
+        seat.types("install vga=normal fb=false nomodeset\n")?;
         seat.shows("Choose the language", LONG).map(drop)
     })
 }

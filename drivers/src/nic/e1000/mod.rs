@@ -4,7 +4,7 @@ pub mod bits;
 #[cfg(test)]
 mod tests;
 
-use super::Nic;
+use super::{LinkNews, Nic};
 use crate::window::{Shared, Window};
 use alloc::vec::Vec;
 use bits::*;
@@ -317,8 +317,12 @@ impl<R: Window, W: Window> Nic for E1000<R, W> {
         }
     }
 
-    fn acknowledge(&mut self) {
-        let _ = self.registers.read_u32(ICR);
+    fn acknowledge(&mut self) -> LinkNews {
+        let cause = Cause::from_bits_retain(self.registers.read_u32(ICR));
+        match cause.contains(Cause::LINK) {
+            true => LinkNews::Changed,
+            false => LinkNews::Same,
+        }
     }
 
     fn receive(&mut self) -> Option<Packet> {

@@ -119,9 +119,9 @@ fn ports_to_memory_and_back() {
 
 #[test]
 fn long_strings_pause_for_interrupts() {
-    let mut machine = Machine::bits32().with(Gpr::Rdi, DATA).with(Gpr::Rcx, 3000);
+    let mut machine = Machine::bits32().with(Gpr::Rdi, DATA).with(Gpr::Rcx, 9000);
     assert_eq!(machine.step(&[0xf3, 0xaa]), Ok(Step::Again));
-    assert_eq!(machine.gpr(Gpr::Rcx), 3000 - 1024);
+    assert_eq!(machine.gpr(Gpr::Rcx), 9000 - 4096);
 }
 
 #[test]

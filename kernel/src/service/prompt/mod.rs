@@ -6,7 +6,7 @@ pub mod info;
 
 use super::control::{Control, GuestState, HostAction, Manner, MediumChange, Request};
 use super::screen;
-use crate::{log, report, time};
+use crate::{log, net, report, time};
 use command::{CHANGES, Command, Order, ParseError};
 use core::fmt::{self, Write};
 use editor::Editor;
@@ -109,7 +109,10 @@ impl Prompt {
     fn obey(&mut self, command: Command, out: &mut impl Write) -> fmt::Result {
         match command {
             Command::Help => help(out),
-            Command::Info => info::Info::now(self.control).write(out),
+            Command::Info => {
+                info::Info::now(self.control).write(out)?;
+                net::write_status(out)
+            }
             Command::Reset => self.request(Request::Reset, out),
             Command::Start => self.request(Request::Start, out),
             Command::Pause => self.request(Request::Pause, out),

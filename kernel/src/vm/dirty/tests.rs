@@ -1,5 +1,6 @@
 //! The tracker over a machine that does what silicon does, with a TLB that remembers.
 
+use super::super::memory::PageTables;
 use super::*;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -97,13 +98,15 @@ impl Machine {
 }
 
 /// Pages that are shown anew are as fresh ones; nothing else is mapped.
-impl NestedTables for Machine {
+impl PageTables for Machine {
     fn map_page(&mut self, _gpa: Gpa, _page: Hpa) -> Result<(), MapError> {
         Err(MapError::OutOfMemory)
     }
 
     fn unmap_page(&mut self, _gpa: Gpa) {}
+}
 
+impl NestedTables for Machine {
     fn show(&mut self, area: &Area) -> Result<(), MapError> {
         for offset in (0..area.bytes).step_by(PAGE_BYTES as usize) {
             self.change(area.gpa.wrapping_add(offset), |page| {

@@ -1,7 +1,12 @@
 //! The CPU's way to the four maps: a model that goes bit by bit, straight from the reference's description.
 
+use super::super::MINIMUM_BYTES;
 use super::Machine;
-use super::modes::{MODE_12, MODE_13, TEXT};
+use super::modes::{ALL, MODE_12, MODE_13, TEXT};
+use alloc::vec;
+use alloc::vec::Vec;
+use hvm::Width;
+use hvm::device::Lifecycle;
 use proptest::prelude::*;
 
 /// Registers of a write.
@@ -203,7 +208,6 @@ fn chain_4_spreads_over_all_maps() {
 
 #[test]
 fn latches_move_four_maps_at_once() {
-    use hvm::Width;
     use hvm::pci::{Function, WindowCopy};
     let mut machine = Machine::in_mode(&MODE_12);
     for offset in 0..8 {
@@ -224,5 +228,52 @@ fn latches_move_four_maps_at_once() {
     assert!(machine.adapter.bar_copy(10, copy));
     for offset in 0..8 {
         assert_eq!(maps(&mut machine, 0xa_0100 + offset), [offset as u8 + 1; 4]);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Many bytes at once are as many single ones, whatever selects the maps, and the latches end up the same.
+    #[test]
+    fn runs_are_single_accesses_in_turn(
+        mode in 0..ALL.len(),
+        setting in setting(),
+        memory_mode in any::<u8>(),
+        miscellaneous in any::<u8>(),
+        reads in any::<u8>(),
+        offset in 0_u32..0x2_0000,
+        bytes in prop::collection::vec(any::<u8>(), 1..200),
+    ) {
+        let [mut single, mut run] = [0, 1].map(|_| {
+            let mut machine = Machine::in_mode(ALL[mode]);
+            let noise: Vec<u8> = (0..MINIMUM_BYTES).map(|at| ((at * 167) >> 3) as u8).collect();
+            machine.adapter.vga().linear_write(0, &noise);
+            setting.apply(&mut machine);
+            machine.outw(0x3c4, 4, memory_mode);
+            machine.outw(0x3ce, 5, setting.mode | reads & 0x18);
+            machine.outw(0x3ce, 6, miscellaneous);
+            machine
+        });
+        let chip = run.adapter.vga();
+        let mut seen = bytes.clone();
+        chip.window_read(offset, &mut seen);
+        chip.window_write(offset, &bytes);
+        let chip = single.adapter.vga();
+        for (at, seen) in (offset..).zip(seen) {
+            let mut byte = [0];
+            chip.window_read(at, &mut byte);
+            prop_assert_eq!(byte, [seen]);
+        }
+        for (at, &byte) in (offset..).zip(&bytes) {
+            chip.window_write(at, &[byte]);
+        }
+        let memory = |machine: &mut Machine| {
+            let mut all = vec![0; MINIMUM_BYTES as usize];
+            machine.adapter.vga().linear_read(0, &mut all);
+            all
+        };
+        prop_assert!(memory(&mut single) == memory(&mut run));
+        prop_assert_eq!(single.adapter.save(), run.adapter.save());
     }
 }

@@ -1,0 +1,73 @@
+//! The network: one card, a switch, the host's stack, and the guest's cables.
+//!
+//! All of it is one task on the service CPU. Without a card that has a driver there is none, and nothing is kept for it.
+
+mod card;
+mod interrupt;
+mod service;
+mod window;
+
+pub use service::{Service, write_status};
+
+use crate::service::signal::Signal;
+use alloc::vec::Vec;
+use boot::BootInfo;
+use card::BUFFER_BYTES;
+use core::sync::atomic::{AtomicBool, Ordering};
+use drivers::pci::Function;
+use hvm::backend::Link;
+use net::cable::{self, GuestEnd, SwitchEnd, Wakers, cable};
+use net::host::address::Setup;
+use net::switch::{PortSetup, Sources};
+use spin::Mutex;
+
+/// Raised by the card's interrupt, by what guests send, and by the alarm.
+pub static WORK: Signal = Signal::new();
+
+/// There is a card.
+static RUNS: AtomicBool = AtomicBool::new(false);
+/// Cables that wait to be plugged in. No interrupt handler and no exit takes this lock.
+static PLUGS: Mutex<Vec<(PortSetup, SwitchEnd)>> = Mutex::new(Vec::new());
+
+/// Buffers for what one card of the guest sends: its cable full, and as many on their way.
+const GUEST_BUFFERS: usize = 2 * cable::QUEUE_FRAMES;
+
+/// Starts the card and makes the service, if there is one that can be driven.
+pub fn start(boot: &BootInfo, functions: &[Function]) -> Option<Service> {
+    let card = card::start(functions)?;
+    let setup = match boot.command_line.value("ip").map(Setup::parse) {
+        None => Setup::default(),
+        Some(Ok(setup)) => setup,
+        Some(Err(bad)) => {
+            crate::warn!("command line: `ip=`: {bad}; the host has no address");
+            Setup::Off
+        }
+    };
+    RUNS.store(true, Ordering::Release);
+    Some(Service::new(card, setup))
+}
+
+/// A cable from a card of the guest to the switch. `wake_guest` has the board polled. Where there is no network its link is down for
+/// ever. Not on the exit path.
+pub fn plug(sources: Sources, wake_guest: fn()) -> GuestEnd {
+    let wakers = Wakers {
+        switch: || WORK.raise(),
+        guest: wake_guest,
+    };
+    let pool = match RUNS.load(Ordering::Acquire) {
+        true => window::pool(GUEST_BUFFERS, BUFFER_BYTES),
+        false => None,
+    };
+    let (guest, mut switch) = cable(pool.as_slice(), wakers);
+    if pool.is_none() {
+        switch.set_link(Link::Down);
+        return guest;
+    }
+    let setup = PortSetup {
+        station: None,
+        sources,
+    };
+    PLUGS.lock().push((setup, switch));
+    WORK.raise();
+    guest
+}

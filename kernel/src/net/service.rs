@@ -1,0 +1,320 @@
+//! The service: moves frames between the card, the host's stack and the guest's cables.
+
+use super::card::Card;
+use super::interrupt::{self, Found, Interrupt, Trust};
+use super::{PLUGS, WORK};
+use crate::service::alarm::{self, Bell};
+use crate::vm::Rdrand;
+use crate::{info, time, warn};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::fmt::{self, Write};
+use drivers::nic::{LinkNews, Nic};
+use heapless::Vec as Few;
+use hvm::backend::{Entropy, Link};
+use hvm::packet::Packet;
+use net::Mac;
+use net::cable::SwitchEnd;
+use net::host::address::Setup;
+use net::host::{Host, Lease};
+use net::switch::{Counters, Outlet, Port, PortSetup, Sources, Switch};
+use spin::Mutex;
+
+const UPLINK: Port = 0;
+const HOST: Port = 1;
+const FIRST_GUEST: Port = 2;
+/// Uplink, host, and cards of the guest.
+const MAX_PORTS: usize = 10;
+/// Frames that one port may send in a turn before the others have theirs.
+const BURST: usize = 32;
+/// How often the card is looked at while no interrupt has come from it yet, and while none is to be had.
+const UNPROVEN_MS: u64 = 100;
+const POLLED_MS: u64 = 1;
+
+/// What there is, for whoever asks. Only tasks touch it, so it is never contended.
+static STATE: Mutex<Option<State>> = Mutex::new(None);
+
+/// The service.
+pub struct Service(());
+
+struct State {
+    uplink: Uplink,
+    interrupt: Interrupt,
+    host: Host,
+    guests: Vec<SwitchEnd>,
+    switch: Switch,
+    link: Link,
+    lease: Option<Lease>,
+    /// Interrupts that earlier turns knew of.
+    interrupts: u32,
+}
+
+/// The card as a port.
+struct Uplink(Box<dyn Nic>);
+
+impl Outlet for Uplink {
+    fn send(&mut self, mut packet: Packet) -> Result<(), Packet> {
+        if !self.0.can_sum(&packet) && !packet.finish_checksum() {
+            return Err(packet);
+        }
+        self.0.send(packet)
+    }
+}
+
+/// What a turn leaves to be done.
+enum Rest {
+    /// More of the same, at once.
+    Busy,
+    /// Nothing for so many milliseconds, if nothing happens.
+    Idle(Option<u64>),
+}
+
+impl Service {
+    /// For a card that runs.
+    pub fn new(card: Card, setup: Setup) -> Self {
+        let mac = Mac(card.nic.address());
+        let host = Host::new(mac, setup, card.pool, seed(), now_ms());
+        let switch = Switch::new([
+            PortSetup {
+                station: None,
+                sources: Sources::Any,
+            },
+            PortSetup {
+                station: Some(mac),
+                sources: Sources::Only(mac),
+            },
+        ]);
+        *STATE.lock() = Some(State {
+            uplink: Uplink(card.nic),
+            interrupt: card.interrupt,
+            lease: None,
+            host,
+            guests: Vec::new(),
+            switch,
+            link: Link::Down,
+            interrupts: 0,
+        });
+        Self(())
+    }
+
+    /// Serves for ever.
+    pub async fn run(self) {
+        if let Some(state) = STATE.lock().as_mut() {
+            state.look_at_link();
+        }
+        loop {
+            let rest = match STATE.lock().as_mut() {
+                Some(state) => state.turn(),
+                None => return,
+            };
+            match rest {
+                // Raised by ourselves, so that the other tasks have their turn first.
+                Rest::Busy => WORK.raise(),
+                Rest::Idle(Some(ms)) => {
+                    alarm::set(Bell::Network, time::tsc() + time::ns_to_tsc(ms * 1_000_000));
+                }
+                Rest::Idle(None) => {}
+            }
+            WORK.wait().await;
+        }
+    }
+}
+
+impl State {
+    fn turn(&mut self) -> Rest {
+        let interrupts = interrupt::count();
+        let interrupted = core::mem::replace(&mut self.interrupts, interrupts) != interrupts;
+        self.plug_in();
+        if self.uplink.0.acknowledge() == LinkNews::Changed {
+            self.look_at_link();
+        }
+        let came = self.switch_uplink();
+        let mut most = came;
+        for guest in 0..self.guests.len() {
+            most = most.max(self.switch_guest(guest));
+        }
+        let now_ms = now_ms();
+        self.host.poll(now_ms);
+        most = most.max(self.switch_host());
+        self.uplink.0.settle();
+        self.guests.iter_mut().for_each(SwitchEnd::settle);
+        self.look_at_lease();
+        if interrupted {
+            self.interrupt.settle(match most {
+                0 => Found::Nothing,
+                _ => Found::Something,
+            });
+        } else if came > 0 {
+            self.interrupt.missed();
+        }
+        if most == BURST {
+            return Rest::Busy;
+        }
+        let look_ms = match self.interrupt.trust() {
+            Trust::Full => None,
+            Trust::Unproven => Some(UNPROVEN_MS),
+            Trust::None => Some(POLLED_MS),
+        };
+        let host_ms = self.host.next_ms(now_ms).map(|ms| ms.max(1));
+        Rest::Idle(look_ms.into_iter().chain(host_ms).min())
+    }
+
+    /// Adds ports for new cables.
+    fn plug_in(&mut self) {
+        if let Some(mut plugs) = PLUGS.try_lock() {
+            for (setup, mut end) in plugs.drain(..) {
+                if self.guests.len() + FIRST_GUEST == MAX_PORTS {
+                    warn!("network: the switch has no port for another card of the guest");
+                    end.set_link(Link::Down);
+                    end.settle();
+                    continue;
+                }
+                end.set_link(self.link);
+                self.switch.add(setup);
+                self.guests.push(end);
+            }
+        }
+    }
+
+    fn look_at_link(&mut self) {
+        let link = self.uplink.0.link();
+        if link == self.link {
+            return;
+        }
+        self.link = link;
+        info!(
+            "network: the link is {}",
+            match link {
+                Link::Up => "up",
+                Link::Down => "down",
+            }
+        );
+        for guest in &mut self.guests {
+            guest.set_link(link);
+        }
+        if link == Link::Up {
+            self.host.link_came_up();
+        }
+    }
+
+    fn look_at_lease(&mut self) {
+        let lease = self.host.lease();
+        if lease == self.lease {
+            return;
+        }
+        self.lease = lease;
+        match lease {
+            Some(lease) => info!("network: the host's address is {lease}"),
+            None => warn!("network: the host has lost its address"),
+        }
+    }
+
+    fn switch_uplink(&mut self) -> usize {
+        let frames = burst(|| self.uplink.0.receive());
+        self.pass(UPLINK, frames)
+    }
+
+    fn switch_host(&mut self) -> usize {
+        let frames = burst(|| self.host.take());
+        self.pass(HOST, frames)
+    }
+
+    fn switch_guest(&mut self, guest: usize) -> usize {
+        let frames = burst(|| self.guests[guest].receive());
+        self.pass(FIRST_GUEST + guest, frames)
+    }
+
+    /// Switches frames that came in at a port; how many.
+    fn pass(&mut self, from: Port, frames: Few<Packet, BURST>) -> usize {
+        let count = frames.len();
+        if count == 0 {
+            return 0;
+        }
+        let now_s = now_ms() / 1000;
+        let mut outlets: Few<&mut dyn Outlet, MAX_PORTS> = Few::new();
+        // There is room for all: `plug_in` sees to it.
+        let _ = outlets.push(&mut self.uplink);
+        let _ = outlets.push(&mut self.host);
+        for guest in &mut self.guests {
+            let _ = outlets.push(guest);
+        }
+        for packet in frames {
+            self.switch.pass(from, packet, now_s, &mut outlets);
+        }
+        count
+    }
+
+    fn write(&mut self, out: &mut (impl Write + ?Sized)) -> fmt::Result {
+        let nic = &mut self.uplink.0;
+        write!(
+            out,
+            "network: {}, {}, link ",
+            nic.name(),
+            Mac(nic.address())
+        )?;
+        out.write_str(match self.link {
+            Link::Up => "up, host at ",
+            Link::Down => "down, host at ",
+        })?;
+        match self.lease {
+            Some(lease) => writeln!(out, "{lease}")?,
+            None => writeln!(out, "no address")?,
+        }
+        for port in 0..FIRST_GUEST + self.guests.len() {
+            let counters = self.switch.counters(port);
+            match port {
+                UPLINK => write!(out, "         uplink: ")?,
+                HOST => write!(out, "         host:   ")?,
+                guest => write!(out, "         vif {}:  ", guest - FIRST_GUEST)?,
+            }
+            write_counters(counters, out)?;
+        }
+        writeln!(
+            out,
+            "         {} interrupts, {} frames damaged or missed by the card",
+            interrupt::count(),
+            self.uplink.0.faults()
+        )
+    }
+}
+
+fn write_counters(counters: Counters, out: &mut (impl Write + ?Sized)) -> fmt::Result {
+    let Counters {
+        received,
+        received_bytes,
+        sent,
+        sent_bytes,
+        refused,
+        lost,
+    } = counters;
+    writeln!(
+        out,
+        "{received} frames in ({received_bytes} bytes), {sent} out ({sent_bytes} bytes), {refused} refused, {lost} lost"
+    )
+}
+
+/// Writes what there is of a network, a line a thing.
+pub fn write_status(out: &mut (impl Write + ?Sized)) -> fmt::Result {
+    match STATE.try_lock().as_deref_mut() {
+        Some(Some(state)) => state.write(out),
+        _ => writeln!(out, "network: none"),
+    }
+}
+
+/// As many frames as a turn takes from one port.
+fn burst(next: impl FnMut() -> Option<Packet>) -> Few<Packet, BURST> {
+    core::iter::from_fn(next).take(BURST).collect()
+}
+
+/// Something that is not easily guessed.
+fn seed() -> u64 {
+    let mut bytes = [0; 8];
+    if let Some(mut source) = Rdrand::find() {
+        source.fill(&mut bytes);
+    }
+    u64::from_ne_bytes(bytes) ^ time::tsc()
+}
+
+fn now_ms() -> u64 {
+    time::now_ns() / 1_000_000
+}
