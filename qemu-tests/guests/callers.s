@@ -131,10 +131,18 @@ gate:
     add edi, 8
     ret
 
+// A fault in virtual-8086 mode leaves null selectors (SDM vol. 3A, 21.3.1); the way back restores what was there.
+own_data:
+    mov eax, DATA
+    mov ds, eax
+    mov es, eax
+    ret
+
 // #PF: a missing page of the window comes, from elsewhere: neighbours change places.
 page:
     push eax
     push ecx
+    call own_data
     test byte ptr [esp + 8], 1  // present
     jnz lost
     mov eax, cr2
@@ -157,6 +165,7 @@ page:
 protection:
     pushad
     mov ebp, esp
+    call own_data
     test byte ptr [ebp + 46], 2 // VM
     jz lost
     movzx ebx, word ptr [ebp + 40]
@@ -242,6 +251,7 @@ virtual_over:
     jmp 3b
 
 lost:
+    call own_data
     mov ebx, offset lost_words
     call say
     jmp 3b
