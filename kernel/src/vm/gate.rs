@@ -37,6 +37,8 @@ pub struct Gate {
     parked: AtomicU32,
     closing: AtomicBool,
     reset: AtomicBool,
+    /// How many of the other seats have reset their vCPUs since the gate was opened for that.
+    renewed: AtomicU32,
     /// What ended the run on another seat.
     ended: Mutex<Option<Outcome>>,
     /// Why another seat cannot be taken at all.
@@ -52,6 +54,7 @@ impl Gate {
             parked: AtomicU32::new(0),
             closing: AtomicBool::new(false),
             reset: AtomicBool::new(false),
+            renewed: AtomicU32::new(0),
             ended: Mutex::new(None),
             failed: Mutex::new(None),
         }
@@ -79,13 +82,27 @@ impl Gate {
         *self.failed.lock() = Some(reason);
     }
 
-    /// The first seat: lets the others go on.
+    /// The first seat: lets the others go on, and waits until they have reset their vCPUs, if they are to.
     pub fn open(&self, order: Order) {
         self.reset.store(order == Order::Reset, Ordering::Relaxed);
         self.parked.store(0, Ordering::Relaxed);
         self.closing.store(false, Ordering::Relaxed);
+        self.renewed.store(0, Ordering::Relaxed);
         self.opened.fetch_add(1, Ordering::Release);
         self.cpus.iter().for_each(|&cpu| ring(cpu));
+        // A vCPU that is not reset yet would forget, with the rest, what the first one may send it at once.
+        while order == Order::Reset && !self.all_renewed() {
+            core::hint::spin_loop();
+        }
+    }
+
+    /// Another seat: its vCPUs are reset.
+    pub fn renewed(&self) {
+        self.renewed.fetch_add(1, Ordering::Release);
+    }
+
+    fn all_renewed(&self) -> bool {
+        self.renewed.load(Ordering::Acquire) as usize == self.cpus.len()
     }
 
     /// The first seat: stops the others and waits until none runs; gives what ended the run there.

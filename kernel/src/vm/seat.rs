@@ -144,6 +144,7 @@ impl<V: Vendor> Seat<V> {
         loop {
             if gate.park(self.duty) == Order::Reset {
                 self.reset(None);
+                gate.renewed();
             }
             if let Ending::Outcome(outcome) = self.run() {
                 gate.end(outcome, &self.machine.mailboxes[KEEPER]);

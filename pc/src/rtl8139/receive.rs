@@ -30,11 +30,17 @@ impl Chip {
             return;
         }
         for _ in 0..MAX_FRAMES {
-            let Some(packet) = self.waiting.take().or_else(|| self.cable.receive()) else {
+            let waited = self.waiting.take();
+            let is_new = waited.is_none();
+            let Some(packet) = waited.or_else(|| self.cable.receive()) else {
                 return;
             };
             if let Some(packet) = self.take_in(packet, memory) {
                 self.waiting = Some(packet);
+                // Said once for each frame, or the driver's acknowledgement would say it again.
+                if is_new && self.receives_rings() {
+                    self.raise(Interrupt::RECEIVE_FULL);
+                }
                 return;
             }
         }
@@ -49,7 +55,7 @@ impl Chip {
             return None;
         }
         pad(&mut packet);
-        let placed = if CPlus::from_bits_truncate(state.cplus.command).contains(CPlus::RECEIVE) {
+        let placed = if self.receives_rings() {
             self.place_in_descriptors(&mut packet, receiver, memory)
         } else {
             packet.finish_checksum();
@@ -67,6 +73,11 @@ impl Chip {
                 None
             }
         }
+    }
+
+    /// Whether frames are received into rings of descriptors.
+    fn receives_rings(&self) -> bool {
+        CPlus::from_bits_truncate(self.state.cplus.command).contains(CPlus::RECEIVE)
     }
 
     /// Whether the receiver is on, and may write to memory.

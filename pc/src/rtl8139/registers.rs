@@ -180,6 +180,10 @@ impl Chip {
             register::INTERRUPT => {
                 state.interrupt_mask = write.half(0, state.interrupt_mask);
                 state.interrupt_status &= !write.half(2, 0);
+                // Descriptors are given back in memory alone: an interrupt that is over is the sign to look for them.
+                if self.waiting.is_some() {
+                    self.receive(context.memory);
+                }
             }
             register::TRANSMIT_CONFIG => {
                 let value = write.merge(state.transmit_config);

@@ -240,7 +240,6 @@ impl Chip {
         while room < bytes {
             let piece = ring.load(index, memory)?;
             if piece.options & descriptor::OWN == 0 || pieces.push((index, piece)).is_err() {
-                self.raise(Interrupt::RECEIVE_FULL);
                 return Ok(Placed::NoRoom);
             }
             room += (piece.options & descriptor::RECEIVE_SIZE) as usize;

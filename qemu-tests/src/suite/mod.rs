@@ -5,7 +5,6 @@
 
 mod bad_input;
 mod boot;
-mod cards;
 mod clocks;
 mod crash;
 mod desk;
@@ -18,6 +17,7 @@ mod host;
 mod hyperv;
 mod linux;
 mod loaders;
+mod network;
 mod options;
 mod own_firmware;
 mod owner;
@@ -108,12 +108,12 @@ impl Case {
 pub fn cases() -> impl Iterator<Item = &'static Case> {
     [
         boot::CASES,
-        cards::CASES,
         guest::CASES,
         firmware::CASES,
         hammer::CASES,
         linux::CASES,
         loaders::CASES,
+        network::CASES,
         uplink::CASES,
         own_firmware::CASES,
         owner::CASES,

@@ -13,21 +13,21 @@ use std::path::Path;
 
 pub(super) const CASES: &[Case] = &[
     Case {
-        name: "cards-found",
+        name: "network-cards",
         tier: Tier::Always,
         scope: Scope::Hypervisor,
         machines: Machines::WithVirtio,
         body: cards,
     },
     Case {
-        name: "cards-traffic",
+        name: "network-traffic",
         tier: Tier::Full,
         scope: Scope::Hypervisor,
         machines: Machines::Qemu,
         body: |lab| traffic(lab, 4),
     },
     Case {
-        name: "cards-traffic-long",
+        name: "network-traffic-long",
         tier: Tier::Full,
         scope: Scope::Hypervisor,
         machines: Machines::Qemu,
@@ -134,6 +134,8 @@ fn traffic(lab: &mut Lab, mib: u32) -> Result<()> {
     let mut session = lab.start(&machine, &guest(lab)?)?;
     lab.step("shell", |_| session.shell())?;
     session.run(LEASE)?;
+    // What a listener reads from: an end of input there would end the connection.
+    session.run("mkfifo /tmp/idle")?;
     for card in &CARDS {
         let name = interface(&mut session, card)?;
         lab.step(&format!("{}: lease and pings", card.driver), |_| {
@@ -185,7 +187,7 @@ fn transfer(session: &mut Session, here: &Card, there: &Card, mib: u32) -> Resul
         let sent = session.run("sha256sum </tmp/data")?;
         for (from, to, address) in [("", apart, "10.9.0.2"), (apart, "", "10.9.0.1")] {
             session.run(&format!(
-                "({to} nc -l -p 9 </dev/null | sha256sum >/tmp/sum) & until {to} netstat -ltn | grep -q :9; do usleep 50000; done"
+                "({to} nc -l -p 9 <>/tmp/idle | sha256sum >/tmp/sum) & until {to} netstat -ltn | grep -q :9; do usleep 50000; done"
             ))?;
             session.run(&format!("{from} nc -w 60 {address} 9 </tmp/data; wait $!"))?;
             let came = session.run("cat /tmp/sum")?;
