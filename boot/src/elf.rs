@@ -1,4 +1,7 @@
 //! The kernel's ELF file, as far as a loader reads it: the header and the program headers (System V ABI, chapters 4, 5).
+//!
+//! In the file that we embed, each segment is an LZ4 block, whose length stands where a program header has the physical address, which
+//! means nothing here (`p_paddr`).
 
 use crate::BootInfo;
 use crate::bytes::{u16_at, u32_at, u64_at};
@@ -35,8 +38,10 @@ impl core::fmt::Display for ElfError {
 pub struct Segment<'a> {
     /// Where it goes, in bytes from the kernel's linked base.
     pub offset: u64,
-    /// Its bytes from the file.
-    pub bytes: &'a [u8],
+    /// Its bytes, packed ([`crate::lz4`]).
+    pub packed: &'a [u8],
+    /// How many they are.
+    pub bytes: u64,
     /// How many zero bytes follow.
     pub zeros: u64,
 }
@@ -91,7 +96,8 @@ impl<'a> Kernel<'a> {
             let segment = kernel.segment(program_header)?;
             let end = segment
                 .offset
-                .checked_add(segment.bytes.len() as u64 + segment.zeros);
+                .checked_add(segment.bytes)
+                .and_then(|end| end.checked_add(segment.zeros));
             match end {
                 Some(end) if end <= MAX_BYTES => kernel.bytes = kernel.bytes.max(end),
                 _ => return Err(ElfError::OutsideKernel),
@@ -127,15 +133,17 @@ impl<'a> Kernel<'a> {
 
     fn segment(&self, header: &[u8]) -> Result<Segment<'a>, ElfError> {
         let (file_offset, address) = (u64_at(header, 8), u64_at(header, 16));
-        let (file_bytes, memory_bytes) = (u64_at(header, 32), u64_at(header, 40));
-        let bytes = range(self.file, file_offset, file_bytes).ok_or(ElfError::SegmentCut)?;
+        let packed_bytes = u64_at(header, 24);
+        let (bytes, memory_bytes) = (u64_at(header, 32), u64_at(header, 40));
+        let packed = range(self.file, file_offset, packed_bytes).ok_or(ElfError::SegmentCut)?;
         Ok(Segment {
             offset: address
                 .checked_sub(BootInfo::KERNEL_VIRTUAL_BASE)
                 .ok_or(ElfError::OutsideKernel)?,
+            packed,
             bytes,
             zeros: memory_bytes
-                .checked_sub(file_bytes)
+                .checked_sub(bytes)
                 .ok_or(ElfError::SegmentCut)?,
         })
     }
@@ -166,6 +174,7 @@ mod tests {
         file[64] = 1;
         file[72] = 120;
         file[80..88].copy_from_slice(&address.to_le_bytes());
+        file[88] = 3;
         file[96] = 3;
         file[104..112].copy_from_slice(&(3 + zeros).to_le_bytes());
         file[120..].copy_from_slice(b"abc");
@@ -179,7 +188,8 @@ mod tests {
         assert_eq!((kernel.entry(), kernel.bytes()), (BASE + 0x1001, 0x1008));
         let segment = Segment {
             offset: 0x1000,
-            bytes: b"abc",
+            packed: b"abc",
+            bytes: 3,
             zeros: 5,
         };
         assert_eq!(kernel.segments().collect::<Vec<_>>(), [segment]);
@@ -218,7 +228,7 @@ mod tests {
             let end = file.len().min(at + 8);
             file[at..end].copy_from_slice(&value.to_le_bytes()[..end - at]);
             if let Ok(kernel) = Kernel::parse(&file) {
-                prop_assert!(kernel.segments().all(|s| s.offset + s.bytes.len() as u64 + s.zeros <= kernel.bytes()));
+                prop_assert!(kernel.segments().all(|s| s.offset + s.bytes + s.zeros <= kernel.bytes()));
             }
         }
     }

@@ -17,6 +17,7 @@ mod efi_memory;
 mod efi_tables;
 mod elf;
 mod info;
+pub mod lz4;
 mod memory;
 mod multiboot;
 mod pixels;

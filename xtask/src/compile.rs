@@ -78,7 +78,7 @@ pub fn image_of(vendor: Vendor) -> Result<PathBuf> {
     let kernel = fs::read(build(&KERNEL, vendor.features(), &[])?)?;
     place(&kernel, &artifacts.join("kernel.elf"))?;
     let embedded = embedded_kernel();
-    place(&image::strip(&kernel)?, &embedded)?;
+    place(&image::pack(&kernel)?, &embedded)?;
     let boot = build(&BOOT, "image", &[("MONOVISOR_KERNEL", &embedded)])?;
     let image = tree::image();
     image::write(&boot, &image)?;

@@ -22,7 +22,9 @@ use object::elf::{
 };
 use object::endian::{LittleEndian, U16, U32};
 use object::pe;
-use object::pod::{Pod, bytes_of, from_bytes, from_bytes_mut, slice_from_bytes_mut};
+use object::pod::{
+    Pod, bytes_of, bytes_of_slice, from_bytes, from_bytes_mut, slice_from_bytes_mut,
+};
 use object::read::elf::{FileHeader, ProgramHeader, Rela, SectionHeader};
 use std::fs;
 use std::path::Path;
@@ -100,6 +102,35 @@ pub fn strip(kernel_elf: &[u8]) -> Result<Vec<u8>> {
     header.e_shoff.set(LE, 0);
     header.e_shnum.set(LE, 0);
     header.e_shstrndx.set(LE, SHN_UNDEF);
+    Ok(file)
+}
+
+/// The kernel as the boot binary embeds it: its ELF header and program headers, and each segment as an LZ4 block, whose length stands in
+/// `p_paddr` (`boot/src/elf.rs` reads this).
+pub fn pack(kernel_elf: &[u8]) -> Result<Vec<u8>> {
+    let mut file = strip(kernel_elf)?;
+    let header = Elf::parse(kernel_elf).context("the kernel is not a 64-bit ELF file")?;
+    let headers = header.program_headers(LE, kernel_elf)?;
+    let table = header.e_phoff(LE) as usize;
+    let table_end = table + size_of_val(headers);
+    let mut blocks = Vec::new();
+    let mut packed = headers.to_vec();
+    for header in &mut packed {
+        let start = header.p_offset(LE) as usize;
+        if header.p_type(LE) != PT_LOAD {
+            continue;
+        }
+        let bytes = kernel_elf
+            .get(start..start + header.p_filesz(LE) as usize)
+            .context("a segment of the kernel is cut off")?;
+        let block = lz4_flex::block::compress(bytes);
+        header.p_offset.set(LE, (table_end + blocks.len()) as u64);
+        header.p_paddr.set(LE, block.len() as u64);
+        blocks.extend(block);
+    }
+    file.truncate(table_end);
+    put(&mut file, table, bytes_of_slice(&packed))?;
+    file.extend(blocks);
     Ok(file)
 }
 
@@ -491,6 +522,25 @@ mod tests {
         let no_header = elf(&[(0, &[0; 0x1000], 0x1000, READ), (0x1000, b"x", 1, READ)]);
         assert!(error(&no_header).contains("setup header"));
         assert!(error(&elf(&[(0, &setup, 0x1000, READ)])).contains("empty"));
+    }
+
+    #[test]
+    fn a_packed_kernel_unpacks_to_its_segments() {
+        let kernel = elf(&[(0, &[7; 999], 1000, READ), (0x1000, b"last", 4, READ)]);
+        let file = pack(&kernel).unwrap();
+        assert!(file.len() < 400);
+        let header = Elf::parse(&*file).unwrap();
+        let segments = header.program_headers(LE, &*file).unwrap();
+        let unpacked: Vec<_> = segments
+            .iter()
+            .map(|segment| {
+                let start = segment.p_offset(LE) as usize;
+                let block = &file[start..start + segment.p_paddr(LE) as usize];
+                lz4_flex::block::decompress(block, segment.p_filesz(LE) as usize).unwrap()
+            })
+            .collect();
+        assert_eq!(unpacked, [vec![7; 999], b"last".to_vec()]);
+        assert!(pack(&kernel[..100]).is_err());
     }
 
     #[test]

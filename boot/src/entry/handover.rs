@@ -1,10 +1,10 @@
 //! Places the kernel and what it is handed, and jumps.
 
 use crate::{fail, image};
-use boot::{BootInfo, Kernel, PageTables, PhysRange, Placement, Table};
+use boot::{BootInfo, Kernel, PageTables, PhysRange, Placement, Table, lz4};
 use core::arch::asm;
 use core::arch::x86_64::__cpuid;
-use core::ptr;
+use core::slice;
 
 /// The `boot` range's content.
 #[repr(C, align(4096))]
@@ -41,19 +41,23 @@ pub unsafe fn record() -> &'static mut BootInfo {
     unsafe { &mut *info }
 }
 
-/// Copies the kernel's segments into `kernel_range` and clears what follows each in memory.
+/// Unpacks the kernel's segments into `kernel_range` and clears what follows each in memory.
 ///
 /// # Safety
 /// The range is free memory of at least the kernel's size, mapped one to one and writable.
 pub unsafe fn load(kernel: &Kernel, kernel_range: PhysRange) {
     for segment in kernel.segments() {
         let target = (kernel_range.base + segment.offset) as *mut u8;
-        // SAFETY: `Kernel` checked that every segment lies inside the kernel's size, and the range is ours and free.
-        unsafe {
-            ptr::copy_nonoverlapping(segment.bytes.as_ptr(), target, segment.bytes.len());
-            target
-                .add(segment.bytes.len())
-                .write_bytes(0, segment.zeros as usize);
+        let bytes = segment.bytes as usize;
+        // SAFETY: `Kernel` checked that every segment lies inside the kernel's size, and the range is ours and free; any bytes are valid.
+        let into = unsafe {
+            target.add(bytes).write_bytes(0, segment.zeros as usize);
+            slice::from_raw_parts_mut(target, bytes)
+        };
+        if lz4::unpack(segment.packed, into).is_err() {
+            fail(format_args!(
+                "the kernel in this file is damaged. Load the file anew, or build it anew"
+            ));
         }
     }
 }
