@@ -166,20 +166,20 @@ impl<V: Vendor> Seat<V> {
             .choose(self.current, |at| occupants[at].processor.is_ready())
     }
 
-    /// When the vCPU whose turn it is has to let others look.
+    /// When the vCPU whose turn it is has to let others look: at the end of its slice if one of them can run, or when that may change. One
+    /// whose timer is due can run already; a limit that is past would end each entry at once.
     fn limit(&self) -> Option<Instant> {
         if self.occupants.len() == 1 {
             return None;
         }
-        let current = &self.occupants[self.current].processor;
-        let slice = self
-            .schedule
-            .contended(self.current)
-            .then(|| Instant::from_ns(current.now().ns + SLICE_NS));
+        let now = self.occupants[self.current].processor.now();
+        let slice_end = Instant::from_ns(now.ns + SLICE_NS);
+        let slice = self.schedule.contended(self.current).then_some(slice_end);
         let others = self.occupants.iter().enumerate();
         others
             .filter(|(at, _)| *at != self.current)
             .filter_map(|(_, other)| other.processor.deadline_on_cpu())
+            .map(|deadline| if deadline > now { deadline } else { slice_end })
             .chain(slice)
             .min()
     }
