@@ -2,12 +2,14 @@
 #![no_std]
 #![no_main]
 
-use core::arch::{asm, global_asm, x86_64::_rdtsc};
+use core::arch::{global_asm, x86_64::_rdtsc};
+
+#[path = "linux.rs"]
+mod linux;
+use linux::{call, digits, exit, print};
 
 global_asm!("_start:", "and rsp, -16", "call main", ".global _start");
 
-const WRITE: u64 = 1;
-const EXIT: u64 = 60;
 const CLOCK_GETTIME: u64 = 228;
 const CLOCK_MONOTONIC_RAW: u64 = 4;
 /// Of so many readings the one that took the least counts: others were interrupted.
@@ -20,7 +22,7 @@ extern "C" fn main() -> ! {
         let mut time = [0_u64; 2];
         // SAFETY: RDTSC is allowed to programs.
         let before = unsafe { _rdtsc() };
-        system_call(CLOCK_GETTIME, [CLOCK_MONOTONIC_RAW, time.as_mut_ptr() as u64, 0]);
+        call(CLOCK_GETTIME, [CLOCK_MONOTONIC_RAW, time.as_mut_ptr() as u64, 0]);
         // SAFETY: as above.
         let width = unsafe { _rdtsc() }.wrapping_sub(before);
         if width < best.0 {
@@ -30,32 +32,6 @@ extern "C" fn main() -> ! {
     let mut line = *b"RAW 00000000000000000000 TSC 00000000000000000000\n";
     digits(&mut line[4..24], best.1);
     digits(&mut line[29..49], best.2);
-    system_call(WRITE, [1, line.as_ptr() as u64, line.len() as u64]);
-    system_call(EXIT, [0; 3]);
-    loop {
-        core::hint::spin_loop();
-    }
-}
-
-fn digits(into: &mut [u8], mut rest: u64) {
-    for digit in into.iter_mut().rev() {
-        *digit = b'0' + (rest % 10) as u8;
-        rest /= 10;
-    }
-}
-
-fn system_call(number: u64, [first, second, third]: [u64; 3]) -> u64 {
-    let result;
-    // SAFETY: write(2) reads and clock_gettime(2) fills a buffer that outlives the call; exit(2) touches none. RCX and R11 are the ones
-    // that SYSCALL itself clobbers.
-    unsafe {
-        asm!("syscall", inlateout("rax") number => result, in("rdi") first, in("rsi") second, in("rdx") third,
-             out("rcx") _, out("r11") _);
-    }
-    result
-}
-
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo) -> ! {
-    loop {}
+    print(&line);
+    exit()
 }

@@ -6,6 +6,8 @@
 
 use core::arch::{asm, global_asm, x86_64::__cpuid};
 
+#[path = "msr.rs"]
+mod msr;
 // More of a machine than this program needs.
 #[allow(dead_code)]
 #[path = "events/machine.rs"]
@@ -76,11 +78,11 @@ fn leaves() -> Result<(), (&'static str, u64)> {
 
 fn hypercall() -> Result<(), (&'static str, u64)> {
     let page = &raw const CALLS as u64;
-    wrmsr(HYPERCALL, page | ENABLE);
-    expect("a page without a name", rdmsr(HYPERCALL), rdmsr(HYPERCALL) == 0)?;
-    wrmsr(GUEST_OS_ID, WHO);
-    wrmsr(HYPERCALL, page | ENABLE);
-    expect("the page", rdmsr(HYPERCALL), rdmsr(HYPERCALL) == page | ENABLE)?;
+    msr::write(HYPERCALL, page | ENABLE);
+    expect("a page without a name", msr::read(HYPERCALL), msr::read(HYPERCALL) == 0)?;
+    msr::write(GUEST_OS_ID, WHO);
+    msr::write(HYPERCALL, page | ENABLE);
+    expect("the page", msr::read(HYPERCALL), msr::read(HYPERCALL) == page | ENABLE)?;
     let answer: u64;
     // SAFETY: the page holds the hypervisor's code, which returns.
     unsafe { asm!("call {}", in(reg) page, inout("rcx") 0xffff_u64 => _, out("rax") answer, out("rdx") _, out("r8") _) };
@@ -88,38 +90,38 @@ fn hypercall() -> Result<(), (&'static str, u64)> {
 }
 
 fn registers() -> Result<(), (&'static str, u64)> {
-    expect("the index", rdmsr(VP_INDEX), rdmsr(VP_INDEX) == 0)?;
+    expect("the index", msr::read(VP_INDEX), msr::read(VP_INDEX) == 0)?;
     let timing = __cpuid(0x4000_0110);
-    let (tsc_hz, apic_hz) = (rdmsr(TSC_FREQUENCY), rdmsr(APIC_FREQUENCY));
+    let (tsc_hz, apic_hz) = (msr::read(TSC_FREQUENCY), msr::read(APIC_FREQUENCY));
     expect("the TSC's rate", tsc_hz, tsc_hz / 1000 == timing.eax.into())?;
     expect("the timer's rate", apic_hz, apic_hz / 1000 == timing.ebx.into())?;
-    wrmsr(TPR, 0x20);
+    msr::write(TPR, 0x20);
     let priority: u64;
     // SAFETY: reads a register.
     unsafe { asm!("mov {}, cr8", out(reg) priority) };
-    expect("the task priority", priority, priority == 2 && rdmsr(TPR) == 0x20)?;
-    wrmsr(TPR, 0);
-    wrmsr(VP_ASSIST_PAGE, &raw const ASSIST as u64 | ENABLE);
+    expect("the task priority", priority, priority == 2 && msr::read(TPR) == 0x20)?;
+    msr::write(TPR, 0);
+    msr::write(VP_ASSIST_PAGE, &raw const ASSIST as u64 | ENABLE);
     // SAFETY: one CPU, and the hypervisor has written already.
     let assist = unsafe { (&raw const ASSIST.0[0]).read_volatile() };
     expect("the assist page", assist, assist == 0)
 }
 
 fn time() -> Result<(), (&'static str, u64)> {
-    wrmsr(REFERENCE_TSC, &raw const REFERENCE as u64 | ENABLE);
+    msr::write(REFERENCE_TSC, &raw const REFERENCE as u64 | ENABLE);
     expect("the sequence", sequence().into(), sequence() != 0)?;
     let mut last = 0;
     for _ in 0..ROUNDS {
-        let before = rdmsr(TIME_REF_COUNT);
+        let before = msr::read(TIME_REF_COUNT);
         let page = page_time();
-        let after = rdmsr(TIME_REF_COUNT);
+        let after = msr::read(TIME_REF_COUNT);
         expect("the register went back", before, last <= before)?;
         expect("the page is behind", before.wrapping_sub(page), before <= page)?;
         expect("the page is ahead", page.wrapping_sub(after), page <= after)?;
         last = after;
     }
     // A tenth of a second by the counter.
-    let (start, ticks) = (machine::rdtsc(), rdmsr(TSC_FREQUENCY) / 10);
+    let (start, ticks) = (machine::rdtsc(), msr::read(TSC_FREQUENCY) / 10);
     let before = page_time();
     while machine::rdtsc() - start < ticks {
         core::hint::spin_loop();
@@ -132,11 +134,11 @@ fn time() -> Result<(), (&'static str, u64)> {
 fn moved() -> Result<(), (&'static str, u64)> {
     const FAR: u64 = 1 << 40;
     let (seen, before) = (sequence(), page_time());
-    wrmsr(IA32_TSC, machine::rdtsc() + FAR);
+    msr::write(IA32_TSC, machine::rdtsc() + FAR);
     let after = page_time();
     expect("the sequence", sequence().into(), sequence() != seen && sequence() != 0)?;
     expect("time", after.wrapping_sub(before), after >= before && after - before < 10_000_000)?;
-    let register = rdmsr(TIME_REF_COUNT);
+    let register = msr::read(TIME_REF_COUNT);
     expect("the register", register, register >= after && register - after < 10_000_000)
 }
 
@@ -150,18 +152,6 @@ fn page_time() -> u64 {
     let (scale, offset) = unsafe { ((&raw const REFERENCE.0[1]).read_volatile(), (&raw const REFERENCE.0[2]).read_volatile()) };
     let product = u128::from(machine::rdtsc()) * u128::from(scale);
     ((product >> 64) as u64).wrapping_add(offset)
-}
-
-fn wrmsr(register: u32, value: u64) {
-    // SAFETY: the registers name this program's own pages, or move its own clock.
-    unsafe { asm!("wrmsr", in("ecx") register, in("eax") value as u32, in("edx") (value >> 32) as u32) };
-}
-
-fn rdmsr(register: u32) -> u64 {
-    let (low, high): (u32, u32);
-    // SAFETY: reading has no effect.
-    unsafe { asm!("rdmsr", in("ecx") register, out("eax") low, out("edx") high) };
-    u64::from(high) << 32 | u64::from(low)
 }
 
 #[panic_handler]

@@ -7,11 +7,14 @@
 use core::arch::{asm, global_asm};
 use core::fmt::Write;
 
+#[path = "msr.rs"]
+mod msr;
 #[path = "com1.rs"]
 mod com1;
 use com1::Com1;
 
 global_asm!(include_str!("entry.s"));
+global_asm!(include_str!("identity.s"));
 global_asm!(include_str!("pair.s"));
 
 /// Rounds of each loop; the bench divides by as many.
@@ -63,7 +66,7 @@ extern "C" fn first_main() -> ! {
     let (mut one_way, start) = (0, rdtsc());
     for _ in 0..ROUNDS {
         let sent = rdtsc();
-        wrmsr(COMMAND, TO_SECOND | CALL);
+        msr::write(COMMAND, TO_SECOND | CALL);
         // SAFETY: the second CPU answers each call.
         unsafe { halt() };
         // SAFETY: it has written before it answered, and writes no more before the next call.
@@ -71,11 +74,11 @@ extern "C" fn first_main() -> ! {
     }
     let both_ways = rdtsc() - start;
 
-    wrmsr(DIVIDE, BY_ONE);
-    wrmsr(TIMER, TIMED);
+    msr::write(DIVIDE, BY_ONE);
+    msr::write(TIMER, TIMED);
     let (mut spun, start) = (0, rdtsc());
     for _ in 0..ROUNDS {
-        wrmsr(INITIAL_COUNT, TIMER_NS);
+        msr::write(INITIAL_COUNT, TIMER_NS);
         // SAFETY: the timer is armed.
         spun += unsafe { spin_for_timer() };
     }
@@ -95,17 +98,17 @@ extern "C" fn first_main() -> ! {
 #[unsafe(no_mangle)]
 extern "C" fn second_main() -> ! {
     use_apic();
-    wrmsr(COMMAND, ANSWER);
+    msr::write(COMMAND, ANSWER);
     loop {
         // SAFETY: the first CPU calls.
         unsafe { halt() };
-        wrmsr(COMMAND, ANSWER);
+        msr::write(COMMAND, ANSWER);
     }
 }
 
 fn use_apic() {
-    wrmsr(IA32_APIC_BASE, rdmsr(IA32_APIC_BASE) | X2APIC_MODE);
-    wrmsr(SPURIOUS, 0x1ff);
+    msr::write(IA32_APIC_BASE, msr::read(IA32_APIC_BASE) | X2APIC_MODE);
+    msr::write(SPURIOUS, 0x1ff);
 }
 
 fn start_second() {
@@ -115,8 +118,8 @@ fn start_second() {
         let bytes = (&raw const second_end).offset_from(code) as usize;
         core::ptr::copy_nonoverlapping(code, START as *mut u8, bytes);
     }
-    wrmsr(COMMAND, TO_SECOND | INIT);
-    wrmsr(COMMAND, TO_SECOND | START_UP);
+    msr::write(COMMAND, TO_SECOND | INIT);
+    msr::write(COMMAND, TO_SECOND | START_UP);
     // SAFETY: it says that it is there as it answers.
     unsafe { halt() };
 }
@@ -124,18 +127,6 @@ fn start_second() {
 fn rdtsc() -> u64 {
     // SAFETY: reading has no effect.
     unsafe { core::arch::x86_64::_rdtsc() }
-}
-
-fn wrmsr(register: u32, value: u64) {
-    // SAFETY: this program writes only the local APIC's registers.
-    unsafe { asm!("wrmsr", in("ecx") register, in("eax") value as u32, in("edx") (value >> 32) as u32) };
-}
-
-fn rdmsr(register: u32) -> u64 {
-    let (low, high): (u32, u32);
-    // SAFETY: reading has no effect.
-    unsafe { asm!("rdmsr", in("ecx") register, out("eax") low, out("edx") high) };
-    u64::from(high) << 32 | u64::from(low)
 }
 
 #[panic_handler]

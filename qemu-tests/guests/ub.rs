@@ -12,6 +12,7 @@ mod com1;
 use com1::Com1;
 
 global_asm!(include_str!("entry.s"));
+global_asm!(include_str!("identity.s"));
 global_asm!(include_str!("ub.s"));
 
 /// The slots of `results`, in the order in which ub.s numbers them.

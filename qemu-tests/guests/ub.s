@@ -141,19 +141,7 @@ main64:
     jmp 5b
 
     .section .data
-    .balign 4096
-pml4:
-    .quad pdpt + 3
-    .skip 4088
-pdpt:
-    .quad pd + 3
-    .skip 4088
-pd:                             // the first GiB, in 2 MiB pages
-    .set address, 0
-    .rept 512
-    .quad address + 0x83
-    .set address, address + 0x200000
-    .endr
+    .balign 16
 idt:
     .skip 8 * 0x41
 idt_register:
