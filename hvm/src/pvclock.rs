@@ -94,7 +94,7 @@ fn multiplier(period: Period) -> (u32, i8) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
 
@@ -112,7 +112,8 @@ mod tests {
         word(16) + ((u128::from(shifted) * u128::from(multiplier)) >> 32) as u64
     }
 
-    fn time(hz: u64, tsc_at_zero: u64) -> Time {
+    /// A clock of that rate.
+    pub(crate) fn time(hz: u64, tsc_at_zero: u64) -> Time {
         Time {
             tsc_at_zero,
             period: Period::of_hz(hz),

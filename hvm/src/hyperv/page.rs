@@ -53,16 +53,9 @@ impl ReferenceTime {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pvclock::tests::time;
     use crate::tsc::Period;
     use proptest::prelude::*;
-
-    fn time(hz: u64, tsc_at_zero: u64) -> Time {
-        Time {
-            tsc_at_zero,
-            period: Period::of_hz(hz),
-            stability: Stability::Common,
-        }
-    }
 
     #[test]
     fn the_layout() {
