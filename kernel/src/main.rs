@@ -21,7 +21,7 @@ mod bare {
         match mode {
             Mode::Nested(technology) => vm::run(boot, technology, guest_ends),
             // The report has said why. The prompt works, and nothing resets the machine.
-            Mode::None(_) => service::run_forever(),
+            Mode::None(_) => service::run_forever(|| ()),
         }
     }
 }

@@ -94,11 +94,14 @@ fn poll_ready() {
     }
 }
 
-/// Runs tasks, and sleeps when none is ready. On the service CPU of a machine whose guest runs elsewhere, or nowhere.
-pub fn run_forever() -> ! {
+/// Runs tasks, does `besides` after each time, and sleeps when no task is ready. On the service CPU of a machine whose guest runs elsewhere,
+/// or nowhere, or in `besides`.
+pub fn run_forever(mut besides: impl FnMut()) -> ! {
     loop {
+        // Events first: one that comes after this ends the wait below.
         super::alarm::take_events();
         poll();
+        besides();
         if !pending() {
             interrupts::wait();
         }

@@ -28,6 +28,7 @@ mod lifecycle;
 mod line;
 mod local;
 mod machine;
+mod mail;
 mod mailbox;
 mod media;
 mod memory;
@@ -40,6 +41,7 @@ mod rom;
 mod schedule;
 mod seat;
 mod setup;
+mod timers;
 mod user_firmware;
 mod vendor;
 mod wall;
@@ -48,8 +50,7 @@ mod written;
 pub(crate) use host::Rdrand;
 
 use crate::console::GuestEnds;
-use crate::cpu::{self, events, percpu};
-use crate::service::alarm;
+use crate::cpu::{events, percpu};
 use crate::service::control::{CONTROL, GuestFacts};
 use crate::service::executor::SERVICE_CPU;
 use crate::{error, info, report, service, smp, time};
@@ -103,18 +104,12 @@ pub fn run(boot: &'static BootInfo, technology: Technology, ends: GuestEnds) -> 
         error!("no guest: {reason}");
         service::offer_prompt();
     }
-    loop {
-        // Events first: one that comes after this ends the wait below.
-        alarm::take_events();
-        service::poll();
+    service::run_forever(|| {
         let seat = SERVICE_SEAT.lock().take();
         if let Some(seat) = seat {
             seat();
         }
-        if !service::pending() {
-            cpu::interrupts::wait();
-        }
-    }
+    })
 }
 
 /// What the service CPU does besides, if vCPUs are placed there.

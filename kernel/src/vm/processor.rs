@@ -2,22 +2,20 @@
 
 use super::crash::Crash;
 use super::interrupts::{Pic, Sources};
-use super::local::{Local, earlier};
-use super::machine::{KEEPER, Machine};
-use super::mailbox::{Requests, Whereabouts};
+use super::local::Local;
+use super::machine::Machine;
+use super::mailbox::Whereabouts;
 use crate::cpu::events::{self, Events as HostEvents};
 use crate::cpu::{interrupts, live};
 use crate::service;
-use crate::service::alarm;
 use crate::service::control::{CONTROL, Request, count};
-use crate::time;
 use alloc::boxed::Box;
 use alloc::string::String;
 use core::sync::atomic::Ordering;
 use hvm::device::PowerEvent;
 use hvm::emulate::DecodeCache;
 use hvm::event::{Exception, Interruptible, Plan, Shadow, TripleFault, Window};
-use hvm::regs::{DR6_BS, Rflags, SegmentName, State};
+use hvm::regs::{DR6_BS, Rflags, State};
 use hvm::vcpu::{ModificationLog, Vcpu};
 use hvm::virtual_apic::Served;
 use hvm::walk::Paging;
@@ -101,7 +99,7 @@ pub enum Leave {
 
 /// What a vCPU does (SDM vol. 3A, 9.4; vol. 3C, 25.4.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Activity {
+pub(super) enum Activity {
     /// It executes.
     Running,
     /// It executed HLT.
@@ -125,13 +123,13 @@ pub struct Processor<V> {
     pub(super) local: Box<Local>,
     pub(super) cache: Box<DecodeCache>,
     duty: Duty,
-    company: Company,
-    activity: Activity,
+    pub(super) company: Company,
+    pub(super) activity: Activity,
     posture: Posture,
     pub(super) window: Option<Window>,
-    armed: Option<Instant>,
+    pub(super) armed: Option<Instant>,
     /// When others on this CPU want their turn.
-    limit: Option<Instant>,
+    pub(super) limit: Option<Instant>,
     /// The CPU lists the pages that this vCPU modifies.
     lists: bool,
     /// The generation of guest memory's areas that the nested tables are known to show.
@@ -183,42 +181,12 @@ impl<V: Vcpu> Processor<V> {
         };
     }
 
-    fn restart(&mut self, state: &State) {
+    pub(super) fn restart(&mut self, state: &State) {
         self.cpu.reset();
         self.cpu.set_tsc_offset(self.local.clock.offset());
         state.apply(&mut self.cpu);
         self.cpu.flush_tlb();
         self.local.attention = true;
-    }
-
-    /// INIT (SDM vol. 3A, 9.4.1): the first vCPU begins at the reset vector, the others wait. x87 and SSE registers stay.
-    #[cold]
-    fn init(&mut self) {
-        self.recall();
-        self.local.init();
-        self.window = None;
-        live::set_breakpoints([0; 4]);
-        self.restart(&State::reset());
-        self.activity = if self.local.index == KEEPER {
-            Activity::Running
-        } else {
-            Activity::WaitForStartUp
-        };
-    }
-
-    /// A start-up message: real mode, at the start of a page (SDM vol. 3A, 9.4.3).
-    #[cold]
-    fn start_up(&mut self) {
-        if self.activity != Activity::WaitForStartUp {
-            return;
-        }
-        let page = self.local.mailbox.start_page();
-        let mut code = self.cpu.segment(SegmentName::Cs);
-        code.selector = u16::from(page) << 8;
-        code.base = u64::from(page) << 12;
-        self.cpu.set_segment(SegmentName::Cs, code);
-        self.cpu.set_rip(0);
-        self.activity = Activity::Running;
     }
 
     /// Answers viewers, if one waits. One vCPU does it at a time: the keeper, or while the guest stands still.
@@ -414,46 +382,6 @@ impl<V: Vcpu> Processor<V> {
         self.local.machine.vcpus() == 1 || self.local.mailbox.leave_to(Whereabouts::Guest)
     }
 
-    /// Does what others ask.
-    #[cold]
-    fn read_mail(&mut self) -> Option<Leave> {
-        let requests = self.local.mailbox.take();
-        self.local.attention = true;
-        if requests.contains(Requests::FLUSH) {
-            self.cpu.flush_tlb();
-        }
-        if requests.contains(Requests::VECTORS) {
-            self.recall();
-            let (lapic, mailbox) = (&mut self.local.lapic, self.local.mailbox);
-            mailbox.take_vectors(|vector, trigger| lapic.accept_vector(vector, trigger));
-        }
-        if requests.contains(Requests::NMI) {
-            self.local.events.raise_nmi();
-        }
-        if requests.contains(Requests::INIT) {
-            self.init();
-        }
-        if requests.contains(Requests::START_UP) {
-            self.start_up();
-        }
-        if requests.contains(Requests::LOOK) {
-            self.local.look_at_board();
-        }
-        if requests.contains(Requests::POLL) {
-            self.local.with_board(|board, context| board.poll(context));
-            self.show();
-        }
-        if requests.contains(Requests::STOP) && self.machine().gate.is_closing() {
-            return Some(Leave::Stop);
-        }
-        if self.local.index == KEEPER && CONTROL.requested() {
-            return CONTROL
-                .take()
-                .map(|request| Leave::Outcome(Outcome::Request(request)));
-        }
-        None
-    }
-
     /// Decides what enters the guest, and where it stops next.
     #[inline]
     fn deliver(&mut self) {
@@ -536,37 +464,6 @@ impl<V: Vcpu> Processor<V> {
         }
     }
 
-    /// Timers that are due. A kick may be for another vCPU on this CPU, and is left for the seat to see.
-    fn attend(&mut self) {
-        let fired = match self.company {
-            Company::Alone => alarm::take_events().contains(HostEvents::TIMER),
-            Company::Shared => alarm::take_timer(),
-        };
-        if fired {
-            self.armed = None;
-        }
-        self.local.attention = true;
-        let local = &mut *self.local;
-        local.pv_clock.refresh(&local.clock, &local.machine.memory);
-        let now = self.local.clock.now();
-        if self
-            .local
-            .lapic
-            .deadline()
-            .is_some_and(|deadline| deadline <= now)
-        {
-            self.local.lapic.expire(now);
-        }
-        self.local.second_look = self.local.second_look.filter(|&at| at > now);
-        let due = self
-            .local
-            .board_deadline
-            .is_some_and(|deadline| deadline <= now);
-        if due {
-            self.local.with_board(|board, context| board.poll(context));
-        }
-    }
-
     /// HLT.
     #[cold]
     fn halt(&mut self) {
@@ -606,54 +503,6 @@ impl<V: Vcpu> Processor<V> {
             self.activity = Activity::Running;
         }
         wakes
-    }
-
-    /// Has the guest left when its next timer is due: by the vCPU's own timer where there is one, else by the host's.
-    #[inline]
-    pub(super) fn rearm(&mut self) {
-        let wanted = self.next_deadline();
-        if wanted != self.armed {
-            let host_tsc = wanted.map(|deadline| self.local.clock.host_tsc(deadline));
-            if !self.cpu.set_deadline(host_tsc.map(time::counter_at)) {
-                alarm::arm_for_guest(host_tsc);
-            }
-            self.armed = wanted;
-        }
-    }
-
-    #[inline]
-    fn next_deadline(&self) -> Option<Instant> {
-        let own = self.local.deadline();
-        match self.limit {
-            None => own,
-            limit => earlier(own, limit),
-        }
-    }
-
-    /// The same while the guest does not run, when only the host's timer counts.
-    fn rearm_host(&mut self) {
-        if self.cpu.set_deadline(None) {
-            let wanted = self.next_deadline();
-            alarm::arm_for_guest(wanted.map(|deadline| self.local.clock.host_tsc(deadline)));
-            // Before the next entry the vCPU's own timer has to be told again.
-            self.armed = None;
-        } else {
-            self.rearm();
-        }
-    }
-
-    /// No timer is to come any more.
-    fn disarm(&mut self) {
-        alarm::arm_for_guest(None);
-        self.cpu.set_deadline(None);
-        self.armed = None;
-    }
-
-    /// The vCPU's own timer ended guest code.
-    pub(super) fn deadline(&mut self) {
-        self.cpu.set_deadline(None);
-        self.armed = None;
-        self.attend();
     }
 
     /// The guest's paging registers.
