@@ -27,7 +27,7 @@ impl Chip {
     /// Moves frames to the driver, as far as there are any and it has room. One that finds none waits, and those behind it in the cable.
     pub(super) fn receive(&mut self, memory: &GuestMemory) {
         if !self.may_receive() {
-            return;
+            return self.overhear();
         }
         for _ in 0..MAX_FRAMES {
             let waited = self.waiting.take();
@@ -42,6 +42,18 @@ impl Chip {
                     self.raise(Interrupt::RECEIVE_FULL);
                 }
                 return;
+            }
+        }
+    }
+
+    /// A receiver that is off lets frames pass by.
+    fn overhear(&mut self) {
+        if !Command::from_bits_truncate(self.state.command).contains(Command::RECEIVE) {
+            self.waiting = None;
+            for _ in 0..MAX_FRAMES {
+                if self.cable.receive().is_none() {
+                    return;
+                }
             }
         }
     }
