@@ -8,7 +8,7 @@ use crate::event::Exception;
 use crate::regs::{Attributes, Cr0, Gpr, Registers, Rflags, Segment, SegmentName};
 use crate::walk::AccessKind;
 use guest_mem::Gva;
-use iced_x86::{Instruction, Register};
+use iced_x86::{CodeSize, Instruction, Register};
 
 /// Type bit 3: code.
 const CODE: u32 = 1 << 3;
@@ -92,9 +92,24 @@ impl Form {
             base,
             index: index.map(|part| part.register),
             scale: instruction.memory_index_scale().trailing_zeros() as u8,
-            segment: segment_name(instruction.memory_segment()),
+            segment: segment_of(instruction),
             width,
         }
+    }
+}
+
+/// The segment of the memory operand. In 64-bit mode only FS and GS override it: others decide nothing, not even whether a bad address
+/// is #SS (SDM vol. 1, 3.4.2.1).
+pub(super) fn segment_of(instruction: &Instruction) -> SegmentName {
+    let named = segment_name(instruction.memory_segment());
+    if instruction.code_size() != CodeSize::Code64
+        || matches!(named, SegmentName::Fs | SegmentName::Gs)
+    {
+        return named;
+    }
+    match instruction.memory_base() {
+        Register::RSP | Register::ESP | Register::RBP | Register::EBP => SegmentName::Ss,
+        _ => SegmentName::Ds,
     }
 }
 
