@@ -40,7 +40,7 @@ pub fn differences(start: &Start, model: &Outcome, cpu: &Outcome, undefined: Und
         format!("{:x}", model.registers.rip & mask),
         format!("{:x}", cpu.registers.rip & mask),
     );
-    if !undefined.destination {
+    if !(undefined.destination || both_fault && undefined.partial) {
         let count = if mask == u64::MAX { 16 } else { 8 };
         for index in 0..count {
             let [model, cpu] =

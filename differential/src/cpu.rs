@@ -141,6 +141,8 @@ impl Cpu {
             let shared = &raw mut SHARED;
             (*shared).enters = Some(start.registers.clone());
             (*shared).leaves = None;
+            // The return from a signal keeps NT and ID as they are.
+            asm!("pushfq", "and dword ptr [rsp], {}", "popfq", const !0x20_4000_i32);
             libc::syscall(libc::SYS_tgkill, libc::getpid(), self.thread, START);
         }
         RUNS.fetch_add(1, Ordering::Relaxed);

@@ -93,27 +93,28 @@ fn is_allowed(instruction: &Instruction) -> bool {
     !is_refused && !is_known_interrupt && is_offered(mnemonic)
 }
 
-/// AMD's CPUs take an operand size of 16 bits for near branches in 64-bit mode, Intel's do not.
+/// What CPUs do differently, whatever the manuals say.
 fn is_contested(instruction: &Instruction, code: &[u8], mode: CodeMode) -> bool {
     use Mnemonic::*;
+    let prefixes = &code[..instruction.len() - 1];
+    let mnemonic = instruction.mnemonic();
     let is_branch = matches!(
         instruction.op_kind(0),
         OpKind::NearBranch16 | OpKind::NearBranch32 | OpKind::NearBranch64
-    ) || matches!(instruction.mnemonic(), Jmp | Call | Ret);
-    // REX.B makes an XCHG of a PAUSE on some.
-    let is_pause = instruction.mnemonic() == Pause
-        && code[..instruction.len()]
-            .iter()
-            .any(|byte| byte & 0xf1 == 0x41);
-    // LOCK makes CR8 of CR0 on some.
+    ) || matches!(mnemonic, Jmp | Call | Ret);
+    // Near branches in 64-bit mode have 16-bit operands on AMD's CPUs.
+    let has_size = mode == CodeMode::Bits64 && is_branch && prefixes.contains(&0x66);
+    // A repeat prefix makes LOOPE of LOOPNE, and the other way round.
+    let is_turned = matches!(mnemonic, Loope | Loopne)
+        && (prefixes.contains(&0xf2) || prefixes.contains(&0xf3));
+    // REX.B makes an XCHG of a PAUSE.
+    let is_exchange = mnemonic == Pause && prefixes.iter().any(|byte| byte & 0xf1 == 0x41);
+    // LOCK makes CR8 of CR0.
     let is_control = instruction.op0_register().is_cr() || instruction.op1_register().is_cr();
-    let is_locked = is_control && code.contains(&0xf0);
-    // The source of this one has 32 bits on some.
-    let is_narrow = instruction.code() == Code::Movsxd_r16_rm16;
-    is_pause
-        || is_locked
-        || is_narrow
-        || mode == CodeMode::Bits64 && is_branch && code[..instruction.len().min(4)].contains(&0x66)
+    let is_locked = is_control && prefixes.contains(&0xf0);
+    // The source of this one has 32 bits.
+    let is_wide = instruction.code() == Code::Movsxd_r16_rm16;
+    has_size || is_turned || is_exchange || is_locked || is_wide
 }
 
 /// False for what this CPU does not have.
@@ -162,7 +163,7 @@ fn place(random: &mut Random) -> u64 {
     let end = arena::READ_ONLY + PAGE;
     match random.below(16) {
         0..=8 => arena::DATA + random.below(2 * PAGE),
-        9..=10 => arena::DATA + random.below(2 * PAGE) & !15,
+        9..=10 => (arena::DATA + random.below(2 * PAGE)) & !15,
         11 => arena::DATA.wrapping_sub(8) + random.below(16),
         12 => arena::DATA + PAGE - 20 + random.below(24),
         13 => arena::READ_ONLY - 20 + random.below(40),
@@ -341,6 +342,10 @@ fn point(random: &mut Random, start: &mut Start, instruction: &Instruction) {
         || matches!(instruction.mnemonic(), Loop | Loope | Loopne)
     {
         start.registers.gprs[1] = random.below(24) + if random.one_in(40) { 0x1_0000 } else { 0 };
+    }
+    if instruction.mnemonic() == Enter && !random.one_in(4) {
+        let end = start.code.len();
+        start.code[end - 2] &= 3;
     }
     let mut operand = stack;
     if let Some(at) = operand_place(random, start, instruction) {

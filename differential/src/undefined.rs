@@ -13,6 +13,8 @@ pub struct Undefined {
     pub destination: bool,
     /// Which operand's fault comes first.
     pub which_fault: bool,
+    /// Registers and memory, where the instruction faults: it may have been done in part.
+    pub partial: bool,
 }
 
 /// What `instruction`, executed from `start`, leaves undefined.
@@ -60,8 +62,13 @@ pub fn of(instruction: &Instruction, start: &Start) -> Undefined {
                 | Movntdq
                 | Movntdqa
                 | Cmpxchg16b
+                | Call
         ),
-        ..Undefined::default()
+        partial: matches!(
+            instruction.mnemonic(),
+            Enter | Pusha | Pushad | Popa | Popad
+        ),
+        destination: false,
     }
 }
 
@@ -96,6 +103,6 @@ fn shift(instruction: &Instruction, start: &Start) -> Undefined {
     Undefined {
         flags: flags.bits(),
         destination,
-        which_fault: false,
+        ..Undefined::default()
     }
 }

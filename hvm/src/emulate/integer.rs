@@ -87,7 +87,7 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
     }
 
     /// A condition by its encoding (SDM vol. 1, appendix B).
-    fn holds(&self, condition: u8) -> bool {
+    pub(super) fn holds(&self, condition: u8) -> bool {
         let flags = Rflags::from_bits_retain(self.cpu.rflags());
         let less = flags.contains(Rflags::SF) != flags.contains(Rflags::OF);
         let holds = match condition >> 1 {
