@@ -11,6 +11,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use core::fmt;
 use core::net::{IpAddr, Ipv6Addr};
+use net::server::login::MAX_BYTES as MAX_PASSWORD_BYTES;
 
 /// The port of VNC's display 0 (RFC 6143, 7.1).
 pub const VNC_PORT: u16 = 5900;
@@ -105,6 +106,10 @@ impl Consoles {
             None => false,
         };
         let password = match reader.get("password") {
+            Some(setting) if setting.text()?.len() > MAX_PASSWORD_BYTES => {
+                let expected = format!("expected at most {MAX_PASSWORD_BYTES} bytes");
+                return Err(setting.error(expected));
+            }
             Some(setting) => Some(setting.text()?.to_string()),
             None => None,
         };
