@@ -2,12 +2,13 @@
 
 use super::WORK;
 use super::lines::{Own, Serial};
+use crate::service::alarm::{self, Bell};
 use crate::service::console::LINE;
-use crate::{info, warn};
+use crate::{info, time, warn};
 use appliance::config::{Admission, Consoles as Wanted, Dialect, Endpoint, Terminal as Place};
 use core::fmt::{self, Write};
 use core::net::SocketAddr;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use net::host::{Host, Lease};
 use net::server::door::{Counters, Door, Shape};
 use net::server::login::Login;
@@ -16,6 +17,10 @@ use net::server::terminal::Terminal;
 
 /// There is something for those who are connected.
 static NEWS: AtomicBool = AtomicBool::new(false);
+/// When they were served last (host's TSC).
+static SERVED: AtomicU64 = AtomicU64::new(0);
+/// A guest writes byte by byte: what comes within this time goes out together.
+const GATHER_NS: u64 = 5_000_000;
 
 const LINE_SHAPE: Shape = Shape {
     places: 4,
@@ -23,10 +28,15 @@ const LINE_SHAPE: Shape = Shape {
     send_bytes: 8192,
 };
 
-/// Has the consoles looked at: there is something for those who are connected.
+/// Has the consoles looked at: there is something for those who are connected. From a task.
 pub fn wake() {
-    if !NEWS.swap(true, Ordering::AcqRel) {
-        WORK.raise();
+    if NEWS.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    let due = SERVED.load(Ordering::Relaxed) + time::ns_to_tsc(GATHER_NS);
+    match due <= time::tsc() {
+        true => WORK.raise(),
+        false => alarm::advance(Bell::Network, due),
     }
 }
 
@@ -73,6 +83,7 @@ impl Consoles {
         if !due && !news && cause == Cause::Turn {
             return false;
         }
+        SERVED.store(time::tsc(), Ordering::Relaxed);
         let serial = self.serial.as_mut().and_then(|it| it.poll(host, now_ms));
         let prompt = self.prompt.as_mut().and_then(|it| it.poll(host, now_ms));
         let waits = [serial, prompt].into_iter().flatten();

@@ -4,6 +4,7 @@
 //! without one the prompt is all there is.
 
 pub mod alarm;
+pub(crate) mod callers;
 pub(crate) mod console;
 pub mod control;
 pub mod executor;
@@ -66,6 +67,7 @@ pub fn start(kick_guest: fn(), network: Option<net::Service>) -> GuestEnds {
             None => spawn(spawner, console_task()),
             Some(guest) => spawn(spawner, headless_task(guest)),
         }
+        spawn(spawner, callers_task());
         spawn(spawner, lifecycle_task());
         spawn(spawner, screen_task(viewed));
         if let Some(desk) = desk {
@@ -153,6 +155,11 @@ async fn console_task() {
 #[embassy_executor::task]
 async fn headless_task(guest: Tap) {
     console::run_without_uart(guest).await;
+}
+
+#[embassy_executor::task]
+async fn callers_task() {
+    callers::run().await;
 }
 
 #[embassy_executor::task]

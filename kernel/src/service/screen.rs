@@ -3,7 +3,7 @@
 use super::alarm::{self, Bell};
 use super::control::{CONTROL, GuestState};
 use super::prompt::info::Info;
-use super::{console, signal::Signal};
+use super::{callers, console, signal::Signal};
 use crate::console::screen::Screen;
 use crate::console::view::{Capture, HostEnd};
 use crate::report::version::BuildId;
@@ -136,7 +136,7 @@ impl Service {
             answer.0 += 1;
             answer.1 = describe(picture);
             console::WORK.raise();
-            net::wake_consoles();
+            callers::WORK.raise();
         }
         let Some(picture) = picture else {
             self.guest = Shown::Nothing;

@@ -62,7 +62,6 @@ impl<S> Door<S> {
             let tcp = host.tcp(socket);
             tcp.set_keep_alive(Some(KEEP_ALIVE));
             tcp.set_timeout(Some(TIMEOUT));
-            tcp.set_nagle_enabled(false);
             Place {
                 socket,
                 session: None,

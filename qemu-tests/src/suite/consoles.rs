@@ -61,7 +61,7 @@ fn lines(lab: &mut Lab) -> Result<()> {
         session.console.expect("{42}", SOON).map(drop)
     })?;
     lab.step("one who does not read holds up nobody", |_| {
-        session.run("dd if=/dev/zero bs=1k count=200 2>/dev/null | tr '\\0' '.'; echo")?;
+        session.run("dd if=/dev/zero bs=1k count=40 2>/dev/null | tr '\\0' '.'; echo")?;
         line.expect("rc=0", SOON)?;
         session.run("true").map(drop)
     })?;
