@@ -1,6 +1,7 @@
 //! The service: moves frames between the card, the host's stack and the guest's cables.
 
 use super::card::Card;
+use super::consoles::{self, Cause, Consoles};
 use super::interrupt::{self, Found, Interrupt, Trust};
 use super::{PLUGS, WORK};
 use crate::service::alarm::{self, Bell};
@@ -8,6 +9,7 @@ use crate::vm::Rdrand;
 use crate::{info, time, warn};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use appliance::config::Consoles as Wanted;
 use core::fmt::{self, Write};
 use drivers::nic::{LinkNews, Nic};
 use heapless::Vec as Few;
@@ -16,7 +18,7 @@ use hvm::packet::Packet;
 use net::Mac;
 use net::cable::SwitchEnd;
 use net::host::address::Setup;
-use net::host::{Host, Lease};
+use net::host::{Host, Lease, News};
 use net::switch::{Counters, Outlet, Port, PortSetup, Sources, Switch};
 use spin::Mutex;
 
@@ -41,6 +43,7 @@ struct State {
     uplink: Uplink,
     interrupt: Interrupt,
     host: Host,
+    consoles: Consoles,
     guests: Vec<SwitchEnd>,
     switch: Switch,
     link: Link,
@@ -89,6 +92,7 @@ impl Service {
             interrupt: card.interrupt,
             lease: None,
             host,
+            consoles: Consoles::default(),
             guests: Vec::new(),
             switch,
             link: Link::Down,
@@ -134,7 +138,13 @@ impl State {
             most = most.max(self.switch_guest(guest));
         }
         let now_ms = now_ms();
-        self.host.poll(now_ms);
+        let cause = match self.host.poll(now_ms) {
+            News::Nothing => Cause::Turn,
+            News::Connections => Cause::Connections,
+        };
+        if self.consoles.poll(cause, &mut self.host, now_ms) {
+            self.host.poll(now_ms);
+        }
         most = most.max(self.switch_host());
         self.uplink.0.settle();
         self.guests.iter_mut().for_each(SwitchEnd::settle);
@@ -156,7 +166,9 @@ impl State {
             Trust::None => Some(POLLED_MS),
         };
         let host_ms = self.host.next_ms(now_ms).map(|ms| ms.max(1));
-        Rest::Idle(look_ms.into_iter().chain(host_ms).min())
+        let consoles_ms = self.consoles.next_ms(now_ms).map(|ms| ms.max(1));
+        let waits = look_ms.into_iter().chain(host_ms).chain(consoles_ms);
+        Rest::Idle(waits.min())
     }
 
     /// Adds ports for new cables.
@@ -204,7 +216,10 @@ impl State {
         }
         self.lease = lease;
         match lease {
-            Some(lease) => info!("network: the host's address is {lease}"),
+            Some(lease) => {
+                info!("network: the host's address is {lease}");
+                self.consoles.announce(lease);
+            }
             None => warn!("network: the host has lost its address"),
         }
     }
@@ -260,6 +275,7 @@ impl State {
             Some(lease) => writeln!(out, "{lease}")?,
             None => writeln!(out, "no address")?,
         }
+        self.consoles.write(self.lease, out)?;
         for port in 0..FIRST_GUEST + self.guests.len() {
             let counters = self.switch.counters(port);
             match port {
@@ -291,6 +307,19 @@ fn write_counters(counters: Counters, out: &mut (impl Write + ?Sized)) -> fmt::R
         out,
         "{received} frames in ({received_bytes} bytes), {sent} out ({sent_bytes} bytes), {refused} refused, {lost} lost"
     )
+}
+
+/// Serves these consoles from now on. On the service CPU, before the guest has its memory, which theirs has to be taken before.
+pub fn serve(wanted: &Wanted) {
+    let mut state = STATE.lock();
+    let Some(state) = state.as_mut() else {
+        return consoles::refuse(wanted);
+    };
+    state.consoles = Consoles::open(wanted, &mut state.host);
+    if let Some(lease) = state.lease {
+        state.consoles.announce(lease);
+    }
+    WORK.raise();
 }
 
 /// Writes what there is of a network, a line a thing.
