@@ -92,6 +92,18 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
         mandate: Mandate,
     ) -> Result<Span, Stop> {
         let gva = self.linear(at, bytes, kind)?;
+        self.span_at(gva, bytes, kind, mandate)
+    }
+
+    /// The same from the linear address on.
+    #[inline]
+    pub(super) fn span_at(
+        &self,
+        gva: Gva,
+        bytes: u64,
+        kind: AccessKind,
+        mandate: Mandate,
+    ) -> Result<Span, Stop> {
         self.check_alignment(gva, bytes)?;
         let in_page = PAGE_BYTES - gva.page_offset();
         if bytes <= in_page {

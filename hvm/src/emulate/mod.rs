@@ -17,13 +17,19 @@
 mod address;
 mod alu;
 mod atomic;
+mod bits;
+mod branch;
 mod bus;
 mod cache;
 pub mod code;
+mod decimal;
 mod dispatch;
+mod flags;
 mod integer;
 pub mod length;
 mod memory;
+mod misc;
+mod multiply;
 mod operand;
 mod port;
 mod site;
@@ -105,7 +111,7 @@ pub struct Unsupported {
 /// Why an instruction cannot be emulated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// The instruction is of the AVX, XOP or 3DNow! sets, which the decoder leaves out.
+    /// The instruction is of the AVX-512, XOP or 3DNow! sets, which the decoder leaves out.
     Undecodable,
     /// The instruction is not covered.
     Instruction,
@@ -128,7 +134,7 @@ impl fmt::Display for Unsupported {
             f.write_str(")")?;
         }
         match self.reason {
-            Reason::Undecodable => f.write_str(": AVX, XOP and 3DNow! are not covered"),
+            Reason::Undecodable => f.write_str(": AVX-512, XOP and 3DNow! are not covered"),
             Reason::Instruction => f.write_str(": this instruction is not covered"),
             Reason::SegmentLoad => f.write_str(": a segment load in protected mode"),
             Reason::Vectors => f.write_str(": it needs vector registers, which are not at hand"),

@@ -1,7 +1,6 @@
 //! System instructions: control, debug and model-specific registers, segments, flags.
 
 use super::address::segment_name;
-use super::alu::{self, Outcome};
 use super::code::CodeMode;
 use super::operand::Part;
 use super::{Bus, Execution, Flow, Invalidation, PROTECTION, Reason, Stop};
@@ -63,47 +62,9 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
             Mnemonic::Std => self.set_flag(Rflags::DF, Rflags::DF),
             Mnemonic::Clc => self.set_flag(Rflags::CF, Rflags::empty()),
             Mnemonic::Stc => self.set_flag(Rflags::CF, Rflags::CF),
-            Mnemonic::Cmc => {
-                let carry = Rflags::from_bits_retain(alu::carry_in(self.cpu.rflags()));
-                self.set_flag(Rflags::CF, Rflags::CF - carry)
-            }
+            Mnemonic::Cmc => self.complement_carry(),
             _ => Err(Stop::Unsupported(Reason::Instruction)),
         }
-    }
-
-    fn set_flag(&mut self, changed: Rflags, flags: Rflags) -> Result<Flow, Stop> {
-        self.set_flags(&Outcome {
-            value: 0,
-            flags,
-            changed,
-        });
-        Ok(Flow::Next)
-    }
-
-    /// CLI, STI. The interrupt shadow comes only from an STI that changes the flag.
-    fn set_interrupt_flag(&mut self, wanted: Rflags) -> Result<Flow, Stop> {
-        let rflags = self.cpu.rflags();
-        let iopl = (rflags & Rflags::IOPL.bits()) >> 12;
-        let cr4 = Cr4::from_bits_retain(self.cpu.cr4());
-        if !self.is_real_mode() && u64::from(self.cpl) > iopl {
-            let is_virtualized = if self.is_virtual_8086() {
-                cr4.contains(Cr4::VME)
-            } else {
-                cr4.contains(Cr4::PVI) && self.cpl == 3
-            };
-            return Err(if is_virtualized {
-                Stop::Unsupported(Reason::Instruction)
-            } else {
-                PROTECTION
-            });
-        }
-        self.set_flag(Rflags::IF, wanted)?;
-        let was_set = rflags & Rflags::IF.bits() != 0;
-        Ok(if wanted == Rflags::IF && !was_set {
-            Flow::Shadowed
-        } else {
-            Flow::Next
-        })
     }
 
     fn set_dword(&mut self, register: Gpr, value: u64) {

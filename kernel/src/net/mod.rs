@@ -3,11 +3,14 @@
 //! All of it is one task on the service CPU. Without a card that has a driver there is none, and nothing is kept for it.
 
 mod card;
+mod consoles;
 mod interrupt;
+mod lines;
 mod service;
 mod window;
 
-pub use service::{Service, write_status};
+pub use consoles::wake as wake_consoles;
+pub use service::{Service, serve, write_status};
 
 use crate::service::signal::Signal;
 use alloc::vec::Vec;

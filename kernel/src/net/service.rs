@@ -1,6 +1,7 @@
 //! The service: moves frames between the card, the host's stack and the guest's cables.
 
 use super::card::Card;
+use super::consoles::{self, Cause, Consoles};
 use super::interrupt::{self, Found, Interrupt, Trust};
 use super::{PLUGS, WORK};
 use crate::service::alarm::{self, Bell};
@@ -8,6 +9,7 @@ use crate::vm::Rdrand;
 use crate::{info, time, warn};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use appliance::config::Consoles as Wanted;
 use core::fmt::{self, Write};
 use drivers::nic::{LinkNews, Nic};
 use heapless::{Deque, Vec as Few};
@@ -17,7 +19,7 @@ use hvm::segment::{Cutter, Pieces};
 use net::Mac;
 use net::cable::{SwitchEnd, Want};
 use net::host::address::Setup;
-use net::host::{Host, Lease};
+use net::host::{Host, Lease, News};
 use net::switch::{Counters, Outlet, Port, PortSetup, Refusal, Sources, Switch, WhenFull};
 use spin::Mutex;
 
@@ -46,6 +48,7 @@ struct State {
     uplink: Uplink,
     interrupt: Interrupt,
     host: Host,
+    consoles: Consoles,
     guests: Vec<SwitchEnd>,
     switch: Switch,
     /// Frames of each port that came in, and wait for room where they are to go.
@@ -134,6 +137,7 @@ impl Service {
             interrupt: card.interrupt,
             lease: None,
             host,
+            consoles: Consoles::default(),
             guests: Vec::new(),
             switch,
             waiting: (0..FIRST_GUEST).map(|_| Deque::new()).collect(),
@@ -180,12 +184,18 @@ impl State {
         for guest in FIRST_GUEST..FIRST_GUEST + self.guests.len() {
             most = most.max(self.switch_from(guest, now_ms));
         }
-        self.host.poll(now_ms);
+        let cause = match self.host.poll(now_ms) {
+            News::Nothing => Cause::Turn,
+            News::Connections => Cause::Connections,
+        };
+        if self.consoles.poll(cause, &mut self.host, now_ms) {
+            self.host.poll(now_ms);
+        }
         most = most.max(self.switch_from(HOST, now_ms));
         self.uplink.nic.settle();
         let wants = self.guests.iter_mut().map(SwitchEnd::settle);
         let wanted = wants.filter(|want| *want == Want::Room).count() > 0;
-        let waits = wanted || self.waiting.iter().any(|frames| !frames.is_empty());
+        let crowded = wanted || self.waiting.iter().any(|frames| !frames.is_empty());
         self.look_at_lease();
         if interrupted {
             self.interrupt.settle(match most {
@@ -204,8 +214,10 @@ impl State {
             Trust::None => Some(POLLED_MS),
         };
         let host_ms = self.host.next_ms(now_ms).map(|ms| ms.max(1));
-        let retry_ms = waits.then_some(RETRY_MS);
-        Rest::Idle(look_ms.into_iter().chain(host_ms).chain(retry_ms).min())
+        let consoles_ms = self.consoles.next_ms(now_ms).map(|ms| ms.max(1));
+        let retry_ms = crowded.then_some(RETRY_MS);
+        let waits = look_ms.into_iter().chain(host_ms).chain(consoles_ms);
+        Rest::Idle(waits.chain(retry_ms).min())
     }
 
     /// Adds ports for new cables.
@@ -254,7 +266,10 @@ impl State {
         }
         self.lease = lease;
         match lease {
-            Some(lease) => info!("network: the host's address is {lease}"),
+            Some(lease) => {
+                info!("network: the host's address is {lease}");
+                self.consoles.announce(lease);
+            }
             None => warn!("network: the host has lost its address"),
         }
     }
@@ -316,6 +331,7 @@ impl State {
             Some(lease) => writeln!(out, "{lease}")?,
             None => writeln!(out, "no address")?,
         }
+        self.consoles.write(self.lease, out)?;
         for port in 0..FIRST_GUEST + self.guests.len() {
             let counters = self.switch.counters(port);
             match port {
@@ -347,6 +363,19 @@ fn write_counters(counters: Counters, out: &mut (impl Write + ?Sized)) -> fmt::R
         out,
         "{received} frames in ({received_bytes} bytes), {sent} out ({sent_bytes} bytes), {refused} refused, {lost} lost"
     )
+}
+
+/// Serves these consoles from now on. On the service CPU, before the guest has its memory, which theirs has to be taken before.
+pub fn serve(wanted: &Wanted) {
+    let mut state = STATE.lock();
+    let Some(state) = state.as_mut() else {
+        return consoles::refuse(wanted);
+    };
+    state.consoles = Consoles::open(wanted, &mut state.host);
+    if let Some(lease) = state.lease {
+        state.consoles.announce(lease);
+    }
+    WORK.raise();
 }
 
 /// Writes what there is of a network, a line a thing.
