@@ -9,7 +9,7 @@ use alloc::string::{String, ToString};
 use drivers::nic::virtio::bits::structure;
 use drivers::nic::virtio::transport::{Legacy, Modern, Transport};
 use drivers::nic::virtio::{self, VirtioNet, ring};
-use drivers::nic::{Nic, e1000};
+use drivers::nic::{Nic, e1000, rtl8139};
 use drivers::pci::setup::{Base, Setup, Structure};
 use drivers::pci::{ConfigPorts, Function, Kind};
 use guest_mem::Hpa;
@@ -31,6 +31,7 @@ type Access<'a> = Setup<'a, ConfigPorts<CpuPorts>>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Driver {
     E1000(e1000::Model),
+    Rtl8139,
     Virtio,
 }
 
@@ -39,6 +40,7 @@ impl Driver {
     fn of(function: &Function) -> Option<Self> {
         match (function.vendor, function.device) {
             (e1000::VENDOR, device) => e1000::model(device).map(Self::E1000),
+            (rtl8139::bits::VENDOR, rtl8139::bits::DEVICE) => Some(Self::Rtl8139),
             (virtio::bits::VENDOR, device) if virtio::bits::DEVICES.contains(&device) => {
                 Some(Self::Virtio)
             }
@@ -87,6 +89,7 @@ fn bring_up(function: &Function, driver: Driver) -> Result<Card, String> {
     let pool = window::pool(BUFFERS, BUFFER_BYTES).ok_or("no memory for its buffers")?;
     let Started { nic, table } = match driver {
         Driver::E1000(model) => start_e1000(model, &mut setup, pool)?,
+        Driver::Rtl8139 => start_rtl8139(&mut setup, pool)?,
         Driver::Virtio => start_virtio(&mut setup, pool)?,
     };
     let (interrupt, signalling) = Interrupt::route(&mut setup, table);
@@ -122,6 +125,19 @@ fn start_e1000(
     let rings = Mapped::shared(e1000::SHARED_BYTES).ok_or("no memory for its rings")?;
     setup.master();
     let card = e1000::E1000::start(registers, rings, model, pool, &mut pause)
+        .map_err(|failure| failure.to_string())?;
+    Ok(Started {
+        nic: Box::new(card),
+        table: None,
+    })
+}
+
+fn start_rtl8139(setup: &mut Access<'_>, pool: &'static Pool) -> Result<Started, String> {
+    use rtl8139::bits::{REGISTER_BASE, REGISTER_BYTES};
+    let registers = registers(setup, REGISTER_BASE, 0, REGISTER_BYTES)?;
+    let ring = Mapped::shared(rtl8139::SHARED_BYTES).ok_or("no memory for its ring")?;
+    setup.master();
+    let card = rtl8139::Rtl8139::start(registers, ring, pool, &mut pause)
         .map_err(|failure| failure.to_string())?;
     Ok(Started {
         nic: Box::new(card),
