@@ -107,6 +107,10 @@ impl PageTables for Machine {
 }
 
 impl NestedTables for Machine {
+    fn translate(&self, _gpa: Gpa) -> Option<Mapping> {
+        None
+    }
+
     fn show(&mut self, area: &Area) -> Result<(), MapError> {
         for offset in (0..area.bytes).step_by(PAGE_BYTES as usize) {
             self.change(area.gpa.wrapping_add(offset), |page| {
