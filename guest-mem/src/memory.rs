@@ -193,6 +193,22 @@ impl GuestMemory {
             .expect("pieces are page-aligned, sorted and disjoint")
     }
 
+    /// As [`Self::anonymous`], and as if the memory lay at host-physical addresses of the test's choice.
+    ///
+    /// # Panics
+    /// As there.
+    pub fn anonymous_at(pieces: &[(Gpa, u64, Hpa)]) -> Self {
+        let regions = pieces.iter().map(|&(gpa, bytes, hpa)| Region {
+            gpa,
+            bytes,
+            hpa,
+            host: anonymous_pages(bytes),
+        });
+        // SAFETY: the pieces were just allocated and leaked; no reference to them is left. Nobody maps their `hpa` in a test.
+        unsafe { Self::from_regions(regions.collect()) }
+            .expect("pieces are page-aligned, sorted and disjoint")
+    }
+
     /// The log of the hypervisor's writes, which starts with the first call and then stays; `None` if there is no memory for it.
     pub fn dirty_log(&self) -> Option<&DirtyLog> {
         let log = || DirtyLog::new(self.end().0).ok_or(());

@@ -164,7 +164,7 @@ mod tests {
             steps in prop::collection::vec((0_usize..3, 0_u32..30, any::<bool>()), 0..300),
         ) {
             let mut links = Links::new(room);
-            let mut lists = [(Head::EMPTY, BTreeSet::new()); 3].map(|list| list);
+            let mut lists = [(); 3].map(|()| (Head::EMPTY, BTreeSet::new()));
             for (which, slot, adds) in steps {
                 let (head, model) = &mut lists[which];
                 if adds && !model.contains(&slot) {
