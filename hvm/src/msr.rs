@@ -145,7 +145,9 @@ impl Bank {
             SYSCFG => self.syscfg = value,
             HWCR => self.hwcr = value,
             DE_CFG => self.de_cfg = value,
-            PAT if !value.to_le_bytes().into_iter().all(valid_pat) => return Err(GeneralProtection),
+            PAT if !value.to_le_bytes().into_iter().all(valid_pat) => {
+                return Err(GeneralProtection);
+            }
             PAT => self.pat = value,
             MTRR_DEFAULT => {
                 if value & !0xcff != 0 || !valid_type(value as u8) {

@@ -206,7 +206,11 @@ mod tests {
             assert_eq!(cpu.run(), Exit::PagingChanged);
             assert!(matches!(
                 cpu.interrupted_event(),
-                Some(Event::Exception(Exception { vector: 14, error_code: Some(2), .. }))
+                Some(Event::Exception(Exception {
+                    vector: 14,
+                    error_code: Some(2),
+                    ..
+                }))
             ));
             assert_eq!(cpu.vmcb().control.event_injection, 0);
         }

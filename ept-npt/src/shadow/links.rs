@@ -88,7 +88,11 @@ impl Links {
         }
         let index = head.0 & !LIST;
         let is_full = self.slots(*head).count() >= LONGEST;
-        match if is_full { None } else { self.take(slot, index) } {
+        match if is_full {
+            None
+        } else {
+            self.take(slot, index)
+        } {
             Some(index) => {
                 head.0 = LIST | index;
                 None

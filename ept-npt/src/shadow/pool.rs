@@ -312,7 +312,9 @@ impl<S: Store> Shadow<S> {
         if role.level == 1 {
             self.frames.get_mut(frame)
         } else {
-            self.larges.get_mut(frame / 512).map(|large| &mut large.writable)
+            self.larges
+                .get_mut(frame / 512)
+                .map(|large| &mut large.writable)
         }
     }
 
@@ -322,7 +324,11 @@ impl<S: Store> Shadow<S> {
         if self.child(table, old) == Some(child) {
             let before = Rights::of(old);
             if before != rights {
-                self.write(table, index, entry::table(self.hpa(child), rights) | old & ACCESSED);
+                self.write(
+                    table,
+                    index,
+                    entry::table(self.hpa(child), rights) | old & ACCESSED,
+                );
                 if before.exceed(rights) {
                     self.exceed();
                 }

@@ -101,7 +101,8 @@ impl<S: Store> Shadow<S> {
         for word in 0..8 {
             let mut bits = self.tables[table as usize].filled[word];
             while bits != 0 {
-                changed |= self.compare_entry(table, word * 64 + bits.trailing_zeros() as usize, host);
+                changed |=
+                    self.compare_entry(table, word * 64 + bits.trailing_zeros() as usize, host);
                 bits &= bits - 1;
             }
         }
@@ -154,7 +155,11 @@ impl<S: Store> Shadow<S> {
         if Rights::of(old) == rights {
             return false;
         }
-        self.map(table, index, entry::page(mapping.hpa, rights) | old & PAGE_SIZE);
+        self.map(
+            table,
+            index,
+            entry::page(mapping.hpa, rights) | old & PAGE_SIZE,
+        );
         true
     }
 
@@ -186,13 +191,20 @@ impl<S: Store> Shadow<S> {
     pub fn invalidate(&mut self, cpu: usize, gva: Gva, host: &mut impl Host) {
         self.take_written(host);
         for at in 0..self.loose.len() {
-            let Some(&table) = self.loose.get(at) else { break };
-            if self.tables[table as usize].role.is_some_and(|role| role.level > 1) {
+            let Some(&table) = self.loose.get(at) else {
+                break;
+            };
+            if self.tables[table as usize]
+                .role
+                .is_some_and(|role| role.level > 1)
+            {
                 self.compare(table, host);
             }
         }
         self.own_exceeds = true;
-        let Some(active) = self.active.get(cpu) else { return };
+        let Some(active) = self.active.get(cpu) else {
+            return;
+        };
         let mut table = match active.roots {
             [root, super::NO_TABLE, ..] => root,
             roots => roots[(gva.0 >> 30) as usize % 4],

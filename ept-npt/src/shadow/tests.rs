@@ -44,6 +44,51 @@ impl Random {
     fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.below(from.len() as u64) as usize]
     }
+
+    fn entry(&mut self) -> u64 {
+        let mut entry = match self.below(40) {
+            0 => return self.next(),
+            1 => 0,
+            2 | 3 => self.pick(&[2_u64, 4, 6]) << 20 | 0x80,
+            4 | 5 => 4 << 20 | 0x80,
+            6 => 0x80,
+            7 => ROM,
+            8 => 0x1000_0000,
+            9 => (1 << 20) + (self.below(4) << 12),
+            _ => self.below(TABLES) << 12,
+        };
+        entry |= self.pick(&[0, 0x20, 0x60, 0x60]);
+        if !self.one_in(20) {
+            entry |= 1;
+        }
+        if !self.one_in(8) {
+            entry |= 2;
+        }
+        if !self.one_in(6) {
+            entry |= 4;
+        }
+        if self.one_in(24) {
+            entry |= 1 << 63;
+        }
+        entry
+    }
+
+    /// Where an entry is in its table: the eight bytes of it.
+    fn slot(&mut self) -> u64 {
+        let wide = [0, 1, 2, 3, 7, 8, 511];
+        let narrow = [0, 1, 7, 8, 256, 512, 513, 768];
+        match self.one_in(2) {
+            true => self.pick(&wide) * 8,
+            false => self.pick(&narrow) * 4 & !7,
+        }
+    }
+
+    fn value(&mut self) -> u64 {
+        match self.one_in(5) {
+            true => self.entry() & 0xffff_ffff | self.entry() << 32,
+            false => self.entry(),
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -89,6 +134,19 @@ struct World {
     tlbs: Vec<Tlb>,
     at_work: usize,
     has_rom: bool,
+    random: Random,
+    now: u64,
+    /// Values that entries had until some moment.
+    history: BTreeMap<u64, Vec<(u64, u64)>>,
+}
+
+impl World {
+    /// Writes an entry, as a device does, or a vCPU that has a way to it.
+    fn write(&mut self, at: u64, value: u64) {
+        let before: u64 = self.memory.load(Gpa(at)).unwrap();
+        self.history.entry(at).or_default().push((self.now, before));
+        self.memory.store(Gpa(at), &value).unwrap();
+    }
 }
 
 impl Host for World {
@@ -121,9 +179,26 @@ impl Host for World {
     }
 
     fn flush_others(&mut self) {
-        for (index, tlb) in self.tlbs.iter_mut().enumerate() {
-            if index != self.at_work {
-                tlb.clear();
+        for index in (0..self.tlbs.len()).filter(|&index| index != self.at_work) {
+            let tlb = core::mem::take(&mut self.tlbs[index]);
+            // At the last moment the guest may still write where its TLB knows a way.
+            let tables = tlb.values().filter(|known| known.write);
+            let table = tables
+                .map(|known| known.hpa - RAM_AT)
+                .find(|gpa| gpa >> 12 < TABLES);
+            if let Some(table) = table {
+                let at = table & !0xfff | self.random.slot();
+                let before: u64 = self.memory.load(Gpa(at)).unwrap();
+                self.history.entry(at).or_default().push((self.now, before));
+                let value = self.random.entry();
+                // Nobody is told.
+                let log = self.memory.table_log().unwrap();
+                let was = log.is_protected(table >> 12);
+                log.release(table >> 12);
+                self.memory.store(Gpa(at), &value).unwrap();
+                if was {
+                    log.protect(table >> 12);
+                }
             }
         }
     }
@@ -148,15 +223,13 @@ impl Registers {
     fn state(&self) -> State {
         let mut state = State::reset();
         let on = |wanted: bool, bit: u64| if wanted { bit } else { 0 };
-        state.cr0 =
-            1 | on(self.paged, Cr0::PG.bits()) | on(self.wp, Cr0::WP.bits());
+        state.cr0 = 1 | on(self.paged, Cr0::PG.bits()) | on(self.wp, Cr0::WP.bits());
         state.cr3 = self.cr3;
         state.cr4 = on(self.pae, Cr4::PAE.bits())
             | on(self.pse, Cr4::PSE.bits())
             | on(self.smep, Cr4::SMEP.bits())
             | on(self.smap, Cr4::SMAP.bits());
-        state.efer = on(self.nxe, Efer::NXE.bits())
-            | on(self.long, (Efer::LME | Efer::LMA).bits());
+        state.efer = on(self.nxe, Efer::NXE.bits()) | on(self.long, (Efer::LME | Efer::LMA).bits());
         state.rflags = 2 | on(self.ac, Rflags::AC.bits());
         state
     }
@@ -169,6 +242,8 @@ impl Registers {
 struct Cpu {
     registers: Registers,
     root: Root,
+    /// Its last access that found a page.
+    used: Option<Query>,
     /// When it last flushed all.
     flushed: u64,
     /// When it last flushed a page.
@@ -182,8 +257,6 @@ struct Machine {
     frames: Frames,
     cpus: Vec<Cpu>,
     now: u64,
-    /// Values that entries had until some moment.
-    history: BTreeMap<u64, Vec<(u64, u64)>>,
 }
 
 impl Machine {
@@ -198,10 +271,14 @@ impl Machine {
             tlbs: std::vec![Tlb::new(); vcpus],
             at_work: 0,
             has_rom: true,
+            random: Random(!seed | 1),
+            now: 1,
+            history: BTreeMap::new(),
         };
         let cpu = || Cpu {
             registers: Registers::default(),
             root: Root::Pae([0; 4]),
+            used: None,
             flushed: 0,
             invalidated: BTreeMap::new(),
         };
@@ -212,7 +289,6 @@ impl Machine {
             frames,
             cpus: (0..vcpus).map(|_| cpu()).collect(),
             now: 1,
-            history: BTreeMap::new(),
         };
         for _ in 0..1500 {
             machine.edit_from_outside();
@@ -225,6 +301,7 @@ impl Machine {
 
     fn step(&mut self) {
         self.now += 1;
+        self.world.now = self.now;
         let cpu = self.random.below(self.cpus.len() as u64) as usize;
         self.world.at_work = cpu;
         match self.random.below(100) {
@@ -232,6 +309,7 @@ impl Machine {
             8..16 => self.load_cr3(cpu),
             16..22 => self.invalidate(cpu),
             22..24 => self.change_mode(cpu),
+            25..32 => self.change_used(cpu),
             24 if self.random.one_in(8) => self.change_map(cpu),
             _ => self.access(cpu),
         }
@@ -248,63 +326,11 @@ impl Machine {
         va | self.random.below(512) * 8
     }
 
-    fn entry(&mut self) -> u64 {
-        let mut entry = match self.random.below(40) {
-            0 => return self.random.next(),
-            1 => 0,
-            2 | 3 => self.random.pick(&[2_u64, 4, 6]) << 20 | 0x80,
-            4 | 5 => 4 << 20 | 0x80,
-            6 => 0x80,
-            7 => ROM,
-            8 => 0x1000_0000,
-            9 => (1 << 20) + (self.random.below(4) << 12),
-            _ => self.random.below(TABLES) << 12,
-        };
-        entry |= self.random.pick(&[0, 0x20, 0x60, 0x60]);
-        if !self.random.one_in(20) {
-            entry |= 1;
-        }
-        if !self.random.one_in(8) {
-            entry |= 2;
-        }
-        if !self.random.one_in(6) {
-            entry |= 4;
-        }
-        if self.random.one_in(24) {
-            entry |= 1 << 63;
-        }
-        entry
-    }
-
-    /// The eight bytes of some table's entry.
-    fn slot(&mut self) -> u64 {
-        let table = self.random.below(TABLES) << 12;
-        let wide = [0, 1, 2, 3, 7, 8, 511];
-        let narrow = [0, 1, 7, 8, 256, 512, 513, 768];
-        table
-            | match self.random.one_in(2) {
-                true => self.random.pick(&wide) * 8,
-                false => self.random.pick(&narrow) * 4 & !7,
-            }
-    }
-
-    fn value(&mut self) -> u64 {
-        match self.random.one_in(5) {
-            true => self.entry() & 0xffff_ffff | self.entry() << 32,
-            false => self.entry(),
-        }
-    }
-
-    fn record(&mut self, at: u64) {
-        let before: u64 = self.world.memory.load(Gpa(at)).unwrap();
-        self.history.entry(at).or_default().push((self.now, before));
-    }
-
     /// A device writes a table.
     fn edit_from_outside(&mut self) {
-        let (at, value) = (self.slot(), self.value());
-        self.record(at);
-        self.world.memory.store(Gpa(at), &value).unwrap();
+        let table = self.random.below(TABLES) << 12;
+        let (at, value) = (table | self.random.slot(), self.random.value());
+        self.world.write(at, value);
     }
 
     fn load_cr3(&mut self, cpu: usize) {
@@ -341,8 +367,8 @@ impl Machine {
 
     fn activate(&mut self, cpu: usize) {
         let paging = self.cpus[cpu].registers.paging();
-        self.cpus[cpu].registers.directories = paging.directories(&self.world.memory);
         let root = self.shadow.activate(cpu, &paging, &mut self.world);
+        self.cpus[cpu].registers.directories = self.shadow.active[cpu].directories;
         self.shadow.must_flush();
         self.world.tlbs[cpu].clear();
         let now = self.now;
@@ -358,6 +384,10 @@ impl Machine {
             true => va,
             false => va & 0xffff_ffff,
         };
+        self.invalidate_at(cpu, va);
+    }
+
+    fn invalidate_at(&mut self, cpu: usize, va: u64) {
         self.shadow.invalidate(cpu, Gva(va), &mut self.world);
         if self.shadow.must_flush() {
             self.world.tlbs[cpu].clear();
@@ -365,6 +395,28 @@ impl Machine {
         self.world.tlbs[cpu].remove(&(va >> 12));
         let now = self.now;
         self.cpus[cpu].invalidated.insert(va >> 12, now);
+    }
+
+    /// A page that was used goes elsewhere, the guest flushes it alone, and uses it again.
+    fn change_used(&mut self, cpu: usize) {
+        let registers = self.cpus[cpu].registers;
+        let Some(query) = self.cpus[cpu].used.filter(|_| registers.paged) else {
+            return;
+        };
+        let last = RefCell::new(None);
+        oracle::answers(&registers, query, &|at| {
+            *last.borrow_mut() = Some(at & !7);
+            std::vec![self.world.memory.load(Gpa(at & !7)).unwrap_or(0)]
+        });
+        let Some(at) = last.into_inner().filter(|at| at >> 12 < TABLES) else {
+            return;
+        };
+        let value = self.random.value();
+        self.world.write(at, value);
+        if self.random.one_in(2) {
+            self.invalidate_at(cpu, query.va);
+        }
+        self.access_at(cpu, query);
     }
 
     fn change_map(&mut self, cpu: usize) {
@@ -377,7 +429,7 @@ impl Machine {
     /// The values of an entry since a moment.
     fn values(&self, at: u64, since: u64) -> Vec<u64> {
         let now = self.world.memory.load(Gpa(at)).unwrap_or(u64::MAX);
-        let before = self.history.get(&(at & !7)).into_iter().flatten();
+        let before = self.world.history.get(&(at & !7)).into_iter().flatten();
         let mut values: Vec<u64> = before
             .filter(|(until, _)| *until > since)
             .map(|(_, value)| *value)
@@ -415,6 +467,12 @@ impl Machine {
             kind,
             privilege,
         };
+        self.access_at(cpu, query);
+    }
+
+    fn access_at(&mut self, cpu: usize, query: Query) {
+        let Query { va, kind, .. } = query;
+        let registers = self.cpus[cpu].registers;
         let mut got = None;
         for _ in 0..4 {
             match self.attempt(cpu, query) {
@@ -429,19 +487,22 @@ impl Machine {
             panic!("step {}: no progress at {va:#x}, {registers:?}", self.now);
         };
         self.judge(cpu, query, got);
+        self.cpus[cpu].used = matches!(got, Answer::Page(_)).then_some(query);
         if let Answer::Page(gpa) = got
             && kind == AccessKind::Write
             && gpa < TABLES << 12
         {
             // The guest writes one of its tables, through whatever led there.
-            let (slot, value) = (self.slot() & 0xfff, self.value());
-            let at = gpa & !0xfff | slot;
-            self.record(at);
+            let (slot, value) = (self.random.slot(), self.random.value());
             // As the CPU writes, not as the hypervisor does.
             let log = self.world.memory.table_log().unwrap();
             let is_protected = log.is_protected(gpa >> 12);
-            assert!(!is_protected, "step {}: a protected table is written", self.now);
-            self.world.memory.store(Gpa(at), &value).unwrap();
+            assert!(
+                !is_protected,
+                "step {}: a protected table is written",
+                self.now
+            );
+            self.world.write(gpa & !0xfff | slot, value);
         }
     }
 

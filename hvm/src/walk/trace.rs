@@ -1,8 +1,8 @@
 //! Walks that tell the entries they used: what shadow paging builds its tables from.
 
 use super::{
-    ACCESSED, ATTEMPTS, Access, AccessKind, Broken, DIRTY, Mode, PDPTE_RESERVED, PRESENT, PageFault,
-    Paging, Translation,
+    ACCESSED, ATTEMPTS, Access, AccessKind, Broken, DIRTY, Mode, PDPTE_RESERVED, PRESENT,
+    PageFault, Paging, Translation,
 };
 use crate::regs::{Cr0, Cr4, Efer};
 use guest_mem::{Gpa, GuestMemory, Gva};
@@ -133,7 +133,11 @@ impl Paging {
                 Err(broken) => return Err(self.broken(gva, access, broken)),
             };
             let marked = !found.lacks_marks(access.kind)
-                || self.mark_all(memory, used.get_mut(..count).unwrap_or_default(), access.kind);
+                || self.mark_all(
+                    memory,
+                    used.get_mut(..count).unwrap_or_default(),
+                    access.kind,
+                );
             if marked {
                 return Ok(Trace { found, used, count });
             }

@@ -160,10 +160,7 @@ impl ShadowPaging {
 
     /// What the CPU is to walk for vCPU `index`.
     fn activate(&self, around: &mut Around, paging: &Paging) -> ShadowRoot {
-        let root = self
-            .tables
-            .lock()
-            .activate(around.index, paging, around);
+        let root = self.tables.lock().activate(around.index, paging, around);
         match root {
             Root::Long(table) => ShadowRoot::Long(table),
             Root::Pae(pointers) => {
@@ -173,9 +170,7 @@ impl ShadowPaging {
                 // SAFETY: the vCPU's place in memory that was taken for all of them for good; its CPU, which reads it at entries,
                 // executes this.
                 unsafe {
-                    phys_to_virt(at)
-                        .cast::<[u64; 4]>()
-                        .write_volatile(pointers);
+                    phys_to_virt(at).cast::<[u64; 4]>().write_volatile(pointers);
                 }
                 ShadowRoot::Pae(at)
             }

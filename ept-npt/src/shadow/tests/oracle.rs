@@ -141,7 +141,10 @@ impl Walk<'_> {
 
     fn narrow_values(&self, at: u64) -> Vec<u32> {
         let words = (self.values)(at & !7);
-        words.into_iter().map(|word| (word >> (at % 8 * 8)) as u32).collect()
+        words
+            .into_iter()
+            .map(|word| (word >> (at % 8 * 8)) as u32)
+            .collect()
     }
 
     fn narrow(&self, found: &mut BTreeSet<Answer>) {
