@@ -183,7 +183,7 @@ impl Role {
             return Meaning::Absent;
         }
         Meaning::Large {
-            gpa: Gpa(base + (index as u64 % 2 << 21)),
+            gpa: Gpa(base + ((index as u64 % 2) << 21)),
             rights: written(entry),
         }
     }

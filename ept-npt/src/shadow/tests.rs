@@ -79,7 +79,7 @@ impl Random {
         let narrow = [0, 1, 7, 8, 256, 512, 513, 768];
         match self.one_in(2) {
             true => self.pick(&wide) * 8,
-            false => self.pick(&narrow) * 4 & !7,
+            false => (self.pick(&narrow) * 4) & !7,
         }
     }
 
@@ -323,7 +323,7 @@ impl Machine {
         if va >> 47 & 1 != 0 {
             va |= 0xffff << 48;
         }
-        va | self.random.below(512) * 8
+        va | (self.random.below(512) * 8)
     }
 
     /// A device writes a table.
@@ -525,7 +525,7 @@ impl Machine {
         };
         if let Some(known) = known {
             self.world.tlbs[cpu].insert(page, known);
-            return Some(Answer::Page(known.hpa - RAM_AT | query.va & 0xfff));
+            return Some(Answer::Page((known.hpa - RAM_AT) | query.va & 0xfff));
         }
         let access = Access {
             kind: query.kind,

@@ -9,7 +9,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use appliance::config::{Config, Paging as Wanted};
 use ept_npt::Mapping;
-use ept_npt::shadow::{Budget, Counters, Host, Root, Shadow, Slot, Store, Verdict};
+use ept_npt::shadow::{Budget, Host, Root, Shadow, Slot, Store, Verdict};
 use guest_mem::{Gpa, GuestMemory, Gva, Hpa};
 use hvm::capability::{Features, NestedPaging, Options};
 use hvm::emulate::Hint;
@@ -151,11 +151,6 @@ impl ShadowPaging {
         let least_mib = Budget::least_mib(available_mib, config.vcpus as usize);
         let taken_mib = config.shadow_memory_mib.unwrap_or(least_mib);
         available_mib.saturating_sub(taken_mib.next_multiple_of(2))
-    }
-
-    /// What happened so far.
-    pub fn counters(&self) -> Counters {
-        self.tables.lock().counters()
     }
 
     /// What the CPU is to walk for vCPU `index`.
