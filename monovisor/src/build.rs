@@ -1,28 +1,13 @@
 //! Packing: a plan into a bundle, a bundle and the hypervisor into an ISO image.
 
 use crate::plan::{Plan, PlannedFile};
-use crate::{Error, tools};
+use crate::{Error, iso, tools};
 use appliance::CONFIG_NAME;
 use appliance::newc;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
-use std::time::Duration;
-
-/// What GRUB is told: no menu, no waiting; on UEFI the video drivers find the framebuffer that the hypervisor then uses.
-const GRUB_CONFIG: &str = "\
-set timeout=0
-insmod all_video
-menuentry 'Monovisor' {
-    linux /boot/monovisor
-    initrd /boot/bundle.cpio
-}
-";
-
-/// The files' names in the image's `boot` folder; [`GRUB_CONFIG`] names them too.
-const IMAGE_NAME: &str = "monovisor";
-const BUNDLE_NAME: &str = "bundle.cpio";
 
 /// A bar that counts the bytes of `plan`, for [`pack_cpio`].
 pub fn progress(plan: &Plan) -> ProgressBar {
@@ -85,7 +70,7 @@ fn copy(
         .map_err(Error::write(output))
 }
 
-/// Packs `plan` and makes a bootable image of it: see [`make_iso`].
+/// Packs `plan` and makes a bootable image of it: see [`iso::make`].
 pub fn pack_iso(
     plan: &Plan,
     image: &Path,
@@ -94,61 +79,12 @@ pub fn pack_iso(
 ) -> Result<(), Error> {
     // What may fail at once goes before what takes long.
     tools::check()?;
-    check_image(image)?;
-    let folder = folder_of(output);
+    iso::check_image(image)?;
+    let folder = iso::folder_of(output);
     let stage = tempfile::tempdir_in(folder).map_err(Error::write(folder))?;
-    let bundle = stage.path().join(BUNDLE_NAME);
+    let bundle = stage.path().join("bundle.cpio");
     pack_cpio(plan, &bundle, progress)?;
-    make_iso(image, &bundle, output)
-}
-
-fn folder_of(output: &Path) -> &Path {
-    match output.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
-}
-
-/// Makes a hybrid image (CD or USB, BIOS or UEFI) that boots the hypervisor `image` with `bundle`, by GRUB.
-pub fn make_iso(image: &Path, bundle: &Path, output: &Path) -> Result<(), Error> {
-    tools::check()?;
-    check_image(image)?;
-    let spinner = ProgressBar::new_spinner().with_message("making the ISO image");
-    spinner.enable_steady_tick(Duration::from_millis(100));
-    let made = stage_iso(image, bundle, output);
-    spinner.finish_and_clear();
-    made
-}
-
-/// The hypervisor is a bzImage as well: a wrong file is better refused here than by GRUB, far away.
-fn check_image(image: &Path) -> Result<(), Error> {
-    if !image.is_file() {
-        return Err(Error::NoImage(image.to_owned()));
-    }
-    let bytes = fs::read(image).map_err(Error::read(image))?;
-    guest_bios::linux::Image::parse(&bytes)
-        .map(drop)
-        .map_err(|error| Error::Read(image.to_owned(), io::Error::other(error)))
-}
-
-fn stage_iso(image: &Path, bundle: &Path, output: &Path) -> Result<(), Error> {
-    let folder = folder_of(output);
-    // Beside the output, so that a large bundle can be linked instead of copied.
-    let stage = tempfile::tempdir_in(folder).map_err(Error::write(folder))?;
-    let boot = stage.path().join("boot");
-    let grub = boot.join("grub");
-    fs::create_dir_all(&grub).map_err(Error::write(&grub))?;
-    let config = grub.join("grub.cfg");
-    fs::write(&config, GRUB_CONFIG).map_err(Error::write(&config))?;
-    link_or_copy(image, &boot.join(IMAGE_NAME))?;
-    link_or_copy(bundle, &boot.join(BUNDLE_NAME))?;
-    tools::grub_mkrescue(stage.path(), output)
-}
-
-fn link_or_copy(from: &Path, to: &Path) -> Result<(), Error> {
-    fs::hard_link(from, to)
-        .or_else(|_| fs::copy(from, to).map(drop))
-        .map_err(Error::read(from))
+    iso::make(image, &bundle, output)
 }
 
 #[cfg(test)]
@@ -233,11 +169,5 @@ mod tests {
         );
         let text = problem("disk = [ 'raw:/dev/null,vda,w' ]", &[]);
         assert!(text.contains("no regular file"), "{text}");
-    }
-
-    #[test]
-    fn a_missing_hypervisor_says_how_to_build_it() {
-        let error = check_image(Path::new("/nonexistent/monovisor")).unwrap_err();
-        assert!(error.to_string().contains("cargo xtask build"));
     }
 }

@@ -5,19 +5,15 @@ use std::env;
 use std::path::Path;
 use std::process::Command;
 
-/// A program or folder that must be there, and the package that brings it.
+/// A program, file or folder that must be there, and the package that brings it.
 const NEEDED: &[(&str, &str)] = &[
-    ("grub-mkrescue", "grub-common"),
+    ("grub-mkimage", "grub-common"),
     ("xorriso", "xorriso"),
     ("mformat", "mtools"),
-    ("/usr/lib/grub/i386-pc", "grub-pc-bin"),
     ("/usr/lib/grub/x86_64-efi", "grub-efi-amd64-bin"),
+    ("/usr/lib/ISOLINUX", "isolinux"),
+    ("/usr/lib/syslinux/modules/bios", "syslinux-common"),
 ];
-
-/// The modules that GRUB needs here, with the partition tables that grub-mkrescue's own start-up file asks for; all there
-/// are would double the size of a small image.
-const MODULES: &str = "--install-modules=linux normal iso9660 test all_video \
-    part_acorn part_amiga part_apple part_bsd part_dfly part_dvh part_gpt part_msdos part_plan part_sun part_sunpc";
 
 /// Finds all that is missing.
 pub fn check() -> Result<(), Error> {
@@ -43,18 +39,12 @@ fn is_there(name: &str) -> bool {
     env::split_paths(&path).any(|folder| folder.join(name).is_file())
 }
 
-/// Makes an image of the files in `stage`.
-pub fn grub_mkrescue(stage: &Path, output: &Path) -> Result<(), Error> {
-    let name = "grub-mkrescue";
-    let ran = Command::new(name)
-        .args(["--locales=", "--fonts=", "--themes=", MODULES, "-o"])
-        .arg(output)
-        .arg(stage)
-        .output()
-        .map_err(|error| Error::Tool {
-            name,
-            said: error.to_string(),
-        })?;
+/// Runs the program `name`; one that fails is told with the last lines that it said.
+pub fn run(name: &'static str, command: &mut Command) -> Result<(), Error> {
+    let ran = command.output().map_err(|error| Error::Tool {
+        name,
+        said: error.to_string(),
+    })?;
     if ran.status.success() {
         return Ok(());
     }

@@ -22,5 +22,6 @@ pub mod pc;
 pub mod peer;
 pub mod program;
 pub mod qemu;
+mod remote;
 pub mod suite;
 pub mod tree;

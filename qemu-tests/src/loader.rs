@@ -2,7 +2,6 @@
 
 use crate::command;
 use anyhow::{Context, Result, anyhow, bail};
-use monovisor::build;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,8 +32,12 @@ pub enum Firmware {
 pub enum Loader {
     /// QEMU's `-kernel` and `-initrd`.
     Direct(Firmware),
-    /// GRUB on an ISO image.
+    /// The appliance's ISO image as a CD: ISOLINUX under a BIOS, GRUB under UEFI.
     Iso(Firmware),
+    /// The same image as a USB stick.
+    Stick(Firmware),
+    /// GRUB for a BIOS, on a CD.
+    Grub,
     /// The network card's iPXE and QEMU's TFTP server.
     Pxe,
     /// None: the BIOS boots from media that the machine has anyhow, and the payload stays out.
@@ -48,11 +51,14 @@ const OVMF_VARIABLES: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
 
 impl Loader {
     /// Every way to boot a payload.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
         Self::Direct(Firmware::Bios),
         Self::Direct(Firmware::Uefi),
         Self::Iso(Firmware::Bios),
         Self::Iso(Firmware::Uefi),
+        Self::Stick(Firmware::Bios),
+        Self::Stick(Firmware::Uefi),
+        Self::Grub,
         Self::Pxe,
         Self::EfiFile,
     ];
@@ -64,6 +70,9 @@ impl Loader {
             Self::Direct(Firmware::Uefi) => "direct-uefi",
             Self::Iso(Firmware::Bios) => "iso-bios",
             Self::Iso(Firmware::Uefi) => "iso-uefi",
+            Self::Stick(Firmware::Bios) => "stick-bios",
+            Self::Stick(Firmware::Uefi) => "stick-uefi",
+            Self::Grub => "grub-bios",
             Self::Pxe => "pxe",
             Self::Own => "own",
             Self::EfiFile => "efi-file",
@@ -73,8 +82,8 @@ impl Loader {
     /// The firmware that it needs.
     pub fn firmware(self) -> Firmware {
         match self {
-            Self::Direct(firmware) | Self::Iso(firmware) => firmware,
-            Self::Pxe | Self::Own => Firmware::Bios,
+            Self::Direct(firmware) | Self::Iso(firmware) | Self::Stick(firmware) => firmware,
+            Self::Grub | Self::Pxe | Self::Own => Firmware::Bios,
             Self::EfiFile => Firmware::Uefi,
         }
     }
@@ -88,7 +97,9 @@ impl Loader {
         };
         arguments.extend(match self {
             Self::Direct(_) => direct(payload),
-            Self::Iso(_) => iso(payload, directory)?,
+            Self::Iso(_) => cd(iso_image(payload, directory)?),
+            Self::Stick(_) => stick(&iso_image(payload, directory)?),
+            Self::Grub => cd(grub_iso(payload, &grub_script(payload), directory)?),
             Self::Pxe => pxe(payload, directory)?,
             Self::Own => Vec::new(),
             Self::EfiFile => efi_file(payload, directory)?,
@@ -130,14 +141,20 @@ fn direct(payload: &Payload) -> Vec<OsString> {
     arguments
 }
 
-fn iso(payload: &Payload, directory: &Path) -> Result<Vec<OsString>> {
-    let image = iso_image(payload, directory)?;
-    Ok(vec![
-        "-cdrom".into(),
-        image.into(),
-        "-boot".into(),
-        "d".into(),
-    ])
+fn cd(image: PathBuf) -> Vec<OsString> {
+    vec!["-cdrom".into(), image.into(), "-boot".into(), "d".into()]
+}
+
+fn stick(image: &Path) -> Vec<OsString> {
+    let drive = format!("if=none,id=stick,format=raw,file={}", image.display());
+    vec![
+        "-device".into(),
+        "qemu-xhci".into(),
+        "-drive".into(),
+        drive.into(),
+        "-device".into(),
+        "usb-storage,drive=stick,bootindex=0".into(),
+    ]
 }
 
 /// Makes `boot.iso` in `directory`: the image that `monovisor build` makes, which boots under both firmwares. A kernel that needs
@@ -147,7 +164,8 @@ pub fn iso_image(payload: &Payload, directory: &Path) -> Result<PathBuf> {
     let image = directory.join("boot.iso");
     match &payload.initrd {
         Some(bundle) if payload.append.is_empty() => {
-            build::make_iso(&payload.kernel, bundle, &image).map_err(|error| anyhow!("{error}"))?;
+            monovisor::iso::make(&payload.kernel, bundle, &image)
+                .map_err(|error| anyhow!("{error}"))?;
         }
         _ => return grub_iso(payload, &grub_script(payload), directory),
     }

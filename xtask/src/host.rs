@@ -23,7 +23,7 @@ pub enum Need {
 
 /// Debian packages for booting in an emulator: QEMU and Bochs with their firmware, tools for media, the guest's user space. Bochs
 /// wants one of its screens installed; that for terminals is the smallest.
-const PACKAGES: [&str; 15] = [
+const PACKAGES: [&str; 17] = [
     "qemu-system-x86",
     "seabios",
     "ovmf",
@@ -35,6 +35,8 @@ const PACKAGES: [&str; 15] = [
     "grub-common",
     "grub-pc-bin",
     "grub-efi-amd64-bin",
+    "isolinux",
+    "syslinux-common",
     "xorriso",
     "mtools",
     "e2fsprogs",

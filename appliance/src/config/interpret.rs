@@ -1,6 +1,7 @@
 //! From settings to a [`Config`].
 
 use super::action::{self, Action, Actions};
+use super::consoles::{self, Consoles};
 use super::disk::DiskSpec;
 use super::error::{ConfigError, Note};
 use super::key::{self, Use};
@@ -17,7 +18,7 @@ use alloc::vec::Vec;
 use net::vif::Vif;
 
 /// The settings by key, and the notes so far.
-struct Reader {
+pub(super) struct Reader {
     settings: Vec<Setting>,
     notes: Vec<Note>,
 }
@@ -42,6 +43,7 @@ pub(super) fn config(settings: Vec<Setting>, notes: Vec<Note>) -> Result<Loaded,
         media: reader.media()?,
         vifs: reader.vifs()?,
         serial: reader.serial()?,
+        consoles: Consoles::read(&mut reader)?,
         actions: reader.actions()?,
         paging: reader.paging()?,
         shadow_memory_mib: match reader.get("shadow_memory") {
@@ -69,11 +71,11 @@ pub(super) fn config(settings: Vec<Setting>, notes: Vec<Note>) -> Result<Loaded,
 }
 
 impl Reader {
-    fn get(&self, key: &str) -> Option<&Setting> {
+    pub(super) fn get(&self, key: &str) -> Option<&Setting> {
         self.settings.iter().find(|setting| setting.key == key)
     }
 
-    fn note(&mut self, setting: &Setting, reason: impl Into<String>) {
+    pub(super) fn note(&mut self, setting: &Setting, reason: impl Into<String>) {
         self.notes.push(Note {
             place: setting.place,
             key: setting.key.clone(),
@@ -379,6 +381,8 @@ impl Reader {
             Some(port) => match port.any_text()? {
                 "none" | "null" => Serial::None,
                 "pty" | "stdio" | "console" => Serial::Console,
+                // Beside the console.
+                text if consoles::names_network(text) => Serial::Console,
                 _ => {
                     self.note(port, "the port is on Monovisor's console instead");
                     Serial::Console

@@ -54,6 +54,7 @@ pub(super) const HONOURED: &[&str] = &[
     "firmware_vars",
     "hap",
     "initrd",
+    "insecure",
     "kernel",
     "kvm",
     "media",
@@ -64,6 +65,8 @@ pub(super) const HONOURED: &[&str] = &[
     "on_reboot",
     "on_watchdog",
     "paging",
+    "password",
+    "prompt",
     "ramdisk",
     "root",
     "serial",
@@ -74,14 +77,18 @@ pub(super) const HONOURED: &[&str] = &[
     "video_rom",
     "vif",
     "viridian",
+    "vnc",
+    "vncdisplay",
+    "vnclisten",
+    "vncpasswd",
+    "vncunused",
     "without",
 ];
 
 type Group = (Shape, &'static str, &'static [&'static str]);
 
 const NO_DOM0: &str = "there is no dom0";
-const NO_REMOTE_SCREEN: &str = "no remote screen is served yet: the guest's screen is on the host's own display, if it boots through \
-    firmware";
+const OTHER_SCREENS: &str = "the guest's screen is on the host's own display, and served by `vnc`";
 const ONE_ADAPTER: &str =
     "the display adapter is QEMU's standard VGA with 16 MiB, for guests that boot through firmware";
 const NO_SPICE: &str = "SPICE is not served";
@@ -155,10 +162,9 @@ const IGNORED: &[Group] = &[
     (Shape::Number, ONE_ADAPTER, &["videoram"]),
     (Shape::Flag, ONE_ADAPTER, &["stdvga"]),
     (Shape::Text, ONE_ADAPTER, &["vga"]),
-    (Shape::Flag, NO_REMOTE_SCREEN,
-        &["vnc", "vncunused", "sdl", "opengl", "nographic", "vncconsole", "vncviewer"]),
-    (Shape::Text, NO_REMOTE_SCREEN, &["vnclisten", "vncpasswd", "keymap", "display", "xauthority"]),
-    (Shape::Number, NO_REMOTE_SCREEN, &["vncdisplay"]),
+    (Shape::Flag, OTHER_SCREENS, &["sdl", "opengl", "nographic", "vncconsole", "vncviewer"]),
+    (Shape::Text, OTHER_SCREENS, &["display", "xauthority"]),
+    (Shape::Text, "viewers tell keys by their place, or are taken to have a US keyboard", &["keymap"]),
     (Shape::Flag, NO_SPICE,
         &["spice", "spicedisable_ticketing", "spiceagent_mouse", "spicevdagent",
           "spice_clipboard_sharing"]),

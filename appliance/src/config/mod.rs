@@ -3,7 +3,7 @@
 //! Every key of xl.cfg(5), and of xm before it, is known: honoured, or ignored with a [`Note`] that says why. Any other
 //! key is an error. Values have the types of the manual page; as in xl, a number may be quoted, and 0 and 1 are booleans
 //! (so are `true` and `false`). Keys of our own: `initrd` (another name for `ramdisk`), `boot_menu_s`, `firmware_vars`,
-//! `kvm`, `media`, `video_rom`, `paging`, `tsc_mhz` and `without`.
+//! `insecure`, `kvm`, `media`, `paging`, `password`, `prompt`, `tsc_mhz`, `video_rom` and `without`.
 //!
 //! The syntax is TOML, and the statements of xl's own syntax load as they are: see [`syntax`](self::syntax) for the two
 //! liberties taken. `key=value` words of the hypervisor's command line override the file (`command_line`).
@@ -14,6 +14,7 @@
 
 mod action;
 mod command_line;
+mod consoles;
 mod disk;
 mod error;
 mod interpret;
@@ -27,6 +28,7 @@ mod tests;
 mod viridian;
 
 pub use action::{Action, Actions};
+pub use consoles::{Admission, Consoles, Dialect, Endpoint, Terminal, Vnc};
 pub use disk::{Access, Bus, DiskSpec, Format, Medium, Vdev};
 pub use error::{ConfigError, Note, Place};
 pub use placement::{Placement, PlacementError};
@@ -66,6 +68,8 @@ pub struct Config {
     pub vifs: Vec<Vif>,
     /// The guest's first serial port.
     pub serial: Serial,
+    /// Which consoles are served over the network.
+    pub consoles: Consoles,
     /// What to do when the guest stops.
     pub actions: Actions,
     /// Which kind of page tables to run the guest on.

@@ -192,7 +192,7 @@ mod tests {
             }
             // Every node came back.
             let mut head = Head::EMPTY;
-            let full = room.min(LONGEST).max(1) as u32;
+            let full = room.clamp(1, LONGEST) as u32;
             for slot in 0..full {
                 prop_assert_eq!(links.add(&mut head, slot), if room < 2 && slot > 0 { Some(slot - 1) } else { None });
             }

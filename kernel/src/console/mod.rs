@@ -1,6 +1,7 @@
 //! Consoles: COM1, the screen, and the multiplexer that lets the guest's serial line and Monovisor's prompt share COM1.
 
 pub mod bytes;
+pub mod fanout;
 pub mod input;
 pub mod mux;
 pub mod ports;

@@ -3,11 +3,14 @@
 //! All of it is one task on the service CPU. Without a card that has a driver there is none, and nothing is kept for it.
 
 mod card;
+mod consoles;
 mod interrupt;
+mod lines;
 mod service;
 mod window;
 
-pub use service::{Service, write_status};
+pub use consoles::wake as wake_consoles;
+pub use service::{Service, serve, write_status};
 
 use crate::service::signal::Signal;
 use alloc::vec::Vec;
@@ -19,7 +22,7 @@ use hvm::backend::Link;
 use hvm::packet::HEADROOM_BYTES;
 use net::cable::{self, GuestEnd, SwitchEnd, Wakers, cable};
 use net::host::address::Setup;
-use net::switch::{PortSetup, Sources};
+use net::switch::{PortSetup, Sources, WhenFull};
 use spin::Mutex;
 
 /// Raised by the card's interrupt, by what guests send, and by the alarm.
@@ -32,9 +35,19 @@ static PLUGS: Mutex<Vec<(PortSetup, SwitchEnd)>> = Mutex::new(Vec::new());
 
 /// Buffers for what one card of the guest sends: its cable full, and as many on their way.
 const GUEST_BUFFERS: usize = 2 * cable::QUEUE_FRAMES;
+/// Buffers for its long frames, where it sends such: a dozen milliseconds of a gigabit per second.
+const LONG_BUFFERS: usize = 24;
+/// Bytes of one: headroom, two tags, and an IP packet of 64 KiB, in whole cache lines.
+const LONG_BUFFER_BYTES: usize = (HEADROOM_BYTES + 14 + 8 + 0x1_0000).next_multiple_of(64);
 
-/// The longest frame that a cable to the guest takes.
-pub const GUEST_FRAME_BYTES: usize = BUFFER_BYTES - HEADROOM_BYTES;
+/// How long the frames are that a card of the guest sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Frames {
+    /// As the wire takes them.
+    Plain,
+    /// Also long ones, to be cut on their way.
+    Long,
+}
 
 /// Starts the card and makes the service, if there is one that can be driven.
 pub fn start(boot: &BootInfo, functions: &[Function]) -> Option<Service> {
@@ -53,23 +66,29 @@ pub fn start(boot: &BootInfo, functions: &[Function]) -> Option<Service> {
 
 /// A cable from a card of the guest to the switch. `wake_guest` has the board polled. Where there is no network its link is down for
 /// ever. Not on the exit path.
-pub fn plug(sources: Sources, wake_guest: fn()) -> GuestEnd {
+pub fn plug(sources: Sources, frames: Frames, wake_guest: fn()) -> GuestEnd {
     let wakers = Wakers {
         switch: || WORK.raise(),
         guest: wake_guest,
     };
-    let pool = match RUNS.load(Ordering::Acquire) {
+    let plain = match RUNS.load(Ordering::Acquire) {
         true => window::pool(GUEST_BUFFERS, BUFFER_BYTES),
         false => None,
     };
-    let (guest, mut switch) = cable(pool.as_slice(), wakers);
-    if pool.is_none() {
+    let long = match (frames, plain) {
+        (Frames::Long, Some(_)) => window::pool(LONG_BUFFERS, LONG_BUFFER_BYTES),
+        _ => None,
+    };
+    let pools: Vec<_> = plain.into_iter().chain(long).collect();
+    let (guest, mut switch) = cable(&pools, wakers);
+    if plain.is_none() {
         switch.set_link(Link::Down);
         return guest;
     }
     let setup = PortSetup {
         station: None,
         sources,
+        when_full: WhenFull::Wait,
     };
     PLUGS.lock().push((setup, switch));
     WORK.raise();

@@ -44,6 +44,12 @@ pub fn set(bell: Bell, tsc: u64) {
     arm();
 }
 
+/// Has an alarm ring at `tsc`, if it was not to ring before. From a task.
+pub fn advance(bell: Bell, tsc: u64) {
+    SERVICES[bell as usize].fetch_min(tsc, Ordering::Relaxed);
+    arm();
+}
+
 /// Arms this CPU's timer for a vCPU, or not for it.
 pub fn arm_for_guest(tsc: Option<u64>) {
     if cpu::index() == SERVICE_CPU {

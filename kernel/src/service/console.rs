@@ -1,13 +1,17 @@
 //! The console service: COM1 between the guest, the prompt and the log.
 
-use super::{control::CONTROL, prompt::Prompt, signal::Signal};
+use super::{
+    control::CONTROL,
+    prompt::{Prompt, Way},
+    signal::Signal,
+};
 use crate::{
     console::{
-        bytes::HostEnd,
+        fanout::{Fanout, Tap, Wakers},
         mux::{Front, Mux, Typed},
         serial::Serial,
     },
-    log,
+    log, net,
 };
 use core::{
     fmt::Write,
@@ -20,6 +24,12 @@ use drivers::{
 
 /// Raised by COM1's interrupt, by the guest's end of the line, and by new log lines.
 pub static WORK: Signal = Signal::new();
+
+/// The guest's line, for those who follow it over the network.
+pub static LINE: Fanout = Fanout::new(Wakers {
+    followers: || net::wake_consoles(),
+    console: || WORK.raise(),
+});
 
 /// The prompt is to come to the front by itself.
 static OFFERED: AtomicBool = AtomicBool::new(false);
@@ -50,7 +60,7 @@ pub struct Console<P> {
     uart: Uart<P>,
     mux: Mux,
     prompt: Prompt,
-    guest: HostEnd,
+    guest: Tap,
     lines: log::Reader,
     /// A byte that found no room in the UART.
     next: Option<u8>,
@@ -58,7 +68,7 @@ pub struct Console<P> {
 
 impl<P: Ports> Console<P> {
     /// Takes over COM1 from the log, whose next line `lines` knows.
-    pub fn new(mut uart: Uart<P>, guest: HostEnd, lines: log::Reader) -> Self {
+    pub fn new(mut uart: Uart<P>, guest: Tap, lines: log::Reader) -> Self {
         uart.set_interrupts(Interrupts::Receive);
         Self {
             uart,
@@ -87,7 +97,9 @@ impl<P: Ports> Console<P> {
                 self.mux.keep(byte);
             }
         }
-        self.transmit()
+        let turn = self.transmit();
+        self.guest.settle();
+        turn
     }
 
     /// Takes typed bytes while whoever is in front has room for two: a held Ctrl-A and what follows it.
@@ -126,7 +138,7 @@ impl<P: Ports> Console<P> {
         self.mux.start_line();
         // Writing into the multiplexer's queue cannot fail.
         let _ = match front {
-            Front::Prompt => self.prompt.greet(&mut self.mux),
+            Front::Prompt => self.prompt.greet(Way::Shared, &mut self.mux),
             Front::Guest => match self.mux.take_lost_bytes() {
                 0 => writeln!(self.mux, "[guest's console]"),
                 lost => writeln!(
@@ -222,10 +234,19 @@ impl Console<crate::console::ports::CpuPorts> {
     }
 }
 
+/// Where there is no COM1: the guest's output goes to those who follow it, and is dropped otherwise.
+pub async fn run_without_uart(mut guest: Tap) {
+    loop {
+        while guest.read_byte().is_some() {}
+        guest.settle();
+        WORK.wait().await;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::console::bytes::{GuestEnd, Wakers, line};
+    use crate::console::bytes::{self, GuestEnd, HostEnd, line};
     use embedded_io::{Read, Write as _};
     use std::{collections::VecDeque, string::String, vec::Vec};
 
@@ -270,7 +291,7 @@ mod tests {
     impl Bench {
         fn new() -> Self {
             let nobody = || {};
-            let (guest, host) = line(Wakers {
+            let (guest, host) = line(bytes::Wakers {
                 service: nobody,
                 guest: nobody,
             });
@@ -292,7 +313,7 @@ mod tests {
             let uart = Uart::assume(&mut self.terminal, 0x3f8);
             let mut console = Console::new(
                 uart,
-                self.host.take().unwrap(),
+                Tap::new(self.host.take().unwrap(), &LINE),
                 log::Reader::from(u64::MAX / 4),
             );
             script(&mut console, &mut self.guest);
@@ -382,7 +403,7 @@ mod tests {
         let uart = Uart::assume(&mut bench.terminal, 0x3f8);
         let console = Console::new(
             uart,
-            bench.host.take().unwrap(),
+            Tap::new(bench.host.take().unwrap(), &LINE),
             log::Reader::from(u64::MAX / 4),
         );
         bench.guest.write_all(b"reboot: Power down").unwrap();

@@ -4,14 +4,15 @@
 //! without one the prompt is all there is.
 
 pub mod alarm;
-mod console;
+pub(crate) mod callers;
+pub(crate) mod console;
 pub mod control;
 pub mod executor;
 mod frames;
 mod input;
 mod lifecycle;
-mod prompt;
-mod screen;
+pub(crate) mod prompt;
+pub(crate) mod screen;
 pub mod signal;
 
 pub use console::offer_prompt;
@@ -21,7 +22,8 @@ use crate::{
     apic::{io, vector},
     console::{
         GuestEnds,
-        bytes::{HostEnd, Wakers, line},
+        bytes::{Wakers, line},
+        fanout::Tap,
         input as typed,
         ports::CpuPorts,
         view,
@@ -53,7 +55,7 @@ pub fn start(kick_guest: fn(), network: Option<net::Service>) -> GuestEnds {
     });
     let (input, desk) = typed::channel(|| input::WORK.raise(), kick_guest);
     let (view, viewed) = view::channel(|| screen::WORK.raise(), kick_guest);
-    start_console(host);
+    let headless = start_console(Tap::new(host, &console::LINE));
     let desk = input::start(desk);
     let frames = start_frames();
     CONTROL.on_change(|| {
@@ -61,7 +63,11 @@ pub fn start(kick_guest: fn(), network: Option<net::Service>) -> GuestEnds {
         screen::WORK.raise();
     });
     executor::start(|spawner| {
-        spawn(spawner, console_task());
+        match headless {
+            None => spawn(spawner, console_task()),
+            Some(guest) => spawn(spawner, headless_task(guest)),
+        }
+        spawn(spawner, callers_task());
         spawn(spawner, lifecycle_task());
         spawn(spawner, screen_task(viewed));
         if let Some(desk) = desk {
@@ -92,15 +98,17 @@ fn wake_console() {
     WORK.raise();
 }
 
-/// Gives COM1 to the console service. Without a COM1 there is no console, and the guest's output is dropped.
-fn start_console(host: HostEnd) {
+/// Gives COM1 to the console service. Without a COM1 the guest's line comes back.
+fn start_console(guest: Tap) -> Option<Tap> {
     let Some((serial, lines)) = log::detach_serial() else {
-        return warn!("no UART at COM1: there is no prompt, and the guest's console is not shown");
+        warn!("no UART at COM1: prompt and guest's console are to be had over the network alone");
+        return Some(guest);
     };
     log::on_new_lines(wake_console);
-    *CONSOLE.lock() = Some(Console::new(serial.into_uart(), host, lines));
+    *CONSOLE.lock() = Some(Console::new(serial.into_uart(), guest, lines));
     route(COM1_IRQ, "COM1", |_| WORK.raise());
     WORK.raise();
+    None
 }
 
 /// Readies COM2 for frames. Without a COM2 they stay in their rings.
@@ -142,6 +150,16 @@ async fn console_task() {
         }
         WORK.wait().await;
     }
+}
+
+#[embassy_executor::task]
+async fn headless_task(guest: Tap) {
+    console::run_without_uart(guest).await;
+}
+
+#[embassy_executor::task]
+async fn callers_task() {
+    callers::run().await;
 }
 
 #[embassy_executor::task]

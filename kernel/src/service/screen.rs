@@ -3,7 +3,7 @@
 use super::alarm::{self, Bell};
 use super::control::{CONTROL, GuestState};
 use super::prompt::info::Info;
-use super::{console, signal::Signal};
+use super::{callers, console, signal::Signal};
 use crate::console::screen::Screen;
 use crate::console::view::{Capture, HostEnd};
 use crate::report::version::BuildId;
@@ -19,22 +19,27 @@ use spin::Mutex;
 /// Raised when there is a capture, when one is wanted, and by the alarm.
 pub static WORK: Signal = Signal::new();
 
-/// The prompt wants to tell what the screen shows.
+/// A prompt wants to tell what the screen shows.
 static TEXT_WANTED: AtomicBool = AtomicBool::new(false);
-/// The answer. Only tasks touch it, so it is never contended.
-static TEXT: Mutex<Option<String>> = Mutex::new(None);
+/// The answers that there were, and the latest. Only tasks touch it, so it is never contended.
+static TEXT: Mutex<(Ticket, String)> = Mutex::new((0, String::new()));
+
+/// Which answer somebody waits for.
+pub type Ticket = u64;
 /// The host's screen shows Monovisor rather than the guest.
 static TURNED_OVER: AtomicBool = AtomicBool::new(false);
 
-/// Asks for the screen's text; [`take_text`] has it after the console service was woken.
-pub fn ask_text() {
+/// Asks for the screen's text; [`text`] has it after the services with prompts were woken.
+pub fn ask_text() -> Ticket {
     TEXT_WANTED.store(true, Ordering::Release);
     WORK.raise();
+    TEXT.lock().0 + 1
 }
 
 /// The text, once it is there.
-pub fn take_text() -> Option<String> {
-    TEXT.lock().take()
+pub fn text(ticket: Ticket) -> Option<String> {
+    let answer = TEXT.lock();
+    (answer.0 >= ticket).then(|| answer.1.clone())
 }
 
 /// Turns the host's screen from the guest to Monovisor, or back.
@@ -127,8 +132,11 @@ impl Service {
     fn show(&mut self, capture: &Capture) {
         let picture = capture.picture.as_deref();
         if TEXT_WANTED.swap(false, Ordering::AcqRel) {
-            *TEXT.lock() = Some(describe(picture));
+            let mut answer = TEXT.lock();
+            answer.0 += 1;
+            answer.1 = describe(picture);
             console::WORK.raise();
+            callers::WORK.raise();
         }
         let Some(picture) = picture else {
             self.guest = Shown::Nothing;

@@ -23,7 +23,7 @@ use crate::cpu::percpu;
 use crate::info;
 use crate::mem::{frames, phys_to_virt};
 use crate::service::control::CONTROL;
-use crate::time;
+use crate::{net, time};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -100,6 +100,7 @@ pub fn read(boot: &BootInfo) -> Result<Plan, String> {
         info!("monovisor.toml, {note}");
     }
     let config = loaded.config;
+    net::serve(&config.consoles);
     let cpus = percpu::count();
     let places = match &config.cpus {
         None => placement::spread(config.vcpus as usize, cpus),

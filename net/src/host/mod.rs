@@ -9,14 +9,14 @@ mod device;
 mod tests;
 
 use crate::Mac;
-use crate::switch::Outlet;
+use crate::switch::{Outlet, Refusal};
 use address::Setup;
 use core::fmt;
 use core::net::Ipv4Addr;
 use device::Device;
 use hvm::packet::{Packet, Pool};
-use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
-use smoltcp::socket::dhcpv4;
+use smoltcp::iface::{Config, Interface, PollResult, SocketHandle, SocketSet};
+use smoltcp::socket::{dhcpv4, tcp};
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpCidr, Ipv4Cidr};
 
@@ -39,6 +39,15 @@ impl fmt::Display for Lease {
             None => Ok(()),
         }
     }
+}
+
+/// What [`Host::poll`] brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// Nothing that somebody would have to look at.
+    Nothing,
+    /// Something came or went on a connection.
+    Connections,
 }
 
 /// The stack.
@@ -96,10 +105,27 @@ impl Host {
     }
 
     /// Works with what has come, until there is nothing more to do now.
-    pub fn poll(&mut self, now_ms: u64) {
-        self.interface
+    pub fn poll(&mut self, now_ms: u64) -> News {
+        let result = self
+            .interface
             .poll(instant(now_ms), &mut self.device, &mut self.sockets);
         self.look_at_lease();
+        match result {
+            PollResult::None => News::Nothing,
+            PollResult::SocketStateChanged => News::Connections,
+        }
+    }
+
+    /// A socket for TCP with these buffers, for good.
+    pub fn add_tcp(&mut self, receive_bytes: usize, send_bytes: usize) -> SocketHandle {
+        let buffer = |bytes| tcp::SocketBuffer::new(alloc::vec![0; bytes]);
+        self.sockets
+            .add(tcp::Socket::new(buffer(receive_bytes), buffer(send_bytes)))
+    }
+
+    /// That socket.
+    pub fn tcp(&mut self, socket: SocketHandle) -> &mut tcp::Socket<'static> {
+        self.sockets.get_mut(socket)
     }
 
     /// When it wants to be polled without anything having come, in milliseconds from `now_ms`.
@@ -148,11 +174,12 @@ impl Host {
 }
 
 impl Outlet for Host {
-    fn send(&mut self, mut packet: Packet) -> Result<(), Packet> {
+    /// A long frame comes whole: the stack takes segments of any length.
+    fn send(&mut self, mut packet: Packet) -> Result<(), Refusal> {
         if !packet.finish_checksum() {
-            return Err(packet);
+            return Err(Refusal::Never);
         }
-        self.device.put(packet)
+        self.device.put(packet).map_err(Refusal::Later)
     }
 }
 

@@ -1,7 +1,7 @@
 //! From power-on through GRUB on a CD to the first instruction of the guest's `init`.
 //!
-//! The guest's CD is the same file on both sides. Under Monovisor it lies in the bundle, and machine and hypervisor start from a CD
-//! of the same kind.
+//! The guest's CD is the same file on both sides: GRUB, a kernel, an initramfs. Under Monovisor it lies in the bundle, and the machine
+//! starts from the CD that `monovisor build` makes of hypervisor and bundle.
 
 use super::counted::{number_after, transcript_with};
 use super::{Bench, GUEST_MIB, HOST_MIB};

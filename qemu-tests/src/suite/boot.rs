@@ -34,6 +34,28 @@ pub(super) const CASES: &[Case] = &[
         machines: Machines::Qemu,
         body: |lab| boots(lab, ISO_UEFI),
     },
+    // A guest alone lies on a CD that GRUB starts in any case: `boot-iso-bios`.
+    Case {
+        name: "boot-stick-bios",
+        tier: Tier::Always,
+        scope: Scope::Hypervisor,
+        machines: Machines::Qemu,
+        body: |lab| boots(lab, Loader::Stick(Firmware::Bios)),
+    },
+    Case {
+        name: "boot-stick-uefi",
+        tier: Tier::Always,
+        scope: Scope::Hypervisor,
+        machines: Machines::Qemu,
+        body: |lab| boots(lab, Loader::Stick(Firmware::Uefi)),
+    },
+    Case {
+        name: "boot-grub-bios",
+        tier: Tier::Always,
+        scope: Scope::Hypervisor,
+        machines: Machines::Qemu,
+        body: |lab| boots(lab, Loader::Grub),
+    },
     Case {
         name: "boot-pxe",
         tier: Tier::Always,

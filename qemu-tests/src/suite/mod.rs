@@ -6,6 +6,7 @@
 mod bad_input;
 mod boot;
 mod clocks;
+mod consoles;
 mod crash;
 mod desk;
 mod dirty;
@@ -122,6 +123,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         bad_input::CASES,
         crash::CASES,
         clocks::CASES,
+        consoles::CASES,
         desk::CASES,
         dirty::CASES,
         events::CASES,

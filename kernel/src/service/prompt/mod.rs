@@ -20,12 +20,21 @@ pub struct Prompt {
     answer: Answer,
 }
 
+/// How somebody came here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Over the line that is the guest's, too.
+    Shared,
+    /// Over a connection of their own.
+    Own,
+}
+
 /// Whether a command's answer is still to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answer {
     Given,
-    /// [`screen::take_text`] will have it.
-    Screen,
+    /// [`screen::text`] will have it.
+    Screen(screen::Ticket),
 }
 
 impl Prompt {
@@ -45,8 +54,8 @@ impl Prompt {
 
     /// Gives the answer that was waited for, if it is there.
     pub fn resume(&mut self, out: &mut impl Write) -> fmt::Result {
-        if self.answer == Answer::Screen
-            && let Some(text) = screen::take_text()
+        if let Answer::Screen(ticket) = self.answer
+            && let Some(text) = screen::text(ticket)
         {
             self.answer = Answer::Given;
             write!(out, "{text}")?;
@@ -56,16 +65,17 @@ impl Prompt {
     }
 
     /// What is shown when the prompt comes to the front.
-    pub fn greet(&mut self, out: &mut impl Write) -> fmt::Result {
+    pub fn greet(&mut self, way: Way, out: &mut impl Write) -> fmt::Result {
         self.editor.clear();
         let guest = self
             .control
             .facts()
             .map_or("the guest", |facts| facts.name.as_str());
-        writeln!(
-            out,
-            "[Monovisor: `help` lists the commands; Ctrl-A twice goes back to {guest}]"
-        )?;
+        write!(out, "[Monovisor: `help` lists the commands; ")?;
+        match way {
+            Way::Shared => writeln!(out, "Ctrl-A twice goes back to {guest}]")?,
+            Way::Own => writeln!(out, "Ctrl-D hangs up]")?,
+        }
         self.redraw(out)
     }
 
@@ -134,8 +144,7 @@ impl Prompt {
         if self.control.state() == GuestState::Absent {
             return writeln!(out, "there is no guest; `dmesg` says why");
         }
-        self.answer = Answer::Screen;
-        screen::ask_text();
+        self.answer = Answer::Screen(screen::ask_text());
         Ok(())
     }
 
@@ -344,7 +353,7 @@ mod tests {
         let mut prompt = with_guest(GuestState::Running);
         say(&mut prompt, "half a comm");
         let mut out = String::new();
-        prompt.greet(&mut out).unwrap();
+        prompt.greet(Way::Shared, &mut out).unwrap();
         assert!(out.ends_with(PROMPT));
     }
 }

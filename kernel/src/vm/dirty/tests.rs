@@ -4,7 +4,7 @@ use super::super::memory::PageTables;
 use super::*;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use ept_npt::{MapError, Tracked};
+use ept_npt::{MapError, Mapping, Tracked};
 use guest_mem::{Area, Hpa};
 use hvm::capability::{ApicVirtualization, NestedPaging};
 use proptest::prelude::*;
