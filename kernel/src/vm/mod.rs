@@ -149,18 +149,14 @@ fn duty(cpu_index: usize) -> Duty {
     }
 }
 
-/// Has the other CPUs that run vCPUs make theirs, and waits for them.
-fn take_seats<V: Vendor>(machine: &'static Machine, chosen: Features) -> Result<(), String> {
+/// Has the other CPUs that run vCPUs make theirs, with no other features than those `used`, and waits for them.
+fn take_seats<V: Vendor>(machine: &'static Machine, used: Features) -> Result<(), String> {
     for &cpu_index in machine.gate.cpus() {
         run_on(cpu_index, move || {
             let duty = duty(cpu_index);
-            let seat = features().and_then(|mut features| {
+            let seat = features().and_then(|features| {
                 // Those that are not to be used are not used anywhere.
-                features.options &= chosen.options;
-                if machine.shadow.is_some() {
-                    features.nested_paging = chosen.nested_paging;
-                }
-                Seat::<V>::new(machine, cpu_index, duty, &features)
+                Seat::<V>::new(machine, cpu_index, duty, &features.common(used))
             });
             match seat {
                 Ok(seat) => seat.follow(),
