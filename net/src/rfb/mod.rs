@@ -46,6 +46,8 @@ const NO_SCREEN: Size = Size {
 pub trait Desktop {
     /// What the guest's screen shows, if it has one.
     fn picture(&self) -> Option<&dyn Picture>;
+    /// Whether that is known yet. Until then a viewer waits.
+    fn is_known(&self) -> bool;
     /// The lamps of its keyboard.
     fn leds(&self) -> Leds;
     /// A key moved.

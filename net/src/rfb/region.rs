@@ -56,16 +56,6 @@ impl Region {
         self.count = 0;
     }
 
-    /// The screen's size.
-    pub fn size(&self) -> Size {
-        self.size
-    }
-
-    /// Whether there is nothing.
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
     /// Adds what of a rectangle is on the screen.
     pub fn add(&mut self, rect: Rect) {
         let right = rect.x.saturating_add(rect.width).min(self.size.width);
@@ -200,7 +190,7 @@ mod tests {
                     next = behind;
                     count += 1;
                 }
-                prop_assert!(region.is_empty());
+                prop_assert_eq!(region.count, 0);
             }
             prop_assert!(count >= moved);
             prop_assert!(covered.iter().all(|times| *times <= 1));
@@ -223,7 +213,7 @@ mod tests {
         };
         region.resize(size);
         region.add(size.whole());
-        assert_eq!(region.size(), MAX_SIZE);
+        assert_eq!(region.size, MAX_SIZE);
         assert_eq!(region.count, MAX_TILES);
         assert_eq!(region.parts.capacity(), MAX_TILES);
     }

@@ -46,6 +46,7 @@ impl Picture for Image {
 #[derive(Default)]
 struct Desk {
     image: Option<Image>,
+    is_dark: bool,
     leds: Leds,
     keys: Vec<KeyEvent>,
     pointer: Vec<PointerEvent>,
@@ -54,6 +55,9 @@ struct Desk {
 impl Desktop for Desk {
     fn picture(&self) -> Option<&dyn Picture> {
         self.image.as_ref().map(|image| image as &dyn Picture)
+    }
+    fn is_known(&self) -> bool {
+        !self.is_dark
     }
     fn leds(&self) -> Leds {
         self.leds
@@ -329,6 +333,24 @@ fn who_does_not_introduce_themselves_is_sent_away() {
     tell(&mut http, &mut room, b"GET / HTTP/1.1\r\n\r\n");
     listen(&mut http, &mut room, 99, 0);
     assert_eq!(Session::<Room<Desk>>::stage(&http), Stage::Over);
+}
+
+#[test]
+fn the_first_picture_is_waited_for() {
+    let mut room = room(None);
+    room.desktop.is_dark = true;
+    let mut viewer = Viewer::new(Entrance::Open, &mut room, 0);
+    assert!(viewer.is_hungry());
+    let said = b"RFB 003.008\n\x01\x01\x03\0\0\0\0\0\0\x01\0\x01";
+    let taken = viewer.receive(said, &mut room, 0);
+    assert_eq!(taken, 14);
+    assert_eq!(listen(&mut viewer, &mut room, 99, 0).len(), 18);
+    room.desktop.is_dark = false;
+    room.desktop.image = Some(image(9, 7, |_, _| 0));
+    let init = listen(&mut viewer, &mut room, 99, 0);
+    assert_eq!(init[..4], [0, 9, 0, 7]);
+    tell(&mut viewer, &mut room, &said[14..]);
+    assert!(!listen(&mut viewer, &mut room, 99, 0).is_empty());
 }
 
 #[test]

@@ -46,6 +46,8 @@ enum Phase {
         tell_at_ms: u64,
     },
     Init,
+    /// It waits for the first picture.
+    Ready,
     Normal,
     Over,
 }
@@ -159,16 +161,18 @@ impl Viewer {
         }
     }
 
-    /// Whether it would take a newer picture now.
+    /// Whether it would take a newer picture now; the first one while it introduces itself.
     pub fn is_hungry(&self) -> bool {
         let is_idle = self.left == 0
             && self
                 .buffers
                 .as_ref()
                 .is_some_and(|buffers| self.sent == buffers.out.len());
-        matches!(self.phase, Phase::Normal)
-            && is_idle
-            && (self.wish.is_some() || self.continuous.is_some())
+        match self.phase {
+            Phase::Over => false,
+            Phase::Normal => is_idle && (self.wish.is_some() || self.continuous.is_some()),
+            _ => true,
+        }
     }
 
     /// Bytes of memory that it has for what is to be sent.
@@ -184,11 +188,11 @@ impl Viewer {
     }
 
     fn takes_input(&self) -> bool {
-        !matches!(self.phase, Phase::Wrong { .. }) && !self.fences.is_full()
+        !matches!(self.phase, Phase::Wrong { .. } | Phase::Ready) && !self.fences.is_full()
     }
 
     /// One byte of the introduction.
-    fn introduce<D: Desktop>(&mut self, byte: u8, room: &mut Room<D>, now_ms: u64) {
+    fn introduce(&mut self, byte: u8, now_ms: u64) {
         // Emptied before it is full, below.
         let _ = self.held.push(byte);
         match self.phase {
@@ -233,7 +237,7 @@ impl Viewer {
             // Whether others may look, too: they may in any case.
             Phase::Init => {
                 self.held.clear();
-                self.begin(room);
+                self.phase = Phase::Ready;
             }
             _ => {}
         }
@@ -577,7 +581,7 @@ impl<D: Desktop> Session<Room<D>> for Viewer {
                     Err(_) => self.phase = Phase::Over,
                 },
                 Phase::Over => {}
-                _ => self.introduce(byte, room, now_ms),
+                _ => self.introduce(byte, now_ms),
             }
         }
         bytes.len()
@@ -586,6 +590,7 @@ impl<D: Desktop> Session<Room<D>> for Viewer {
     fn send(&mut self, into: &mut [u8], room: &mut Room<D>, now_ms: u64) -> usize {
         match self.phase {
             Phase::Wrong { tell_at_ms } if tell_at_ms <= now_ms => self.refuse(),
+            Phase::Ready if room.desktop.is_known() => self.begin(room),
             Phase::Normal | Phase::Over | Phase::Wrong { .. } => {}
             _ if now_ms >= self.since_ms + PATIENCE_MS => self.phase = Phase::Over,
             _ => {}
