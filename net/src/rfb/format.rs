@@ -132,7 +132,7 @@ impl Converter {
         let mut parts = [[0; 256]; 3];
         for ((part, max), shift) in parts.iter_mut().zip(format.max).zip(format.shift) {
             for (value, entry) in (0_u32..).zip(part) {
-                *entry = (value * u32::from(max) + 127) / 255 << shift;
+                *entry = ((value * u32::from(max) + 127) / 255) << shift;
             }
         }
         Self {
