@@ -80,7 +80,11 @@ fn environment() -> Result<PathBuf> {
     Ok(place)
 }
 
-/// TigerVNC's viewer, and the X server that it is on.
+/// Pixels of a screen of text.
+const WIDTH: usize = 720;
+const HEIGHT: usize = 400;
+
+/// TigerVNC's viewer, and the X server that it is on, which has just the size of a screen of text.
 pub struct Tiger {
     screen: Child,
     viewer: Child,
@@ -98,7 +102,7 @@ impl Tiger {
                 "1",
                 "-screen",
                 "0",
-                "800x600x24",
+                &format!("{WIDTH}x{HEIGHT}x24"),
                 "-nolisten",
                 "tcp",
             ])
@@ -119,7 +123,7 @@ impl Tiger {
                 "-DotWhenNoCursor=0",
                 "-ReconnectOnError=0",
             ])
-            .args(["-SecurityTypes=VncAuth", "-geometry", "720x400+0+0"])
+            .args(["-SecurityTypes=VncAuth", "-FullScreen=1"])
             .arg(format!("127.0.0.1::{}", network.port(port)?))
             .stdout(fs::File::create(directory.join("tigervnc.log"))?)
             .stderr(fs::File::create(directory.join("tigervnc.err"))?)
@@ -141,13 +145,13 @@ impl Tiger {
         })
     }
 
-    /// What the X server shows in its upper left corner.
-    pub fn picture(&mut self, width: usize, height: usize) -> Result<Image> {
+    /// What the X server shows.
+    pub fn picture(&mut self) -> Result<Image> {
         if let Some(status) = self.viewer.try_wait()? {
             anyhow::bail!("the viewer ended with {status}");
         }
         let bytes = fs::read(&self.memory).context("the X server has no picture")?;
-        corner(&bytes, width, height).context("the X server's picture cannot be read")
+        read_dump(&bytes).context("the X server's picture cannot be read")
     }
 }
 
@@ -161,8 +165,8 @@ impl Drop for Tiger {
     }
 }
 
-/// The upper left corner of a picture in X's format for window dumps (XWDFile.h, version 7) with 32 bits a pixel.
-fn corner(bytes: &[u8], width: usize, height: usize) -> Option<Image> {
+/// A picture in X's format for window dumps (XWDFile.h, version 7) with 32 bits a pixel.
+fn read_dump(bytes: &[u8]) -> Option<Image> {
     const COLOUR_BYTES: usize = 12;
     let word = |index: usize| {
         let word = bytes.get(4 * index..4 * index + 4)?.try_into().ok()?;
@@ -172,6 +176,7 @@ fn corner(bytes: &[u8], width: usize, height: usize) -> Option<Image> {
     if word(1)? != 7 || word(11)? != 32 {
         return None;
     }
+    let (width, height) = (word(4)?, word(5)?);
     let start = header_bytes + colours * COLOUR_BYTES;
     let mut pixels = Vec::new();
     for line in 0..height {

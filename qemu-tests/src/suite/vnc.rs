@@ -70,7 +70,7 @@ fn viewers(lab: &mut Lab) -> Result<()> {
         let screen = session.screen()?;
         let start = Instant::now();
         loop {
-            let picture = tiger.picture(720, 400)?;
+            let picture = tiger.picture()?;
             match shows(&picture, &screen) {
                 Ok(()) => return Ok(()),
                 Err(error) if start.elapsed() > SHOWN => return Err(error),
