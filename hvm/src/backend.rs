@@ -1,6 +1,6 @@
 //! Back ends: what stands behind a device on the host's side.
 
-use crate::packet::Packet;
+use crate::packet::{Cut, Packet};
 use alloc::boxed::Box;
 use core::convert::Infallible;
 use guest_mem::{Gpa, GuestMemory};
@@ -127,4 +127,27 @@ pub trait Ethernet: Send {
     fn receive(&mut self) -> Option<Packet>;
     /// The cable.
     fn link(&self) -> Link;
+    /// Says which frames that are too long for the wire may come uncut from now on; none, before. For a moment some may still come that were
+    /// accepted before.
+    fn accept_long(&mut self, _cuts: Cuts) {}
+}
+
+bitflags::bitflags! {
+    /// Kinds of frames that are to be cut.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Cuts: u8 {
+        /// TCP over IPv4.
+        const TCP4 = 1 << 0;
+        /// TCP over IPv6.
+        const TCP6 = 1 << 1;
+    }
+}
+
+impl From<Cut> for Cuts {
+    fn from(cut: Cut) -> Self {
+        match cut {
+            Cut::Tcp4 => Self::TCP4,
+            Cut::Tcp6 => Self::TCP6,
+        }
+    }
 }

@@ -32,6 +32,7 @@ pub mod pci;
 pub mod pci_config;
 pub mod pvclock;
 pub mod regs;
+pub mod segment;
 pub mod time;
 pub mod tsc;
 pub mod vcpu;

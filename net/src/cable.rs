@@ -1,15 +1,16 @@
 //! The cable between a guest's card and the switch: two bounded queues of packets, without a lock.
 //!
-//! The guest's end never waits. What it sends waits for the switch, and when it was refused, for want of room or of a buffer, the
-//! switch has the board polled once there is some again ([`SwitchEnd::settle`]). What the guest does not fetch in time is lost at the
-//! switch's end, as on any cable. So who holds up frames holds up at most the two queues.
+//! Neither end waits. What the guest sends waits for the switch, and when it was refused, for want of room or of a buffer, the
+//! switch has the board polled once there is some again ([`SwitchEnd::settle`]). The other way round, a refused switch is woken when
+//! the guest has fetched something. So who holds up frames holds up at most the two queues.
 
-use crate::switch::Outlet;
+use crate::switch::{Outlet, Refusal};
 use alloc::{boxed::Box, sync::Arc};
-use core::sync::atomic::{AtomicBool, Ordering, fence};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence};
 use crossbeam_queue::ArrayQueue;
-use hvm::backend::{Ethernet, Link};
+use hvm::backend::{Cuts, Ethernet, Link};
 use hvm::packet::{Packet, Pool};
+use hvm::segment::{Cutter, Pieces};
 
 /// Frames that may wait in either direction.
 pub const QUEUE_FRAMES: usize = 128;
@@ -17,7 +18,8 @@ pub const QUEUE_FRAMES: usize = 128;
 /// Whom to wake at the two ends.
 #[derive(Clone, Copy, Debug)]
 pub struct Wakers {
-    /// Called by the guest's end when it has sent something. Runs on the exit path: it may send an interrupt, and nothing slower.
+    /// Called by the guest's end when it has sent something, has room again, or wants some. Runs on the exit path: it may send an interrupt,
+    /// and nothing slower.
     pub switch: fn(),
     /// Called by the switch's end when there is something to fetch, when there is room again, and when the link changes: has the board
     /// polled.
@@ -29,11 +31,18 @@ struct Shared {
     to_guest: ArrayQueue<Packet>,
     /// Shortest buffers first.
     pools: Box<[&'static Pool]>,
-    /// The guest's card was refused something.
-    starved: AtomicBool,
+    /// The guest's card was refused: the length of the frame that it wants room for, or [`CONTENT`].
+    wanted_bytes: AtomicUsize,
+    /// The switch was refused.
+    crowded: AtomicBool,
     up: AtomicBool,
+    /// Which long frames the guest takes: [`Cuts`].
+    long: AtomicU8,
     wakers: Wakers,
 }
+
+/// The guest wants no room.
+const CONTENT: usize = usize::MAX;
 
 /// The guest card's end.
 pub struct GuestEnd(Arc<Shared>);
@@ -45,14 +54,25 @@ pub struct SwitchEnd {
     news: bool,
 }
 
+/// Whether the guest waits for room that there is not yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// It does not.
+    Nothing,
+    /// It does, and buffers may come home without the switch having done anything.
+    Room,
+}
+
 /// A new cable, with its link up. The guest's frames come out of `pools`, given in the order of their buffers' lengths.
 pub fn cable(pools: &[&'static Pool], wakers: Wakers) -> (GuestEnd, SwitchEnd) {
     let shared = Arc::new(Shared {
         to_switch: ArrayQueue::new(QUEUE_FRAMES),
         to_guest: ArrayQueue::new(QUEUE_FRAMES),
         pools: pools.into(),
-        starved: AtomicBool::new(false),
+        wanted_bytes: AtomicUsize::new(CONTENT),
+        crowded: AtomicBool::new(false),
         up: AtomicBool::new(true),
+        long: AtomicU8::new(0),
         wakers,
     });
     let switch_end = SwitchEnd {
@@ -63,37 +83,50 @@ pub fn cable(pools: &[&'static Pool], wakers: Wakers) -> (GuestEnd, SwitchEnd) {
 }
 
 impl Shared {
+    fn fitting(&self, bytes: usize) -> impl Iterator<Item = &'static Pool> {
+        let pools = self.pools.iter().copied();
+        pools.filter(move |pool| pool.frame_bytes() >= bytes)
+    }
+
     /// A free buffer that holds `bytes`.
     fn buffer(&self, bytes: usize) -> Option<Packet> {
-        let mut fitting = self.pools.iter().filter(|pool| pool.frame_bytes() >= bytes);
-        fitting.find_map(|pool| pool.packet())
+        self.fitting(bytes).find_map(Pool::packet)
     }
 
-    /// Whether the guest would find room now.
-    fn has_room(&self) -> bool {
-        !self.to_switch.is_full() && self.pools.iter().any(|pool| pool.available() > 0)
+    /// Whether the guest would find room for a frame now.
+    fn has_room(&self, bytes: usize) -> bool {
+        !self.to_switch.is_full() && self.fitting(bytes).any(|pool| pool.available() > 0)
     }
 
-    /// Notes that the guest found nothing, before it looks once more, so that what came in between is not slept through. The fence
+    /// Notes what the guest found no room for, before it looks once more, so that what came in between is not slept through. The fence
     /// orders the note before that look; its counterpart is in [`SwitchEnd::settle`].
-    fn starve(&self) {
-        self.starved.store(true, Ordering::SeqCst);
+    fn starve(&self, bytes: usize) {
+        self.wanted_bytes.store(bytes, Ordering::SeqCst);
         fence(Ordering::SeqCst);
+    }
+}
+
+impl GuestEnd {
+    /// The longest frame that there are buffers for.
+    pub fn longest_bytes(&self) -> usize {
+        self.0.pools.last().map_or(0, |pool| pool.frame_bytes())
     }
 }
 
 impl Ethernet for GuestEnd {
     fn packet(&mut self, bytes: usize) -> Option<Packet> {
         self.0.buffer(bytes).or_else(|| {
-            self.0.starve();
-            self.0.buffer(bytes)
+            self.0.starve(bytes);
+            let second = self.0.buffer(bytes);
+            (self.0.wakers.switch)();
+            second
         })
     }
 
     fn send(&mut self, packet: Packet) -> Result<(), Packet> {
         let shared = &*self.0;
         let sent = shared.to_switch.push(packet).or_else(|packet| {
-            shared.starve();
+            shared.starve(0);
             shared.to_switch.push(packet)
         });
         (shared.wakers.switch)();
@@ -101,7 +134,13 @@ impl Ethernet for GuestEnd {
     }
 
     fn receive(&mut self) -> Option<Packet> {
-        self.0.to_guest.pop()
+        let packet = self.0.to_guest.pop();
+        // Pairs with the fence in `SwitchEnd::push`.
+        fence(Ordering::SeqCst);
+        if self.0.crowded.load(Ordering::Relaxed) && self.0.crowded.swap(false, Ordering::Relaxed) {
+            (self.0.wakers.switch)();
+        }
+        packet
     }
 
     fn link(&self) -> Link {
@@ -109,6 +148,10 @@ impl Ethernet for GuestEnd {
             true => Link::Up,
             false => Link::Down,
         }
+    }
+
+    fn accept_long(&mut self, cuts: Cuts) {
+        self.0.long.store(cuts.bits(), Ordering::Relaxed);
     }
 }
 
@@ -124,32 +167,79 @@ impl SwitchEnd {
         self.news |= self.shared.up.swap(up, Ordering::Relaxed) != up;
     }
 
-    /// Wakes the guest if there is a reason: after each turn, when packets have gone home.
-    pub fn settle(&mut self) {
+    /// Wakes the guest if there is a reason: after each turn, when packets have gone home. Says whether it still wants something.
+    pub fn settle(&mut self) -> Want {
         fence(Ordering::SeqCst);
-        let relieved = self.shared.starved.load(Ordering::Relaxed)
-            && self.shared.has_room()
-            && self.shared.starved.swap(false, Ordering::SeqCst);
+        let wanted = self.shared.wanted_bytes.load(Ordering::Relaxed);
+        let waits = wanted != CONTENT && !self.shared.has_room(wanted);
+        let relieved = wanted != CONTENT
+            && !waits
+            && self.shared.wanted_bytes.swap(CONTENT, Ordering::SeqCst) != CONTENT;
         if core::mem::take(&mut self.news) || relieved {
             (self.shared.wakers.guest)();
         }
+        match waits {
+            true => Want::Room,
+            false => Want::Nothing,
+        }
+    }
+
+    fn push(&mut self, packet: Packet) -> Result<(), Packet> {
+        let queue = &self.shared.to_guest;
+        let pushed = queue.push(packet).or_else(|packet| {
+            // Noted before it is tried again, so that what the guest fetches in between is not overlooked.
+            self.shared.crowded.store(true, Ordering::SeqCst);
+            fence(Ordering::SeqCst);
+            queue.push(packet)
+        });
+        self.news |= pushed.is_ok();
+        pushed
+    }
+
+    /// Sends a frame in pieces, all of them or none.
+    fn send_cut(&mut self, packet: Packet) -> Result<(), Refusal> {
+        let (Some(cutter), Some(&pool)) = (Cutter::of(&packet), self.shared.pools.first()) else {
+            return Err(Refusal::Never);
+        };
+        let longest = cutter.header_bytes() + cutter.piece_bytes(0).unwrap_or(0);
+        if longest > pool.frame_bytes() || cutter.pieces() > QUEUE_FRAMES {
+            return Err(Refusal::Never);
+        }
+        let room = || (QUEUE_FRAMES - self.shared.to_guest.len()).min(pool.available());
+        if cutter.pieces() > room() {
+            self.shared.crowded.store(true, Ordering::SeqCst);
+            fence(Ordering::SeqCst);
+            if cutter.pieces() > room() {
+                return Err(Refusal::Later(packet));
+            }
+        }
+        for piece in Pieces::new(&packet, &cutter, pool) {
+            // There is room: nobody else puts anything there.
+            if self.push(piece).is_err() {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 
 impl Outlet for SwitchEnd {
     /// A frame for the guest. [`SwitchEnd::settle`] tells it.
-    fn send(&mut self, packet: Packet) -> Result<(), Packet> {
-        self.shared.to_guest.push(packet)?;
-        self.news = true;
-        Ok(())
+    fn send(&mut self, packet: Packet) -> Result<(), Refusal> {
+        let takes = Cuts::from_bits_retain(self.shared.long.load(Ordering::Relaxed));
+        match packet.offload().segmentation {
+            Some(segmentation) if !takes.contains(segmentation.cut.into()) => self.send_cut(packet),
+            _ => self.push(packet).map_err(Refusal::Later),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use core::sync::atomic::AtomicUsize;
+    use hvm::packet::{Checksum, Cut, Offload, PartialChecksum, Segmentation};
     use std::thread;
+    use std::vec::Vec;
 
     const QUIET: Wakers = Wakers {
         switch: || {},
@@ -191,6 +281,69 @@ mod tests {
         assert!(guest.packet(10).is_some());
     }
 
+    /// 1000 bytes of payload in pieces of 100.
+    fn long(pool: &'static Pool) -> Packet {
+        let mut packet = pool.packet().unwrap();
+        packet.set_len(54 + 1000);
+        packet.frame_mut().fill(0);
+        packet.frame_mut()[12..15].copy_from_slice(&[0x08, 0x00, 0x45]);
+        packet.set_offload(Offload {
+            checksum: Checksum::Partial(PartialChecksum {
+                start: 34,
+                offset: 16,
+            }),
+            segmentation: Some(Segmentation {
+                cut: Cut::Tcp4,
+                segment_bytes: 100,
+                header_bytes: 54,
+            }),
+        });
+        packet
+    }
+
+    #[test]
+    fn a_long_frame_is_cut_for_those_who_do_not_take_it() {
+        let short = Pool::ordinary(15, 256);
+        let source = Pool::ordinary(2, 2048);
+        let (mut guest, mut switch) = cable(&[short], QUIET);
+        switch.send(long(source)).unwrap();
+        // Five buffers are left, and it needs ten.
+        assert!(matches!(
+            switch.send(long(source)),
+            Err(Refusal::Later(packet)) if packet.len() == 1054
+        ));
+        let pieces = core::iter::from_fn(|| guest.receive());
+        let lengths: Vec<_> = pieces.map(|piece| piece.len()).collect();
+        assert_eq!(lengths, [154; 10]);
+        guest.accept_long(Cuts::TCP6);
+        switch.send(long(source)).unwrap();
+        assert_eq!(guest.receive().unwrap().len(), 154);
+        while guest.receive().is_some() {}
+        guest.accept_long(Cuts::TCP4);
+        switch.send(long(source)).unwrap();
+        assert_eq!(guest.receive().unwrap().len(), 1054);
+        assert!(guest.receive().is_none());
+        assert_eq!((short.available(), source.available()), (15, 2));
+    }
+
+    #[test]
+    fn a_refused_switch_is_woken_when_the_guest_has_fetched() {
+        static WAKES: AtomicUsize = AtomicUsize::new(0);
+        let wakers = Wakers {
+            switch: || {
+                WAKES.fetch_add(1, Ordering::Relaxed);
+            },
+            guest: || {},
+        };
+        let pools = pools(QUEUE_FRAMES + 1);
+        let (mut guest, mut switch) = cable(&pools, wakers);
+        while switch.send(pools[0].packet().unwrap()).is_ok() {}
+        assert_eq!(WAKES.load(Ordering::Relaxed), 0);
+        guest.receive();
+        guest.receive();
+        assert_eq!(WAKES.load(Ordering::Relaxed), 1);
+    }
+
     #[test]
     fn a_refused_guest_is_told_of_room_once() {
         static KICKS: AtomicUsize = AtomicUsize::new(0);
@@ -206,10 +359,10 @@ mod tests {
             guest.send(packet).unwrap();
         }
         assert!(guest.packet(1).is_none());
-        switch.settle();
+        assert_eq!(switch.settle(), Want::Room);
         assert_eq!(KICKS.load(Ordering::Relaxed), 0);
         drop(switch.receive());
-        switch.settle();
+        assert_eq!(switch.settle(), Want::Nothing);
         switch.settle();
         assert_eq!(KICKS.load(Ordering::Relaxed), 1);
         let packet = switch.receive().unwrap();
@@ -230,7 +383,9 @@ mod tests {
         }
         let packet = guest.packet(1).unwrap();
         let packet = guest.send(packet).unwrap_err();
-        let packet = switch.send(packet).unwrap_err();
+        let Err(Refusal::Later(packet)) = switch.send(packet) else {
+            panic!("a full queue took a frame");
+        };
         drop((packet, guest, switch));
         assert_eq!(pools[0].available(), 2 * QUEUE_FRAMES + 2);
     }

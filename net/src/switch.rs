@@ -24,6 +24,15 @@ pub enum Sources {
     Only(Mac),
 }
 
+/// What becomes of a frame that finds no room where it is to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenFull {
+    /// It waits a while, and those behind it: for senders that can be made to wait.
+    Wait,
+    /// It is lost: nobody who does not fetch his frames holds up others'.
+    Lose,
+}
+
 /// How a port is set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortSetup {
@@ -31,13 +40,28 @@ pub struct PortSetup {
     pub station: Option<Mac>,
     /// Whom its frames may come from.
     pub sources: Sources,
+    /// What becomes of its frames where there is no room for them.
+    pub when_full: WhenFull,
+}
+
+/// Why a frame was not taken.
+#[derive(Debug)]
+pub enum Refusal {
+    /// There is no room for it now.
+    Later(Packet),
+    /// It cannot go there at all.
+    Never,
 }
 
 /// Where a port leads.
 pub trait Outlet {
-    /// Takes a frame, or gives it back where there is no room for it now.
-    fn send(&mut self, packet: Packet) -> Result<(), Packet>;
+    /// Takes a frame.
+    fn send(&mut self, packet: Packet) -> Result<(), Refusal>;
 }
+
+/// How long a frame waits for room at the one port where it is to go. A port that has had none for longer is taken to be dead: what goes
+/// there is lost at once, until it takes a frame again, so that nobody waits for it twice.
+pub const PATIENCE_MS: u64 = 20;
 
 /// What has passed a port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,6 +83,8 @@ pub struct Counters {
 struct PortState {
     setup: PortSetup,
     counters: Counters,
+    /// It takes nothing since then.
+    full_since_ms: Option<u64>,
 }
 
 /// The switch.
@@ -101,6 +127,7 @@ impl Switch {
         self.ports.push(PortState {
             setup,
             counters: Counters::default(),
+            full_since_ms: None,
         });
         self.ports.len() - 1
     }
@@ -112,49 +139,97 @@ impl Switch {
         }
     }
 
-    /// Passes a frame that came in at `from` on to `outlets`, one for each port, at `now_s`, in seconds of a clock that never goes back.
+    /// Passes a frame that came in at `from` on to `outlets`, one for each port, at `now_ms` of a clock that never goes back. Gives it
+    /// back where it has to wait: then it is to be passed again before others from there.
+    #[must_use]
     pub fn pass(
         &mut self,
         from: Port,
         packet: Packet,
-        now_s: u64,
+        now_ms: u64,
         outlets: &mut [&mut dyn Outlet],
-    ) {
-        let way = self.way(from, packet.frame(), now_s);
-        let Some(port) = self.ports.get_mut(from) else {
+    ) -> Option<Packet> {
+        let bytes = packet.len() as u64;
+        let way = self.way(from, packet.frame(), now_ms / 1000);
+        let waits = self.ports.get(from)?.setup.when_full == WhenFull::Wait;
+        let back = match way {
+            Way::Refused | Way::Nowhere => None,
+            Way::One(to) if waits => self.hand_over(to, packet, now_ms, outlets),
+            Way::One(to) => {
+                self.hand_over_or_lose(to, packet, now_ms, outlets);
+                None
+            }
+            Way::AllOthers => {
+                self.flood(from, packet, now_ms, outlets);
+                None
+            }
+        };
+        if let (None, Some(port)) = (&back, self.ports.get_mut(from)) {
+            port.counters.received += 1;
+            port.counters.received_bytes += bytes;
+            port.counters.refused += u64::from(way == Way::Refused);
+        }
+        back
+    }
+
+    /// Hands a frame to all ports but one; it waits for none of them.
+    fn flood(&mut self, from: Port, packet: Packet, now_ms: u64, outlets: &mut [&mut dyn Outlet]) {
+        let count = self.ports.len().min(outlets.len());
+        let mut others = (0..count).filter(|port| *port != from);
+        let Some(last) = others.next_back() else {
             return;
         };
-        port.counters.received += 1;
-        port.counters.received_bytes += packet.len() as u64;
-        match way {
-            Way::Refused => port.counters.refused += 1,
-            Way::Nowhere => {}
-            Way::One(to) => self.hand_over(to, Some(packet), outlets),
-            Way::AllOthers => {
-                let count = self.ports.len().min(outlets.len());
-                let mut others = (0..count).filter(|port| *port != from);
-                let Some(last) = others.next_back() else {
-                    return;
-                };
-                for to in others {
-                    self.hand_over(to, packet.duplicate(), outlets);
-                }
-                self.hand_over(last, Some(packet), outlets);
+        for to in others {
+            match packet.duplicate() {
+                Some(copy) => self.hand_over_or_lose(to, copy, now_ms, outlets),
+                None => self.ports[to].counters.lost += 1,
             }
+        }
+        self.hand_over_or_lose(last, packet, now_ms, outlets);
+    }
+
+    fn hand_over_or_lose(
+        &mut self,
+        to: Port,
+        packet: Packet,
+        now_ms: u64,
+        outlets: &mut [&mut dyn Outlet],
+    ) {
+        if self.hand_over(to, packet, now_ms, outlets).is_some() {
+            self.ports[to].counters.lost += 1;
         }
     }
 
-    fn hand_over(&mut self, to: Port, packet: Option<Packet>, outlets: &mut [&mut dyn Outlet]) {
-        let (Some(port), Some(outlet)) = (self.ports.get_mut(to), outlets.get_mut(to)) else {
-            return;
-        };
-        let bytes = packet.as_ref().map_or(0, Packet::len) as u64;
-        match packet.map(|packet| outlet.send(packet)) {
-            Some(Ok(())) => {
+    /// Hands a frame to a port, or gives it back if it may wait for it.
+    fn hand_over(
+        &mut self,
+        to: Port,
+        packet: Packet,
+        now_ms: u64,
+        outlets: &mut [&mut dyn Outlet],
+    ) -> Option<Packet> {
+        let port = self.ports.get_mut(to)?;
+        let outlet = outlets.get_mut(to)?;
+        let bytes = packet.len() as u64;
+        match outlet.send(packet) {
+            Ok(()) => {
+                port.full_since_ms = None;
                 port.counters.sent += 1;
                 port.counters.sent_bytes += bytes;
+                None
             }
-            Some(Err(_)) | None => port.counters.lost += 1,
+            Err(Refusal::Later(packet)) => {
+                let since_ms = *port.full_since_ms.get_or_insert(now_ms);
+                if now_ms.saturating_sub(since_ms) < PATIENCE_MS {
+                    return Some(packet);
+                }
+                port.counters.lost += 1;
+                None
+            }
+            Err(Refusal::Never) => {
+                port.counters.lost += 1;
+                None
+            }
         }
     }
 

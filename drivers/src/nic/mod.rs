@@ -30,8 +30,13 @@ pub trait Nic: Send {
     fn acknowledge(&mut self) -> LinkNews;
     /// The next frame from the wire.
     fn receive(&mut self) -> Option<Packet>;
-    /// Queues a frame, or gives it back where there is no room. What checksum is missing must be one that [`Nic::can_sum`] takes.
+    /// Queues a frame, or gives it back where there is no room. What is to be done to it must be what [`Nic::can_sum`] and
+    /// [`Nic::can_cut`] take.
     fn send(&mut self, packet: Packet) -> Result<(), Packet>;
+    /// How many plain frames could be queued now.
+    fn room(&self) -> usize;
+    /// Whether it cuts a packet that is longer than the wire takes.
+    fn can_cut(&self, packet: &Packet) -> bool;
     /// Whether it completes the checksum of a packet.
     fn can_sum(&self, packet: &Packet) -> bool;
     /// Starts what was queued, takes back what was sent, and gives the card fresh buffers: at the end of each turn.

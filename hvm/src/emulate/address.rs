@@ -2,13 +2,14 @@
 
 use super::code::CodeMode;
 use super::operand::general;
+use super::stack::Stack;
 use super::{Bus, Execution, Stop};
 use crate::Width;
 use crate::event::Exception;
 use crate::regs::{Attributes, Cr0, Gpr, Registers, Rflags, Segment, SegmentName};
 use crate::walk::AccessKind;
 use guest_mem::Gva;
-use iced_x86::{Instruction, Register};
+use iced_x86::{CodeSize, Instruction, Register};
 
 /// Type bit 3: code.
 const CODE: u32 = 1 << 3;
@@ -92,9 +93,29 @@ impl Form {
             base,
             index: index.map(|part| part.register),
             scale: instruction.memory_index_scale().trailing_zeros() as u8,
-            segment: segment_name(instruction.memory_segment()),
+            segment: segment_of(instruction),
             width,
         }
+    }
+}
+
+/// Whether the decoder names a segment register.
+pub(super) fn is_segment(register: Register) -> bool {
+    (Register::ES as usize..=Register::GS as usize).contains(&(register as usize))
+}
+
+/// The segment of the memory operand. In 64-bit mode only FS and GS override it: others decide nothing, not even whether a bad address
+/// is #SS (SDM vol. 1, 3.4.2.1).
+pub(super) fn segment_of(instruction: &Instruction) -> SegmentName {
+    let named = segment_name(instruction.memory_segment());
+    if instruction.code_size() != CodeSize::Code64
+        || matches!(named, SegmentName::Fs | SegmentName::Gs)
+    {
+        return named;
+    }
+    match instruction.memory_base() {
+        Register::RSP | Register::ESP | Register::RBP | Register::EBP => SegmentName::Ss,
+        _ => SegmentName::Ds,
     }
 }
 
@@ -135,26 +156,51 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
     /// Checks `bytes` bytes at `at` against the segment and makes the address linear.
     #[inline]
     pub(super) fn linear(&self, at: Logical, bytes: u64, kind: AccessKind) -> Result<Gva, Stop> {
-        let last = at.offset.wrapping_add(bytes.saturating_sub(1));
         if self.mode == CodeMode::Bits64 {
             let base = match at.segment {
                 SegmentName::Fs | SegmentName::Gs => self.cpu.segment(at.segment).base,
                 _ => 0,
             };
             let first = base.wrapping_add(at.offset);
-            if !self.paging().is_canonical(first)
-                || !self.paging().is_canonical(base.wrapping_add(last))
-            {
-                return Err(segment_fault(at.segment));
+            let last = first.wrapping_add(bytes.saturating_sub(1));
+            if !self.paging().is_canonical(first) || !self.paging().is_canonical(last) {
+                return Err(segment_fault(at.segment, 0));
             }
             return Ok(Gva(first));
         }
         let segment = self.cpu.segment(at.segment);
+        self.within(&segment, at.offset, bytes, kind)
+            .ok_or_else(|| segment_fault(at.segment, 0))
+    }
+
+    /// The same for the top of a stack.
+    pub(super) fn linear_on_stack(
+        &self,
+        stack: &Stack,
+        bytes: u64,
+        kind: AccessKind,
+    ) -> Result<Gva, Stop> {
+        let first = stack.pointer;
+        let found = if stack.width == Width::Qword {
+            let last = first.wrapping_add(bytes.saturating_sub(1));
+            let is_canonical =
+                self.paging().is_canonical(first) && self.paging().is_canonical(last);
+            is_canonical.then_some(Gva(first))
+        } else {
+            self.within(&stack.segment, first, bytes, kind)
+        };
+        found.ok_or_else(|| segment_fault(SegmentName::Ss, stack.error_code))
+    }
+
+    /// The linear address outside 64-bit mode, if type and limit of the segment allow the access.
+    #[inline]
+    fn within(&self, segment: &Segment, offset: u64, bytes: u64, kind: AccessKind) -> Option<Gva> {
+        let last = offset.wrapping_add(bytes.saturating_sub(1));
         let typed = !self.is_real_mode() && !self.is_virtual_8086();
-        if typed && !permits(&segment, kind) || !holds(&segment, at.offset, last) {
-            return Err(segment_fault(at.segment));
+        if typed && !permits(segment, kind) || !holds(segment, offset, last) {
+            return None;
         }
-        Ok(Gva(segment.base.wrapping_add(at.offset) & 0xffff_ffff))
+        Some(Gva(segment.base.wrapping_add(offset) & 0xffff_ffff))
     }
 
     /// #AC(0), where the guest asked for it.
@@ -171,11 +217,11 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
     }
 }
 
-/// #SS(0) for the stack segment, else #GP(0).
+/// #SS for the stack segment, else #GP.
 #[cold]
-fn segment_fault(segment: SegmentName) -> Stop {
+fn segment_fault(segment: SegmentName, error_code: u32) -> Stop {
     let vector = if segment == SegmentName::Ss { 12 } else { 13 };
-    Stop::Fault(Exception::with_code(vector, 0))
+    Stop::Fault(Exception::with_code(vector, error_code))
 }
 
 /// Whether the descriptor's type allows the access (SDM vol. 3A, 5.5).

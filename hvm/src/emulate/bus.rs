@@ -104,8 +104,8 @@ pub trait Bus {
 /// The legacy region and header of an XSAVE image in the standard format (SDM vol. 1, 13.4.1 and 13.4.2).
 pub struct XsaveImage<'a>(&'a mut [u8; XSAVE_HEAD_BYTES]);
 
-/// Legacy region and header.
-pub const XSAVE_HEAD_BYTES: usize = 576;
+/// Legacy region, header, and the upper halves of YMM registers (SDM vol. 1, 13.5.2).
+pub const XSAVE_HEAD_BYTES: usize = 832;
 
 impl<'a> XsaveImage<'a> {
     const XMM: usize = 160;

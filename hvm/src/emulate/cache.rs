@@ -122,10 +122,8 @@ fn decode(
 fn undecodable(bytes: &[u8], mode: CodeMode) -> Stop {
     match length::split(bytes, mode).1 {
         [] => Stop::Fault(Exception::GENERAL_PROTECTION),
-        // VEX, EVEX, XOP and 3DNow!.
-        [0xc4 | 0xc5 | 0x62 | 0x8f, ..] | [0x0f, 0x0f, ..] => {
-            Stop::Unsupported(Reason::Undecodable)
-        }
+        // EVEX, XOP and 3DNow!.
+        [0x62 | 0x8f, ..] | [0x0f, 0x0f, ..] => Stop::Unsupported(Reason::Undecodable),
         _ => Stop::Fault(Exception::INVALID_OPCODE),
     }
 }

@@ -1,9 +1,12 @@
 //! Which instruction is executed by what.
 
 use super::alu::{self, Shift};
+use super::decimal::After;
+use super::interrupt::Guard;
 use super::{Bus, Execution, Flow, Reason, Stop};
+use crate::Width;
 use crate::event::Exception;
-use crate::regs::Registers;
+use crate::regs::{Registers, Rflags};
 use iced_x86::{Code, Mnemonic};
 
 impl<C: Registers, B: Bus> Execution<'_, C, B> {
@@ -59,6 +62,103 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
             Mnemonic::Out => self.port_out(),
             Mnemonic::Nop | Mnemonic::Pause => Ok(Flow::Next),
             Mnemonic::Ud0 | Mnemonic::Ud1 | Mnemonic::Ud2 => Err(Exception::INVALID_OPCODE.into()),
+            Mnemonic::Lea => self.load_address(),
+            Mnemonic::Mul => self.multiply(),
+            Mnemonic::Imul => self.multiply_signed(),
+            Mnemonic::Div => self.divide(),
+            Mnemonic::Idiv => self.divide_signed(),
+            Mnemonic::Cbw => self.widen(Width::Byte, Width::Word),
+            Mnemonic::Cwde => self.widen(Width::Word, Width::Dword),
+            Mnemonic::Cdqe => self.widen(Width::Dword, Width::Qword),
+            Mnemonic::Cwd => self.widen_into_data(Width::Word),
+            Mnemonic::Cdq => self.widen_into_data(Width::Dword),
+            Mnemonic::Cqo => self.widen_into_data(Width::Qword),
+            Mnemonic::Bswap => self.swap_bytes(),
+            Mnemonic::Xlatb => self.translate_byte(),
+            Mnemonic::Bound => self.check_bounds(),
+            Mnemonic::Salc => self.spread_carry(),
+            _ => self.execute_stack(),
+        }
+    }
+
+    /// Branches and the stack.
+    fn execute_stack(&mut self) -> Result<Flow, Stop> {
+        use Code::{Call_m1616, Call_m1632, Call_m1664, Call_ptr1616, Call_ptr1632};
+        use Code::{Jmp_m1616, Jmp_m1632, Jmp_m1664, Jmp_ptr1616, Jmp_ptr1632};
+        match self.instruction.mnemonic() {
+            Mnemonic::Jmp => match self.instruction.code() {
+                Jmp_ptr1616 | Jmp_ptr1632 | Jmp_m1616 | Jmp_m1632 | Jmp_m1664 => self.jump_far(),
+                _ => self.jump_near(),
+            },
+            Mnemonic::Call => match self.instruction.code() {
+                Call_ptr1616 | Call_ptr1632 | Call_m1616 | Call_m1632 | Call_m1664 => {
+                    self.call_far()
+                }
+                _ => self.call_near(),
+            },
+            Mnemonic::Ret => self.return_near(),
+            Mnemonic::Retf => self.return_far(),
+            Mnemonic::Iret | Mnemonic::Iretd | Mnemonic::Iretq => self.return_from_interrupt(),
+            Mnemonic::Int => self.interrupt(self.instruction.immediate8(), Guard::Number),
+            Mnemonic::Int3 => self.interrupt(3, Guard::Gate),
+            Mnemonic::Int1 => self.interrupt(1, Guard::None),
+            Mnemonic::Into if self.holds(0) => self.interrupt(4, Guard::Gate),
+            Mnemonic::Into => Ok(Flow::Next),
+            Mnemonic::Lds | Mnemonic::Les | Mnemonic::Lfs | Mnemonic::Lgs | Mnemonic::Lss => {
+                self.load_far_pointer()
+            }
+            Mnemonic::Loop
+            | Mnemonic::Loope
+            | Mnemonic::Loopne
+            | Mnemonic::Jcxz
+            | Mnemonic::Jecxz
+            | Mnemonic::Jrcxz => self.loop_near(),
+            Mnemonic::Pushf | Mnemonic::Pushfd | Mnemonic::Pushfq => self.push_flags(),
+            Mnemonic::Popf | Mnemonic::Popfd | Mnemonic::Popfq => self.pop_flags(),
+            Mnemonic::Pusha | Mnemonic::Pushad => self.push_all(),
+            Mnemonic::Popa | Mnemonic::Popad => self.pop_all(),
+            Mnemonic::Enter => self.enter_frame(),
+            Mnemonic::Leave => self.leave_frame(),
+            _ => self.execute_bits(),
+        }
+    }
+
+    /// What counts, finds and moves bits, and digits.
+    fn execute_bits(&mut self) -> Result<Flow, Stop> {
+        match self.instruction.mnemonic() {
+            Mnemonic::Bsf => self.scan(|_, value| value.trailing_zeros()),
+            Mnemonic::Bsr => self.scan(|_, value| 63 - value.leading_zeros()),
+            Mnemonic::Popcnt => self.count_ones(),
+            Mnemonic::Tzcnt => self.count_zeros(|_, value| value.trailing_zeros()),
+            Mnemonic::Lzcnt => {
+                self.count_zeros(|width, value| value.leading_zeros() + width.bits() - 64)
+            }
+            Mnemonic::Andn
+            | Mnemonic::Bextr
+            | Mnemonic::Blsi
+            | Mnemonic::Blsmsk
+            | Mnemonic::Blsr
+            | Mnemonic::Bzhi
+            | Mnemonic::Pdep
+            | Mnemonic::Pext
+            | Mnemonic::Rorx
+            | Mnemonic::Sarx
+            | Mnemonic::Shlx
+            | Mnemonic::Shrx => self.manipulate_bits(),
+            Mnemonic::Mulx => self.multiply_flagless(),
+            Mnemonic::Adcx => self.add_with(Rflags::CF),
+            Mnemonic::Adox => self.add_with(Rflags::OF),
+            Mnemonic::Crc32 => self.accumulate_checksum(),
+            Mnemonic::Aaa => self.adjust_digit(After::Addition),
+            Mnemonic::Aas => self.adjust_digit(After::Subtraction),
+            Mnemonic::Daa => self.adjust_packed(After::Addition),
+            Mnemonic::Das => self.adjust_packed(After::Subtraction),
+            Mnemonic::Aam => self.split_digits(),
+            Mnemonic::Aad => self.join_digits(),
+            Mnemonic::Lahf => self.load_flags(),
+            Mnemonic::Sahf => self.store_flags(),
+            Mnemonic::Clac => self.set_access_flag(Rflags::empty()),
+            Mnemonic::Stac => self.set_access_flag(Rflags::AC),
             _ => self.execute_by_code(),
         }
     }
@@ -71,6 +171,15 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
         }
         if let Some(condition) = distance(code, Code::Seto_rm8, Code::Setg_rm8) {
             return self.set_byte(condition);
+        }
+        let near = [
+            (Code::Jo_rel8_16, Code::Jg_rel8_64),
+            (Code::Jo_rel16, Code::Jg_rel32_64),
+        ];
+        for (first, last) in near {
+            if let Some(step) = distance(code, first, last) {
+                return self.jump_if(step / 3);
+            }
         }
         if let Some(step) = distance(code, Code::Cmovo_r16_rm16, Code::Cmovg_r64_rm64) {
             // 16, 32 and 64 bits for each condition.

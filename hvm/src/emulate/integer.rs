@@ -87,7 +87,7 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
     }
 
     /// A condition by its encoding (SDM vol. 1, appendix B).
-    fn holds(&self, condition: u8) -> bool {
+    pub(super) fn holds(&self, condition: u8) -> bool {
         let flags = Rflags::from_bits_retain(self.cpu.rflags());
         let less = flags.contains(Rflags::SF) != flags.contains(Rflags::OF);
         let holds = match condition >> 1 {
@@ -108,7 +108,8 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
     pub(super) fn set_flags(&mut self, outcome: &Outcome) {
         if !outcome.changed.is_empty() {
             let kept = self.cpu.rflags() & !outcome.changed.bits();
-            self.cpu.set_rflags(kept | outcome.flags.bits());
+            let new = (outcome.flags & outcome.changed).bits();
+            self.cpu.set_rflags(kept | new);
         }
     }
 
@@ -292,13 +293,24 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
         Ok(Flow::Next)
     }
 
-    /// CMPXCHG. The destination is written even where it is not equal, with what it held.
+    /// CMPXCHG. Memory is written even where it is not equal, with what it held; a register is not.
     pub(super) fn compare_exchange(&mut self) -> Result<Flow, Stop> {
         let width = self.width(0)?;
         let source = self.value(1, width)?;
         let accumulator = Part::low(Gpr::Rax, width);
         let expected = self.read_part(accumulator);
         let place = self.place(0, width, AccessKind::Write)?;
+        if let Place::Register(target) = place {
+            let before = self.read_part(target);
+            let (to, value) = if before == expected {
+                (target, source)
+            } else {
+                (accumulator, before)
+            };
+            self.write_part(to, value);
+            self.set_flags(&alu::sub(width, expected, before, 0));
+            return Ok(Flow::Next);
+        }
         let before = self.modify(&place, width, &|value| Outcome {
             value: if value == expected { source } else { value },
             ..alu::sub(width, expected, value, 0)

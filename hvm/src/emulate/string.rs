@@ -1,6 +1,6 @@
 //! String instructions, many elements at a time.
 
-use super::address::{Logical, segment_name};
+use super::address::{Logical, segment_of};
 use super::alu;
 use super::memory::{Mandate, Span};
 use super::operand::{Part, general};
@@ -114,24 +114,20 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
             _ => AccessKind::Read,
         };
         let mut elements = if steps_singly { 1 } else { count.min(CHUNK) };
-        for (pointer, kind) in [(source, AccessKind::Read), (target, target_kind)] {
-            if let Some(pointer) = pointer {
-                elements = self.reach(pointer.at, width, stride, kind, elements)?;
-            }
-        }
-        let run = |pointer: Option<Pointer>, kind, this: &Self| match pointer {
-            Some(pointer) => {
-                let bytes = width.bytes() as u64;
-                let first = this.span(pointer.at, bytes, kind, Mandate::Explicit)?;
-                Ok::<_, Stop>(Some(Run { first, stride }))
-            }
-            None => Ok(None),
+        // All that is wrong with the source comes before anything that is wrong with the target.
+        let mut run = |pointer: Option<Pointer>, kind| {
+            let Some(Pointer { at, .. }) = pointer else {
+                return Ok::<_, Stop>(None);
+            };
+            elements = self.reach(at, width, stride, kind, elements)?;
+            let first = self.span(at, width.bytes() as u64, kind, Mandate::Explicit)?;
+            Ok(Some(Run { first, stride }))
         };
         let chunk = Chunk {
             operation,
             width,
-            source: run(source, AccessKind::Read, self)?,
-            target: run(target, target_kind, self)?,
+            source: run(source, AccessKind::Read)?,
+            target: run(target, target_kind)?,
             port,
         };
         let done = self.iterate(&chunk, elements);
@@ -171,7 +167,7 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
             let pointer = general(name).map(|register| Pointer {
                 at: Logical {
                     segment: if is_source {
-                        segment_name(self.instruction.memory_segment())
+                        segment_of(self.instruction)
                     } else {
                         SegmentName::Es
                     },

@@ -1,5 +1,6 @@
 //! The guest's vector registers as bytes, for the emulator: they stay in the CPU ([`super::live`]) until an instruction asks for them.
 
+use crate::cpu::control::{self, cr4};
 use core::arch::asm;
 use hvm::emulate::{XSAVE_HEAD_BYTES, XsaveImage};
 
@@ -8,15 +9,20 @@ use hvm::emulate::{XSAVE_HEAD_BYTES, XsaveImage};
 enum Home {
     /// In the CPU.
     Cpu,
-    /// In the image.
-    Image,
+    /// In the image, by FXSAVE.
+    Legacy,
+    /// In the image, by XSAVE.
+    Extended,
 }
 
-/// Room for an image, which FXSAVE wants aligned.
+/// The components of an image.
+const X87_SSE_AVX: u32 = 7;
+
+/// Room for an image, which XSAVE wants aligned.
 #[repr(C, align(64))]
 struct Image([u8; XSAVE_HEAD_BYTES]);
 
-/// XMM0 to XMM15. Whoever asks for them puts them back before the guest is entered.
+/// x87, XMM and YMM registers. Whoever asks for them puts them back before the guest is entered.
 pub struct Vectors {
     image: Image,
     home: Home,
@@ -40,32 +46,64 @@ impl Vectors {
     /// The registers of the vCPU that exited here, as an image. `None` if this CPU does not save them.
     #[cold]
     pub fn show(&mut self) -> Option<XsaveImage<'_>> {
-        const OSFXSR: u64 = 1 << 9;
         const XSTATE_BV: usize = 512;
         const X87_AND_SSE: u8 = 3;
+        const AVX: u32 = 1 << 2;
         if self.home == Home::Cpu {
-            let cr4: u64;
-            // SAFETY: reading CR4 has no effect.
-            unsafe { asm!("mov {}, cr4", out(reg) cr4, options(nomem, nostack)) };
-            if cr4 & OSFXSR == 0 {
+            let cr4 = control::read_cr4();
+            if cr4 & cr4::OSFXSR == 0 {
                 return None;
             }
-            // SAFETY: FXSAVE64 writes 512 bytes to the image, which has them and is aligned; the host's CR0.TS and EM are clear.
-            unsafe { asm!("fxsave64 [{}]", in(reg) &raw mut self.image.0, options(nostack)) };
-            self.image.0[XSTATE_BV] = X87_AND_SSE;
-            self.home = Home::Image;
+            let image = &raw mut self.image.0;
+            if cr4 & cr4::OSXSAVE != 0 && guest_components() & AVX != 0 {
+                // SAFETY: in the standard format, XSAVE64 of these components writes 832 bytes to the image, which has them and is
+                // aligned; the host's CR0.TS and EM are clear.
+                unsafe {
+                    asm!("xsave64 [{}]", in(reg) image, in("eax") X87_SSE_AVX, in("edx") 0, options(nostack));
+                }
+                self.home = Home::Extended;
+            } else {
+                // SAFETY: FXSAVE64 writes 512 bytes of it.
+                unsafe { asm!("fxsave64 [{}]", in(reg) image, options(nostack)) };
+                self.image.0[XSTATE_BV] = X87_AND_SSE;
+                self.home = Home::Legacy;
+            }
         }
         Some(XsaveImage::new(&mut self.image.0))
     }
 
-    /// Puts them back, if they are not in the CPU. What lies above bit 127 of a register never left it.
+    /// Puts them back, if they are not in the CPU. What the image does not hold never left it.
     #[inline]
     pub fn put_back(&mut self) {
-        if self.home == Home::Image {
-            self.home = Home::Cpu;
-            // SAFETY: the image is one that FXSAVE64 wrote on this CPU, but for XMM registers, whose values are all valid; hypervisor
-            // code uses none of these registers.
-            unsafe { asm!("fxrstor64 [{}]", in(reg) &raw const self.image.0, options(nostack)) };
+        if self.home != Home::Cpu {
+            self.restore();
         }
     }
+
+    #[cold]
+    fn restore(&mut self) {
+        let image = &raw const self.image.0;
+        // SAFETY: the image is one that this CPU wrote by the same kind of instruction, but for data registers, whose values are all
+        // valid, and the marks of registers in use; hypervisor code uses none of these registers.
+        unsafe {
+            match self.home {
+                Home::Cpu => {}
+                Home::Legacy => asm!("fxrstor64 [{}]", in(reg) image, options(nostack)),
+                Home::Extended => {
+                    asm!("xrstor64 [{}]", in(reg) image, in("eax") X87_SSE_AVX, in("edx") 0, options(nostack));
+                }
+            }
+        }
+        self.home = Home::Cpu;
+    }
+}
+
+/// The low half of XCR0, which is the guest's. To be asked only where CR4.OSXSAVE is set.
+fn guest_components() -> u32 {
+    let low;
+    // SAFETY: by the caller's promise it does not fault; it has no other effect.
+    unsafe {
+        asm!("xgetbv", in("ecx") 0, out("eax") low, out("edx") _, options(nomem, nostack));
+    }
+    low
 }

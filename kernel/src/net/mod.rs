@@ -23,7 +23,7 @@ use hvm::backend::Link;
 use hvm::packet::HEADROOM_BYTES;
 use net::cable::{self, GuestEnd, SwitchEnd, Wakers, cable};
 use net::host::address::Setup;
-use net::switch::{PortSetup, Sources};
+use net::switch::{PortSetup, Sources, WhenFull};
 use spin::Mutex;
 
 /// Raised by the card's interrupt, by what guests send, and by the alarm.
@@ -36,9 +36,19 @@ static PLUGS: Mutex<Vec<(PortSetup, SwitchEnd)>> = Mutex::new(Vec::new());
 
 /// Buffers for what one card of the guest sends: its cable full, and as many on their way.
 const GUEST_BUFFERS: usize = 2 * cable::QUEUE_FRAMES;
+/// Buffers for its long frames, where it sends such: a dozen milliseconds of a gigabit per second.
+const LONG_BUFFERS: usize = 24;
+/// Bytes of one: headroom, two tags, and an IP packet of 64 KiB, in whole cache lines.
+const LONG_BUFFER_BYTES: usize = (HEADROOM_BYTES + 14 + 8 + 0x1_0000).next_multiple_of(64);
 
-/// The longest frame that a cable to the guest takes.
-pub const GUEST_FRAME_BYTES: usize = BUFFER_BYTES - HEADROOM_BYTES;
+/// How long the frames are that a card of the guest sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Frames {
+    /// As the wire takes them.
+    Plain,
+    /// Also long ones, to be cut on their way.
+    Long,
+}
 
 /// Starts the card and makes the service, if there is one that can be driven.
 pub fn start(boot: &BootInfo, functions: &[Function]) -> Option<Service> {
@@ -57,23 +67,29 @@ pub fn start(boot: &BootInfo, functions: &[Function]) -> Option<Service> {
 
 /// A cable from a card of the guest to the switch. `wake_guest` has the board polled. Where there is no network its link is down for
 /// ever. Not on the exit path.
-pub fn plug(sources: Sources, wake_guest: fn()) -> GuestEnd {
+pub fn plug(sources: Sources, frames: Frames, wake_guest: fn()) -> GuestEnd {
     let wakers = Wakers {
         switch: || WORK.raise(),
         guest: wake_guest,
     };
-    let pool = match RUNS.load(Ordering::Acquire) {
+    let plain = match RUNS.load(Ordering::Acquire) {
         true => window::pool(GUEST_BUFFERS, BUFFER_BYTES),
         false => None,
     };
-    let (guest, mut switch) = cable(pool.as_slice(), wakers);
-    if pool.is_none() {
+    let long = match (frames, plain) {
+        (Frames::Long, Some(_)) => window::pool(LONG_BUFFERS, LONG_BUFFER_BYTES),
+        _ => None,
+    };
+    let pools: Vec<_> = plain.into_iter().chain(long).collect();
+    let (guest, mut switch) = cable(&pools, wakers);
+    if plain.is_none() {
         switch.set_link(Link::Down);
         return guest;
     }
     let setup = PortSetup {
         station: None,
         sources,
+        when_full: WhenFull::Wait,
     };
     PLUGS.lock().push((setup, switch));
     WORK.raise();

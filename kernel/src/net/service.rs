@@ -12,14 +12,15 @@ use alloc::vec::Vec;
 use appliance::config::Consoles as Wanted;
 use core::fmt::{self, Write};
 use drivers::nic::{LinkNews, Nic};
-use heapless::Vec as Few;
+use heapless::{Deque, Vec as Few};
 use hvm::backend::{Entropy, Link};
-use hvm::packet::Packet;
+use hvm::packet::{Packet, Pool};
+use hvm::segment::{Cutter, Pieces};
 use net::Mac;
-use net::cable::SwitchEnd;
+use net::cable::{SwitchEnd, Want};
 use net::host::address::Setup;
 use net::host::{Host, Lease, News};
-use net::switch::{Counters, Outlet, Port, PortSetup, Sources, Switch};
+use net::switch::{Counters, Outlet, Port, PortSetup, Refusal, Sources, Switch, WhenFull};
 use spin::Mutex;
 
 const UPLINK: Port = 0;
@@ -29,6 +30,10 @@ const FIRST_GUEST: Port = 2;
 const MAX_PORTS: usize = 10;
 /// Frames that one port may send in a turn before the others have theirs.
 const BURST: usize = 32;
+/// Most pieces that a long frame is cut into: an IP packet of 64 KiB in frames of the shortest that everybody takes (RFC 9293, 3.7.1).
+const MOST_PIECES: usize = 0x1_0000 / 536;
+/// How often a port that has no room is tried again, beside being told of it.
+const RETRY_MS: u64 = 1;
 /// How often the card is looked at while no interrupt has come from it yet, and while none is to be had.
 const UNPROVEN_MS: u64 = 100;
 const POLLED_MS: u64 = 1;
@@ -46,6 +51,8 @@ struct State {
     consoles: Consoles,
     guests: Vec<SwitchEnd>,
     switch: Switch,
+    /// Frames of each port that came in, and wait for room where they are to go.
+    waiting: Vec<Deque<Packet, BURST>>,
     link: Link,
     lease: Option<Lease>,
     /// Interrupts that earlier turns knew of.
@@ -53,14 +60,47 @@ struct State {
 }
 
 /// The card as a port.
-struct Uplink(Box<dyn Nic>);
+struct Uplink {
+    nic: Box<dyn Nic>,
+    /// Where pieces of long frames come from, if the card does not cut.
+    pool: &'static Pool,
+}
 
 impl Outlet for Uplink {
-    fn send(&mut self, mut packet: Packet) -> Result<(), Packet> {
-        if !self.0.can_sum(&packet) && !packet.finish_checksum() {
-            return Err(packet);
+    fn send(&mut self, mut packet: Packet) -> Result<(), Refusal> {
+        if packet.offload().segmentation.is_some() && !self.nic.can_cut(&packet) {
+            return self.send_cut(packet);
         }
-        self.0.send(packet)
+        if !self.nic.can_sum(&packet) && !packet.finish_checksum() {
+            return Err(Refusal::Never);
+        }
+        self.nic.send(packet).map_err(Refusal::Later)
+    }
+}
+
+impl Uplink {
+    /// Sends a frame in pieces, all of them or none.
+    fn send_cut(&mut self, packet: Packet) -> Result<(), Refusal> {
+        let Some(cutter) = Cutter::of(&packet) else {
+            return Err(Refusal::Never);
+        };
+        let longest = cutter.header_bytes() + cutter.piece_bytes(0).unwrap_or(0);
+        if longest > self.pool.frame_bytes() || cutter.pieces() > MOST_PIECES {
+            return Err(Refusal::Never);
+        }
+        if cutter.pieces() > self.nic.room().min(self.pool.available()) {
+            return Err(Refusal::Later(packet));
+        }
+        for mut piece in Pieces::new(&packet, &cutter, self.pool) {
+            if !self.nic.can_sum(&piece) {
+                piece.finish_checksum();
+            }
+            // There is room: it was asked for.
+            if self.nic.send(piece).is_err() {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -81,20 +121,26 @@ impl Service {
             PortSetup {
                 station: None,
                 sources: Sources::Any,
+                when_full: WhenFull::Lose,
             },
             PortSetup {
                 station: Some(mac),
                 sources: Sources::Only(mac),
+                when_full: WhenFull::Wait,
             },
         ]);
         *STATE.lock() = Some(State {
-            uplink: Uplink(card.nic),
+            uplink: Uplink {
+                nic: card.nic,
+                pool: card.pool,
+            },
             interrupt: card.interrupt,
             lease: None,
             host,
             consoles: Consoles::default(),
             guests: Vec::new(),
             switch,
+            waiting: (0..FIRST_GUEST).map(|_| Deque::new()).collect(),
             link: Link::Down,
             interrupts: 0,
         });
@@ -129,15 +175,15 @@ impl State {
         let interrupts = interrupt::count();
         let interrupted = core::mem::replace(&mut self.interrupts, interrupts) != interrupts;
         self.plug_in();
-        if self.uplink.0.acknowledge() == LinkNews::Changed {
+        if self.uplink.nic.acknowledge() == LinkNews::Changed {
             self.look_at_link();
         }
-        let came = self.switch_uplink();
-        let mut most = came;
-        for guest in 0..self.guests.len() {
-            most = most.max(self.switch_guest(guest));
-        }
         let now_ms = now_ms();
+        let came = self.switch_from(UPLINK, now_ms);
+        let mut most = came;
+        for guest in FIRST_GUEST..FIRST_GUEST + self.guests.len() {
+            most = most.max(self.switch_from(guest, now_ms));
+        }
         let cause = match self.host.poll(now_ms) {
             News::Nothing => Cause::Turn,
             News::Connections => Cause::Connections,
@@ -145,9 +191,11 @@ impl State {
         if self.consoles.poll(cause, &mut self.host, now_ms) {
             self.host.poll(now_ms);
         }
-        most = most.max(self.switch_host());
-        self.uplink.0.settle();
-        self.guests.iter_mut().for_each(SwitchEnd::settle);
+        most = most.max(self.switch_from(HOST, now_ms));
+        self.uplink.nic.settle();
+        let wants = self.guests.iter_mut().map(SwitchEnd::settle);
+        let wanted = wants.filter(|want| *want == Want::Room).count() > 0;
+        let crowded = wanted || self.waiting.iter().any(|frames| !frames.is_empty());
         self.look_at_lease();
         if interrupted {
             self.interrupt.settle(match most {
@@ -167,8 +215,9 @@ impl State {
         };
         let host_ms = self.host.next_ms(now_ms).map(|ms| ms.max(1));
         let consoles_ms = self.consoles.next_ms(now_ms).map(|ms| ms.max(1));
+        let retry_ms = crowded.then_some(RETRY_MS);
         let waits = look_ms.into_iter().chain(host_ms).chain(consoles_ms);
-        Rest::Idle(waits.min())
+        Rest::Idle(waits.chain(retry_ms).min())
     }
 
     /// Adds ports for new cables.
@@ -183,13 +232,14 @@ impl State {
                 }
                 end.set_link(self.link);
                 self.switch.add(setup);
+                self.waiting.push(Deque::new());
                 self.guests.push(end);
             }
         }
     }
 
     fn look_at_link(&mut self) {
-        let link = self.uplink.0.link();
+        let link = self.uplink.nic.link();
         if link == self.link {
             return;
         }
@@ -224,28 +274,19 @@ impl State {
         }
     }
 
-    fn switch_uplink(&mut self) -> usize {
-        let frames = burst(|| self.uplink.0.receive());
-        self.pass(UPLINK, frames)
-    }
-
-    fn switch_host(&mut self) -> usize {
-        let frames = burst(|| self.host.take());
-        self.pass(HOST, frames)
-    }
-
-    fn switch_guest(&mut self, guest: usize) -> usize {
-        let frames = burst(|| self.guests[guest].receive());
-        self.pass(FIRST_GUEST + guest, frames)
-    }
-
-    /// Switches frames that came in at a port; how many.
-    fn pass(&mut self, from: Port, frames: Few<Packet, BURST>) -> usize {
+    /// Switches frames that came in at a port, those that wait first; how many.
+    fn switch_from(&mut self, from: Port, now_ms: u64) -> usize {
+        let mut frames = core::mem::take(&mut self.waiting[from]);
+        while !frames.is_full()
+            && let Some(packet) = self.fetch(from)
+        {
+            // It was not full.
+            let _ = frames.push_back(packet);
+        }
         let count = frames.len();
         if count == 0 {
             return 0;
         }
-        let now_s = now_ms() / 1000;
         let mut outlets: Few<&mut dyn Outlet, MAX_PORTS> = Few::new();
         // There is room for all: `plug_in` sees to it.
         let _ = outlets.push(&mut self.uplink);
@@ -253,14 +294,29 @@ impl State {
         for guest in &mut self.guests {
             let _ = outlets.push(guest);
         }
-        for packet in frames {
-            self.switch.pass(from, packet, now_s, &mut outlets);
+        while let Some(packet) = frames.pop_front() {
+            if let Some(packet) = self.switch.pass(from, packet, now_ms, &mut outlets) {
+                // It comes from there.
+                let _ = frames.push_front(packet);
+                break;
+            }
         }
-        count
+        let passed = count - frames.len();
+        self.waiting[from] = frames;
+        passed
+    }
+
+    /// The next frame that a port brings.
+    fn fetch(&mut self, from: Port) -> Option<Packet> {
+        match from {
+            UPLINK => self.uplink.nic.receive(),
+            HOST => self.host.take(),
+            guest => self.guests.get_mut(guest - FIRST_GUEST)?.receive(),
+        }
     }
 
     fn write(&mut self, out: &mut (impl Write + ?Sized)) -> fmt::Result {
-        let nic = &mut self.uplink.0;
+        let nic = &mut self.uplink.nic;
         write!(
             out,
             "network: {}, {}, link ",
@@ -289,7 +345,7 @@ impl State {
             out,
             "         {} interrupts, {} frames damaged or missed by the card",
             interrupt::count(),
-            self.uplink.0.faults()
+            self.uplink.nic.faults()
         )
     }
 }
@@ -328,11 +384,6 @@ pub fn write_status(out: &mut (impl Write + ?Sized)) -> fmt::Result {
         Some(Some(state)) => state.write(out),
         _ => writeln!(out, "network: none"),
     }
-}
-
-/// As many frames as a turn takes from one port.
-fn burst(next: impl FnMut() -> Option<Packet>) -> Few<Packet, BURST> {
-    core::iter::from_fn(next).take(BURST).collect()
 }
 
 /// Bytes that are not easily guessed. Without an entropy source of the CPU's they come of the time alone.

@@ -1,13 +1,14 @@
 //! The guest's network cards, as `vif` describes them.
 
+use crate::net::{self, Frames};
 use crate::{info, warn};
+use ::net::Mac;
+use ::net::switch::Sources;
+use ::net::vif::{Attachment, Model, Vif};
 use alloc::boxed::Box;
 use appliance::config::Config;
 use hvm::backend::Ethernet;
 use hvm::pci::Function;
-use net::Mac;
-use net::switch::Sources;
-use net::vif::{Attachment, Model, Vif};
 use pc::rtl8139::{Revision, Rtl8139};
 use virtio_pv::net::{Nic, Settings};
 use virtio_pv::pci::{Transport, TransportMode};
@@ -25,7 +26,13 @@ fn card(vif: &Vif, index: u32, name: &str, pairs: u16) -> Box<dyn Function> {
     let mac = vif.mac.unwrap_or_else(|| Mac::of_guest(name, index));
     note(vif, index);
     // Any source address: guests that bridge or route send with others' too.
-    let cable: Box<dyn Ethernet> = Box::new(crate::net::plug(Sources::Any, super::kick));
+    let frames = match vif.model {
+        Model::Virtio => Frames::Long,
+        Model::Rtl8139 | Model::Rtl8139C | Model::E1000 => Frames::Plain,
+    };
+    let cable = net::plug(Sources::Any, frames, super::kick);
+    let longest_bytes = cable.longest_bytes();
+    let cable: Box<dyn Ethernet> = Box::new(cable);
     let rtl8139 = |revision, cable| Box::new(Rtl8139::new(revision, cable, mac.0));
     let (kind, function): (_, Box<dyn Function>) = match vif.model {
         Model::Rtl8139 | Model::E1000 => ("RTL8139C+", rtl8139(Revision::CPlus, cable)),
@@ -35,7 +42,7 @@ fn card(vif: &Vif, index: u32, name: &str, pairs: u16) -> Box<dyn Function> {
                 mac: mac.0,
                 pairs,
                 mtu_bytes: vif.mtu_bytes,
-                longest_bytes: crate::net::GUEST_FRAME_BYTES,
+                longest_bytes,
             };
             let transport = Transport::new(
                 Box::new(Nic::new(cable, settings)),

@@ -9,7 +9,7 @@ mod device;
 mod tests;
 
 use crate::Mac;
-use crate::switch::Outlet;
+use crate::switch::{Outlet, Refusal};
 use address::Setup;
 use core::fmt;
 use core::net::Ipv4Addr;
@@ -174,11 +174,12 @@ impl Host {
 }
 
 impl Outlet for Host {
-    fn send(&mut self, mut packet: Packet) -> Result<(), Packet> {
+    /// A long frame comes whole: the stack takes segments of any length.
+    fn send(&mut self, mut packet: Packet) -> Result<(), Refusal> {
         if !packet.finish_checksum() {
-            return Err(packet);
+            return Err(Refusal::Never);
         }
-        self.device.put(packet)
+        self.device.put(packet).map_err(Refusal::Later)
     }
 }
 

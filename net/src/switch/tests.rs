@@ -15,9 +15,9 @@ const BROADCAST: Mac = Mac([0xff; 6]);
 struct Sink(Vec<Vec<u8>>, bool);
 
 impl Outlet for Sink {
-    fn send(&mut self, packet: Packet) -> Result<(), Packet> {
+    fn send(&mut self, packet: Packet) -> Result<(), Refusal> {
         if self.1 {
-            return Err(packet);
+            return Err(Refusal::Later(packet));
         }
         self.0.push(packet.frame().to_vec());
         Ok(())
@@ -29,20 +29,27 @@ struct Bench {
     sinks: [Sink; 3],
     pool: &'static Pool,
     now_s: u64,
+    /// The last frame has to wait.
+    waits: bool,
 }
 
 impl Bench {
     fn new(guest: Sources) -> Self {
-        let port = |station, sources| PortSetup { station, sources };
+        let port = |station, sources, when_full| PortSetup {
+            station,
+            sources,
+            when_full,
+        };
         Self {
             switch: Switch::new([
-                port(None, Sources::Any),
-                port(Some(HOST_MAC), Sources::Only(HOST_MAC)),
-                port(None, guest),
+                port(None, Sources::Any, WhenFull::Lose),
+                port(Some(HOST_MAC), Sources::Only(HOST_MAC), WhenFull::Wait),
+                port(None, guest, WhenFull::Wait),
             ]),
             sinks: Default::default(),
             pool: Pool::ordinary(4, 256),
             now_s: 0,
+            waits: false,
         }
     }
 
@@ -50,7 +57,11 @@ impl Bench {
     fn send(&mut self, from: Port, frame: &[u8]) -> [usize; 3] {
         let packet = self.pool.copy_of(frame).unwrap();
         let [a, b, c] = &mut self.sinks;
-        self.switch.pass(from, packet, self.now_s, &mut [a, b, c]);
+        let now_ms = self.now_s * 1000;
+        self.waits = self
+            .switch
+            .pass(from, packet, now_ms, &mut [a, b, c])
+            .is_some();
         assert_eq!(self.pool.available(), 4);
         core::array::from_fn(|port| {
             let came = core::mem::take(&mut self.sinks[port].0);
@@ -146,12 +157,45 @@ fn a_full_port_loses_frames_and_others_do_not() {
 }
 
 #[test]
+fn a_sender_that_can_wait_does_for_a_while() {
+    let mut bench = Bench::new(Sources::Any);
+    bench.send(UPLINK, &frame(HOST_MAC, PEER_MAC));
+    bench.sinks[UPLINK].1 = true;
+    let wait = |bench: &mut Bench, later_ms| {
+        let packet = bench.pool.copy_of(&frame(PEER_MAC, GUEST_MAC)).unwrap();
+        let [a, b, c] = &mut bench.sinks;
+        let back = bench.switch.pass(GUEST, packet, later_ms, &mut [a, b, c]);
+        back.is_some()
+    };
+    assert!(wait(&mut bench, 0));
+    assert!(wait(&mut bench, PATIENCE_MS - 1));
+    assert_eq!(bench.switch.counters(GUEST).received, 0, "it is not in yet");
+    assert!(!wait(&mut bench, PATIENCE_MS));
+    assert!(!wait(&mut bench, PATIENCE_MS + 1), "nobody waits twice");
+    assert_eq!(bench.switch.counters(UPLINK).lost, 2);
+    assert_eq!(bench.switch.counters(GUEST).received, 2);
+    bench.sinks[UPLINK].1 = false;
+    assert!(!wait(&mut bench, 100));
+    assert_eq!(bench.switch.counters(UPLINK).sent, 1);
+    bench.sinks[UPLINK].1 = true;
+    assert!(wait(&mut bench, 200), "it has taken one since");
+    bench.sinks[UPLINK].0.clear();
+    // Frames from the wire cannot wait.
+    bench.send(GUEST, &frame(HOST_MAC, GUEST_MAC));
+    bench.sinks[GUEST].1 = true;
+    bench.send(UPLINK, &frame(GUEST_MAC, PEER_MAC));
+    assert!(!bench.waits);
+    assert_eq!(bench.switch.counters(GUEST).lost, 1);
+}
+
+#[test]
 fn without_buffers_for_copies_one_still_gets_the_frame() {
     let mut bench = Bench::new(Sources::Any);
     let held: Vec<_> = (0..3).map(|_| bench.pool.packet().unwrap()).collect();
     let packet = bench.pool.copy_of(&frame(BROADCAST, PEER_MAC)).unwrap();
     let [a, b, c] = &mut bench.sinks;
-    bench.switch.pass(UPLINK, packet, 0, &mut [a, b, c]);
+    let back = bench.switch.pass(UPLINK, packet, 0, &mut [a, b, c]);
+    assert!(back.is_none());
     drop(held);
     assert_eq!(bench.switch.counters(HOST).lost, 1);
     assert_eq!(bench.switch.counters(GUEST).sent, 1);

@@ -30,6 +30,7 @@ use hvm::Instant;
 use hvm::backend::{Ethernet, Link};
 use hvm::device::Context;
 use hvm::packet::Packet;
+use receive::WhenFull;
 use state::State;
 
 /// Which chip it is.
@@ -153,7 +154,7 @@ impl Chip {
             self.raise(Interrupt::LINK);
         }
         self.transmit(context.memory);
-        self.receive(context.memory);
+        self.receive(context.memory, WhenFull::Tell);
     }
 
     /// Lets time reach `now`.

@@ -2,9 +2,9 @@
 //! what does not fit goes out as it is.
 
 use super::bits::descriptor;
-use heapless::Vec;
 use hvm::checksum;
-use hvm::packet::{Checksum, Offload, Packet, PartialChecksum};
+use hvm::packet::{Checksum, Cut, Offload, Packet, PartialChecksum, Segmentation};
+use hvm::segment::Cutter;
 
 /// Bytes of an Ethernet header.
 pub const ETHERNET_BYTES: usize = 14;
@@ -167,80 +167,20 @@ pub fn protocol(packet: &mut Packet) -> u32 {
     kind | if right { 0 } else { descriptor::IP_FAILED }
 }
 
-/// How a frame is cut (large send).
-#[derive(Clone, Debug)]
-pub struct Cutter {
-    headers: Vec<u8, MAX_HEADER_BYTES>,
-    layout: Layout,
-    segment_bytes: usize,
-    payload_bytes: usize,
-}
-
-impl Cutter {
-    /// For a frame of `frame_bytes` that starts with `start` (all of it, or [`MAX_HEADER_BYTES`]), into pieces of up to `segment_bytes` of
-    /// payload. `None` if that is no TCP over IPv4.
-    pub fn new(start: &[u8], frame_bytes: usize, segment_bytes: usize) -> Option<Self> {
-        let mut layout = Layout::read(start, frame_bytes)?;
-        let tcp_bytes = usize::from(start.get(layout.transport + 12)? >> 4) * 4;
-        let header_bytes = layout.transport + tcp_bytes;
-        if layout.protocol != TCP || tcp_bytes < 20 || segment_bytes == 0 {
-            return None;
-        }
-        layout.end = frame_bytes;
-        Some(Self {
-            headers: Vec::from_slice(start.get(..header_bytes)?).ok()?,
-            layout,
-            segment_bytes,
-            payload_bytes: frame_bytes.checked_sub(header_bytes)?,
-        })
+/// How a frame of `frame_bytes` that starts with `start` (all of it, or [`MAX_HEADER_BYTES`]) is cut into pieces of up to `segment_bytes` of
+/// payload (large send). `None` if it is no TCP over IPv4.
+pub fn cutter(start: &[u8], frame_bytes: usize, segment_bytes: u16) -> Option<Cutter> {
+    let layout = Layout::read(start, frame_bytes)?;
+    let tcp_bytes = usize::from(start.get(layout.transport + 12)? >> 4) * 4;
+    if layout.protocol != TCP {
+        return None;
     }
-
-    /// Bytes of the headers, which each piece begins with.
-    pub fn header_bytes(&self) -> usize {
-        self.headers.len()
-    }
-
-    /// Bytes of payload in the piece at `offset` of the payload; `None` behind the last.
-    pub fn piece_bytes(&self, offset: usize) -> Option<usize> {
-        let left = self.payload_bytes.checked_sub(offset)?;
-        let first = offset == 0;
-        (left > 0 || first).then_some(left.min(self.segment_bytes))
-    }
-
-    /// Writes the headers of the piece at `offset` into the front of `packet`, whose payload is there already.
-    pub fn write_headers(&self, packet: &mut Packet, offset: usize) {
-        /// TCP flags: congestion window reduced goes with the first piece, push and end with the last.
-        const REDUCED: u8 = 0x80;
-        const PUSH: u8 = 0x08;
-        const END: u8 = 0x01;
-        let Layout { ip, transport, .. } = self.layout;
-        let bytes = packet.len();
-        let piece = bytes.saturating_sub(self.headers.len());
-        let frame = packet.frame_mut();
-        let Some(headers) = frame.get_mut(..self.headers.len()) else {
-            return;
-        };
-        headers.copy_from_slice(&self.headers);
-        let number = (offset / self.segment_bytes) as u16;
-        let add = |field: &mut [u8], count: u16| {
-            let old = u16::from_be_bytes([field[0], field[1]]);
-            field.copy_from_slice(&old.wrapping_add(count).to_be_bytes());
-        };
-        headers[ip + 2..ip + 4].copy_from_slice(&((bytes - ip) as u16).to_be_bytes());
-        add(&mut headers[ip + 4..ip + 6], number);
-        let sequence = &mut headers[transport + 4..transport + 8];
-        let old = sequence.try_into().map_or(0, u32::from_be_bytes);
-        let new = old.wrapping_add(offset as u32);
-        sequence.copy_from_slice(&new.to_be_bytes());
-        let flags = &mut headers[transport + 13];
-        if offset > 0 {
-            *flags &= !REDUCED;
-        }
-        if offset + piece < self.payload_bytes {
-            *flags &= !(PUSH | END);
-        }
-        finish(packet, descriptor::IP_CHECKSUM | descriptor::TCP_CHECKSUM);
-    }
+    let segmentation = Segmentation {
+        cut: Cut::Tcp4,
+        segment_bytes,
+        header_bytes: (layout.transport + tcp_bytes) as u16,
+    };
+    Cutter::new(start, frame_bytes, layout.transport, segmentation)
 }
 
 #[cfg(test)]
@@ -330,34 +270,6 @@ mod tests {
 
     proptest! {
         #[test]
-        fn pieces_are_whole_frames_that_add_up(
-            payload in prop::collection::vec(any::<u8>(), 0..5000), segment_bytes in 100_usize..2000,
-        ) {
-            let frame = tcp(&payload);
-            let start = &frame[..frame.len().min(MAX_HEADER_BYTES)];
-            let cutter = Cutter::new(start, frame.len(), segment_bytes).unwrap();
-            let (mut offset, mut whole) = (0, alloc::vec::Vec::new());
-            while let Some(piece) = cutter.piece_bytes(offset) {
-                let header_bytes = cutter.header_bytes();
-                let mut packet = pool().packet().unwrap();
-                packet.set_len(header_bytes + piece);
-                let from = header_bytes + offset;
-                packet.frame_mut()[header_bytes..].copy_from_slice(&frame[from..from + piece]);
-                cutter.write_headers(&mut packet, offset);
-                prop_assert!(packet.finish_checksum());
-                prop_assert!(sums_up(packet.frame()));
-                let last = offset + piece == payload.len();
-                prop_assert_eq!(packet.frame()[47] & 9, if last { 9 } else { 0 });
-                prop_assert_eq!(packet.frame()[47] & 0x80, if offset == 0 { 0x80 } else { 0 });
-                let sequence = u32::from_be_bytes(packet.frame()[38..42].try_into().unwrap());
-                prop_assert_eq!(sequence, 0xffff_fff0_u32.wrapping_add(offset as u32));
-                whole.extend_from_slice(&packet.frame()[header_bytes..]);
-                offset += piece.max(1);
-            }
-            prop_assert_eq!(whole, payload);
-        }
-
-        #[test]
         fn any_frame_is_answered(frame in prop::collection::vec(any::<u8>(), 0..200), ip: bool, options: u32) {
             let mut frame = frame;
             if let (Some(kind), true) = (frame.get_mut(12..15), ip) {
@@ -367,7 +279,7 @@ mod tests {
             finish(&mut packet, options);
             protocol(&mut packet);
             let start = &frame[..frame.len().min(MAX_HEADER_BYTES)];
-            if let Some(cutter) = Cutter::new(start, frame.len(), 100) {
+            if let Some(cutter) = cutter(start, frame.len(), 100) {
                 cutter.write_headers(&mut packet, 0);
             }
         }

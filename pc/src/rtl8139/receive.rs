@@ -15,6 +15,19 @@ const HEADER_BYTES: u32 = 4;
 /// The driver's pointer is that much behind where it reads (data sheet, CAPR).
 const POINTER_BIAS: u16 = 16;
 
+/// Whether the driver is told that a frame finds no room.
+///
+/// A chip on a wire tells with every frame that comes. Ours holds them back, so it also tells when the driver opens its mask, as drivers do
+/// when they think that they are done: whoever acknowledged frames, and left some in the ring, waits for an interrupt that no
+/// further frame would bring. But it does not tell at each acknowledgement, or a driver without buffers had no rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenFull {
+    /// It is.
+    Tell,
+    /// It knows.
+    Hush,
+}
+
 /// Where a frame went.
 pub enum Placed {
     /// To the driver.
@@ -25,23 +38,33 @@ pub enum Placed {
 
 impl Chip {
     /// Moves frames to the driver, as far as there are any and it has room. One that finds none waits, and those behind it in the cable.
-    pub(super) fn receive(&mut self, memory: &GuestMemory) {
+    pub(super) fn receive(&mut self, memory: &GuestMemory, full: WhenFull) {
         if !self.may_receive() {
-            return;
+            return self.overhear();
         }
         for _ in 0..MAX_FRAMES {
             let waited = self.waiting.take();
-            let is_new = waited.is_none();
             let Some(packet) = waited.or_else(|| self.cable.receive()) else {
                 return;
             };
             if let Some(packet) = self.take_in(packet, memory) {
                 self.waiting = Some(packet);
-                // Said once for each frame, or the driver's acknowledgement would say it again.
-                if is_new && self.receives_rings() {
+                if full == WhenFull::Tell {
                     self.raise(Interrupt::RECEIVE_FULL);
                 }
                 return;
+            }
+        }
+    }
+
+    /// A receiver that is off lets frames pass by.
+    fn overhear(&mut self) {
+        if !Command::from_bits_truncate(self.state.command).contains(Command::RECEIVE) {
+            self.waiting = None;
+            for _ in 0..MAX_FRAMES {
+                if self.cable.receive().is_none() {
+                    return;
+                }
             }
         }
     }

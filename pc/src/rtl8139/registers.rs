@@ -4,6 +4,7 @@ use super::Chip;
 use super::Revision;
 use super::bits::{self, CPlus, Command, Interrupt, register};
 use super::eeprom::Mode;
+use super::receive::WhenFull;
 use hvm::Width;
 use hvm::backend::Link;
 use hvm::device::Context;
@@ -175,14 +176,20 @@ impl Chip {
             register::RECEIVE_POINTERS => {
                 state.ring.driver = write.half(0, state.ring.driver);
                 // There is room again.
-                self.receive(context.memory);
+                self.receive(context.memory, WhenFull::Hush);
             }
             register::INTERRUPT => {
-                state.interrupt_mask = write.half(0, state.interrupt_mask);
+                let mask = write.half(0, state.interrupt_mask);
+                let opened = mask & !state.interrupt_mask;
+                state.interrupt_mask = mask;
                 state.interrupt_status &= !write.half(2, 0);
                 // Descriptors are given back in memory alone: an interrupt that is over is the sign to look for them.
                 if self.waiting.is_some() {
-                    self.receive(context.memory);
+                    let full = match opened & Interrupt::RECEIVE_FULL.bits() {
+                        0 => WhenFull::Hush,
+                        _ => WhenFull::Tell,
+                    };
+                    self.receive(context.memory, full);
                 }
             }
             register::TRANSMIT_CONFIG => {
@@ -315,7 +322,7 @@ impl Chip {
             self.state.slot = 0;
             self.transmit(context.memory);
         }
-        self.receive(context.memory);
+        self.receive(context.memory, WhenFull::Tell);
     }
 
     fn set_eeprom(&mut self, write: Write) {

@@ -2,7 +2,7 @@
 
 use super::bits::{self, CPlus, Interrupt, descriptor};
 use super::filter::Receiver;
-use super::offload::{self, Cutter, ETHERNET_BYTES, MAX_HEADER_BYTES};
+use super::offload::{self, ETHERNET_BYTES, MAX_HEADER_BYTES};
 use super::receive::Placed;
 use super::state::Descriptors;
 use super::{Chip, Step};
@@ -194,7 +194,7 @@ impl Chip {
         laid.read(0, start, memory)?;
         let segment = first.options >> descriptor::SEGMENT_SHIFT & descriptor::SEGMENT_MASK;
         let offset = self.state.cplus.cut as usize;
-        let cutter = Cutter::new(start, laid.bytes, segment as usize);
+        let cutter = offload::cutter(start, laid.bytes, segment as u16);
         let piece = cutter.and_then(|cutter| Some((cutter.piece_bytes(offset)?, cutter)));
         let Some((bytes, cutter)) = piece else {
             return Ok(Loaded::Lost);

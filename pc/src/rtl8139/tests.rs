@@ -349,6 +349,13 @@ fn a_full_ring_holds_frames_back_until_there_is_room() {
     // Five of 1508 bytes fit 8 KiB.
     assert_eq!(machine.read(0x3a, Width::Word), 5 * 1508);
     assert_eq!(machine.cable.0.lock().unwrap().to_card.len(), 2);
+    let full = Interrupt::RECEIVED | Interrupt::RECEIVE_FULL;
+    assert_eq!(machine.acknowledge(), full);
+    // The driver goes to sleep with frames in the ring: it hears of them again.
+    assert_eq!(machine.acknowledge(), Interrupt::empty());
+    machine.write(0x3c, Width::Word, 0);
+    machine.write(0x3c, Width::Word, 0xffff);
+    assert_eq!(machine.acknowledge(), Interrupt::RECEIVE_FULL);
     machine.write(0x38, Width::Word, 2 * 1508 - 16);
     assert_eq!(machine.cable.0.lock().unwrap().to_card.len(), 0);
     assert_eq!(machine.read(0x3a, Width::Word), 7 * 1508 - 0x2000);

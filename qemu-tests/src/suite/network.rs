@@ -134,8 +134,6 @@ fn traffic(lab: &mut Lab, mib: u32) -> Result<()> {
     let mut session = lab.start(&machine, &guest(lab)?)?;
     lab.step("shell", |_| session.shell())?;
     session.run(LEASE)?;
-    // What a listener reads from: an end of input there would end the connection.
-    session.run("mkfifo /tmp/idle")?;
     for card in &CARDS {
         let name = interface(&mut session, card)?;
         lab.step(&format!("{}: lease and pings", card.driver), |_| {
@@ -163,7 +161,7 @@ fn traffic(lab: &mut Lab, mib: u32) -> Result<()> {
 /// Most data that goes over one connection, out of a file in the guest's memory.
 const ROUND_MIB: u32 = 16;
 
-/// Sends data over TCP both ways between two cards, one of them in a name space of its own.
+/// Fetches data by HTTP both ways between two cards, one of them in a name space of its own.
 fn transfer(session: &mut Session, here: &Card, there: &Card, mib: u32) -> Result<()> {
     let (here, there) = (interface(session, here)?, interface(session, there)?);
     session.run(
@@ -179,24 +177,31 @@ fn transfer(session: &mut Session, here: &Card, there: &Card, mib: u32) -> Resul
         "{apart} ip addr add 10.9.0.2/24 dev {there}; {apart} ip link set {there} up"
     ))?;
     session.run("ping -c 1 -W 30 10.9.0.2")?;
-    for _ in 0..mib.div_ceil(ROUND_MIB) {
-        let blocks = mib.min(ROUND_MIB) * 16;
+    for near in ["", apart] {
         session.run(&format!(
-            "dd if=/dev/urandom of=/tmp/data bs=64k count={blocks} 2>/dev/null"
+            "{near} httpd -p 80 -h /tmp; until {near} netstat -ltn | grep -q :80; do usleep 50000; done"
+        ))?;
+    }
+    let mut left_mib = mib;
+    while left_mib > 0 {
+        let round_mib = left_mib.min(ROUND_MIB);
+        left_mib -= round_mib;
+        session.run(&format!(
+            "dd if=/dev/urandom of=/tmp/data bs=64k count={} 2>/dev/null",
+            round_mib * 16
         ))?;
         let sent = session.run("sha256sum </tmp/data")?;
-        for (from, to, address) in [("", apart, "10.9.0.2"), (apart, "", "10.9.0.1")] {
+        for (at, address) in [(apart, "10.9.0.1"), ("", "10.9.0.2")] {
             session.run(&format!(
-                "({to} nc -l -p 9 <>/tmp/idle | sha256sum >/tmp/sum) & until {to} netstat -ltn | grep -q :9; do usleep 50000; done"
+                "{at} wget -q -O - http://{address}/data | sha256sum >/tmp/sum"
             ))?;
-            session.run(&format!("{from} nc -w 60 {address} 9 </tmp/data; wait $!"))?;
             let came = session.run("cat /tmp/sum")?;
-            ensure!(came == sent, "to {address}: {came:?} came of {sent:?}");
+            ensure!(came == sent, "from {address}: {came:?} came of {sent:?}");
         }
     }
-    // The interface comes back with the end of its name space.
+    // The interface comes back with the end of its name space, which has the server in it.
     session.run(&format!(
-        "kill $(cat /tmp/apart); ip addr flush dev {here}; ip link set {here} down; \
+        "killall httpd; kill $(cat /tmp/apart); ip addr flush dev {here}; ip link set {here} down; \
          until [ -e /sys/class/net/{there} ]; do usleep 50000; done"
     ))?;
     Ok(())

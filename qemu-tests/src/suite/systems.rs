@@ -34,18 +34,14 @@ pub(super) const CASES: &[Case] = &[
         )?;
         grub(lab, Pc::with(Place::Cd, image), "(cd0)")
     }),
-    case(
-        "system-memtest-64",
-        Tier::Always,
-        Machines::WithMedia,
-        |lab| memtest(lab, "memtest86+x64.iso"),
-    ),
-    case(
-        "system-memtest-32",
-        Tier::Full,
-        Machines::WithMedia,
-        |lab| memtest(lab, "memtest86+ia32.iso"),
-    ),
+    // Not on Bochs: what it shows is asked of the prompt, and no interrupt reaches the prompt while it computes with IF clear
+    // (docs/engines.md).
+    case("system-memtest-64", Tier::Always, Machines::Qemu, |lab| {
+        memtest(lab, "memtest86+x64.iso")
+    }),
+    case("system-memtest-32", Tier::Full, Machines::Qemu, |lab| {
+        memtest(lab, "memtest86+ia32.iso")
+    }),
     case("system-ipxe", Tier::Full, Machines::WithMedia, ipxe),
     case("system-hdt", Tier::Full, Machines::WithMedia, hdt),
     case("system-gnumach", Tier::Full, Machines::WithMedia, gnumach),

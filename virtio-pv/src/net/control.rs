@@ -131,7 +131,7 @@ impl Nic {
         let fine = self.negotiated.contains(bits::CONTROL_GUEST_OFFLOADS)
             && (self.negotiated & super::GUEST_OFFLOADS).contains(wanted);
         if fine {
-            self.accepted = wanted;
+            self.accept(wanted);
         }
         fine
     }

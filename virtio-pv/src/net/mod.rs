@@ -21,7 +21,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use bits::Config;
 use filter::{Address, Filter};
-use hvm::backend::{Ethernet, Link};
+use hvm::backend::{Cuts, Ethernet, Link};
 use hvm::device::{Context, RestoreError};
 use hvm::packet::Packet;
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,8 @@ const LONG_FRAME_BYTES: usize = 0x1_0000 + FRAMING_BYTES;
 const GUEST_OFFLOADS: Features = bits::GUEST_CHECKSUM
     .union(bits::GUEST_TSO4)
     .union(bits::GUEST_TSO6);
+/// Most frames that are thrown away because they came before the driver.
+const MAX_STALE: usize = 1024;
 /// Version of [`Saved`].
 const VERSION: u16 = 1;
 
@@ -152,6 +154,17 @@ impl Nic {
         }
     }
 
+    /// What the driver takes from now on; the cable is told of long frames.
+    fn accept(&mut self, offloads: Features) {
+        self.accepted = offloads;
+        let mut cuts = Cuts::empty();
+        if offloads.contains(bits::GUEST_CHECKSUM) {
+            cuts.set(Cuts::TCP4, offloads.contains(bits::GUEST_TSO4));
+            cuts.set(Cuts::TCP6, offloads.contains(bits::GUEST_TSO6));
+        }
+        self.cable.accept_long(cuts);
+    }
+
     /// The control queue follows the pairs that the driver knows of (5.1.2).
     fn control_queue(&self) -> usize {
         if self.negotiated.contains(bits::MULTIQUEUE) {
@@ -213,8 +226,14 @@ impl Device for Nic {
 
     fn negotiated(&mut self, features: Features) {
         self.negotiated = features;
-        self.accepted = features & GUEST_OFFLOADS;
+        self.accept(features & GUEST_OFFLOADS);
         self.filter = Filter::new();
+        // What came while there was no driver is stale. As many as a cable holds, at most.
+        for _ in 0..MAX_STALE {
+            if self.cable.receive().is_none() {
+                break;
+            }
+        }
         if features.contains(bits::CONTROL_VLAN) {
             self.filter.filter_vlans();
         }
@@ -273,7 +292,7 @@ impl Device for Nic {
     fn reset(&mut self) {
         self.mac = self.settings.mac;
         self.negotiated = Features::empty();
-        self.accepted = Features::empty();
+        self.accept(Features::empty());
         self.active_pairs = 1;
         self.filter = Filter::new();
         self.announce = Announcement::None;
@@ -321,7 +340,7 @@ impl Device for Nic {
         }
         self.mac = saved.mac;
         self.negotiated = Features::from_bits_retain(saved.negotiated);
-        self.accepted = Features::from_bits_retain(saved.accepted) & GUEST_OFFLOADS;
+        self.accept(Features::from_bits_retain(saved.accepted) & GUEST_OFFLOADS);
         self.active_pairs = saved.active_pairs;
         self.filter = saved.filter;
         self.announce = saved.announce;

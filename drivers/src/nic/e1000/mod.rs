@@ -365,6 +365,14 @@ impl<R: Window, W: Window> Nic for E1000<R, W> {
         Ok(())
     }
 
+    fn room(&self) -> usize {
+        RING - 1 - self.outstanding
+    }
+
+    fn can_cut(&self, _: &Packet) -> bool {
+        false
+    }
+
     fn can_sum(&self, packet: &Packet) -> bool {
         match packet.offload().checksum {
             Checksum::Partial(sum) => insertable(packet, sum).is_some(),

@@ -151,7 +151,9 @@ fn what_is_not_covered_is_reported_with_its_bytes() {
     assert_eq!(machine.state.rip, CODE);
     let text = std::format!("{report}");
     assert!(text.contains("0x1000 (bytes 0f 58 03 "), "{text}");
-    let report = machine.step(&[0xc5, 0xf8, 0x10, 0x03]).unwrap_err(); // vmovups
+    let report = machine
+        .step(&[0x62, 0xf1, 0x7c, 0x48, 0x10, 0x03]) // vmovups zmm0,[rbx]
+        .unwrap_err();
     assert_eq!(report.reason, Reason::Undecodable);
 }
 

@@ -261,8 +261,6 @@ fn segment_registers() {
     assert_eq!(machine.bus.log, [Access::Write(DEVICE, 2, 8)]);
     machine.run(&[0x48, 0x8c, 0xd8]); // mov rax,ds
     assert_eq!(machine.gpr(Gpr::Rax), 16);
-    let report = machine.step(&[0x8e, 0xd8]).unwrap_err();
-    assert_eq!(report.reason, Reason::SegmentLoad);
 }
 
 #[test]
@@ -277,9 +275,16 @@ fn virtual_8086_code_is_real_mode_code_at_cpl_3() {
     assert_eq!(machine.gpr(Gpr::Rax), 0x342);
     assert_eq!(machine.fault(&[0xf4]), GP);
     assert_eq!(machine.fault(&[0xec]), GP);
+    assert_eq!(machine.fault(&[0xfa]), GP);
+    // With the extensions, VIF stands for IF.
     machine.state.cr4 = Cr4::VME.bits();
-    assert_eq!(
-        machine.step(&[0xfa]).unwrap_err().reason,
-        Reason::Instruction
-    );
+    machine.run(&[0xfb]); // sti
+    assert!(machine.flags().contains(Rflags::VIF));
+    machine.run(&[0x9c]); // pushf
+    assert_eq!(machine.ram::<2>(STACK - 2), [0x02, 0x32]);
+    machine.state.rflags |= Rflags::VIP.bits();
+    assert_eq!(machine.fault(&[0xfb]), GP);
+    assert_eq!(machine.fault(&[0x9d]), GP); // popf, of a set IF
+    machine.run(&[0xfa]);
+    assert!(!machine.flags().intersects(Rflags::VIF | Rflags::IF));
 }
