@@ -58,7 +58,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use boot::BootInfo;
-use hvm::capability::{Extension, Features, Options, Technology};
+use hvm::capability::{Extension, Features, Technology};
 use machine::{KEEPER, Machine};
 use mailbox::Requests;
 use processor::Duty;
@@ -148,15 +148,14 @@ fn duty(cpu_index: usize) -> Duty {
     }
 }
 
-/// Has the other CPUs that run vCPUs make theirs, and waits for them.
-fn take_seats<V: Vendor>(machine: &'static Machine, options: Options) -> Result<(), String> {
+/// Has the other CPUs that run vCPUs make theirs, with no other features than those `used`, and waits for them.
+fn take_seats<V: Vendor>(machine: &'static Machine, used: Features) -> Result<(), String> {
     for &cpu_index in machine.gate.cpus() {
         run_on(cpu_index, move || {
             let duty = duty(cpu_index);
-            let seat = features().and_then(|mut features| {
+            let seat = features().and_then(|features| {
                 // Those that are not to be used are not used anywhere.
-                features.options &= options;
-                Seat::<V>::new(machine, cpu_index, duty, &features)
+                Seat::<V>::new(machine, cpu_index, duty, &features.common(used))
             });
             match seat {
                 Ok(seat) => seat.follow(),

@@ -205,7 +205,7 @@ pub fn build<V: Vendor>(
         turn: AtomicU32::new(0),
     }));
     let seat = Seat::new(machine, places[0], duty, features)?;
-    super::take_seats::<V>(machine, features.options)?;
+    super::take_seats::<V>(machine, *features)?;
     Ok(Guest {
         seat,
         machine,
