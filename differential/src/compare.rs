@@ -74,7 +74,11 @@ pub fn differences(start: &Start, model: &Outcome, cpu: &Outcome, undefined: Und
         format!("{flags:?}")
     });
     note("RFLAGS", of_model, of_cpu);
-    let [of_model, of_cpu] = [model, cpu].map(|one| format!("{:x?}", one.registers.selectors));
+    let [of_model, of_cpu] = [model, cpu].map(|one| {
+        // The kernel's own IRET makes 0 of the other null selectors.
+        let selectors = one.registers.selectors;
+        format!("{:x?}", selectors.map(|one| if one < 4 { 0 } else { one }))
+    });
     note("ES, CS, SS, DS, FS, GS", of_model, of_cpu);
     if start.mode == CodeMode::Bits64 {
         let [of_model, of_cpu] = [model, cpu].map(|one| format!("{:x?}", one.registers.bases));

@@ -155,8 +155,10 @@ impl Cpu {
         assert_ne!(
             stop.signal,
             libc::SIGALRM,
-            "{:02x?} does not end on this CPU; {start:x?}",
-            start.code
+            "{:02x?} does not end on this CPU, which is at {:x} with {:x?}; {start:x?}",
+            start.code,
+            registers.rip,
+            registers.selectors
         );
         let ending = match stop.vector {
             BREAKPOINT => {

@@ -114,7 +114,16 @@ fn is_contested(instruction: &Instruction, code: &[u8], mode: CodeMode) -> bool 
     let is_locked = is_control && prefixes.contains(&0xf0);
     // The source of this one has 32 bits.
     let is_wide = instruction.code() == Code::Movsxd_r16_rm16;
-    has_size || is_turned || is_exchange || is_locked || is_wide
+    // Far pointers with offsets of 64 bits are Intel's.
+    let is_far = matches!(
+        instruction.code(),
+        Code::Jmp_m1664
+            | Code::Call_m1664
+            | Code::Lss_r64_m1664
+            | Code::Lfs_r64_m1664
+            | Code::Lgs_r64_m1664
+    );
+    has_size || is_turned || is_exchange || is_locked || is_wide || is_far
 }
 
 /// False for what this CPU does not have.
@@ -197,7 +206,8 @@ fn target(random: &mut Random, code_base: u64) -> u64 {
 fn selector(random: &mut Random) -> u16 {
     match random.below(8) {
         0 => random.below(4) as u16,
-        1 => (random.below(16) as u16) << 3 | random.below(4) as u16,
+        // The last one of the global table tells the CPU's number.
+        1 => (random.below(15) as u16) << 3 | random.below(4) as u16,
         2 => random.pick(&[0x80, 0x87, 0xfff8]),
         3 => random.pick(&[0x23, 0x2b, 0x33, 0x10, 0x18]),
         // At another requested privilege level.

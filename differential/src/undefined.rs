@@ -63,6 +63,10 @@ pub fn of(instruction: &Instruction, start: &Start) -> Undefined {
                 | Movntdqa
                 | Cmpxchg16b
                 | Call
+                | Retf
+                | Iret
+                | Iretd
+                | Iretq
         ),
         partial: matches!(
             instruction.mnemonic(),

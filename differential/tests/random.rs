@@ -23,7 +23,7 @@ fn number(name: &str) -> Option<u64> {
 fn report(mode: CodeMode, tally: &Tally) {
     let sum: u64 = tally.compared.values().sum();
     println!(
-        "{mode:?}: {sum} instructions of {} kinds compared, {} skipped because they do not end",
+        "{mode:?}: {sum} instructions of {} kinds compared, {} skipped: they do not end, or leave for 64-bit code",
         tally.compared.len(),
         tally.skipped
     );

@@ -2,6 +2,7 @@
 
 use super::alu::{self, Shift};
 use super::decimal::After;
+use super::interrupt::Guard;
 use super::{Bus, Execution, Flow, Reason, Stop};
 use crate::Width;
 use crate::event::Exception;
@@ -86,18 +87,26 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
         use Code::{Jmp_m1616, Jmp_m1632, Jmp_m1664, Jmp_ptr1616, Jmp_ptr1632};
         match self.instruction.mnemonic() {
             Mnemonic::Jmp => match self.instruction.code() {
-                Jmp_ptr1616 | Jmp_ptr1632 | Jmp_m1616 | Jmp_m1632 | Jmp_m1664 => {
-                    Err(Stop::Unsupported(Reason::Instruction))
-                }
+                Jmp_ptr1616 | Jmp_ptr1632 | Jmp_m1616 | Jmp_m1632 | Jmp_m1664 => self.jump_far(),
                 _ => self.jump_near(),
             },
             Mnemonic::Call => match self.instruction.code() {
                 Call_ptr1616 | Call_ptr1632 | Call_m1616 | Call_m1632 | Call_m1664 => {
-                    Err(Stop::Unsupported(Reason::Instruction))
+                    self.call_far()
                 }
                 _ => self.call_near(),
             },
             Mnemonic::Ret => self.return_near(),
+            Mnemonic::Retf => self.return_far(),
+            Mnemonic::Iret | Mnemonic::Iretd | Mnemonic::Iretq => self.return_from_interrupt(),
+            Mnemonic::Int => self.interrupt(self.instruction.immediate8(), Guard::Number),
+            Mnemonic::Int3 => self.interrupt(3, Guard::Gate),
+            Mnemonic::Int1 => self.interrupt(1, Guard::None),
+            Mnemonic::Into if self.holds(0) => self.interrupt(4, Guard::Gate),
+            Mnemonic::Into => Ok(Flow::Next),
+            Mnemonic::Lds | Mnemonic::Les | Mnemonic::Lfs | Mnemonic::Lgs | Mnemonic::Lss => {
+                self.load_far_pointer()
+            }
             Mnemonic::Loop
             | Mnemonic::Loope
             | Mnemonic::Loopne

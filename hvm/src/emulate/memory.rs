@@ -155,13 +155,26 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
     pub(super) fn read_system(&mut self, gva: Gva, width: Width) -> Result<u64, Stop> {
         let mut value = 0;
         for index in 0..width.bytes() as u64 {
-            let access = Access::read(Privilege::Implicit);
-            let at = self.paging().wrap(gva.wrapping_add(index));
-            let found = walk::translate(&self.paging(), self.bus.memory(), at, access)
-                .map_err(|fault| Stop::Fault(fault.into()))?;
-            value |= self.bus.read(found.gpa, Width::Byte) << (8 * index);
+            let gpa = self.translate_system(gva.wrapping_add(index), AccessKind::Read)?;
+            value |= self.bus.read(gpa, Width::Byte) << (8 * index);
         }
         Ok(value)
+    }
+
+    /// Translates an address of a system structure.
+    pub(super) fn translate_system(&self, gva: Gva, kind: AccessKind) -> Result<Gpa, Stop> {
+        let paging = self.paging();
+        let gva = paging.wrap(gva);
+        let access = Access {
+            kind,
+            privilege: Privilege::Implicit,
+        };
+        if !paging.is_canonical(gva.0) {
+            return Err(PROTECTION);
+        }
+        walk::translate(&paging, self.bus.memory(), gva, access)
+            .map(|found| found.gpa)
+            .map_err(|fault| Stop::Fault(fault.into()))
     }
 
     /// Reads an operand of up to eight bytes.

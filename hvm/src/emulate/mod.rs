@@ -23,21 +23,29 @@ mod bus;
 mod cache;
 pub mod code;
 mod decimal;
+mod descriptor;
 mod dispatch;
 mod flags;
 mod integer;
+mod interrupt;
+mod iret;
 pub mod length;
 mod memory;
 mod misc;
 mod multiply;
 mod operand;
 mod port;
+mod probe;
+mod segment;
 mod site;
 mod stack;
 mod string;
 mod system;
+mod tables;
+mod task;
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod vector;
 
 pub use atomic::compare_exchange;
@@ -115,8 +123,8 @@ pub enum Reason {
     Undecodable,
     /// The instruction is not covered.
     Instruction,
-    /// Loading a segment register in protected mode is not covered.
-    SegmentLoad,
+    /// It switches to another task by its task-state segment.
+    TaskSwitch,
     /// The instruction uses vector registers, and this vCPU cannot show them.
     Vectors,
     /// The code lies outside RAM.
@@ -136,7 +144,9 @@ impl fmt::Display for Unsupported {
         match self.reason {
             Reason::Undecodable => f.write_str(": AVX-512, XOP and 3DNow! are not covered"),
             Reason::Instruction => f.write_str(": this instruction is not covered"),
-            Reason::SegmentLoad => f.write_str(": a segment load in protected mode"),
+            Reason::TaskSwitch => {
+                f.write_str(": hardware task switches are not covered; the guest's kernel must switch tasks itself")
+            }
             Reason::Vectors => f.write_str(": it needs vector registers, which are not at hand"),
             Reason::CodeNotRam(gpa) => write!(f, ": code at guest-physical {gpa:#x}, outside RAM"),
         }
@@ -175,6 +185,10 @@ enum Flow {
     Next,
     /// Behind MOV SS or STI.
     Shadowed,
+    /// At an interrupt's handler: no single step is reported there.
+    Entered,
+    /// Behind IRET, which has loaded RF.
+    Returned,
     Halt,
 }
 
@@ -274,14 +288,15 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
     fn complete(&mut self, flow: Flow, rflags_before: u64) -> Step {
         self.cpu.set_rip(self.next);
         let rflags = self.cpu.rflags();
-        if rflags & Rflags::RF.bits() != 0 {
+        if rflags & Rflags::RF.bits() != 0 && flow != Flow::Returned {
             self.cpu.set_rflags(rflags & !Rflags::RF.bits());
         }
         let shadow = match flow {
             Flow::Shadowed => Shadow::Active,
             _ => Shadow::None,
         };
-        let trap = if rflags_before & Rflags::TF.bits() != 0 && shadow == Shadow::None {
+        let is_quiet = matches!(flow, Flow::Shadowed | Flow::Entered);
+        let trap = if rflags_before & Rflags::TF.bits() != 0 && !is_quiet {
             Trap::SingleStep
         } else {
             Trap::None

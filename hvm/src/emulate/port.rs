@@ -1,15 +1,11 @@
 //! Port instructions and who may use which port.
 
 use super::operand::Part;
+use super::task::{MAP_BASE, WIDE_TSS};
 use super::{Bus, Execution, Flow, PROTECTION, Stop};
 use crate::Width;
 use crate::regs::{Attributes, Gpr, Registers, Rflags, SegmentName};
 use guest_mem::Gva;
-
-/// Where a 32-bit or 64-bit TSS keeps the offset of its I/O permission map (SDM vol. 3A, 7.2.1 and 7.7).
-const MAP_BASE: u64 = 102;
-/// Type of a 16-bit TSS, which has no map: bit 3 clear.
-const WIDE_TSS: u32 = 1 << 3;
 
 impl<C: Registers, B: Bus> Execution<'_, C, B> {
     /// IN.

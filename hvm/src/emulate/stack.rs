@@ -145,7 +145,7 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
     pub(super) fn pop_operand(&mut self) -> Result<Flow, Stop> {
         self.hint = Hint::None;
         if is_segment(self.instruction.op_register(0)) {
-            return Err(Stop::Unsupported(Reason::SegmentLoad));
+            return self.pop_segment();
         }
         let width = self.stack_width()?;
         let mut stack = self.stack();

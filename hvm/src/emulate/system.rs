@@ -1,8 +1,8 @@
 //! System instructions: control, debug and model-specific registers, segments, flags.
 
-use super::address::segment_name;
 use super::code::CodeMode;
 use super::operand::Part;
+use super::tables::Table;
 use super::{Bus, Execution, Flow, Invalidation, PROTECTION, Reason, Stop};
 use crate::Width;
 use crate::event::Exception;
@@ -11,6 +11,7 @@ use crate::walk::AccessKind;
 use guest_mem::Gva;
 use iced_x86::{Mnemonic, Register};
 
+const KERNEL_GS_BASE: u32 = 0xc000_0102;
 const TSC_AUX: u32 = 0xc000_0103;
 /// The bits of CR0 that mean something; the others read as zero.
 const CR0_DEFINED: u64 = 0xe005_003f;
@@ -56,6 +57,37 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
             Mnemonic::Clts => self.clear_task_switched(),
             Mnemonic::Lmsw => self.load_status_word(),
             Mnemonic::Smsw => self.store_status_word(),
+            Mnemonic::Lgdt => self.load_table(Table::Global),
+            Mnemonic::Lidt => self.load_table(Table::Interrupt),
+            Mnemonic::Sgdt => self.store_table(Table::Global),
+            Mnemonic::Sidt => self.store_table(Table::Interrupt),
+            Mnemonic::Lldt => self.load_local_table(),
+            Mnemonic::Ltr => self.load_task(),
+            Mnemonic::Sldt => self.store_selector(SegmentName::Ldtr),
+            Mnemonic::Str => self.store_selector(SegmentName::Tr),
+            Mnemonic::Lar => self.load_rights(),
+            Mnemonic::Lsl => self.load_limit(),
+            Mnemonic::Verr => self.verify_read(),
+            Mnemonic::Verw => self.verify_write(),
+            Mnemonic::Arpl => self.adjust_privilege(),
+            Mnemonic::Rdfsbase | Mnemonic::Rdgsbase | Mnemonic::Wrfsbase | Mnemonic::Wrgsbase => {
+                self.move_base()
+            }
+            // Performance counters do not exist; neither does MONITOR.
+            Mnemonic::Rdpmc => Err(PROTECTION),
+            Mnemonic::Monitor | Mnemonic::Mwait | Mnemonic::Rsm => {
+                Err(Exception::INVALID_OPCODE.into())
+            }
+            Mnemonic::Lfence | Mnemonic::Mfence | Mnemonic::Sfence => Ok(Flow::Next),
+            Mnemonic::Prefetchnta
+            | Mnemonic::Prefetcht0
+            | Mnemonic::Prefetcht1
+            | Mnemonic::Prefetcht2
+            | Mnemonic::Prefetchw
+            | Mnemonic::Endbr32
+            | Mnemonic::Endbr64 => Ok(Flow::Next),
+            Mnemonic::Clflush | Mnemonic::Clflushopt | Mnemonic::Clwb => self.flush_line(),
+            Mnemonic::Swapgs => self.swap_base(),
             Mnemonic::Cli => self.set_interrupt_flag(Rflags::empty()),
             Mnemonic::Sti => self.set_interrupt_flag(Rflags::IF),
             Mnemonic::Cld => self.set_flag(Rflags::DF, Rflags::empty()),
@@ -131,6 +163,32 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
         if self.paging().is_canonical(gva.0) {
             self.bus.invalidate(Invalidation::Page(gva));
         }
+        Ok(Flow::Next)
+    }
+
+    /// CLFLUSH and its kin: the guest's caches are coherent, but the address must be one that can be read.
+    fn flush_line(&mut self) -> Result<Flow, Stop> {
+        let at = self.effective_address();
+        let gva = self.linear(at, 1, AccessKind::Read)?;
+        self.translate(gva, AccessKind::Read)?;
+        Ok(Flow::Next)
+    }
+
+    /// SWAPGS.
+    fn swap_base(&mut self) -> Result<Flow, Stop> {
+        if self.mode != CodeMode::Bits64 {
+            return Err(Exception::INVALID_OPCODE.into());
+        }
+        self.privileged()?;
+        let mut segment = self.cpu.segment(SegmentName::Gs);
+        let (Ok(other), Ok(())) = (
+            self.bus.read_msr(KERNEL_GS_BASE),
+            self.bus.write_msr(KERNEL_GS_BASE, segment.base),
+        ) else {
+            return Err(Stop::Unsupported(Reason::Instruction));
+        };
+        segment.base = other;
+        self.cpu.set_segment(SegmentName::Gs, segment);
         Ok(Flow::Next)
     }
 
@@ -254,9 +312,7 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
     }
 
     fn store_status_word(&mut self) -> Result<Flow, Stop> {
-        if self.cpl != 0 && self.cpu.cr4() & Cr4::UMIP.bits() != 0 {
-            return Err(PROTECTION);
-        }
+        self.check_user_mode_instruction_prevention()?;
         let width = self.width(0)?;
         let place = self.place(0, width, AccessKind::Write)?;
         let value = self.cpu.cr0();
@@ -306,36 +362,5 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
         };
         self.bus.write_debug(index, value);
         Ok(Flow::Next)
-    }
-
-    /// MOV from a segment register.
-    pub(super) fn mov_from_segment(&mut self) -> Result<Flow, Stop> {
-        let name = segment_name(self.instruction.op_register(1));
-        let width = self.width(0)?;
-        let place = self.place(0, width, AccessKind::Write)?;
-        let selector = self.cpu.segment(name).selector;
-        self.set(&place, width, u64::from(selector));
-        Ok(Flow::Next)
-    }
-
-    /// MOV to a segment register: in real and virtual-8086 mode the selector gives the base and all else stays.
-    pub(super) fn mov_to_segment(&mut self) -> Result<Flow, Stop> {
-        let name = segment_name(self.instruction.op_register(0));
-        if name == SegmentName::Cs {
-            return Err(Exception::INVALID_OPCODE.into());
-        }
-        if !self.is_real_mode() && !self.is_virtual_8086() {
-            return Err(Stop::Unsupported(Reason::SegmentLoad));
-        }
-        let selector = self.value(1, Width::Word)?;
-        let mut segment = self.cpu.segment(name);
-        segment.selector = selector as u16;
-        segment.base = selector << 4;
-        self.cpu.set_segment(name, segment);
-        Ok(if name == SegmentName::Ss {
-            Flow::Shadowed
-        } else {
-            Flow::Next
-        })
     }
 }

@@ -28,6 +28,7 @@ mod session;
 mod smp;
 mod systems;
 mod uplink;
+mod vnc;
 
 use crate::engine::{Emulator, Engine, Share, Subject, SvmNptQemu, Virtualization};
 use crate::{bundle::Guest, tree};
@@ -116,6 +117,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         loaders::CASES,
         network::CASES,
         uplink::CASES,
+        vnc::CASES,
         own_firmware::CASES,
         owner::CASES,
         systems::CASES,
