@@ -37,6 +37,7 @@ pub mod time;
 pub mod tsc;
 pub mod vcpu;
 pub mod virtual_apic;
+pub mod vlan;
 pub mod walk;
 pub mod width;
 pub mod xcr0;

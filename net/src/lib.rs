@@ -14,6 +14,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod cable;
+pub mod credit;
 pub mod host;
 mod mac;
 pub mod rate;

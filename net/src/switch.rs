@@ -8,8 +8,9 @@ mod table;
 
 use crate::Mac;
 use alloc::vec::Vec;
-use frame::Header;
+use frame::{Header, Tagged};
 use hvm::packet::Packet;
+use hvm::vlan;
 use table::{Station, Table};
 
 /// A port's number: its place in the order of [`Switch::new`].
@@ -33,6 +34,16 @@ pub enum WhenFull {
     Lose,
 }
 
+/// Which VLANs a port carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vlans {
+    /// All, with their tags.
+    All,
+    /// This one, whose tag is put on frames that come in and taken off those that go out; tagged frames are not taken. 0: frames without
+    /// a VLAN.
+    Access(u16),
+}
+
 /// How a port is set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortSetup {
@@ -42,6 +53,8 @@ pub struct PortSetup {
     pub sources: Sources,
     /// What becomes of its frames where there is no room for them.
     pub when_full: WhenFull,
+    /// Which VLANs it carries.
+    pub vlans: Vlans,
 }
 
 /// Why a frame was not taken.
@@ -150,18 +163,27 @@ impl Switch {
         outlets: &mut [&mut dyn Outlet],
     ) -> Option<Packet> {
         let bytes = packet.len() as u64;
-        let way = self.way(from, packet.frame(), now_ms / 1000);
-        let waits = self.ports.get(from)?.setup.when_full == WhenFull::Wait;
-        let back = match way {
-            Way::Refused | Way::Nowhere => None,
-            Way::One(to) if waits => self.hand_over(to, packet, now_ms, outlets),
-            Way::One(to) => {
-                self.hand_over_or_lose(to, packet, now_ms, outlets);
-                None
-            }
-            Way::AllOthers => {
-                self.flood(from, packet, now_ms, outlets);
-                None
+        let setup = self.ports.get(from)?.setup;
+        let (way, back) = match admit(setup.vlans, packet) {
+            None => (Way::Refused, None),
+            Some((packet, header)) => {
+                let way = self.way(from, &header, now_ms / 1000);
+                let vlan = header.vlan;
+                let back = match way {
+                    Way::Refused | Way::Nowhere => None,
+                    Way::One(to) if setup.when_full == WhenFull::Wait => {
+                        self.hand_over(to, packet, now_ms, outlets)
+                    }
+                    Way::One(to) => {
+                        self.hand_over_or_lose(to, packet, now_ms, outlets);
+                        None
+                    }
+                    Way::AllOthers => {
+                        self.flood(from, vlan, packet, now_ms, outlets);
+                        None
+                    }
+                };
+                (way, back)
             }
         };
         if let (None, Some(port)) = (&back, self.ports.get_mut(from)) {
@@ -169,23 +191,46 @@ impl Switch {
             port.counters.received_bytes += bytes;
             port.counters.refused += u64::from(way == Way::Refused);
         }
-        back
+        back.map(|mut packet| {
+            if let Vlans::Access(1..) = setup.vlans {
+                vlan::remove(&mut packet);
+            }
+            packet
+        })
     }
 
     /// Hands a frame to all ports but one; it waits for none of them.
-    fn flood(&mut self, from: Port, packet: Packet, now_ms: u64, outlets: &mut [&mut dyn Outlet]) {
+    fn flood(
+        &mut self,
+        from: Port,
+        vlan: u16,
+        packet: Packet,
+        now_ms: u64,
+        outlets: &mut [&mut dyn Outlet],
+    ) {
         let count = self.ports.len().min(outlets.len());
-        let mut others = (0..count).filter(|port| *port != from);
-        let Some(last) = others.next_back() else {
+        let takes = |switch: &Self, port: Port| port != from && switch.carries(port, vlan);
+        let Some(last) = (0..count).rev().find(|port| takes(self, *port)) else {
             return;
         };
-        for to in others {
+        for to in 0..last {
+            if !takes(self, to) {
+                continue;
+            }
             match packet.duplicate() {
                 Some(copy) => self.hand_over_or_lose(to, copy, now_ms, outlets),
                 None => self.ports[to].counters.lost += 1,
             }
         }
         self.hand_over_or_lose(last, packet, now_ms, outlets);
+    }
+
+    fn carries(&self, port: Port, vlan: u16) -> bool {
+        match self.ports.get(port).map(|port| port.setup.vlans) {
+            Some(Vlans::All) => true,
+            Some(Vlans::Access(own)) => own == vlan,
+            None => false,
+        }
     }
 
     fn hand_over_or_lose(
@@ -204,12 +249,16 @@ impl Switch {
     fn hand_over(
         &mut self,
         to: Port,
-        packet: Packet,
+        mut packet: Packet,
         now_ms: u64,
         outlets: &mut [&mut dyn Outlet],
     ) -> Option<Packet> {
         let port = self.ports.get_mut(to)?;
         let outlet = outlets.get_mut(to)?;
+        let tag = match port.setup.vlans {
+            Vlans::Access(1..) => vlan::remove(&mut packet),
+            Vlans::Access(0) | Vlans::All => None,
+        };
         let bytes = packet.len() as u64;
         match outlet.send(packet) {
             Ok(()) => {
@@ -218,7 +267,11 @@ impl Switch {
                 port.counters.sent_bytes += bytes;
                 None
             }
-            Err(Refusal::Later(packet)) => {
+            Err(Refusal::Later(mut packet)) => {
+                if let Some(control) = tag {
+                    // Its room is there: it was just taken off.
+                    vlan::insert(&mut packet, control);
+                }
                 let since_ms = *port.full_since_ms.get_or_insert(now_ms);
                 if now_ms.saturating_sub(since_ms) < PATIENCE_MS {
                     return Some(packet);
@@ -234,11 +287,8 @@ impl Switch {
     }
 
     /// Decides, and learns.
-    fn way(&mut self, from: Port, frame: &[u8], now_s: u64) -> Way {
-        let Some(header) = Header::read(frame) else {
-            return Way::Refused;
-        };
-        if !header.source.is_station() || header.is_reserved() || !self.may_send(from, &header) {
+    fn way(&mut self, from: Port, header: &Header, now_s: u64) -> Way {
+        if !header.source.is_station() || header.is_reserved() || !self.may_send(from, header) {
             return Way::Refused;
         }
         if self.fixed(header.source).is_none() {
@@ -260,8 +310,8 @@ impl Switch {
         });
         match known {
             Some(to) if to == from => Way::Nowhere,
-            Some(to) => Way::One(to),
-            None => Way::AllOthers,
+            Some(to) if self.carries(to, header.vlan) => Way::One(to),
+            _ => Way::AllOthers,
         }
     }
 
@@ -280,6 +330,22 @@ impl Switch {
         };
         allowed && self.fixed(header.source).is_none_or(|port| port == from)
     }
+}
+
+/// Takes a frame into its port's VLAN; `None` if it may not be there, or is no frame.
+fn admit(vlans: Vlans, mut packet: Packet) -> Option<(Packet, Header)> {
+    let header = Header::read(packet.frame())?;
+    let Vlans::Access(own) = vlans else {
+        return Some((packet, header));
+    };
+    if header.tagged == Tagged::Yes || own != 0 && !vlan::insert(&mut packet, own) {
+        return None;
+    }
+    let header = Header {
+        vlan: own,
+        ..header
+    };
+    Some((packet, header))
 }
 
 #[cfg(test)]

@@ -34,6 +34,16 @@ pub enum Attachment {
     Nat,
 }
 
+/// Whose addresses frames of the guest may come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Senders {
+    /// Any: guests bridge, too.
+    #[default]
+    Any,
+    /// The interface's own.
+    Own,
+}
+
 /// One interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Vif {
@@ -47,6 +57,10 @@ pub struct Vif {
     pub rate: Option<Rate>,
     /// Addresses that the guest may use; empty: any.
     pub ip: Vec<IpAddr>,
+    /// The VLAN that the switch puts the guest in, without the guest knowing; `None`: none, and tags pass.
+    pub vlan: Option<u16>,
+    /// Whose frames the guest may send.
+    pub senders: Senders,
     /// Largest IP packet in bytes; `None`: the uplink's.
     pub mtu_bytes: Option<u16>,
     /// Keywords that have no meaning here, and why.
@@ -68,7 +82,7 @@ impl fmt::Display for VifError {
     }
 }
 
-const KEYWORDS: &str = "one of mac, bridge, nat, model, type, rate, ip, mtu (or another keyword of xl-network-configuration(5))";
+const KEYWORDS: &str = "one of mac, bridge, nat, model, type, rate, ip, mtu, antispoof (or another keyword of xl-network-configuration(5))";
 
 /// Keywords of the manual page (and of xm) that have no meaning without a dom0.
 const NOT_HERE: &[(&str, &str)] = &[
@@ -114,7 +128,17 @@ impl Vif {
     fn apply(&mut self, keyword: &str, value: &str) -> Result<(), &'static str> {
         match keyword {
             "mac" => self.mac = Some(station(value)?),
-            "bridge" => self.attachment = Attachment::Bridge,
+            "bridge" => {
+                self.attachment = Attachment::Bridge;
+                self.vlan = access_vlan(value)?;
+            }
+            "antispoof" => {
+                self.senders = match value {
+                    "" | "1" => Senders::Own,
+                    "0" => Senders::Any,
+                    _ => return Err("`antispoof` alone, antispoof=1 or antispoof=0"),
+                }
+            }
             "nat" if matches!(value, "" | "1") => self.attachment = Attachment::Nat,
             "nat" => return Err("`nat` alone"),
             "type" => match value {
@@ -161,6 +185,20 @@ impl Vif {
     }
 }
 
+/// The VLAN in a bridge's name, as Open vSwitch's scripts have it: `bridge=ovsbr0.10`.
+fn access_vlan(bridge: &str) -> Result<Option<u16>, &'static str> {
+    const EXPECTED: &str =
+        "a bridge's name, perhaps with a VLAN from 1 to 4094 behind a dot, and no trunks";
+    if bridge.contains(':') {
+        return Err(EXPECTED);
+    }
+    let Some((_, vlan)) = bridge.rsplit_once('.') else {
+        return Ok(None);
+    };
+    let vlan = vlan.parse().ok().filter(|vlan| (1..=4094).contains(vlan));
+    vlan.map(Some).ok_or(EXPECTED)
+}
+
 fn station(text: &str) -> Result<Mac, &'static str> {
     let mac: Mac = text
         .parse()
@@ -201,6 +239,12 @@ mod tests {
     }
 
     #[test]
+    fn a_vlan_and_a_guard_are_taken() {
+        let vif = Vif::parse("bridge=ovsbr0.10,antispoof").unwrap();
+        assert_eq!((vif.vlan, vif.senders), (Some(10), Senders::Own));
+    }
+
+    #[test]
     fn dom0_keywords_are_ignored_with_a_reason() {
         let vif = Vif::parse("script=vif-nat,nat,vifname=web").unwrap();
         assert_eq!(vif.attachment, Attachment::Nat);
@@ -222,6 +266,9 @@ mod tests {
             ("rate=fast", "rate=fast"),
             ("mtu=20", "mtu=20"),
             ("nat=0", "nat=0"),
+            ("bridge=br0.4095", "bridge=br0.4095"),
+            ("bridge=br0:10", "bridge=br0:10"),
+            ("antispoof=2", "antispoof=2"),
             ("ip=10.0.0.300", "ip=10.0.0.300"),
         ] {
             assert_eq!(Vif::parse(text).unwrap_err().found, part);

@@ -41,6 +41,11 @@ impl Peer {
 
     /// QEMU's arguments for a network with this station, a DHCP server, and a card of this model.
     pub fn arguments(&self, card: &str) -> Vec<String> {
+        self.arguments_with(card, "restrict=on")
+    }
+
+    /// The same with these options for QEMU's own network, which has the DHCP server.
+    pub fn arguments_with(&self, card: &str, options: &str) -> Vec<String> {
         let station = format!(
             "dgram,id=station,local.type=unix,local.path={},remote.type=unix,remote.path={}",
             self.machine.display(),
@@ -48,7 +53,7 @@ impl Peer {
         );
         [
             "-netdev",
-            "user,id=dhcp,restrict=on",
+            &format!("user,id=dhcp,{options}"),
             "-netdev",
             &station,
             "-netdev",

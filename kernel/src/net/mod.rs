@@ -23,7 +23,8 @@ use hvm::backend::Link;
 use hvm::packet::HEADROOM_BYTES;
 use net::cable::{self, GuestEnd, SwitchEnd, Wakers, cable};
 use net::host::address::Setup;
-use net::switch::{PortSetup, Sources, WhenFull};
+use net::rate::Rate;
+use net::switch::{PortSetup, Sources, Vlans, WhenFull};
 use spin::Mutex;
 
 /// Raised by the card's interrupt, by what guests send, and by the alarm.
@@ -32,7 +33,7 @@ pub static WORK: Signal = Signal::new();
 /// There is a card.
 static RUNS: AtomicBool = AtomicBool::new(false);
 /// Cables that wait to be plugged in. No interrupt handler and no exit takes this lock.
-static PLUGS: Mutex<Vec<(PortSetup, SwitchEnd)>> = Mutex::new(Vec::new());
+static PLUGS: Mutex<Vec<Plug>> = Mutex::new(Vec::new());
 
 /// Buffers for what one card of the guest sends: its cable full, and as many on their way.
 const GUEST_BUFFERS: usize = 2 * cable::QUEUE_FRAMES;
@@ -40,6 +41,24 @@ const GUEST_BUFFERS: usize = 2 * cable::QUEUE_FRAMES;
 const LONG_BUFFERS: usize = 24;
 /// Bytes of one: headroom, two tags, and an IP packet of 64 KiB, in whole cache lines.
 const LONG_BUFFER_BYTES: usize = (HEADROOM_BYTES + 14 + 8 + 0x1_0000).next_multiple_of(64);
+
+/// What a card of the guest may do on the network.
+#[derive(Clone, Copy, Debug)]
+pub struct GuestPort {
+    /// Whose frames it may send.
+    pub sources: Sources,
+    /// Which VLANs it is in.
+    pub vlans: Vlans,
+    /// How fast it may send.
+    pub rate: Option<Rate>,
+}
+
+/// A cable that is to be plugged in.
+struct Plug {
+    setup: PortSetup,
+    rate: Option<Rate>,
+    end: SwitchEnd,
+}
 
 /// How long the frames are that a card of the guest sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +86,7 @@ pub fn start(boot: &BootInfo, functions: &[Function]) -> Option<Service> {
 
 /// A cable from a card of the guest to the switch. `wake_guest` has the board polled. Where there is no network its link is down for
 /// ever. Not on the exit path.
-pub fn plug(sources: Sources, frames: Frames, wake_guest: fn()) -> GuestEnd {
+pub fn plug(port: GuestPort, frames: Frames, wake_guest: fn()) -> GuestEnd {
     let wakers = Wakers {
         switch: || WORK.raise(),
         guest: wake_guest,
@@ -88,10 +107,15 @@ pub fn plug(sources: Sources, frames: Frames, wake_guest: fn()) -> GuestEnd {
     }
     let setup = PortSetup {
         station: None,
-        sources,
+        sources: port.sources,
         when_full: WhenFull::Wait,
+        vlans: port.vlans,
     };
-    PLUGS.lock().push((setup, switch));
+    PLUGS.lock().push(Plug {
+        setup,
+        rate: port.rate,
+        end: switch,
+    });
     WORK.raise();
     guest
 }

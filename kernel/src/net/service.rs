@@ -3,7 +3,7 @@
 use super::card::Card;
 use super::consoles::{self, Cause, Consoles};
 use super::interrupt::{self, Found, Interrupt, Trust};
-use super::{PLUGS, WORK};
+use super::{PLUGS, Plug, WORK};
 use crate::service::alarm::{self, Bell};
 use crate::vm::Rdrand;
 use crate::{info, time, warn};
@@ -18,9 +18,10 @@ use hvm::packet::{Packet, Pool};
 use hvm::segment::{Cutter, Pieces};
 use net::Mac;
 use net::cable::{SwitchEnd, Want};
+use net::credit::Credit;
 use net::host::address::Setup;
 use net::host::{Host, Lease, News};
-use net::switch::{Counters, Outlet, Port, PortSetup, Refusal, Sources, Switch, WhenFull};
+use net::switch::{Counters, Outlet, Port, PortSetup, Refusal, Sources, Switch, Vlans, WhenFull};
 use spin::Mutex;
 
 const UPLINK: Port = 0;
@@ -53,6 +54,8 @@ struct State {
     switch: Switch,
     /// Frames of each port that came in, and wait for room where they are to go.
     waiting: Vec<Deque<Packet, BURST>>,
+    /// What guests may still send, where that is limited.
+    credits: Vec<Option<Credit>>,
     link: Link,
     lease: Option<Lease>,
     /// Interrupts that earlier turns knew of.
@@ -122,11 +125,14 @@ impl Service {
                 station: None,
                 sources: Sources::Any,
                 when_full: WhenFull::Lose,
+                vlans: Vlans::All,
             },
             PortSetup {
                 station: Some(mac),
                 sources: Sources::Only(mac),
                 when_full: WhenFull::Wait,
+                // Whatever VLANs guests are in, the host is in none.
+                vlans: Vlans::Access(0),
             },
         ]);
         *STATE.lock() = Some(State {
@@ -140,6 +146,7 @@ impl Service {
             consoles: Consoles::default(),
             guests: Vec::new(),
             switch,
+            credits: Vec::new(),
             waiting: (0..FIRST_GUEST).map(|_| Deque::new()).collect(),
             link: Link::Down,
             interrupts: 0,
@@ -216,14 +223,20 @@ impl State {
         let host_ms = self.host.next_ms(now_ms).map(|ms| ms.max(1));
         let consoles_ms = self.consoles.next_ms(now_ms).map(|ms| ms.max(1));
         let retry_ms = crowded.then_some(RETRY_MS);
+        let credit_ms = self.credit_ms(now_ms);
         let waits = look_ms.into_iter().chain(host_ms).chain(consoles_ms);
-        Rest::Idle(waits.chain(retry_ms).min())
+        Rest::Idle(waits.chain(retry_ms).chain(credit_ms).min())
     }
 
     /// Adds ports for new cables.
     fn plug_in(&mut self) {
         if let Some(mut plugs) = PLUGS.try_lock() {
-            for (setup, mut end) in plugs.drain(..) {
+            for Plug {
+                setup,
+                rate,
+                mut end,
+            } in plugs.drain(..)
+            {
                 if self.guests.len() + FIRST_GUEST == MAX_PORTS {
                     warn!("network: the switch has no port for another card of the guest");
                     end.set_link(Link::Down);
@@ -233,6 +246,9 @@ impl State {
                 end.set_link(self.link);
                 self.switch.add(setup);
                 self.waiting.push(Deque::new());
+                let now_us = now_ms() * 1000;
+                self.credits
+                    .push(rate.map(|rate| Credit::new(rate, now_us)));
                 self.guests.push(end);
             }
         }
@@ -278,7 +294,7 @@ impl State {
     fn switch_from(&mut self, from: Port, now_ms: u64) -> usize {
         let mut frames = core::mem::take(&mut self.waiting[from]);
         while !frames.is_full()
-            && let Some(packet) = self.fetch(from)
+            && let Some(packet) = self.fetch(from, now_ms)
         {
             // It was not full.
             let _ = frames.push_back(packet);
@@ -307,12 +323,34 @@ impl State {
     }
 
     /// The next frame that a port brings.
-    fn fetch(&mut self, from: Port) -> Option<Packet> {
+    fn fetch(&mut self, from: Port, now_ms: u64) -> Option<Packet> {
         match from {
             UPLINK => self.uplink.nic.receive(),
             HOST => self.host.take(),
-            guest => self.guests.get_mut(guest - FIRST_GUEST)?.receive(),
+            guest => self.fetch_from_guest(guest - FIRST_GUEST, now_ms),
         }
+    }
+
+    /// One that has sent all that it may waits: its cable fills, and its driver sees that.
+    fn fetch_from_guest(&mut self, guest: usize, now_ms: u64) -> Option<Packet> {
+        let end = self.guests.get_mut(guest)?;
+        let Some(credit) = self.credits.get_mut(guest)?.as_mut() else {
+            return end.receive();
+        };
+        if credit.wait_us(now_ms * 1000) > 0 {
+            return None;
+        }
+        let packet = end.receive()?;
+        credit.spend(packet.len());
+        Some(packet)
+    }
+
+    /// When the first guest that is out of credit has some again.
+    fn credit_ms(&mut self, now_ms: u64) -> Option<u64> {
+        let limits = self.credits.iter_mut().flatten();
+        let waits = limits.map(|credit| credit.wait_us(now_ms * 1000));
+        let waits = waits.filter(|wait_us| *wait_us > 0);
+        waits.min().map(|wait_us| wait_us.div_ceil(1000))
     }
 
     fn write(&mut self, out: &mut (impl Write + ?Sized)) -> fmt::Result {

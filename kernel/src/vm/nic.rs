@@ -1,10 +1,10 @@
 //! The guest's network cards, as `vif` describes them.
 
-use crate::net::{self, Frames};
+use crate::net::{self, Frames, GuestPort};
 use crate::{info, warn};
 use ::net::Mac;
-use ::net::switch::Sources;
-use ::net::vif::{Attachment, Model, Vif};
+use ::net::switch::{Sources, Vlans};
+use ::net::vif::{Attachment, Model, Senders, Vif};
 use alloc::boxed::Box;
 use appliance::config::Config;
 use hvm::backend::Ethernet;
@@ -25,12 +25,19 @@ pub fn cards(config: &Config) -> impl Iterator<Item = Box<dyn Function>> {
 fn card(vif: &Vif, index: u32, name: &str, pairs: u16) -> Box<dyn Function> {
     let mac = vif.mac.unwrap_or_else(|| Mac::of_guest(name, index));
     note(vif, index);
-    // Any source address: guests that bridge or route send with others' too.
     let frames = match vif.model {
         Model::Virtio => Frames::Long,
         Model::Rtl8139 | Model::Rtl8139C | Model::E1000 => Frames::Plain,
     };
-    let cable = net::plug(Sources::Any, frames, super::kick);
+    let port = GuestPort {
+        sources: match vif.senders {
+            Senders::Any => Sources::Any,
+            Senders::Own => Sources::Only(mac),
+        },
+        vlans: vif.vlan.map_or(Vlans::All, Vlans::Access),
+        rate: vif.rate,
+    };
+    let cable = net::plug(port, frames, super::kick);
     let longest_bytes = cable.longest_bytes();
     let cable: Box<dyn Ethernet> = Box::new(cable);
     let rtl8139 = |revision, cable| Box::new(Rtl8139::new(revision, cable, mac.0));
@@ -64,9 +71,6 @@ fn note(vif: &Vif, index: u32) {
     }
     if vif.attachment == Attachment::Nat {
         warn!("vif {index}: `nat`: there is no address translation yet, so the card is bridged");
-    }
-    if vif.rate.is_some() {
-        warn!("vif {index}: `rate`: not enforced yet; the guest sends as fast as it can");
     }
     if !vif.ip.is_empty() {
         warn!("vif {index}: `ip`: not enforced yet; the guest may use any address");

@@ -9,6 +9,15 @@ const TYPE_VLAN: [u8; 2] = [0x81, 0x00];
 /// VLAN identifier in a tag's control information; 0 is a tag with a priority alone.
 const VLAN_ID: u16 = 0x0fff;
 
+/// Whether a frame has a tag, be it of a priority alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tagged {
+    /// It has.
+    Yes,
+    /// It has not.
+    No,
+}
+
 /// Addresses and VLAN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
@@ -18,6 +27,8 @@ pub struct Header {
     pub source: Mac,
     /// VLAN; 0 for frames without one.
     pub vlan: u16,
+    /// Whether there is a tag.
+    pub tagged: Tagged,
 }
 
 impl Header {
@@ -25,17 +36,18 @@ impl Header {
     pub fn read(frame: &[u8]) -> Option<Self> {
         let header = frame.first_chunk::<HEADER_BYTES>()?;
         let [a, b, c, d, e, f, g, h, i, j, k, l, kind @ ..] = *header;
-        let vlan = match kind {
+        let (vlan, tagged) = match kind {
             TYPE_VLAN => {
                 let control = frame[HEADER_BYTES..].first_chunk::<2>()?;
-                u16::from_be_bytes(*control) & VLAN_ID
+                (u16::from_be_bytes(*control) & VLAN_ID, Tagged::Yes)
             }
-            _ => 0,
+            _ => (0, Tagged::No),
         };
         Some(Self {
             destination: Mac([a, b, c, d, e, f]),
             source: Mac([g, h, i, j, k, l]),
             vlan,
+            tagged,
         })
     }
 

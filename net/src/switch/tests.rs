@@ -35,16 +35,25 @@ struct Bench {
 
 impl Bench {
     fn new(guest: Sources) -> Self {
+        Self::with(guest, Vlans::All)
+    }
+
+    /// The host takes untagged frames alone where the guest is in a VLAN.
+    fn with(guest: Sources, vlans: Vlans) -> Self {
         let port = |station, sources, when_full| PortSetup {
             station,
             sources,
             when_full,
+            vlans: Vlans::All,
         };
         Self {
             switch: Switch::new([
                 port(None, Sources::Any, WhenFull::Lose),
                 port(Some(HOST_MAC), Sources::Only(HOST_MAC), WhenFull::Wait),
-                port(None, guest, WhenFull::Wait),
+                PortSetup {
+                    vlans,
+                    ..port(None, guest, WhenFull::Wait)
+                },
             ]),
             sinks: Default::default(),
             pool: Pool::ordinary(4, 256),
@@ -143,6 +152,39 @@ fn tags_pass_and_vlans_learn_apart() {
     );
     let cut = &tagged(PEER_MAC, GUEST_MAC, 8)[..15];
     assert_eq!(bench.send(GUEST, cut), [0, 0, 0]);
+}
+
+#[test]
+fn a_guest_in_a_vlan_is_there_without_knowing() {
+    let mut bench = Bench::with(Sources::Any, Vlans::Access(7));
+    let pass = |bench: &mut Bench, from: Port, frame: &[u8]| {
+        let packet = bench.pool.copy_of(frame).unwrap();
+        let [a, b, c] = &mut bench.sinks;
+        let back = bench.switch.pass(from, packet, 0, &mut [a, b, c]);
+        let sent = bench.sinks.each_mut().map(|sink| sink.0.split_off(0));
+        (sent, back.map(|packet| packet.frame().to_vec()))
+    };
+    let (plain, inside) = (frame(PEER_MAC, GUEST_MAC), tagged(PEER_MAC, GUEST_MAC, 7));
+    // Out: its tag comes on, also for the host's port, which carries all here.
+    let ([uplink, ..], back) = pass(&mut bench, GUEST, &plain);
+    assert_eq!((uplink, back), (vec![inside.clone()], None));
+    // In: its tag comes off; other VLANs and none do not come.
+    let ([.., guest], _) = pass(&mut bench, UPLINK, &tagged(GUEST_MAC, PEER_MAC, 7));
+    assert_eq!(guest, [frame(GUEST_MAC, PEER_MAC)]);
+    for vlan in [8, 0] {
+        let ([.., guest], _) = pass(&mut bench, UPLINK, &tagged(GUEST_MAC, PEER_MAC, vlan));
+        assert!(guest.is_empty());
+    }
+    let ([.., guest], _) = pass(&mut bench, UPLINK, &frame(BROADCAST, PEER_MAC));
+    assert!(guest.is_empty());
+    // It puts on none itself.
+    pass(&mut bench, GUEST, &tagged(PEER_MAC, GUEST_MAC, 8));
+    assert_eq!(bench.switch.counters(GUEST).refused, 1);
+    // A frame that has to wait comes back as it was.
+    bench.sinks[UPLINK].1 = true;
+    let (_, back) = pass(&mut bench, GUEST, &plain);
+    assert_eq!(back, Some(plain));
+    assert_eq!(bench.pool.available(), 4);
 }
 
 #[test]

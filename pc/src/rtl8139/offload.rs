@@ -5,13 +5,13 @@ use super::bits::descriptor;
 use hvm::checksum;
 use hvm::packet::{Checksum, Cut, Offload, Packet, PartialChecksum, Segmentation};
 use hvm::segment::Cutter;
+use hvm::vlan::{self, TAG_BYTES};
 
 /// Bytes of an Ethernet header.
 pub const ETHERNET_BYTES: usize = 14;
 /// Bytes of both addresses.
 const ADDRESSES_BYTES: usize = 12;
-/// Bytes of a tag, and its protocol identifier.
-const TAG_BYTES: usize = 4;
+/// A tag's protocol identifier.
 const TAG: [u8; 2] = [0x81, 0x00];
 const IP4: [u8; 2] = [0x08, 0x00];
 const TCP: u8 = 6;
@@ -113,38 +113,12 @@ pub fn finish(packet: &mut Packet, options: u32) {
 
 /// Puts a tag in, the driver's 16 bits of it in network order. False if there is no room.
 pub fn insert_tag(packet: &mut Packet, tag: u16) -> bool {
-    let offload = packet.offload();
-    let Some(frame) = packet.prepend(TAG_BYTES) else {
-        return false;
-    };
-    if frame.len() < ADDRESSES_BYTES + TAG_BYTES {
-        return false;
-    }
-    frame.copy_within(TAG_BYTES..TAG_BYTES + ADDRESSES_BYTES, 0);
-    frame[12..14].copy_from_slice(&TAG);
-    frame[14..16].copy_from_slice(&tag.to_le_bytes());
-    if let Checksum::Partial(partial) = offload.checksum {
-        packet.set_offload(Offload {
-            checksum: Checksum::Partial(PartialChecksum {
-                start: partial.start + TAG_BYTES as u16,
-                ..partial
-            }),
-            ..offload
-        });
-    }
-    true
+    vlan::insert(packet, tag.swap_bytes())
 }
 
 /// Takes the tag out of a frame, and gives it as the driver reads it; `None` if there is none.
 pub fn remove_tag(packet: &mut Packet) -> Option<u16> {
-    let frame = packet.frame_mut();
-    if frame.len() < ETHERNET_BYTES + TAG_BYTES || frame[12..14] != TAG {
-        return None;
-    }
-    let tag = u16::from_le_bytes([frame[14], frame[15]]);
-    frame.copy_within(..ADDRESSES_BYTES, TAG_BYTES);
-    packet.strip(TAG_BYTES);
-    Some(tag)
+    vlan::remove(packet).map(u16::swap_bytes)
 }
 
 /// What the first descriptor of a received frame says of its protocol: nothing, where nobody has looked at its checksum.

@@ -20,6 +20,7 @@ mod linux;
 mod loaders;
 mod network;
 mod options;
+mod outside;
 mod own_firmware;
 mod owner;
 mod prompt;
@@ -116,6 +117,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         linux::CASES,
         loaders::CASES,
         network::CASES,
+        outside::CASES,
         uplink::CASES,
         vnc::CASES,
         own_firmware::CASES,

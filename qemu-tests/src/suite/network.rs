@@ -46,13 +46,13 @@ const MODULES: [&str; 6] = [
 ];
 
 /// A card: its name in `vif`, and what is to be seen of it in the guest.
-struct Card {
-    model: &'static str,
-    mac: &'static str,
-    driver: &'static str,
+pub(super) struct Card {
+    pub(super) model: &'static str,
+    pub(super) mac: &'static str,
+    pub(super) driver: &'static str,
 }
 
-const CARDS: [Card; 3] = [
+pub(super) const CARDS: [Card; 3] = [
     Card {
         model: "rtl8139",
         mac: "00:16:3e:00:00:11",
@@ -71,7 +71,7 @@ const CARDS: [Card; 3] = [
 ];
 
 /// The default guest on a kernel with drivers for all cards, with all of them.
-fn guest(lab: &Lab) -> Result<Guest> {
+pub(super) fn guest(lab: &Lab) -> Result<Guest> {
     let kernel = Kernel::behind(AMD64.metapackage, AMD64.architecture)?;
     let ramdisk = tree::guests().join("network.cpio");
     let archive = initramfs::build_for(&kernel, Path::new(initramfs::BUSYBOX), &MODULES)?;
@@ -99,7 +99,7 @@ fn cards(lab: &mut Lab) -> Result<()> {
 }
 
 /// The interface with a card's address.
-fn interface(session: &mut Session, card: &Card) -> Result<String> {
+pub(super) fn interface(session: &mut Session, card: &Card) -> Result<String> {
     let found = session.run(&format!("grep -l {} /sys/class/net/*/address", card.mac))?;
     let name = found.split('/').nth(4).context(found.clone())?;
     Ok(name.to_owned())
@@ -123,7 +123,7 @@ fn found(session: &mut Session, card: &Card) -> Result<()> {
 }
 
 /// What udhcpc calls: takes the address, and says so.
-const LEASE: &str = r#"printf '#!/bin/sh\n[ "$1" = bound ] || exit 0\nip addr add $ip/$mask dev $interface\necho got $ip\n' >/tmp/lease; chmod 755 /tmp/lease"#;
+pub(super) const LEASE: &str = r#"printf '#!/bin/sh\n[ "$1" = bound ] || exit 0\nip addr add $ip/$mask dev $interface\necho got $ip\n' >/tmp/lease; chmod 755 /tmp/lease"#;
 
 /// On a network with a DHCP server and a station: each card gets an address and answers, and every two cards reach one another through the
 /// switch, `mib` of data each way.
