@@ -121,6 +121,11 @@ impl Pool {
         self.buffer_bytes.saturating_sub(HEADROOM_BYTES)
     }
 
+    /// How many packets there are.
+    pub fn count(&self) -> usize {
+        self.free.capacity()
+    }
+
     /// How many packets can be had now.
     pub fn available(&self) -> usize {
         self.free.len()

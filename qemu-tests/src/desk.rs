@@ -29,6 +29,15 @@ pub enum End {
     TimeOver,
 }
 
+/// A network card's cable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// Plugged in.
+    Up,
+    /// Pulled.
+    Down,
+}
+
 /// A machine's desk.
 pub struct Desk {
     to: TcpStream,
@@ -207,6 +216,12 @@ impl Desk {
             "screendump",
             &format!("{{\"filename\":\"{path}\",\"format\":\"{format}\"}}"),
         )
+    }
+
+    /// Plugs a network card's cable in, or pulls it.
+    pub fn set_link(&mut self, card: &str, link: Link) -> Result<()> {
+        let up = link == Link::Up;
+        self.execute("set_link", &format!("{{\"name\":\"{card}\",\"up\":{up}}}"))
     }
 
     fn execute(&mut self, command: &str, arguments: &str) -> Result<()> {

@@ -19,6 +19,15 @@ const TYPE_ARP: u16 = 0x0806;
 const TYPE_IPV4: u16 = 0x0800;
 const PROTOCOL_ICMP: u8 = 1;
 
+/// Which checksum is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// That of the IP header.
+    Network,
+    /// That of the message in it.
+    Message,
+}
+
 /// The station.
 pub struct Peer {
     socket: UnixDatagram,
@@ -74,6 +83,27 @@ impl Peer {
             .send_to(frame, &self.machine)
             .map(drop)
             .context("the machine takes no frames")
+    }
+
+    /// Sends frames as they are, however wrong.
+    pub fn flood(&self, mut frames: impl Iterator<Item = Vec<u8>>) -> Result<()> {
+        frames.try_for_each(|frame| self.send(&frame))
+    }
+
+    /// A ping with a wrong checksum, in the IP header or behind it.
+    pub fn damaged_ping(&self, station: [u8; 6], address: Ipv4Addr, at: Damage) -> Vec<u8> {
+        let mut echo = vec![8, 0, 0, 0, 0x4d, 0x56, 0, 1, 7, 7, 7, 7];
+        put_checksum(&mut echo, 2);
+        let mut header = ipv4(address, PROTOCOL_ICMP, echo.len());
+        match at {
+            Damage::Network => header[10] ^= 0x55,
+            Damage::Message => echo[2] ^= 0x55,
+        }
+        let mut frame = ethernet(station, TYPE_IPV4);
+        frame.extend(header);
+        frame.extend(echo);
+        frame.resize(60, 0);
+        frame
     }
 
     /// The first frame within a short time that `wanted` makes something of.

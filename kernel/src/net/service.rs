@@ -381,9 +381,11 @@ impl State {
         }
         writeln!(
             out,
-            "         {} interrupts, {} frames damaged or missed by the card",
+            "         {} interrupts, {} frames damaged or missed by the card, {} of {} buffers free",
             interrupt::count(),
-            self.uplink.nic.faults()
+            self.uplink.nic.faults(),
+            self.uplink.pool.available(),
+            self.uplink.pool.count()
         )
     }
 }

@@ -1,10 +1,13 @@
 //! The network: cards that the host drives, its own address, and its answers.
 
-use super::session::{BOOT, Lab, PROMPT, SOON};
+use super::session::{BOOT, Lab, PROMPT, SOON, Session};
 use super::{Case, Machines, Scope, Tier};
-use crate::peer::Peer;
-use anyhow::{Context, Result, ensure};
+use crate::desk::Link;
+use crate::machine::Desk;
+use crate::peer::{Damage, Peer};
+use anyhow::{Context, Result, bail, ensure};
 use std::net::Ipv4Addr;
+use std::time::Instant;
 
 /// A case for a card's model.
 macro_rules! card {
@@ -19,12 +22,28 @@ macro_rules! card {
     };
 }
 
+/// A case of what may go wrong, for a card's model.
+macro_rules! faults {
+    ($name:literal, $card:literal) => {
+        Case {
+            name: concat!("network-faults-", $name),
+            tier: Tier::Full,
+            scope: Scope::Hypervisor,
+            machines: Machines::Qemu,
+            body: |lab| faults(lab, $card),
+        }
+    };
+}
+
 pub(super) const CASES: &[Case] = &[
     card!("e1000", Always, "e1000"),
     card!("e1000-82544", Full, "e1000-82544gc"),
     card!("e1000-82545", Full, "e1000-82545em"),
     card!("e1000e", Full, "e1000e"),
     card!("rtl8139", Full, "rtl8139"),
+    faults!("e1000", "e1000"),
+    faults!("rtl8139", "rtl8139"),
+    faults!("virtio", "virtio-net-pci"),
     card!("virtio", Full, "virtio-net-pci"),
     card!("virtio-modern", Full, "virtio-net-pci,disable-legacy=on"),
     card!("virtio-legacy", Full, "virtio-net-pci,disable-modern=on"),
@@ -61,4 +80,99 @@ fn host(lab: &mut Lab, card: &str) -> Result<()> {
         session.console.send("poweroff\r")?;
         session.console.ended(SOON).map(drop)
     })
+}
+
+/// Rounds of wrong frames, of a dozen each.
+const FLOOD_ROUNDS: usize = 1000;
+
+/// Frames that are too short, too long, malformed or damaged, and a cable that is pulled: the host goes on, and no buffer is lost.
+fn faults(lab: &mut Lab, card: &str) -> Result<()> {
+    let peer = Peer::new(lab.directory())?;
+    let mut machine = lab.machine();
+    machine.extra = peer.arguments(card);
+    machine.desk = Desk::Attended;
+    let mut session = lab.start_bundle(&machine, None)?;
+    let line = session.console.line_after("the host's address is ", BOOT)?;
+    let address: Ipv4Addr = line.split('/').next().unwrap_or("").trim().parse()?;
+    session.console.expect(PROMPT, SOON)?;
+    peer.ping(address, 64, SOON)?;
+    let station = peer.resolve(address, SOON)?;
+    let before = buffers(&mut session)?;
+    lab.step("a flood of wrong frames", |_| {
+        peer.flood((0..FLOOD_ROUNDS).flat_map(|round| wrong(&peer, station, address, round)))?;
+        peer.ping(address, 1472, SOON)?;
+        let after = buffers(&mut session)?;
+        ensure!(
+            after == before,
+            "{before} buffers were free, now {after} are"
+        );
+        Ok(())
+    })?;
+    lab.step("the cable is pulled, and plugged in again", |_| {
+        session.console.desk()?.set_link("card", Link::Down)?;
+        session.console.expect("the link is down", SOON)?;
+        session.console.desk()?.set_link("card", Link::Up)?;
+        session.console.expect("the link is up", SOON)?;
+        peer.ping(address, 64, SOON)?;
+        session.console.send("\r")?;
+        session.console.expect(PROMPT, SOON)?;
+        let after = buffers(&mut session)?;
+        ensure!(
+            after == before,
+            "{before} buffers were free, now {after} are"
+        );
+        Ok(())
+    })
+}
+
+/// A dozen frames of every kind of wrong.
+fn wrong(peer: &Peer, station: [u8; 6], address: Ipv4Addr, round: usize) -> Vec<Vec<u8>> {
+    let mut frame = Vec::from(station);
+    frame.extend([2, 0, 0, 0, 0, 0x78, 0x08, 0x00, 0x45]);
+    frame.resize(64, round as u8);
+    let cut = |bytes: usize| {
+        let mut frame = frame.clone();
+        frame.resize(bytes, round as u8);
+        frame
+    };
+    let group_source = {
+        let mut frame = frame.clone();
+        frame[6] |= 1;
+        frame
+    };
+    vec![
+        cut(1),
+        cut(13),
+        cut(14),
+        cut(20),
+        cut(59),
+        cut(1519),
+        cut(2000),
+        cut(4000),
+        cut(9000),
+        group_source,
+        peer.damaged_ping(station, address, Damage::Network),
+        peer.damaged_ping(station, address, Damage::Message),
+    ]
+}
+
+/// How many buffers are free, once all is quiet.
+fn buffers(session: &mut Session) -> Result<usize> {
+    let count = |session: &mut Session| -> Result<usize> {
+        let info = session.ask("info")?;
+        let (line, _) = info.split_once(" buffers free").context(info.clone())?;
+        let (line, _) = line.rsplit_once(" of ").context(info.clone())?;
+        let (_, count) = line.rsplit_once(' ').context(info.clone())?;
+        Ok(count.parse()?)
+    };
+    let end = Instant::now() + SOON;
+    let mut last = count(session)?;
+    while Instant::now() < end {
+        let now = count(session)?;
+        if now == last {
+            return Ok(now);
+        }
+        last = now;
+    }
+    bail!("the count of free buffers does not stand still")
 }
