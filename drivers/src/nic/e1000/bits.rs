@@ -141,10 +141,21 @@ bitflags! {
         const END = 1 << 0;
         /// Add a frame check sequence.
         const CHECK = 1 << 1;
-        /// Insert a checksum.
+        /// Insert a checksum; in a data descriptor: cut the frame.
         const SUM = 1 << 2;
         /// Tell when it is done.
         const REPORT = 1 << 3;
+        /// It is no legacy descriptor.
+        const EXTENDED = 1 << 5;
+    }
+
+    /// A data descriptor's options.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Options: u8 {
+        /// Insert the IP header's checksum.
+        const NETWORK_SUM = 1 << 0;
+        /// Insert the transport checksum.
+        const TRANSPORT_SUM = 1 << 1;
     }
 
     /// A receive descriptor's status; its lowest bit is that of a transmit descriptor as well.
@@ -156,6 +167,17 @@ bitflags! {
         const END = 1 << 1;
     }
 }
+
+/// A data descriptor's type, in its third dword.
+pub const TYPE_DATA: u32 = 1 << 20;
+/// A context descriptor's third dword: it is extended, and tells when it is done.
+pub const CONTEXT_COMMAND: u32 = 1 << 29 | 1 << 27;
+/// The same: frames are of TCP.
+pub const CONTEXT_TCP: u32 = 1 << 24;
+/// The same: they are of IPv4.
+pub const CONTEXT_IP4: u32 = 1 << 25;
+/// The same: they are to be cut.
+pub const CONTEXT_CUT: u32 = 1 << 26;
 
 /// Bytes of a descriptor of either ring.
 pub const DESCRIPTOR_BYTES: usize = 16;

@@ -1,4 +1,5 @@
 use super::*;
+use hvm::packet::PartialChecksum;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::vec;
@@ -302,11 +303,83 @@ fn a_missing_checksum_is_asked_for() {
     };
     assert!(card.can_sum(&with(34, 16)));
     card.send(with(34, 16)).unwrap();
+    card.send(with(34, 16)).unwrap();
     assert!(!card.can_sum(&with(34, 65)));
     assert!(card.send(with(300, 0)).is_err());
     card.settle();
     let mut chip = chip.lock().unwrap();
-    assert_eq!(chip.memory[TX_RING + 10], 50);
-    assert_eq!(chip.memory[TX_RING + 13], 34);
-    assert_eq!(chip.transmit()[0].2, 0x0f);
+    // One context: where summing starts, where the sum goes; then two frames.
+    assert_eq!(chip.memory[TX_RING + 4..TX_RING + 8], [34, 50, 0, 0]);
+    let options = |at: usize| chip.memory[TX_RING + DESCRIPTOR_BYTES * at + 13];
+    assert_eq!((options(1), options(2)), (2, 2));
+    let sent = chip.transmit();
+    let commands: Vec<_> = sent.iter().map(|sent| sent.2).collect();
+    assert_eq!(commands, [0x28, 0x2b, 0x2b]);
+    assert_eq!(sent[1].1, 100);
+}
+
+/// A frame of TCP over IPv4 that is to be cut.
+fn long(pool: &'static Pool, bytes: usize) -> Packet {
+    let mut packet = pool.packet().unwrap();
+    packet.set_len(bytes);
+    let frame = packet.frame_mut();
+    frame.fill(0);
+    frame[12..15].copy_from_slice(&[8, 0, 0x45]);
+    frame[23] = 6;
+    frame[26..34].copy_from_slice(&[10, 0, 0, 1, 10, 0, 0, 2]);
+    let sum = hvm::checksum::pseudo_header(&frame[26..34], 6, bytes - 34);
+    frame[50..52].copy_from_slice(&sum.to_be_bytes());
+    packet.set_offload(hvm::packet::Offload {
+        checksum: Checksum::Partial(PartialChecksum {
+            start: 34,
+            offset: 16,
+        }),
+        segmentation: Some(hvm::packet::Segmentation {
+            cut: hvm::packet::Cut::Tcp4,
+            segment_bytes: 1448,
+            header_bytes: 66,
+        }),
+    });
+    packet
+}
+
+#[test]
+fn a_long_frame_is_given_to_the_card_in_pieces() {
+    let (chip, mut card) = running(pool(600));
+    let own = Pool::ordinary(2, 20_000);
+    let packet = long(own, 10_000);
+    assert!(card.can_cut(&packet));
+    let dma = packet.dma();
+    card.send(packet).unwrap();
+    // What the card adds for each piece is the length: the sum that is there has the addresses and the protocol.
+    let expected = hvm::checksum::pseudo_header(&[10, 0, 0, 1, 10, 0, 0, 2], 6, 0);
+    let sent = card.sending.iter().flatten().next().unwrap();
+    assert_eq!(sent.frame()[50..52], expected.to_be_bytes());
+    card.settle();
+    let mut chip = chip.lock().unwrap();
+    let context = chip.memory[TX_RING..TX_RING + 16].to_vec();
+    let payload = (10_000_u32 - 66).to_le_bytes();
+    let expected = [
+        14, 24, 33, 0, 34, 50, 0, 0, payload[0], payload[1], 0, 0x2f, 0, 66, 0xa8, 5,
+    ];
+    assert_eq!(context, expected);
+    let sent = chip.transmit();
+    let expected = [
+        (dma, 4096, 0x2e),
+        (dma + 4096, 4096, 0x2e),
+        (dma + 8192, 1808, 0x2f),
+    ];
+    assert_eq!(sent[1..], expected);
+    drop(chip);
+    card.settle();
+    assert_eq!(own.available(), 2);
+}
+
+#[test]
+fn a_card_that_does_not_cut_is_not_asked_to() {
+    let (_, mut card) = running(pool(600));
+    card.model = super::model(0x10d3).unwrap();
+    let packet = long(Pool::ordinary(1, 20_000), 10_000);
+    assert!(!card.can_cut(&packet));
+    assert!(card.send(packet).is_err());
 }
