@@ -75,7 +75,7 @@ pub fn build(
     for spec in &config.disks {
         disks.add(spec, bundle, &pool)?;
     }
-    let epoch_seconds = super::wall::seconds();
+    let epoch_seconds = crate::net::wall_seconds().unwrap_or_else(super::wall::seconds);
     let mut board = Board::new(BoardConfig {
         com1,
         com2: None,

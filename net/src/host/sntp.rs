@@ -82,10 +82,11 @@ impl Sntp {
             0 => ERA_S,
             _ => 0,
         };
-        let unix_ms = (seconds + era - EPOCH_S) * 1000 + (fraction * 1000 >> 32);
+        let unix_s = (seconds + era).checked_sub(EPOCH_S)?;
+        let unix_ms = unix_s * 1000 + ((fraction * 1000) >> 32);
         self.asked = None;
         self.wait_ms = 0;
-        self.next_ms = now_ms + REST_MS;
+        self.next_ms = now_ms.saturating_add(REST_MS);
         Some(WallClock {
             // Half of the way there and back.
             unix_ms: unix_ms + now_ms.saturating_sub(asked_ms) / 2,

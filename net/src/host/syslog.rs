@@ -31,22 +31,30 @@ pub fn write(
 ) -> fmt::Result {
     write!(out, "<{}>1 ", FACILITY_DAEMON << 3 | severity as u8)?;
     match unix_ms {
-        Some(unix_ms) => write_time(out, unix_ms)?,
+        Some(unix_ms) => write!(out, "{}", Time { unix_ms })?,
         None => out.write_char('-')?,
     }
     write!(out, " {name} monovisor - - - {text}")
 }
 
-/// RFC 3339, in UTC.
-fn write_time(out: &mut impl Write, unix_ms: u64) -> fmt::Result {
-    let (seconds, ms) = (unix_ms / 1000, unix_ms % 1000);
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = date(days);
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    write!(
-        out,
-        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z"
-    )
+/// A moment as RFC 3339 writes it, in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Time {
+    /// Milliseconds since 1970.
+    pub unix_ms: u64,
+}
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (seconds, ms) = (self.unix_ms / 1000, self.unix_ms % 1000);
+        let (days, second) = (seconds / 86_400, seconds % 86_400);
+        let (year, month, day) = date(days);
+        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z"
+        )
+    }
 }
 
 /// The Gregorian date of a day since 1970-01-01, counted in years that begin in March, whose leap day comes last.
@@ -97,7 +105,9 @@ mod tests {
 
     #[test]
     fn every_day_of_eight_hundred_years_follows_the_one_before() {
-        let is_leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+        let is_leap = |year: u64| {
+            year.is_multiple_of(4) && !year.is_multiple_of(100) || year.is_multiple_of(400)
+        };
         let (mut year, mut month, mut day) = (1970, 1, 1);
         for days in 0..2 * 146_097 {
             assert_eq!(date(days), (year, month, day));
