@@ -38,8 +38,14 @@ pub fn measure(bench: &Bench) -> Result<Figures> {
     Ok(Figures::from([
         ("shadow_boot_ratio_to_npt", ratio(shadow.init, nested.init)),
         ("shadow_fork_ratio_to_npt", ratio(shadow.fork, nested.fork)),
-        ("shadow_switch_ratio_to_npt", ratio(shadow.turn, nested.turn)),
-        ("shadow_fill", shadow.fill.saturating_sub(nested.fill) as f64),
+        (
+            "shadow_switch_ratio_to_npt",
+            ratio(shadow.turn, nested.turn),
+        ),
+        (
+            "shadow_fill",
+            shadow.fill.saturating_sub(nested.fill) as f64,
+        ),
     ]))
 }
 

@@ -25,6 +25,7 @@ mod owner;
 mod prompt;
 mod seat;
 mod session;
+mod shadow;
 mod smp;
 mod systems;
 mod uplink;
@@ -132,6 +133,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         host::CASES,
         hyperv::CASES,
         options::CASES,
+        shadow::CASES,
         smp::CASES,
     ]
     .into_iter()
