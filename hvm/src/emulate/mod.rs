@@ -47,10 +47,12 @@ mod task;
 mod tests;
 mod transfer;
 mod vector;
+mod xsave;
 
 pub use atomic::compare_exchange;
-pub use bus::{Bus, Invalidation, XSAVE_HEAD_BYTES, XsaveImage};
+pub use bus::{Bus, Invalidation};
 pub use cache::{DecodeCache, warm_up};
+pub use xsave::{XSAVE_HEAD_BYTES, XsaveImage};
 
 use crate::event::{Exception, Shadow};
 use crate::regs::{Cr0, Registers, Rflags};

@@ -88,6 +88,7 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
             | Mnemonic::Endbr64 => Ok(Flow::Next),
             Mnemonic::Clflush | Mnemonic::Clflushopt | Mnemonic::Clwb => self.flush_line(),
             Mnemonic::Swapgs => self.swap_base(),
+            Mnemonic::Xgetbv => self.read_extended_control(),
             Mnemonic::Cli => self.set_interrupt_flag(Rflags::empty()),
             Mnemonic::Sti => self.set_interrupt_flag(Rflags::IF),
             Mnemonic::Cld => self.set_flag(Rflags::DF, Rflags::empty()),
@@ -171,6 +172,20 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
         let at = self.effective_address();
         let gva = self.linear(at, 1, AccessKind::Read)?;
         self.translate(gva, AccessKind::Read)?;
+        Ok(Flow::Next)
+    }
+
+    /// XGETBV of XCR0, the one that there is.
+    fn read_extended_control(&mut self) -> Result<Flow, Stop> {
+        if self.cpu.cr4() & Cr4::OSXSAVE.bits() == 0 {
+            return Err(Exception::INVALID_OPCODE.into());
+        }
+        if self.cpu.gpr(Gpr::Rcx) as u32 != 0 {
+            return Err(PROTECTION);
+        }
+        let value = self.bus.xcr0();
+        self.set_dword(Gpr::Rax, value);
+        self.set_dword(Gpr::Rdx, value >> 32);
         Ok(Flow::Next)
     }
 

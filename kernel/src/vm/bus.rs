@@ -1,6 +1,7 @@
 //! The machine as the emulator reaches it.
 
 use super::local::Local;
+use crate::cpu::live;
 use guest_bios::rom;
 use guest_mem::{Gpa, GuestMemory};
 use hvm::Width;
@@ -171,6 +172,10 @@ impl Bus for LocalBus<'_> {
 
     /// The register setters of the vCPU flush where the architecture asks for it.
     fn invalidate(&mut self, _what: Invalidation) {}
+
+    fn xcr0(&self) -> u64 {
+        live::xcr0()
+    }
 
     fn xsave_image(&mut self) -> Option<XsaveImage<'_>> {
         self.local.vectors.show()
