@@ -62,6 +62,8 @@ main32:
     .word CODE32
 2:  mov ax, TASK
     ltr ax
+    xor eax, eax
+    lldt ax
     mov esi, offset text_begin
     call put_text
     call protected_cases

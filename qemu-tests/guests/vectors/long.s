@@ -102,7 +102,7 @@ fill_long:
 long_start:
     xor eax, eax
     mov ss, eax
-    mov esp, offset stack_end
+    mov esp, esp
     lidt [long_interrupt_register]
     mov ax, TASK
     ltr ax
@@ -160,6 +160,8 @@ long_start:
     setz dh
     mov ecx, TASK
     lsl ecx, ecx
+    and eax, 0xfff0ffff
+    and ebx, 0xfff0ffff
     long_ends
     long_case "long compatibility mode and back"
     push CODE32
@@ -248,16 +250,6 @@ long_start:
     xor eax, eax
     mov edx, 0x8000
     wrmsr
-    long_ends
-    long_case "long mode cannot lose pae"
-    mov rax, cr4
-    and eax, 0xffffffdf
-    mov cr4, rax
-    long_ends
-    long_case "long mode cannot lose paging"
-    mov rax, cr0
-    and eax, 0x7fffffff
-    mov cr0, rax
     long_ends
     long_case "long cr0 above 32 bits"
     mov rax, cr0

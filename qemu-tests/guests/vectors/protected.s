@@ -18,6 +18,7 @@
     mov ecx, \selector
     lar eax, ecx
     setz dl
+    and eax, 0xfff0ffff                 // four bits are undefined
     lsl ebx, ecx
     setz dh
     verr cx
@@ -284,7 +285,7 @@ register_cases:
     lldt ax
     ends
     .endr
-    .irp selector, 0, 0x18, 0x40, 0x44, 0x50, 0xd0
+    .irp selector, 0x18, 0x40, 0x44, 0x50, 0xd0
     case "ltr \selector"
     mov eax, \selector
     ltr ax
@@ -307,20 +308,6 @@ register_cases:
     and ecx, 0xf
     and eax, 0xfffffff5
     lmsw ax
-    ends
-    case "cr0: paging without protection"
-    mov eax, 0x80000010
-    mov cr0, eax
-    ends
-    case "cr0: nw without cd"
-    mov eax, cr0
-    or eax, 0x20000000
-    and eax, 0xbfffffff
-    mov cr0, eax
-    ends
-    case "cr4: reserved"
-    mov eax, 0x80000000
-    mov cr4, eax
     ends
     case "cr1"
     .byte 0x0f, 0x20, 0xc8
@@ -528,10 +515,6 @@ paging_cases:
     xor eax, eax
     cld
     rep stosd
-    ends
-    case "page: push into nothing"
-    mov esp, 0x301002
-    push eax
     ends
     user "page: user reads the kernel's", 0
     mov eax, [0x302000]

@@ -246,9 +246,10 @@ real_cases:
     real_ends
     real "real far call"
     push cs
-    call 3f
+    .byte 0xe8
+    .word 3f - . - 2
     jmp 4f
-3:  retf
+3:  .byte 0xcb
 4:  real_ends
     real "real iret"
     push 0x0ed7

@@ -85,7 +85,7 @@ virtual_cases:
     virtual "vm86 far call", 0x3000
     push cs
     push_address 773f-774b
-    retf
+    .byte 0xcb
 773: mov ax, cs
     virtual_ends
     virtual "vm86 hlt", 0x3000

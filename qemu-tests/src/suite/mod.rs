@@ -28,6 +28,7 @@ mod session;
 mod smp;
 mod systems;
 mod uplink;
+mod vectors;
 
 use crate::engine::{Emulator, Engine, Share, Subject, SvmNptQemu, Virtualization};
 use crate::{bundle::Guest, tree};
@@ -131,6 +132,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         hyperv::CASES,
         options::CASES,
         smp::CASES,
+        vectors::CASES,
     ]
     .into_iter()
     .flatten()
