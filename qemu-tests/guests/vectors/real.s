@@ -190,8 +190,9 @@ real_cases:
     mov ax, [ebx]
     real_ends
     real "real code limit"
+    mov byte ptr [0xfbff], 0x66         // a prefix at the segment's last byte
     .byte 0xe9
-    .word 0xfff0
+    .word 0xffff - 8
     real_ends
     real "real divide"
     xor cx, cx
