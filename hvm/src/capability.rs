@@ -248,7 +248,7 @@ impl fmt::Display for Options {
 }
 
 /// Whether the CPU walks a second set of page tables, and with which pages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum NestedPaging {
     /// No: only shadow paging is possible.
     Absent,
@@ -259,7 +259,7 @@ pub enum NestedPaging {
 }
 
 /// Whether the CPU answers the guest's accesses to its local APIC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ApicVirtualization {
     /// No; the hypervisor does.
     Absent,
@@ -379,6 +379,16 @@ fn is_hyphenated(name: &str, word: &str) -> bool {
 }
 
 impl Features {
+    /// What both CPUs offer: a guest's vCPUs are alike, wherever they run.
+    pub fn common(self, other: Self) -> Self {
+        Self {
+            nested_paging: self.nested_paging.min(other.nested_paging),
+            tags: self.tags.min(other.tags),
+            apic_virtualization: self.apic_virtualization.min(other.apic_virtualization),
+            options: self.options & other.options,
+        }
+    }
+
     /// The same CPU without one option, by its name in lower case with hyphens ("next-rip", "tpr-shadow"; "tags" are ASIDs and VPIDs).
     pub fn without(mut self, name: &str) -> Result<Self, UnknownOption> {
         match name {
@@ -449,6 +459,23 @@ mod tests {
         };
         assert_eq!(Model::of(&named).as_str(), "EPYC Test");
         assert_eq!(Model::of(&|_, _| [0; 4]).as_str(), "");
+    }
+
+    #[test]
+    fn what_is_left_out_on_one_cpu_is_not_in_common() {
+        let all = Features {
+            nested_paging: NestedPaging::Huge,
+            tags: 16,
+            apic_virtualization: ApicVirtualization::Present,
+            options: Options::all(),
+        };
+        assert_eq!(all.common(all), all);
+        for name in ["tags", "huge-pages", "apicv", "next-rip"] {
+            let less = all.without(name).unwrap();
+            assert_ne!(less, all, "{name}");
+            assert_eq!(all.common(less), less, "{name}");
+            assert_eq!(less.common(all), less, "{name}");
+        }
     }
 
     #[test]

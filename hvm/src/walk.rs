@@ -575,7 +575,9 @@ pub fn peek(
 mod fetch_cache;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod witness;
 
 pub use fetch_cache::FetchCache;
+pub use trace::{Directories, Tables, Trace};
 pub(crate) use witness::Witness;

@@ -148,7 +148,7 @@ fn bochsrc(
     // A guest's triple fault is no panic of ours either; Bochs tells it before it looks for the SHUTDOWN intercept.
     let (errors, panics) = match machine.engine.virtualization() {
         Virtualization::VmxEpt => ("", ""),
-        Virtualization::SvmNpt => (", cpu0=ignore", ", cpu0=report"),
+        Virtualization::SvmNpt | Virtualization::SvmShadow => (", cpu0=ignore", ", cpu0=report"),
     };
     format!(
         "\

@@ -7,6 +7,7 @@ mod consoles;
 mod interrupt;
 mod lines;
 mod service;
+mod viewers;
 mod window;
 
 pub use consoles::wake as wake_consoles;

@@ -365,13 +365,13 @@ fn write_counters(counters: Counters, out: &mut (impl Write + ?Sized)) -> fmt::R
     )
 }
 
-/// Serves these consoles from now on. On the service CPU, before the guest has its memory, which theirs has to be taken before.
-pub fn serve(wanted: &Wanted) {
+/// Serves these consoles of the guest of this name from now on. On the service CPU, before the guest has its memory, which theirs has to be taken before.
+pub fn serve(wanted: &Wanted, name: &str) {
     let mut state = STATE.lock();
     let Some(state) = state.as_mut() else {
         return consoles::refuse(wanted);
     };
-    state.consoles = Consoles::open(wanted, &mut state.host);
+    state.consoles = Consoles::open(wanted, name, &mut state.host);
     if let Some(lease) = state.lease {
         state.consoles.announce(lease);
     }
@@ -386,13 +386,20 @@ pub fn write_status(out: &mut (impl Write + ?Sized)) -> fmt::Result {
     }
 }
 
-/// Something that is not easily guessed.
-fn seed() -> u64 {
-    let mut bytes = [0; 8];
+/// Bytes that are not easily guessed. Without an entropy source of the CPU's they come of the time alone.
+pub fn unforeseen<const BYTES: usize>() -> [u8; BYTES] {
+    let mut bytes = [0; BYTES];
     if let Some(mut source) = Rdrand::find() {
         source.fill(&mut bytes);
     }
-    u64::from_ne_bytes(bytes) ^ time::tsc()
+    for (place, time) in bytes.iter_mut().zip(time::tsc().to_le_bytes()) {
+        *place ^= time;
+    }
+    bytes
+}
+
+fn seed() -> u64 {
+    u64::from_ne_bytes(unforeseen())
 }
 
 fn now_ms() -> u64 {

@@ -9,7 +9,7 @@ pub(crate) mod console;
 pub mod control;
 pub mod executor;
 mod frames;
-mod input;
+pub(crate) mod input;
 mod lifecycle;
 pub(crate) mod prompt;
 pub(crate) mod screen;

@@ -84,6 +84,12 @@ impl<V: Vcpu> Processor<V> {
             Exit::ApicWrite { offset } => self.apic_write(offset),
             Exit::EndOfInterrupt { vector } => self.end_of_interrupt(vector),
             Exit::ControlRegister => self.control_register(),
+            Exit::PageFault {
+                address,
+                error_code,
+            } => self.page_fault(address, error_code),
+            Exit::PagingChanged => self.paging_changed(),
+            Exit::InvalidatePage => self.invalidate_page(),
             Exit::Exception { vector, error_code } => self.exception(vector, error_code),
             Exit::TripleFault => self.stop(TRIPLE_FAULT.into()),
             Exit::EntryFailed { code, reason } => self.stop(format!(
@@ -380,7 +386,7 @@ impl<V: Vcpu> Processor<V> {
     }
 
     #[inline]
-    fn nested_fault(&mut self, gpa: Gpa, access: Access, table_walk: bool) -> Next {
+    pub(super) fn nested_fault(&mut self, gpa: Gpa, access: Access, table_walk: bool) -> Next {
         let machine = self.machine();
         if access == Access::Write
             && machine.watch.protects.load(Ordering::Relaxed)

@@ -41,6 +41,7 @@ mod rom;
 mod schedule;
 mod seat;
 mod setup;
+mod shadow;
 mod timers;
 mod user_firmware;
 mod vendor;
@@ -58,7 +59,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use boot::BootInfo;
-use hvm::capability::{Extension, Features, Options, Technology};
+use hvm::capability::{Extension, Features, Technology};
 use machine::{KEEPER, Machine};
 use mailbox::Requests;
 use processor::Duty;
@@ -89,7 +90,7 @@ fn ring(cpu_index: usize) {
 }
 
 /// Runs the guest of the bundle, and the services beside it. To be called on the boot CPU, services started and interrupts on, if
-/// [`crate::report`] finds `technology` with nested paging usable on every CPU. `ends` are the guest's.
+/// [`crate::report`] finds `technology` usable on every CPU. `ends` are the guest's.
 pub fn run(boot: &'static BootInfo, technology: Technology, ends: GuestEnds) -> ! {
     CONTROL.on_request(kick);
     let started = match technology {
@@ -148,15 +149,14 @@ fn duty(cpu_index: usize) -> Duty {
     }
 }
 
-/// Has the other CPUs that run vCPUs make theirs, and waits for them.
-fn take_seats<V: Vendor>(machine: &'static Machine, options: Options) -> Result<(), String> {
+/// Has the other CPUs that run vCPUs make theirs, with no other features than those `used`, and waits for them.
+fn take_seats<V: Vendor>(machine: &'static Machine, used: Features) -> Result<(), String> {
     for &cpu_index in machine.gate.cpus() {
         run_on(cpu_index, move || {
             let duty = duty(cpu_index);
-            let seat = features().and_then(|mut features| {
+            let seat = features().and_then(|features| {
                 // Those that are not to be used are not used anywhere.
-                features.options &= options;
-                Seat::<V>::new(machine, cpu_index, duty, &features)
+                Seat::<V>::new(machine, cpu_index, duty, &features.common(used))
             });
             match seat {
                 Ok(seat) => seat.follow(),
@@ -200,13 +200,17 @@ fn host<V: Vendor>(boot: &'static BootInfo, plan: setup::Plan, ends: GuestEnds, 
                 name: guest.name.clone(),
                 vcpus,
                 memory_mib: guest.memory_mib,
-                paging: V::NESTED_PAGING,
+                paging: guest.machine.paging,
             });
             info!(
-                "guest `{}`: {} MiB, {vcpus} vCPU{}, nested paging",
+                "guest `{}`: {} MiB, {vcpus} vCPU{}, {}",
                 guest.name,
                 guest.memory_mib,
-                if vcpus == 1 { "" } else { "s" }
+                if vcpus == 1 { "" } else { "s" },
+                match guest.machine.shadow {
+                    Some(_) => guest.machine.paging,
+                    None => "nested paging",
+                }
             );
             lifecycle::live(guest, boot.entry_tsc, duty)
         }

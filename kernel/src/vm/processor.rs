@@ -270,8 +270,9 @@ impl<V: Vcpu> Processor<V> {
 
     /// The nested tables allow less than before, or something else: no vCPU goes by the old ones any more when this returns.
     #[cold]
-    fn flush_all(&mut self) {
+    pub(super) fn flush_all(&mut self) {
         self.cpu.flush_tlb();
+        self.machine().clear_shadow(self.local.index);
         self.machine().flush_others(self.local.index);
     }
 

@@ -13,8 +13,8 @@ pub struct Key {
     pub what: &'static str,
     /// The most that it may be.
     pub target: Option<f64>,
-    /// What others need on the same machine, measured in November 2026 with QEMU 7.2.22: KVM 6.1 under QEMU 10.0 with
-    /// nested paging, and Xen 4.17 HVM.
+    /// What others need on the same machine, measured in November 2026 with QEMU 7.2.22: KVM 6.1 under QEMU 10.0 (for two CPUs
+    /// under QEMU 7.2) with nested paging, and Xen 4.17 HVM.
     pub kvm: Option<f64>,
     /// See `kvm`.
     pub xen: Option<f64>,
@@ -37,9 +37,9 @@ pub const KEYS: [Key; 22] = [
     row("exit_hypercall", "VMMCALL or VMCALL", None, Some(2750.0), Some(2922.0)),
     row("exit_rdmsr_efer", "RDMSR EFER", None, Some(2682.0), Some(2713.0)),
     row("selfipi_hlt_eoi", "self-IPI, STI HLT, EOI", Some(2500.0), Some(13869.0), Some(17034.0)),
-    row("ipi", "IPI there and back, both halted", None, None, None),
-    row("timer", "one-shot timer: start, interrupt, EOI", None, None, None),
-    row("hlt_wakeup", "IPI to a halted CPU's handler", None, None, None),
+    row("ipi", "IPI there and back, both halted", None, Some(38_608.0), None),
+    row("timer", "one-shot timer: start, interrupt, EOI", None, Some(11_114.0), None),
+    row("hlt_wakeup", "IPI to a halted CPU's handler", None, Some(15_570.0), None),
     row("ipi_ratio_to_kvm", "the same, relative to KVM: IPI", Some(0.25), Some(1.0), None),
     row("timer_ratio_to_kvm", "timer", Some(0.25), Some(1.0), None),
     row("hlt_wakeup_ratio_to_kvm", "wake-up", Some(0.25), Some(1.0), None),

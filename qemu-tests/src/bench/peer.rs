@@ -22,11 +22,12 @@ const FIRMWARE: [&str; 3] = [
     "/usr/share/qemu/kvmvapic.bin",
 ];
 
-/// For the outer kernel: the emulated counters are one clock, though nothing promises that.
-const FAIR: &str = " tsc=reliable";
+/// For the outer kernel: the emulated counters are one clock, though nothing promises that; and it starts no second CPU by itself.
+/// While it waits for one it does not pause, and QEMU 7.2, counting, lets a CPU that never pauses starve the others.
+const FAIR: &str = " tsc=reliable maxcpus=1";
 
 /// The inner machine's last line is followed by the outer machine's TSC, which counts from power-on. Should the inner
-/// machine end before, the run ends, too. A halted guest's CPU is not polled for: where CPUs run in turns that only holds the others up.
+/// machine end before, the run ends, too. A second CPU is started while a program pauses (see [`FAIR`]). A halted guest's CPU is not polled for: where CPUs run in turns that only holds the others up.
 const INIT: &str = r#"#!/bin/sh
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
@@ -34,6 +35,11 @@ mount -t devtmpfs devtmpfs /dev
 mount -t tmpfs tmpfs /tmp
 for module in $(cat /lib/modules/order); do insmod /lib/modules/$module; done
 echo 0 >/sys/module/kvm/parameters/halt_poll_ns
+second=/sys/devices/system/cpu/cpu1/online
+if [ -e $second ]; then
+    /bin/pause & echo 1 >$second
+    kill $!
+fi
 cd /inner
 sh ./start | while read -r line; do
     echo "$line"
@@ -120,7 +126,12 @@ fn user_space(bench: &Bench, inner: &Inner) -> Result<Vec<u8>> {
     tree.directory("bin");
     initramfs::busybox(&mut tree.archive)?;
     initramfs::load_at_start(&mut tree.archive, &bench.kernel, &["kvm_amd"])?;
-    tree.copy(&build("tsc", Form::Executable)?, "bin/tsc")?;
+    for program in ["tsc", "pause"] {
+        tree.copy(
+            &build(program, Form::Executable)?,
+            &format!("bin/{program}"),
+        )?;
+    }
     let qemu = command::output(Command::new("which").arg(QEMU))?;
     tree.copy(Path::new(qemu.trim()), "bin/qemu")?;
     for library in libraries(qemu.trim())? {

@@ -21,6 +21,15 @@ pub static SVM_NPT_BOCHS: Bochs = Bochs {
     share: Share::OneBoot,
 };
 
+/// SVM and next to nothing else: no nested paging, no next RIP.
+pub static SVM_SHADOW_BOCHS: Bochs = Bochs {
+    name: "svm-shadow@bochs",
+    model: CpuModel("turion64_tyler"),
+    virtualization: Virtualization::SvmShadow,
+    subject: Subject::Monovisor,
+    share: Share::Nothing,
+};
+
 /// VMX with EPT, unrestricted guest, virtual-interrupt delivery and TSC scaling.
 pub static VMX_EPT_BOCHS: Bochs = Bochs {
     name: "vmx-ept@bochs",

@@ -55,7 +55,7 @@ fn offered(cpuinfo: &str) -> Option<Virtualization> {
 /// Whether KVM hands the CPU's virtualization on.
 fn nested(virtualization: Virtualization) -> Result<(), String> {
     let module = match virtualization {
-        Virtualization::SvmNpt => "kvm_amd",
+        Virtualization::SvmNpt | Virtualization::SvmShadow => "kvm_amd",
         Virtualization::VmxEpt => "kvm_intel",
     };
     let parameter = format!("/sys/module/{module}/parameters/nested");

@@ -29,6 +29,7 @@ mod smp;
 mod systems;
 mod uplink;
 mod vectors;
+mod vnc;
 
 use crate::engine::{Emulator, Engine, Share, Subject, SvmNptQemu, Virtualization};
 use crate::{bundle::Guest, tree};
@@ -117,6 +118,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         loaders::CASES,
         network::CASES,
         uplink::CASES,
+        vnc::CASES,
         own_firmware::CASES,
         owner::CASES,
         systems::CASES,
