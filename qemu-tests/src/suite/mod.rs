@@ -29,6 +29,7 @@ mod shadow;
 mod smp;
 mod systems;
 mod uplink;
+mod vectors;
 mod vnc;
 
 use crate::engine::{Emulator, Engine, Share, Subject, SvmNptQemu, Virtualization};
@@ -135,6 +136,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         options::CASES,
         shadow::CASES,
         smp::CASES,
+        vectors::CASES,
     ]
     .into_iter()
     .flatten()
