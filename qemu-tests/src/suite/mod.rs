@@ -26,9 +26,11 @@ mod owner;
 mod prompt;
 mod seat;
 mod session;
+mod shadow;
 mod smp;
 mod systems;
 mod uplink;
+mod vectors;
 mod vnc;
 
 use crate::engine::{Emulator, Engine, Share, Subject, SvmNptQemu, Virtualization};
@@ -134,7 +136,9 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         host::CASES,
         hyperv::CASES,
         options::CASES,
+        shadow::CASES,
         smp::CASES,
+        vectors::CASES,
     ]
     .into_iter()
     .flatten()
