@@ -18,6 +18,7 @@ pub mod ept;
 mod format;
 mod memory_type;
 pub mod npt;
+pub mod shadow;
 mod tables;
 
 pub use format::{Format, Level, Rights};

@@ -1,10 +1,10 @@
 //! The map of guest RAM and the checked accesses to it.
 
 use crate::area::{Area, Attributes, Backing, Writes};
-use crate::{DirtyLog, Gpa, Hpa, PAGE_BYTES, raw};
+use crate::{DirtyLog, Gpa, Hpa, PAGE_BYTES, TableLog, raw};
 use alloc::vec::Vec;
 use core::fmt;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use spin::Once;
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -62,7 +62,10 @@ pub struct GuestMemory {
     spans: [core::ops::Range<u64>; 2],
     /// Counts switches of areas.
     generation: AtomicU32,
+    /// One of the logs is kept.
+    is_logged: AtomicBool,
     dirty: Once<DirtyLog>,
+    tables: Once<TableLog>,
 }
 
 /// What a piece of an access meets.
@@ -108,7 +111,9 @@ impl GuestMemory {
             areas: Vec::new(),
             spans: [0..0, 0..0],
             generation: AtomicU32::new(0),
+            is_logged: AtomicBool::new(false),
             dirty: Once::new(),
+            tables: Once::new(),
         })
     }
 
@@ -188,10 +193,38 @@ impl GuestMemory {
             .expect("pieces are page-aligned, sorted and disjoint")
     }
 
+    /// As [`Self::anonymous`], and as if the memory lay at host-physical addresses of the test's choice.
+    ///
+    /// # Panics
+    /// As there.
+    pub fn anonymous_at(pieces: &[(Gpa, u64, Hpa)]) -> Self {
+        let regions = pieces.iter().map(|&(gpa, bytes, hpa)| Region {
+            gpa,
+            bytes,
+            hpa,
+            host: anonymous_pages(bytes),
+        });
+        // SAFETY: the pieces were just allocated and leaked; no reference to them is left. Nobody maps their `hpa` in a test.
+        unsafe { Self::from_regions(regions.collect()) }
+            .expect("pieces are page-aligned, sorted and disjoint")
+    }
+
     /// The log of the hypervisor's writes, which starts with the first call and then stays; `None` if there is no memory for it.
     pub fn dirty_log(&self) -> Option<&DirtyLog> {
         let log = || DirtyLog::new(self.end().0).ok_or(());
-        self.dirty.try_call_once(log).ok()
+        let log = self.dirty.try_call_once(log).ok();
+        self.is_logged.store(true, Ordering::SeqCst);
+        log
+    }
+
+    /// The log of the hypervisor's writes to page tables that are shadowed; started as [`Self::dirty_log`] is.
+    pub fn table_log(&self) -> Option<&TableLog> {
+        self.tables.get().or_else(|| {
+            let log = || TableLog::new(self.end().0).ok_or(());
+            let log = self.tables.try_call_once(log).ok();
+            self.is_logged.store(true, Ordering::SeqCst);
+            log
+        })
     }
 
     /// The pieces, sorted.
@@ -426,6 +459,46 @@ impl GuestMemory {
         Ok(found)
     }
 
+    /// As [`Self::compare_exchange_u32`], for the accessed and dirty bits of a page table's entry: they take nothing from anybody, so
+    /// those that shadow the table are not told.
+    pub fn set_marks_u32(
+        &self,
+        gpa: Gpa,
+        current: u32,
+        new: u32,
+    ) -> Result<Result<u32, u32>, Unmapped> {
+        match self.host(gpa, 4).filter(|_| gpa.0.is_multiple_of(4)) {
+            // SAFETY: inside one region; aligned, because regions are page-aligned on both sides.
+            Some(host) => Ok(self.marked(gpa, unsafe {
+                raw::compare_exchange_u32(host.cast(), current, new)
+            })),
+            None => self.compare_exchange_u32(gpa, current, new),
+        }
+    }
+
+    /// The same of a qword.
+    pub fn set_marks_u64(
+        &self,
+        gpa: Gpa,
+        current: u64,
+        new: u64,
+    ) -> Result<Result<u64, u64>, Unmapped> {
+        match self.host(gpa, 8).filter(|_| gpa.0.is_multiple_of(8)) {
+            // SAFETY: inside one region; aligned, because regions are page-aligned on both sides.
+            Some(host) => Ok(self.marked(gpa, unsafe {
+                raw::compare_exchange_u64(host.cast(), current, new)
+            })),
+            None => self.compare_exchange_u64(gpa, current, new),
+        }
+    }
+
+    fn marked<T>(&self, gpa: Gpa, result: T) -> T {
+        if let Some(dirty) = self.dirty.get() {
+            dirty.mark(gpa.0 / PAGE_BYTES);
+        }
+        result
+    }
+
     /// The host-physical range for DMA. Fails also where the range is not contiguous on the host. A range that the
     /// device may write is marked dirty now.
     pub fn pin_for_write(&self, gpa: Gpa, bytes: u64) -> Result<Pinned, Unmapped> {
@@ -561,11 +634,19 @@ impl GuestMemory {
     /// Marks what was written. Always after the write: who takes the mark then sees what was written.
     #[inline]
     fn mark(&self, gpa: Gpa, bytes: u64) {
-        if let Some(dirty) = self.dirty.get()
-            && bytes != 0
-        {
-            for page in gpa.0 / PAGE_BYTES..=(gpa.0 + (bytes - 1)) / PAGE_BYTES {
+        if self.is_logged.load(Ordering::Acquire) && bytes != 0 {
+            self.log(gpa, bytes);
+        }
+    }
+
+    #[cold]
+    fn log(&self, gpa: Gpa, bytes: u64) {
+        for page in gpa.0 / PAGE_BYTES..=(gpa.0 + (bytes - 1)) / PAGE_BYTES {
+            if let Some(dirty) = self.dirty.get() {
                 dirty.mark(page);
+            }
+            if let Some(tables) = self.tables.get() {
+                tables.mark(page);
             }
         }
     }
@@ -630,6 +711,21 @@ mod tests {
         memory.store(Gpa(0x1ffe), &0_u32).unwrap();
         assert_eq!(log.take_word(0), Some(0b110));
         assert_eq!(log.take_word(0), Some(0));
+    }
+
+    #[test]
+    fn marks_are_logged_as_writes_but_not_as_changes_of_a_table() {
+        let memory = two_pieces();
+        let (log, tables) = (memory.dirty_log().unwrap(), memory.table_log().unwrap());
+        tables.protect(1);
+        memory.store(Gpa(0x1000), &1_u64).unwrap();
+        let mut told = Vec::new();
+        tables.take_written(&mut |page| told.push(page));
+        assert_eq!(memory.set_marks_u64(Gpa(0x1000), 1, 0x21), Ok(Ok(1)));
+        assert_eq!(memory.set_marks_u32(Gpa(0x1000), 1, 0x61), Ok(Err(0x21)));
+        tables.take_written(&mut |page| told.push(page));
+        assert_eq!(told, [1]);
+        assert_eq!(log.take_word(0), Some(0b10));
     }
 
     #[test]

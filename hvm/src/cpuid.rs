@@ -44,6 +44,17 @@ pub struct Policy {
     pub hyperv: Enlightenments,
     /// Whether KVM's interface is shown.
     pub kvm: Kvm,
+    /// Whether process-context identifiers are shown.
+    pub contexts: Contexts,
+}
+
+/// Process-context identifiers, and INVPCID with them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contexts {
+    /// The guest has what the CPU has.
+    Host,
+    /// It has none: shadow tables know one context at a time.
+    Hidden,
 }
 
 /// KVM's interface. Linux, which knows that and Hyper-V's, takes KVM's where it sees both.
@@ -124,6 +135,9 @@ const LEAF_1_ECX: u32 = 1
     | 1 << 28
     | 1 << 29
     | 1 << 30;
+/// Leaf 1 ECX, leaf 7 EBX: process-context identifiers and the instruction that goes with them.
+const PCID: u32 = 1 << 17;
+const INVPCID: u32 = 1 << 10;
 /// Leaf 1 ECX, ours: x2APIC, hypervisor present.
 const LEAF_1_ECX_OURS: u32 = 1 << 21 | 1 << 31;
 /// Leaf 1 ECX, ours: the TSC-deadline timer, for guests that may go by their counter.
@@ -203,6 +217,10 @@ impl Map {
         let [_, ebx, ecx, edx] = host(7, 0);
         let [eax_1, ..] = host(7, 1);
         let seven = last_basic >= 7;
+        let hidden = match policy.contexts {
+            Contexts::Host => 0,
+            Contexts::Hidden => INVPCID,
+        };
         Self {
             past_last: match vendor {
                 Vendor::Intel => *basic.last().unwrap_or(&[0; 4]),
@@ -216,7 +234,7 @@ impl Map {
                 [
                     [
                         1,
-                        ebx & LEAF_7_EBX | LEAF_7_EBX_OURS,
+                        ebx & LEAF_7_EBX & !hidden | LEAF_7_EBX_OURS,
                         ecx & LEAF_7_ECX,
                         edx & LEAF_7_EDX,
                     ],
@@ -317,6 +335,10 @@ fn basic(host: Source<'_>, policy: Policy, leaf: u32, last: u32) -> Leaf {
         0 => [last, ebx, ecx, edx],
         1 => {
             let threads = if policy.vcpus > 1 { HTT } else { 0 };
+            let hidden = match policy.contexts {
+                Contexts::Host => 0,
+                Contexts::Hidden => PCID,
+            };
             let deadline = match policy.tsc {
                 Tsc::Invariant => TSC_DEADLINE,
                 Tsc::Unpromised => 0,
@@ -324,7 +346,7 @@ fn basic(host: Source<'_>, policy: Policy, leaf: u32, last: u32) -> Leaf {
             [
                 eax,
                 ebx & 0xff00 | policy.vcpus.min(255) << 16,
-                ecx & LEAF_1_ECX | LEAF_1_ECX_OURS | deadline,
+                ecx & LEAF_1_ECX & !hidden | LEAF_1_ECX_OURS | deadline,
                 edx & LEAF_1_EDX | LEAF_1_EDX_OURS | threads,
             ]
         }
@@ -409,6 +431,7 @@ mod tests {
             },
             hyperv: Enlightenments::empty(),
             kvm: Kvm::Shown,
+            contexts: Contexts::Host,
         }
     }
 

@@ -4,7 +4,7 @@
 //! vendor crates and appear here only in [`Exit::EntryFailed`] and [`Exit::Unexpected`], for reports.
 
 use crate::Width;
-use guest_mem::Gpa;
+use guest_mem::{Gpa, Gva};
 
 /// Which way a port access goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,6 +124,17 @@ pub enum Exit {
         /// Its error code, 0 where it has none.
         error_code: u32,
     },
+    /// A page fault, where the CPU walks shadow tables; not delivered.
+    PageFault {
+        /// Where.
+        address: Gva,
+        /// What the CPU would have pushed.
+        error_code: u32,
+    },
+    /// INVLPG, where the CPU walks shadow tables; the emulator runs it.
+    InvalidatePage,
+    /// The registers that decide on paging were written since the vCPU was told its shadow tables. Nothing was executed.
+    PagingChanged,
     /// A host interrupt is pending; the kernel lets it in.
     HostInterrupt,
     /// A host NMI is pending.

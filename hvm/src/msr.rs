@@ -3,6 +3,7 @@
 //! Passed-through registers are swapped by the world switch or used by nobody but the guest. Emulated ones hold what
 //! firmware would have set up. All others raise #GP(0), as registers that a CPU does not have do.
 
+use crate::regs::PAT_RESET;
 use serde::{Deserialize, Serialize};
 
 /// An access that the CPU answers with #GP(0).
@@ -24,12 +25,13 @@ pub const X2APIC_LAST: u32 = 0x8ff;
 /// Extended feature enable.
 pub const EFER: u32 = 0xc000_0080;
 
-/// Always the guest's: SYSENTER, SYSCALL, FS/GS bases, PAT (held in the control block under nested paging).
+/// The page-attribute table: the guest's under nested paging, where the control block holds it. Shadow tables go by the host's.
+pub const PAT: u32 = 0x277;
+/// Always the guest's: SYSENTER, SYSCALL, FS/GS bases.
 pub const PASS_THROUGH: &[u32] = &[
     0x174,
     0x175,
     0x176,
-    0x277,
     0xc000_0081,
     0xc000_0082,
     0xc000_0083,
@@ -77,6 +79,7 @@ pub struct Bank {
     syscfg: u64,
     hwcr: u64,
     de_cfg: u64,
+    pat: u64,
     mtrr_default: u64,
     mtrr_variable: [u64; 16],
     mtrr_fixed: [u64; 11],
@@ -103,6 +106,7 @@ impl Bank {
             hwcr: 1 << 24,
             // LFENCE serializes.
             de_cfg: 2,
+            pat: PAT_RESET,
             // Enabled, fixed ranges enabled, default write-back.
             mtrr_default: 0xc06,
             mtrr_variable,
@@ -119,6 +123,7 @@ impl Bank {
             SYSCFG => self.syscfg,
             HWCR => self.hwcr,
             DE_CFG => self.de_cfg,
+            PAT => self.pat,
             MTRR_DEFAULT => self.mtrr_default,
             _ if MTRR_VARIABLE.contains(&msr) => {
                 self.mtrr_variable[(msr - MTRR_VARIABLE.start()) as usize]
@@ -140,6 +145,10 @@ impl Bank {
             SYSCFG => self.syscfg = value,
             HWCR => self.hwcr = value,
             DE_CFG => self.de_cfg = value,
+            PAT if !value.to_le_bytes().into_iter().all(valid_pat) => {
+                return Err(GeneralProtection);
+            }
+            PAT => self.pat = value,
             MTRR_DEFAULT => {
                 if value & !0xcff != 0 || !valid_type(value as u8) {
                     return Err(GeneralProtection);
@@ -173,6 +182,11 @@ impl Bank {
 /// Memory types that exist: UC, WC, WT, WP, WB (SDM vol. 3A, table 12-8).
 const fn valid_type(memory_type: u8) -> bool {
     matches!(memory_type, 0 | 1 | 4 | 5 | 6)
+}
+
+/// As above, and uncached unless an MTRR says otherwise (SDM vol. 3A, table 12-10).
+const fn valid_pat(memory_type: u8) -> bool {
+    valid_type(memory_type) || memory_type == 7
 }
 
 /// The place of a fixed-range MTRR in the bank: 64 KiB, 2 × 16 KiB, 8 × 4 KiB.

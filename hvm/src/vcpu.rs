@@ -16,6 +16,15 @@ pub enum MsrAccess {
     Intercept,
 }
 
+/// What the CPU walks where it has no nested paging.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShadowRoot {
+    /// Four levels from this table on, for a guest in long mode.
+    Long(Hpa),
+    /// Two levels behind the four pointers here, below 4 GiB, for any other guest.
+    Pae(Hpa),
+}
+
 /// Who gets HLT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hlt {
@@ -161,6 +170,13 @@ pub trait Vcpu: Registers {
 
     /// The root of the nested page tables.
     fn set_nested_root(&mut self, root: Hpa);
+
+    /// What the CPU walks in place of the guest's tables, until [`Exit::PagingChanged`] asks for it anew. Only for vCPUs that were made
+    /// without nested paging.
+    fn set_shadow_root(&mut self, root: ShadowRoot);
+
+    /// True if the registers that decide on paging were written since, so that the next [`Vcpu::run`] would only say so.
+    fn needs_shadow_root(&self) -> bool;
 
     /// Drops what the TLB holds of the guest, before the next entry.
     fn flush_tlb(&mut self);

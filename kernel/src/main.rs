@@ -19,7 +19,9 @@ mod bare {
         let guest_ends = service::start(vm::kick, net::start(boot, report::functions()));
         cpu::interrupts::enable();
         match mode {
-            Mode::Nested(technology) => vm::run(boot, technology, guest_ends),
+            Mode::Nested(technology) | Mode::Shadow(technology) => {
+                vm::run(boot, technology, guest_ends)
+            }
             // The report has said why. The prompt works, and nothing resets the machine.
             Mode::None(_) => service::run_forever(|| ()),
         }

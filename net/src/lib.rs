@@ -17,6 +17,7 @@ pub mod cable;
 pub mod host;
 mod mac;
 pub mod rate;
+pub mod rfb;
 pub mod server;
 pub mod switch;
 pub mod vif;

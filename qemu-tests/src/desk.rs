@@ -11,7 +11,7 @@ use std::process::Child;
 use std::time::{Duration, Instant};
 
 /// A cell of Monovisor's font, and the font file's header before its first glyph.
-const GLYPH_WIDTH: usize = 8;
+pub const GLYPH_WIDTH: usize = 8;
 const GLYPH_LINES: usize = 16;
 const PSF1_HEADER_BYTES: usize = 4;
 
@@ -321,13 +321,13 @@ impl Image {
     }
 
     /// The text of a screen that Monovisor has drawn in its own font, light on black: a line for each row, without trailing blanks;
-    /// cells with anything else in them are blanks.
-    pub fn text(&self) -> String {
-        let (columns, rows) = (self.width / GLYPH_WIDTH, self.height / GLYPH_LINES);
+    /// cells with anything else in them are blanks. Cells may be wider than the font.
+    pub fn text(&self, cell_width: usize) -> String {
+        let (columns, rows) = (self.width / cell_width, self.height / GLYPH_LINES);
         let mut text = String::new();
         for row in 0..rows {
             let line: String = (0..columns)
-                .map(|column| self.character(column, row))
+                .map(|column| self.character(column * cell_width, row))
                 .collect();
             text.push_str(line.trim_end());
             text.push('\n');
@@ -335,10 +335,11 @@ impl Image {
         text
     }
 
-    fn character(&self, column: usize, row: usize) -> char {
+    /// The character whose cell starts at this pixel of a row.
+    fn character(&self, x: usize, row: usize) -> char {
         let mut cell = [0_u8; GLYPH_LINES];
         for (line, bits) in cell.iter_mut().enumerate() {
-            let start = (row * GLYPH_LINES + line) * self.width + column * GLYPH_WIDTH;
+            let start = (row * GLYPH_LINES + line) * self.width + x;
             let pixels = self.pixels[start..][..GLYPH_WIDTH].iter();
             *bits = pixels.fold(0, |bits, pixel| bits << 1 | u8::from(*pixel != [0; 3]));
         }

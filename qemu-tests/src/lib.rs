@@ -22,6 +22,7 @@ pub mod pc;
 pub mod peer;
 pub mod program;
 pub mod qemu;
-mod remote;
+pub mod remote;
 pub mod suite;
 pub mod tree;
+pub mod vnc;

@@ -30,6 +30,7 @@ pub mod intercept1 {
     pub const INVD: u32 = 1 << 22;
     pub const PAUSE: u32 = 1 << 23;
     pub const HLT: u32 = 1 << 24;
+    pub const INVLPG: u32 = 1 << 25;
     pub const INVLPGA: u32 = 1 << 26;
     pub const IOIO_PROT: u32 = 1 << 27;
     pub const MSR_PROT: u32 = 1 << 28;
@@ -124,6 +125,7 @@ pub mod exit {
     pub const CR_LAST: u64 = 0x1f;
     pub const EXCEPTION: u64 = 0x40;
     pub const EXCEPTION_LAST: u64 = 0x5f;
+    pub const PAGE_FAULT: u64 = 0x4e;
     pub const INTR: u64 = 0x60;
     pub const NMI: u64 = 0x61;
     pub const SMI: u64 = 0x62;
@@ -136,6 +138,7 @@ pub mod exit {
     pub const INVD: u64 = 0x76;
     pub const PAUSE: u64 = 0x77;
     pub const HLT: u64 = 0x78;
+    pub const INVLPG: u64 = 0x79;
     pub const INVLPGA: u64 = 0x7a;
     pub const IOIO: u64 = 0x7b;
     pub const MSR: u64 = 0x7c;

@@ -4,7 +4,7 @@ use crate::bits::{exit as code, ioio, npf};
 use crate::check;
 use crate::vmcb::{Control, Vmcb};
 use hvm::exit::{Access, Exit, Instruction, IoDirection, IoExit, IoKind};
-use hvm::{Gpa, Width};
+use hvm::{Gpa, Gva, Width};
 
 /// What the VMCB says of the last exit.
 #[inline]
@@ -22,6 +22,11 @@ pub fn decode(vmcb: &Vmcb) -> Exit {
         code::VMMCALL => by_name(Instruction::Hypercall),
         code::VINTR => Exit::InterruptWindow,
         code::NMI => Exit::HostNmi,
+        code::PAGE_FAULT => Exit::PageFault {
+            address: Gva(control.exit_info2),
+            error_code: control.exit_info1 as u32,
+        },
+        code::INVLPG => Exit::InvalidatePage,
         code::EXCEPTION..=code::EXCEPTION_LAST => Exit::Exception {
             vector: (control.exit_code - code::EXCEPTION) as u8,
             error_code: control.exit_info1 as u32,

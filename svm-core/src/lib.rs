@@ -21,6 +21,7 @@ mod maps;
 mod nmi;
 mod pause;
 mod reset;
+mod shadow;
 mod vcpu;
 mod vmcb;
 

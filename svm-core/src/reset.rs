@@ -47,8 +47,9 @@ impl Svm {
         vmcb.save.g_pat = PAT_RESET;
         vmcb.save.dr6 = DR6_RESET;
         vmcb.save.dr7 = DR7_RESET;
+        self.intercept_for_shadow();
         self.changed = clean::ALL;
-        self.flush = true;
+        self.want_flush();
         self.nmi = Nmi::Open;
         self.window = None;
         self.own_flags = u64::MAX;

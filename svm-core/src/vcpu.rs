@@ -5,12 +5,13 @@ use crate::bits::{EFER_SVME, clean, intercept1, intercept2, msr, tlb, vintr};
 use crate::enter;
 use crate::maps::{self, IOPM_BYTES, MSRPM_BYTES};
 use crate::nmi::Nmi;
+use crate::shadow::Shadow as ShadowPaging;
 use crate::vmcb::{self, Vmcb};
 use crate::{exit, host, inject};
 use core::arch::asm;
 use core::ptr::NonNull;
 use hvm::Hpa;
-use hvm::capability::{Features, Options};
+use hvm::capability::{Features, NestedPaging, Options};
 use hvm::event::{Event, Shadow, Window};
 use hvm::exit::Exit;
 use hvm::gprs::Gprs;
@@ -18,7 +19,7 @@ use hvm::regs::{
     Attributes, DR7_GD, Gpr, Registers, Rflags, Segment, SegmentName, State, TableRegister,
 };
 use hvm::tsc::Scale;
-use hvm::vcpu::{Hlt, MsrAccess, PauseFilter, TscAccess, Vcpu};
+use hvm::vcpu::{Hlt, MsrAccess, PauseFilter, ShadowRoot, TscAccess, Vcpu};
 use x86::msr::wrmsr;
 
 /// The pages that a vCPU is made of. All are zeroed, physically contiguous each, and owned by the vCPU alone.
@@ -45,8 +46,10 @@ pub struct Svm {
     asids: Asids,
     /// VMCB fields changed since the last entry (clean bits to clear).
     pub(crate) changed: u32,
-    /// The TLB must be empty of the guest at the next entry.
+    /// The TLB must be empty of the guest at the next entry. Always set where there is no nested paging.
     pub(crate) flush: bool,
+    /// Without nested paging.
+    pub(crate) shadow: Option<ShadowPaging>,
     pub(crate) nested_root: Hpa,
     /// The clean bits that this CPU knows.
     clean_mask: u32,
@@ -77,6 +80,7 @@ impl Svm {
             asids: Asids::new(features.tags),
             changed: clean::ALL,
             flush: true,
+            shadow: (features.nested_paging == NestedPaging::Absent).then(ShadowPaging::default),
             nested_root: Hpa(0),
             clean_mask: if features.options.contains(Options::CLEAN_BITS) {
                 clean::ALL
@@ -160,10 +164,7 @@ impl Svm {
 
     /// One entry and exit.
     #[inline]
-    fn enter(&mut self) {
-        if self.flush {
-            self.flush_now();
-        }
+    pub(crate) fn enter(&mut self) {
         let clean = self.clean_mask & !self.changed;
         self.vmcb_mut().control.clean = clean;
         self.changed = 0;
@@ -177,8 +178,8 @@ impl Svm {
 
     /// Has the next entry start with an empty TLB: by command where the CPU can flush one ASID, else by a fresh ASID.
     #[cold]
-    fn flush_now(&mut self) {
-        self.flush = false;
+    pub(crate) fn flush_now(&mut self) {
+        self.flush = self.shadow.is_some();
         let asid = self.vmcb().control.asid;
         let tag = if self.has(Options::FLUSH_BY_TAG) && asid != 0 {
             Tag {
@@ -212,6 +213,12 @@ impl Vcpu for Svm {
     #[inline]
     fn run(&mut self) -> Exit {
         loop {
+            if self.flush {
+                if self.shadow.is_some() {
+                    return self.run_on_shadow();
+                }
+                self.flush_now();
+            }
             self.enter();
             let seen = exit::decode(self.vmcb());
             match seen {
@@ -291,12 +298,13 @@ impl Vcpu for Svm {
         };
         // Writes of CR8 exit instead of a virtual interrupt with a priority, which QEMU 7.2 takes where priorities are equal. QEMU
         // also aborts at such a write while any virtual interrupt waits.
-        let writes = if for_interrupt || matches!(window, Some(Window::Priority(_))) {
-            CR8_WRITE
-        } else {
-            0
-        };
         let control = &self.vmcb().control;
+        let others = control.cr_writes & !CR8_WRITE;
+        let writes = if for_interrupt || matches!(window, Some(Window::Priority(_))) {
+            others | CR8_WRITE
+        } else {
+            others
+        };
         if wanted != old || writes != control.cr_writes {
             let intercepts = control.intercept1 & !intercept1::VINTR;
             let control = &mut self.touch(clean::TPR | clean::INTERCEPTS).control;
@@ -360,8 +368,16 @@ impl Vcpu for Svm {
         self.flush_tlb();
     }
 
+    fn set_shadow_root(&mut self, root: ShadowRoot) {
+        self.take_root(root);
+    }
+
+    fn needs_shadow_root(&self) -> bool {
+        self.lacks_root()
+    }
+
     fn flush_tlb(&mut self) {
-        self.flush = true;
+        self.want_flush();
     }
 
     /// All that VMRUN and VMLOAD load is in the VMCB, where #VMEXIT and VMSAVE have put it.
@@ -502,6 +518,7 @@ impl Registers for Svm {
 
     fn set_cr0(&mut self, value: u64) {
         self.touch(clean::CRX).save.cr0 = value;
+        self.forget_root();
         self.flush_tlb();
     }
 
@@ -520,6 +537,7 @@ impl Registers for Svm {
 
     fn set_cr3(&mut self, value: u64) {
         self.touch(clean::CRX).save.cr3 = value;
+        self.forget_root();
         self.flush_tlb();
     }
 
@@ -530,6 +548,7 @@ impl Registers for Svm {
 
     fn set_cr4(&mut self, value: u64) {
         self.touch(clean::CRX).save.cr4 = value;
+        self.forget_root();
         self.flush_tlb();
     }
 
@@ -540,6 +559,7 @@ impl Registers for Svm {
 
     fn set_efer(&mut self, value: u64) {
         self.touch(clean::CRX).save.efer = value | EFER_SVME;
+        self.forget_root();
         self.flush_tlb();
     }
 
@@ -552,7 +572,7 @@ impl Registers for Svm {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use hvm::capability::{ApicVirtualization, NestedPaging};
+    use hvm::capability::ApicVirtualization;
     use std::boxed::Box;
 
     /// A VMCB of zeros.
@@ -562,8 +582,12 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn vcpu(tags: u32, options: Options) -> Svm {
+        vcpu_with(tags, options, NestedPaging::Huge)
+    }
+
+    pub(crate) fn vcpu_with(tags: u32, options: Options, nested_paging: NestedPaging) -> Svm {
         let features = Features {
-            nested_paging: NestedPaging::Huge,
+            nested_paging,
             tags,
             apic_virtualization: ApicVirtualization::Absent,
             options,

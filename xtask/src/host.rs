@@ -21,9 +21,9 @@ pub enum Need {
     Everything,
 }
 
-/// Debian packages for booting in an emulator: QEMU and Bochs with their firmware, tools for media, the guest's user space. Bochs
+/// Debian packages for booting in an emulator: QEMU and Bochs with their firmware, tools for media, the guest's user space, viewers. Bochs
 /// wants one of its screens installed; that for terminals is the smallest.
-const PACKAGES: [&str; 17] = [
+const PACKAGES: [&str; 20] = [
     "qemu-system-x86",
     "seabios",
     "ovmf",
@@ -41,6 +41,9 @@ const PACKAGES: [&str; 17] = [
     "mtools",
     "e2fsprogs",
     "busybox-static",
+    "python3-venv",
+    "tigervnc-viewer",
+    "xvfb",
 ];
 
 /// Sees to it that everything is there, or says in one line what to install.

@@ -5,6 +5,8 @@
 //! none waits, but a reset.
 
 pub mod e1000;
+pub mod rtl8139;
+pub mod virtio;
 
 use hvm::backend::Link;
 use hvm::packet::Packet;

@@ -67,6 +67,10 @@ pub const MSI_MESSAGES: u32 = 0b111 << 20;
 pub const MSI_64: u32 = 1 << 23;
 /// MSI-X: enabled, in the capability's first dword.
 pub const MSIX_ENABLE: u32 = 1 << 31;
+/// MSI-X: where the table is, from the capability's first byte; the base address register in its lowest bits.
+pub const MSIX_TABLE: u16 = 4;
+/// See [`MSIX_TABLE`].
+pub const MSIX_BASE: u32 = 0b111;
 /// MSI-X: all messages masked.
 pub const MSIX_MASK: u32 = 1 << 30;
 

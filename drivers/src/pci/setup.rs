@@ -40,6 +40,19 @@ impl fmt::Display for Signalling {
     }
 }
 
+/// Where a structure is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Structure {
+    /// The base address register.
+    pub base: u8,
+    /// From there.
+    pub offset: u32,
+    /// How long it is.
+    pub bytes: u32,
+    /// What the dword behind says, which some kinds have.
+    pub extra: u32,
+}
+
 /// A function that is being set up.
 pub struct Setup<'a, C> {
     access: &'a mut C,
@@ -160,6 +173,40 @@ impl<'a, C: ConfigWrite> Setup<'a, C> {
         true
     }
 
+    /// Where its table of messages is, if it has MSI-X: base address register and offset (PCI 3.0, 6.8.2.4).
+    pub fn message_table(&mut self) -> Option<(u8, u32)> {
+        let at = self.capability(CAP_MSIX)?;
+        let place = self.read(at + MSIX_TABLE);
+        Some(((place & MSIX_BASE) as u8, place & !MSIX_BASE))
+    }
+
+    /// Has it send the messages of its table.
+    pub fn send_table(&mut self) {
+        if let Some(at) = self.capability(CAP_MSIX) {
+            let control = self.read(at);
+            self.write(at, control & !MSIX_MASK | MSIX_ENABLE);
+        }
+    }
+
+    /// A structure that a vendor's capability of this kind points to, as virtio lays them out (virtio 1.2, 4.1.4): base address
+    /// register, offset, length, and the dword behind.
+    pub fn structure(&mut self, kind: u8) -> Option<Structure> {
+        let found = self
+            .capabilities()
+            .filter(|(capability, _)| *capability == CAP_VENDOR)
+            .map(|(_, at)| at)
+            .collect::<alloc::vec::Vec<_>>();
+        let at = found
+            .into_iter()
+            .find(|at| (self.read(*at) >> 24) as u8 == kind)?;
+        Some(Structure {
+            base: self.read(at + 4) as u8,
+            offset: self.read(at + 8),
+            bytes: self.read(at + 12),
+            extra: self.read(at + 16),
+        })
+    }
+
     /// Its pin's line, as firmware assigned it, if it has a pin; the pin may speak from now on.
     pub fn line(&mut self) -> Option<u8> {
         let [line, pin, ..] = self.read(INTERRUPT).to_le_bytes();
@@ -257,6 +304,7 @@ mod tests {
             let mut setup = Setup::new(&mut space, ADDRESS);
             prop_assert!(setup.capabilities().count() <= 48);
             setup.quiet();
+            setup.structure(1);
             setup.message(0, 0);
         }
     }

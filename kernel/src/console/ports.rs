@@ -15,6 +15,26 @@ impl CpuPorts {
     pub const unsafe fn new() -> Self {
         Self(())
     }
+
+    /// IN, 16 bits.
+    #[inline]
+    pub fn read_u16(&mut self, port: u16) -> u16 {
+        let value;
+        // SAFETY: as for `read_u8`.
+        unsafe {
+            core::arch::asm!("in ax, dx", in("dx") port, out("ax") value, options(nomem, nostack, preserves_flags));
+        }
+        value
+    }
+
+    /// OUT, 16 bits.
+    #[inline]
+    pub fn write_u16(&mut self, port: u16, value: u16) {
+        // SAFETY: as for `read_u8`.
+        unsafe {
+            core::arch::asm!("out dx, ax", in("dx") port, in("ax") value, options(nomem, nostack, preserves_flags));
+        }
+    }
 }
 
 impl Ports for CpuPorts {

@@ -77,7 +77,7 @@ impl GuestEnd {
 }
 
 /// Adds a rectangle; without room for it, the last one grows over it.
-fn add(rects: &mut Vec<Rect>, rect: Rect) {
+pub fn add(rects: &mut Vec<Rect>, rect: Rect) {
     let is_full = rects.len() == RECTS;
     match rects.last_mut() {
         Some(last) if is_full => *last = union(*last, rect),

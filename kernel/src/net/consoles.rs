@@ -2,6 +2,7 @@
 
 use super::WORK;
 use super::lines::{Own, Serial};
+use super::viewers::Viewers;
 use crate::service::alarm::{self, Bell};
 use crate::service::console::LINE;
 use crate::{info, time, warn};
@@ -45,6 +46,7 @@ pub fn wake() {
 pub struct Consoles {
     serial: Option<Served<Serial>>,
     prompt: Option<Served<Own>>,
+    vnc: Option<Viewers>,
     /// When they have something to do by themselves.
     next_ms: Option<u64>,
 }
@@ -64,14 +66,15 @@ pub enum Cause {
 }
 
 impl Consoles {
-    /// Opens their doors.
-    pub fn open(wanted: &Wanted, host: &mut Host) -> Self {
+    /// Opens their doors; `name` is the guest's.
+    pub fn open(wanted: &Wanted, name: &str, host: &mut Host) -> Self {
         if wanted.serial.is_some() {
             LINE.prepare();
         }
         Self {
             serial: wanted.serial.as_ref().map(|it| Served::new(it, host)),
             prompt: wanted.prompt.as_ref().map(|it| Served::new(it, host)),
+            vnc: wanted.vnc.as_ref().map(|it| Viewers::new(it, name, host)),
             next_ms: Some(0),
         }
     }
@@ -86,7 +89,8 @@ impl Consoles {
         SERVED.store(time::tsc(), Ordering::Relaxed);
         let serial = self.serial.as_mut().and_then(|it| it.poll(host, now_ms));
         let prompt = self.prompt.as_mut().and_then(|it| it.poll(host, now_ms));
-        let waits = [serial, prompt].into_iter().flatten();
+        let vnc = self.vnc.as_mut().and_then(|it| it.poll(host, now_ms));
+        let waits = [serial, prompt, vnc].into_iter().flatten();
         self.next_ms = waits.min().map(|wait_ms| now_ms + wait_ms);
         true
     }
@@ -99,7 +103,8 @@ impl Consoles {
     fn list(&self) -> impl Iterator<Item = (&'static str, Endpoint, &'static str, Counters)> {
         let serial = self.serial.as_ref().map(|it| it.describe("serial line"));
         let prompt = self.prompt.as_ref().map(|it| it.describe("prompt"));
-        serial.into_iter().chain(prompt)
+        let vnc = self.vnc.as_ref().map(Viewers::describe);
+        serial.into_iter().chain(prompt).chain(vnc)
     }
 
     /// Tells people where they are, now that the host has an address.

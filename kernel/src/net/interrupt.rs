@@ -1,6 +1,7 @@
 //! How the card gets our attention.
 
 use super::WORK;
+use super::window::Mapped;
 use crate::acpi::madt::{Line, Trigger};
 use crate::apic::{io, vector};
 use crate::cpu::percpu;
@@ -9,6 +10,7 @@ use core::fmt;
 use core::sync::atomic::{AtomicU32, Ordering};
 use drivers::pci::ConfigWrite;
 use drivers::pci::setup::{Setup, Signalling};
+use drivers::window::Window;
 
 /// Turns in a row that a shared line may bring about without the card having had anything: then it is left masked.
 const IDLE_TURNS: u32 = 1000;
@@ -45,8 +47,12 @@ pub enum Trust {
 }
 
 impl Interrupt {
-    /// Sends the interrupts of the function to the service CPU: as messages, or by its line.
-    pub fn route(function: &mut Setup<'_, impl ConfigWrite>) -> (Self, Signalling) {
+    /// Sends the interrupts of the function to the service CPU: as messages, or by its line. `table` is its table of messages, if its driver
+    /// has it send the first of them.
+    pub fn route(
+        function: &mut Setup<'_, impl ConfigWrite>,
+        table: Option<Mapped>,
+    ) -> (Self, Signalling) {
         let polled = || {
             let interrupt = Self {
                 way: Way::Polled,
@@ -61,7 +67,17 @@ impl Interrupt {
             return polled();
         };
         // SDM vol. 3, 11.11.1: the destination, and physical destination mode; a fixed interrupt at an edge is the bare vector.
-        if apic_id < 256 && function.message(0xfee0_0000 | apic_id << 12, vector.into()) {
+        let address = 0xfee0_0000 | apic_id << 12;
+        let by_message = apic_id < 256
+            && match table {
+                Some(table) => {
+                    send_first(table, address, vector.into());
+                    function.send_table();
+                    true
+                }
+                None => function.message(address, vector.into()),
+            };
+        if by_message {
             let interrupt = Self {
                 way: Way::Message,
                 idle_turns: 0,
@@ -132,6 +148,13 @@ impl Interrupt {
             _ => Trust::Full,
         }
     }
+}
+
+/// Fills the first entry of a table of messages and unmasks it (PCI 3.0, 6.8.2.6 to 6.8.2.9).
+fn send_first(mut table: Mapped, address: u32, data: u32) {
+    table.write_u64(0, address.into());
+    table.write_u32(8, data);
+    table.write_u32(12, 0);
 }
 
 /// Whether a turn had anything to do.

@@ -7,10 +7,11 @@ mod consoles;
 mod interrupt;
 mod lines;
 mod service;
+mod viewers;
 mod window;
 
 pub use consoles::wake as wake_consoles;
-pub use service::{Service, serve, write_status};
+pub use service::{Service, new_lines, serve, wall_seconds, write_status};
 
 use crate::service::signal::Signal;
 use alloc::vec::Vec;

@@ -1,5 +1,7 @@
 //! Registers and rings, mapped.
 
+use crate::console::ports::CpuPorts;
+use drivers::ports::Ports;
 use drivers::window::{Shared, Window};
 use guest_mem::Hpa;
 
@@ -89,6 +91,64 @@ impl Window for Mapped {
     #[inline]
     fn write_u32(&mut self, at: usize, value: u32) {
         self.write(at, value);
+    }
+}
+
+/// A device's registers in the port space.
+pub struct PortWindow {
+    ports: CpuPorts,
+    base: u16,
+    bytes: u16,
+}
+
+impl PortWindow {
+    /// From port `base` on.
+    ///
+    /// # Safety
+    /// As for [`Mapped::registers`].
+    pub unsafe fn new(base: u16, bytes: u16) -> Self {
+        Self {
+            // SAFETY: the caller vouches for the device.
+            ports: unsafe { CpuPorts::new() },
+            base,
+            bytes,
+        }
+    }
+
+    /// The port at `at`, if it is inside.
+    fn port(&self, at: usize) -> Option<u16> {
+        let at = u16::try_from(at).ok().filter(|at| *at < self.bytes)?;
+        self.base.checked_add(at)
+    }
+}
+
+impl Window for PortWindow {
+    fn read_u8(&mut self, at: usize) -> u8 {
+        self.port(at)
+            .map_or(u8::MAX, |port| self.ports.read_u8(port))
+    }
+    fn read_u16(&mut self, at: usize) -> u16 {
+        self.port(at)
+            .map_or(u16::MAX, |port| self.ports.read_u16(port))
+    }
+    fn read_u32(&mut self, at: usize) -> u32 {
+        self.port(at)
+            .map_or(u32::MAX, |port| self.ports.read_u32(port))
+    }
+    fn write_u8(&mut self, at: usize, value: u8) {
+        if let Some(port) = self.port(at) {
+            self.ports.write_u8(port, value);
+        }
+    }
+    fn write_u16(&mut self, at: usize, value: u16) {
+        if let Some(port) = self.port(at) {
+            self.ports.write_u16(port, value);
+        }
+    }
+    fn write_u32(&mut self, at: usize, value: u32) {
+        if let Some(port) = self.port(at) {
+            self.ports.write_u32(port, value);
+        }
     }
 }
 

@@ -8,6 +8,8 @@ use hvm::capability::{Capability, Extension, Lock, NestedPaging, Technology};
 pub enum Mode {
     /// This make of the extension, with nested paging.
     Nested(Technology),
+    /// This make of the extension, with shadow paging.
+    Shadow(Technology),
     /// No guest can run.
     None(Obstacle),
 }
@@ -23,8 +25,6 @@ pub enum Obstacle {
     Absent(Technology),
     /// Firmware keeps it off.
     Locked(Technology, Lock),
-    /// The extension without nested paging.
-    NoNestedPaging(Technology),
     /// A make of the extension that was left out of this build.
     NotBuilt(Technology),
     /// CPUs of different makes.
@@ -43,22 +43,22 @@ impl Mode {
             _ => Err(Obstacle::Mixed),
         });
         match agreed {
-            Some(Ok(technology)) => Self::Nested(technology),
+            Some(Ok(mode)) => mode,
             Some(Err(obstacle)) => Self::None(obstacle),
             None => Self::None(Obstacle::Silent),
         }
     }
 }
 
-fn verdict(cpu: &Capability) -> Result<Technology, Obstacle> {
+fn verdict(cpu: &Capability) -> Result<Mode, Obstacle> {
     let technology = cpu.technology.ok_or(Obstacle::UnknownVendor)?;
     match &cpu.extension {
         Extension::Absent => Err(Obstacle::Absent(technology)),
         Extension::Locked(lock) => Err(Obstacle::Locked(technology, *lock)),
         Extension::NotBuilt => Err(Obstacle::NotBuilt(technology)),
         Extension::Usable(features) => match features.nested_paging {
-            NestedPaging::Absent => Err(Obstacle::NoNestedPaging(technology)),
-            NestedPaging::Large | NestedPaging::Huge => Ok(technology),
+            NestedPaging::Absent => Ok(Mode::Shadow(technology)),
+            NestedPaging::Large | NestedPaging::Huge => Ok(Mode::Nested(technology)),
         },
     }
 }
@@ -70,6 +70,12 @@ impl fmt::Display for Mode {
                 out,
                 "{} with nested paging, because every CPU offers both",
                 technology.name()
+            ),
+            Self::Shadow(technology) => write!(
+                out,
+                "{} with shadow paging, because this CPU offers no nested paging: {}",
+                technology.name(),
+                technology.nested_paging_bit()
             ),
             Self::None(obstacle) => write!(out, "none, because {obstacle}"),
         }
@@ -92,11 +98,6 @@ impl fmt::Display for Obstacle {
             Self::Locked(technology, lock) => {
                 write!(out, "firmware keeps {} off: {lock}", technology.name())
             }
-            Self::NoNestedPaging(technology) => write!(
-                out,
-                "this CPU offers no nested paging: {}",
-                technology.nested_paging_bit()
-            ),
             Self::NotBuilt(technology) => write!(
                 out,
                 "this build of Monovisor has no code for {}",
@@ -143,13 +144,6 @@ impl fmt::Display for Advice<'_> {
                 "enter the firmware setup, switch {} on, save, and switch the machine off and on again; {QEMU}",
                 technology.menu_name()
             ),
-            Obstacle::NoNestedPaging(technology) => {
-                write!(
-                    out,
-                    "use a CPU with {}, because shadow paging is not there yet; {QEMU}",
-                    technology.nested_paging_name()
-                )
-            }
         }
     }
 }
@@ -198,6 +192,20 @@ mod tests {
     }
 
     #[test]
+    fn without_nested_paging_there_is_shadow_paging_and_the_report_says_why() {
+        let old = cpu(Some(Technology::AmdV), usable(NestedPaging::Absent));
+        let mode = Mode::of(&[old, old]);
+        assert_eq!(mode, Mode::Shadow(Technology::AmdV));
+        let text = mode.to_string();
+        assert!(
+            text.contains("shadow paging") && text.contains("NP"),
+            "{text}"
+        );
+        let new = cpu(Some(Technology::AmdV), usable(NestedPaging::Huge));
+        assert_eq!(Mode::of(&[old, new]), Mode::None(Obstacle::Mixed));
+    }
+
+    #[test]
     fn every_obstacle_names_what_is_missing_and_what_to_do() {
         let of = |technology, extension| match Mode::of(&[cpu(technology, extension)]) {
             Mode::None(obstacle) => (obstacle.to_string(), obstacle.advice().to_string()),
@@ -216,8 +224,6 @@ mod tests {
         );
         let (why, advice) = of(Some(Technology::VtX), Extension::NotBuilt);
         assert!(why.contains("no code for VT-x") && advice.contains("`vmx`"));
-        let (why, advice) = of(Some(Technology::AmdV), usable(NestedPaging::Absent));
-        assert!(why.contains("NP") && advice.contains("shadow"));
         assert!(
             format!("{}", Mode::of(&[cpu(None, Extension::Absent)]))
                 .contains("neither AMD's nor Intel's")

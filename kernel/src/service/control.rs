@@ -148,6 +148,7 @@ pub struct Counters {
     pub msr: AtomicU64,
     pub interrupts: AtomicU64,
     pub halts: AtomicU64,
+    pub shadow: AtomicU64,
     pub other: AtomicU64,
 }
 
@@ -160,12 +161,13 @@ impl Counters {
             msr: AtomicU64::new(0),
             interrupts: AtomicU64::new(0),
             halts: AtomicU64::new(0),
+            shadow: AtomicU64::new(0),
             other: AtomicU64::new(0),
         }
     }
 
     /// Each counter with its name.
-    pub fn all(&self) -> [(&'static str, u64); 7] {
+    pub fn all(&self) -> [(&'static str, u64); 8] {
         [
             ("I/O", &self.io),
             ("MMIO", &self.mmio),
@@ -173,6 +175,7 @@ impl Counters {
             ("MSR", &self.msr),
             ("interrupts", &self.interrupts),
             ("HLT", &self.halts),
+            ("shadow", &self.shadow),
             ("other", &self.other),
         ]
         .map(|(name, counter)| (name, counter.load(Ordering::Relaxed)))

@@ -1,4 +1,4 @@
-//! The input service: the host's own keyboard and mouse drive the guest.
+//! The input service: the host's own keyboard and mouse drive the guest, beside those of viewers on the network.
 //!
 //! Control, Alt and Escape together turn the host's screen and keyboard from the guest to Monovisor and back.
 
@@ -8,8 +8,9 @@ use crate::console::ports::CpuPorts;
 use crate::info;
 use drivers::i8042::{Controller, Mouse, Source};
 use drivers::ports::Ports;
-use hvm::input::{Action, Key, KeyEvent, Leds};
+use hvm::input::{Action, Key, KeyEvent, Leds, PointerEvent};
 use pc::ps2::{Decoder, Packets, Wheel};
+use spin::Mutex;
 
 /// ISA interrupts of the two devices.
 const KEYBOARD_IRQ: u8 = 1;
@@ -18,13 +19,37 @@ const MOUSE_IRQ: u8 = 12;
 /// Raised by both interrupts, and when the guest sets its lamps.
 pub static WORK: Signal = Signal::new();
 
-/// The host's keyboard and mouse, and where they lead.
+/// The way to the guest. Only tasks touch it, so it is never contended.
+static GUEST: Mutex<Option<HostEnd>> = Mutex::new(None);
+
+/// A key moved, wherever it is.
+pub fn key(event: KeyEvent) {
+    if let Some(guest) = GUEST.lock().as_mut() {
+        guest.key(event);
+    }
+}
+
+/// A pointer did something, wherever it is.
+pub fn pointer(event: PointerEvent) {
+    if let Some(guest) = GUEST.lock().as_mut() {
+        guest.pointer(event);
+    }
+}
+
+/// The lamps that the guest has lit.
+pub fn leds() -> Leds {
+    match GUEST.lock().as_ref() {
+        Some(guest) => guest.leds(),
+        None => Leds::empty(),
+    }
+}
+
+/// The host's keyboard and mouse.
 pub struct Desk<P> {
     controller: Controller<P>,
     keys: Decoder,
     packets: Packets,
     held: Held,
-    guest: HostEnd,
     leds: Leds,
 }
 
@@ -56,8 +81,9 @@ impl Held {
     }
 }
 
-/// Looks for the host's keyboard controller. Without one there is nothing to serve.
+/// Opens the way to the guest, and looks for the host's keyboard controller. Without one there is nothing to serve.
 pub fn start(guest: HostEnd) -> Option<Desk<CpuPorts>> {
+    *GUEST.lock() = Some(guest);
     // SAFETY: the controller reaches no memory, and nothing else drives it.
     let Some(controller) = Controller::probe(unsafe { CpuPorts::new() }) else {
         info!("no PS/2 keyboard controller: the guest is typed to by other ways only");
@@ -76,7 +102,6 @@ pub fn start(guest: HostEnd) -> Option<Desk<CpuPorts>> {
         keys: Decoder::new(),
         packets: Packets::new(wheel),
         held: Held::default(),
-        guest,
         leds: Leds::empty(),
     })
 }
@@ -96,7 +121,7 @@ impl<P: Ports> Desk<P> {
                     Source::Mouse => self.mouse(byte),
                 }
             }
-            let leds = self.guest.leds();
+            let leds = leds();
             if leds != self.leds {
                 self.leds = leds;
                 self.controller.set_leds(leds.bits());
@@ -108,17 +133,18 @@ impl<P: Ports> Desk<P> {
     fn key(&mut self, event: KeyEvent) {
         if self.held.completes(event) {
             screen::turn_over();
-            self.guest.release_keys();
+            if let Some(guest) = GUEST.lock().as_mut() {
+                guest.release_keys();
+            }
         } else if screen::shows_guest() {
-            self.guest.key(event);
+            key(event);
         }
     }
 
     fn mouse(&mut self, byte: u8) {
-        let guest = &mut self.guest;
         self.packets.byte(byte, &mut |event| {
             if screen::shows_guest() {
-                guest.pointer(event);
+                pointer(event);
             }
         });
     }

@@ -9,7 +9,7 @@ pub(crate) mod console;
 pub mod control;
 pub mod executor;
 mod frames;
-mod input;
+pub(crate) mod input;
 mod lifecycle;
 pub(crate) mod prompt;
 pub(crate) mod screen;
@@ -96,6 +96,7 @@ fn spawn<S>(
 
 fn wake_console() {
     WORK.raise();
+    net::new_lines();
 }
 
 /// Gives COM1 to the console service. Without a COM1 the guest's line comes back.

@@ -5,7 +5,7 @@ use super::control::{CONTROL, GuestState};
 use super::prompt::info::Info;
 use super::{callers, console, signal::Signal};
 use crate::console::screen::Screen;
-use crate::console::view::{Capture, HostEnd};
+use crate::console::view::{self, Capture, HostEnd};
 use crate::report::version::BuildId;
 use crate::{log, net, time};
 use alloc::collections::VecDeque;
@@ -28,6 +28,67 @@ static TEXT: Mutex<(Ticket, String)> = Mutex::new((0, String::new()));
 pub type Ticket = u64;
 /// The host's screen shows Monovisor rather than the guest.
 static TURNED_OVER: AtomicBool = AtomicBool::new(false);
+
+/// What viewers on the network are to see. Only tasks touch it, so it is never contended.
+static VIEWED: Mutex<Viewed> = Mutex::new(Viewed {
+    audience: Audience::Nobody,
+    is_wanted: false,
+    latest: None,
+});
+
+struct Viewed {
+    audience: Audience,
+    /// A newer picture is wanted.
+    is_wanted: bool,
+    /// Not fetched yet.
+    latest: Option<Capture>,
+}
+
+/// Whether somebody looks over the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Nobody: nothing is kept.
+    Nobody,
+    /// Somebody who has seen enough.
+    Content,
+    /// Somebody who wants a newer picture.
+    Hungry,
+}
+
+/// Tells who looks on. Pictures come at the screen's own pace, and wake the network.
+pub fn view(audience: Audience) {
+    let mut viewed = VIEWED.lock();
+    viewed.audience = audience;
+    match audience {
+        Audience::Nobody => viewed.latest = None,
+        Audience::Content => {}
+        Audience::Hungry => {
+            viewed.is_wanted = true;
+            WORK.raise();
+        }
+    }
+}
+
+/// What was captured since this was asked last: the picture, and what has changed in it.
+pub fn take_view() -> Option<Capture> {
+    VIEWED.lock().latest.take()
+}
+
+impl Viewed {
+    /// Keeps a capture, with the changes of those that were not fetched.
+    fn keep(&mut self, mut capture: Capture) {
+        if self.audience == Audience::Nobody {
+            return;
+        }
+        if let Some(before) = self.latest.take() {
+            for rect in before.changed {
+                view::add(&mut capture.changed, rect);
+            }
+        }
+        self.latest = Some(capture);
+        net::wake_consoles();
+    }
+}
 
 /// Asks for the screen's text; [`text`] has it after the services with prompts were woken.
 pub fn ask_text() -> Ticket {
@@ -96,10 +157,12 @@ impl Service {
             if let Some(capture) = self.view.take() {
                 self.asked = false;
                 self.show(&capture);
+                VIEWED.lock().keep(capture);
             }
             if host {
                 self.attend_host();
             }
+            self.attend_viewers();
             if !self.asked && TEXT_WANTED.load(Ordering::Acquire) {
                 self.ask();
             }
@@ -124,7 +187,20 @@ impl Service {
         }
     }
 
+    /// Has a picture made for viewers on the network, when it is time.
+    fn attend_viewers(&mut self) {
+        if self.asked || !VIEWED.lock().is_wanted || CONTROL.state() == GuestState::Absent {
+            return;
+        }
+        if time::tsc() < self.next {
+            alarm::advance(Bell::Screen, self.next);
+        } else {
+            self.ask();
+        }
+    }
+
     fn ask(&mut self) {
+        VIEWED.lock().is_wanted = false;
         self.asked = true;
         self.view.ask();
     }

@@ -39,7 +39,7 @@ impl Vendor for Amd {
         unsafe { host::save_host(pages.host) };
         // SAFETY: all pages were just allocated zeroed, contiguous, and for this vCPU alone; they are never freed.
         let mut cpu = unsafe { Svm::new(pages, features, hlt) };
-        vendor::pass_through(&mut cpu);
+        vendor::pass_through(&mut cpu, features);
         Ok(cpu)
     }
 }

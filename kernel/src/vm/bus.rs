@@ -1,6 +1,7 @@
 //! The machine as the emulator reaches it.
 
 use super::local::Local;
+use crate::cpu::live;
 use guest_bios::rom;
 use guest_mem::{Gpa, GuestMemory};
 use hvm::Width;
@@ -151,7 +152,11 @@ impl Bus for LocalBus<'_> {
 
     /// All that our CPUID can offer; the CPU checks the rest at the next entry.
     fn cr4_allowed(&self) -> u64 {
-        0x0077_0fff
+        const PCIDE: u64 = 1 << 17;
+        match self.local.machine.shadow {
+            None => 0x0077_0fff,
+            Some(_) => 0x0077_0fff & !PCIDE,
+        }
     }
 
     fn read_cr8(&mut self) -> u64 {
@@ -169,8 +174,16 @@ impl Bus for LocalBus<'_> {
 
     fn write_debug(&mut self, _index: u8, _value: u64) {}
 
-    /// The register setters of the vCPU flush where the architecture asks for it.
-    fn invalidate(&mut self, _what: Invalidation) {}
+    /// The register setters of the vCPU flush where the architecture asks for it. INVLPG comes here only where tables are shadowed.
+    fn invalidate(&mut self, what: Invalidation) {
+        if let Invalidation::Page(gva) = what {
+            self.local.machine.invalidate_page(self.local.index, gva);
+        }
+    }
+
+    fn xcr0(&self) -> u64 {
+        live::xcr0()
+    }
 
     fn xsave_image(&mut self) -> Option<XsaveImage<'_>> {
         self.local.vectors.show()

@@ -84,6 +84,15 @@ impl<V: Vcpu> Processor<V> {
             Exit::ApicWrite { offset } => self.apic_write(offset),
             Exit::EndOfInterrupt { vector } => self.end_of_interrupt(vector),
             Exit::ControlRegister => self.control_register(),
+            Exit::PageFault {
+                address,
+                error_code,
+            } => self.page_fault(address, error_code),
+            Exit::PagingChanged => {
+                self.follow_paging();
+                Next::Enter
+            }
+            Exit::InvalidatePage => self.invalidate_page(),
             Exit::Exception { vector, error_code } => self.exception(vector, error_code),
             Exit::TripleFault => self.stop(TRIPLE_FAULT.into()),
             Exit::EntryFailed { code, reason } => self.stop(format!(
@@ -236,6 +245,7 @@ impl<V: Vcpu> Processor<V> {
             let entries = self.local.machine.memory.load::<[u64; 4]>(table);
             self.cpu.set_pdptes(entries.unwrap_or_default());
         }
+        self.follow_paging();
         next
     }
 
@@ -303,6 +313,7 @@ impl<V: Vcpu> Processor<V> {
         if register == msr::EFER {
             let checked = msr::checked_efer(self.cpu.efer(), value, self.cpu.cr0())?;
             self.cpu.set_efer(checked);
+            self.follow_paging();
             return Ok(());
         }
         self.recall_for_msr(register);
@@ -380,7 +391,7 @@ impl<V: Vcpu> Processor<V> {
     }
 
     #[inline]
-    fn nested_fault(&mut self, gpa: Gpa, access: Access, table_walk: bool) -> Next {
+    pub(super) fn nested_fault(&mut self, gpa: Gpa, access: Access, table_walk: bool) -> Next {
         let machine = self.machine();
         if access == Access::Write
             && machine.watch.protects.load(Ordering::Relaxed)

@@ -76,7 +76,7 @@ impl Vendor for Intel {
                 hlt,
             )
         };
-        vendor::pass_through(&mut cpu);
+        vendor::pass_through(&mut cpu, features);
         Ok(cpu)
     }
 }

@@ -10,7 +10,7 @@ use crate::cpu::vectors::Vectors;
 use crate::time;
 use alloc::boxed::Box;
 use hvm::apic::RegisterPage;
-use hvm::cpuid::{Leaf, Live, Map, Policy, Rates, Timing, Tsc};
+use hvm::cpuid::{Contexts, Leaf, Live, Map, Policy, Rates, Timing, Tsc};
 use hvm::device::{Context, Lifecycle, PowerEvent};
 use hvm::event::{Events, Exception, TripleFault};
 use hvm::hyperv::bits;
@@ -73,6 +73,10 @@ impl Local {
                     timing: timing(&machine.timeline),
                     hyperv: machine.hyperv.offered,
                     kvm: machine.hyperv.kvm,
+                    contexts: match machine.shadow {
+                        Some(_) => Contexts::Hidden,
+                        None => Contexts::Host,
+                    },
                 },
             ),
             clock: Clock::new(&machine.timeline, index as u32),

@@ -7,6 +7,7 @@ use super::framebuffer::Framebuffer;
 use super::gate::Gate;
 use super::hyperv::HyperV;
 use super::mailbox::{Mailbox, Requests};
+use super::shadow::ShadowPaging;
 use crate::console::view;
 use alloc::boxed::Box;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -32,6 +33,10 @@ pub struct Machine {
     pub hyperv: HyperV,
     /// The root of the nested tables.
     pub root: Hpa,
+    /// The shadow of the guest's tables, where the CPU has no nested paging, or is not to use it.
+    pub shadow: Option<ShadowPaging>,
+    /// How the guest's memory is translated, for people.
+    pub paging: &'static str,
     /// The display's memory within the guest's reach.
     pub framebuffer: Framebuffer,
     /// The nested tables, and who wrote where. Taken for changes of the tables; a vCPU that waits for others' TLBs does not wait for

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use boot::PhysRange;
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
-use ept_npt::{Format, Level, MapError, Rights, TableMemory, Tables, Tracked};
+use ept_npt::{Format, Level, MapError, Mapping, Rights, TableMemory, Tables, Tracked};
 use guest_bios::platform::{HIGH_MEMORY, VGA_END};
 use guest_mem::{
     Area, Backing, Gpa, GuestMemory, Hpa, PAGE_BYTES as GUEST_PAGE, Reads, Region, Writes,
@@ -219,6 +219,8 @@ pub trait PageTables {
 pub trait NestedTables: Tracked + PageTables + Send {
     /// Maps what the guest finds in an area now, instead of what it found there before. The caller flushes the TLB.
     fn show(&mut self, area: &Area) -> Result<(), MapError>;
+    /// What is mapped there, if anything.
+    fn translate(&self, gpa: Gpa) -> Option<Mapping>;
 }
 
 impl<F: Format> PageTables for Tables<TablePages, F> {
@@ -240,6 +242,10 @@ impl<F: Format> PageTables for Tables<TablePages, F> {
 }
 
 impl<F: Format + Send> NestedTables for Tables<TablePages, F> {
+    fn translate(&self, gpa: Gpa) -> Option<Mapping> {
+        Tables::translate(self, gpa)
+    }
+
     fn show(&mut self, area: &Area) -> Result<(), MapError> {
         for offset in (0..area.bytes).step_by(GUEST_PAGE as usize) {
             self.unmap(area.gpa.wrapping_add(offset));

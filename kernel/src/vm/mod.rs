@@ -41,6 +41,7 @@ mod rom;
 mod schedule;
 mod seat;
 mod setup;
+mod shadow;
 mod timers;
 mod user_firmware;
 mod vendor;
@@ -89,7 +90,7 @@ fn ring(cpu_index: usize) {
 }
 
 /// Runs the guest of the bundle, and the services beside it. To be called on the boot CPU, services started and interrupts on, if
-/// [`crate::report`] finds `technology` with nested paging usable on every CPU. `ends` are the guest's.
+/// [`crate::report`] finds `technology` usable on every CPU. `ends` are the guest's.
 pub fn run(boot: &'static BootInfo, technology: Technology, ends: GuestEnds) -> ! {
     CONTROL.on_request(kick);
     let started = match technology {
@@ -199,13 +200,17 @@ fn host<V: Vendor>(boot: &'static BootInfo, plan: setup::Plan, ends: GuestEnds, 
                 name: guest.name.clone(),
                 vcpus,
                 memory_mib: guest.memory_mib,
-                paging: V::NESTED_PAGING,
+                paging: guest.machine.paging,
             });
             info!(
-                "guest `{}`: {} MiB, {vcpus} vCPU{}, nested paging",
+                "guest `{}`: {} MiB, {vcpus} vCPU{}, {}",
                 guest.name,
                 guest.memory_mib,
-                if vcpus == 1 { "" } else { "s" }
+                if vcpus == 1 { "" } else { "s" },
+                match guest.machine.shadow {
+                    Some(_) => guest.machine.paging,
+                    None => "nested paging",
+                }
             );
             lifecycle::live(guest, boot.entry_tsc, duty)
         }

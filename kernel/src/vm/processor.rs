@@ -185,6 +185,7 @@ impl<V: Vcpu> Processor<V> {
         self.cpu.reset();
         self.cpu.set_tsc_offset(self.local.clock.offset());
         state.apply(&mut self.cpu);
+        self.follow_paging();
         self.cpu.flush_tlb();
         self.local.attention = true;
     }
@@ -270,8 +271,9 @@ impl<V: Vcpu> Processor<V> {
 
     /// The nested tables allow less than before, or something else: no vCPU goes by the old ones any more when this returns.
     #[cold]
-    fn flush_all(&mut self) {
+    pub(super) fn flush_all(&mut self) {
         self.cpu.flush_tlb();
+        self.machine().clear_shadow(self.local.index);
         self.machine().flush_others(self.local.index);
     }
 

@@ -15,6 +15,7 @@ use super::placement;
 use super::processor::{Duty, Outcome};
 use super::rom::Roms;
 use super::seat::{Ending, Seat};
+use super::shadow::{self, ShadowPaging};
 use super::user_firmware::UserFirmware;
 use super::vendor::{self, Vendor};
 use crate::console::GuestEnds;
@@ -28,14 +29,14 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use appliance::Bundle;
-use appliance::config::{Actions, Boot, Config, Paging};
+use appliance::config::{Actions, Boot, Config};
 use boot::BootInfo;
 use core::sync::atomic::AtomicU32;
 use guest_bios::bios;
 use guest_bios::linux::{self, EntryState, Image};
 use guest_bios::platform::{Console, PCI_MMIO, Platform};
 use guest_mem::{Attributes, Hpa};
-use hvm::capability::{Features, Options};
+use hvm::capability::{Features, NestedPaging, Options};
 use hvm::cpuid::Kvm;
 use hvm::regs::{Gpr, Segment, SegmentName, State, TableRegister};
 use hvm::tsc::Scale;
@@ -99,8 +100,7 @@ pub fn read(boot: &BootInfo) -> Result<Plan, String> {
         info!("monovisor.toml, {note}");
     }
     let config = loaded.config;
-    net::serve(&config.consoles);
-    check(&config)?;
+    net::serve(&config);
     let cpus = percpu::count();
     let places = match &config.cpus {
         None => placement::spread(config.vcpus as usize, cpus),
@@ -130,7 +130,8 @@ pub fn build<V: Vendor>(
         places,
     } = plan;
     let GuestEnds { line, input, view } = ends;
-    let features = &without(features, &config)?;
+    let features = &shadow::choose(&without(features, &config)?, &config)?;
+    let shadows = features.nested_paging == NestedPaging::Absent;
     let start = start(&config.boot, &bundle)?;
     let user_firmware = UserFirmware::open(&config.boot, &bundle)?;
     let video_rom = user_firmware.as_ref().and_then(|own| own.video_rom);
@@ -154,7 +155,11 @@ pub fn build<V: Vendor>(
         "monovisor: memory: {usable_mib} MiB usable, {} MiB kept",
         usable_mib.saturating_sub(available_mib)
     );
-    let memory_mib = config.memory.map_or(available_mib, |memory| memory.mib);
+    let memory_mib = match config.memory {
+        Some(memory) => memory.mib,
+        None if shadows => ShadowPaging::leaves_mib(available_mib, &config),
+        None => available_mib,
+    };
     let guest_memory =
         memory::allocate(memory_mib, &roms).map_err(|error| match config.memory {
             Some(memory) => format!(
@@ -179,6 +184,10 @@ pub fn build<V: Vendor>(
     };
     let tables = memory::map::<V::Format>(&guest_memory, vendor::largest_page(features))
         .map_err(|error| error.to_string())?;
+    let shadow = match shadows {
+        true => Some(ShadowPaging::build(&config, &guest_memory)?),
+        false => None,
+    };
     let mut others: Vec<usize> = places.clone();
     others.sort_unstable();
     others.dedup();
@@ -194,6 +203,11 @@ pub fn build<V: Vendor>(
             if config.kvm { Kvm::Shown } else { Kvm::Hidden },
         ),
         root: tables.root(),
+        paging: match shadow {
+            Some(_) => "shadow paging",
+            None => V::NESTED_PAGING,
+        },
+        shadow,
         framebuffer: Framebuffer::new(video),
         tracker: Mutex::new(Tracker::new(Box::new(tables), features)),
         watch: Watch::default(),
@@ -320,14 +334,6 @@ fn without(features: &Features, config: &Config) -> Result<Features, String> {
         info!("monovisor: the CPU's {} is not used", option.name);
     }
     Ok(left)
-}
-
-/// What the configuration may ask for and this version cannot do.
-fn check(config: &Config) -> Result<(), String> {
-    if config.paging == Paging::Shadow {
-        return Err("monovisor.toml: `paging = \"shadow\"`: this version has nested paging only; leave the key out".into());
-    }
-    Ok(())
 }
 
 /// How the guest is to start.

@@ -86,13 +86,16 @@ fn has_speculation_control() -> bool {
 }
 
 /// Gives the guest the MSRs that it alone uses, and the time-stamp counter if that is good for it.
-pub fn pass_through(cpu: &mut impl Vcpu) {
+pub fn pass_through(cpu: &mut impl Vcpu, features: &Features) {
     cpu.set_tsc_access(if time::is_steady() {
         TscAccess::Native
     } else {
         TscAccess::Intercepted
     });
-    let always = msr::PASS_THROUGH.iter();
+    let own_types = features.nested_paging != NestedPaging::Absent;
+    let always = msr::PASS_THROUGH
+        .iter()
+        .chain(own_types.then_some(&msr::PAT));
     let optional = has_rdtscp().then_some(&msr::TSC_AUX).into_iter();
     let speculative = msr::SPECULATION
         .iter()

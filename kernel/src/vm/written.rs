@@ -23,6 +23,8 @@ pub fn start<V: Vcpu>(processor: &mut Processor<V>) {
     let mut tracker = machine.tracker.lock();
     let started = tracker.start(&mut processor.cpu, &machine.memory);
     machine.show_watch(&tracker);
+    drop(tracker);
+    machine.clear_shadow(processor.index());
     match started {
         Ok((means, grain)) => info!(
             "dirty: writes to the guest's memory are tracked by {}, in {}",
@@ -49,6 +51,8 @@ pub fn tell<V: Vcpu>(processor: &mut Processor<V>) {
             Writer::Hypervisor => &mut hypervisor,
         } += piece.bytes;
     });
+    drop(tracker);
+    machine.clear_shadow(processor.index());
     match collected {
         Some(span) => {
             let tenths = time::tsc_to_ns(span.ticks) / 100_000_000;
@@ -71,6 +75,8 @@ pub fn stop<V: Vcpu>(processor: &mut Processor<V>) {
     let mut tracker = machine.tracker.lock();
     let stopped = tracker.stop(&mut processor.cpu);
     machine.show_watch(&tracker);
+    drop(tracker);
+    machine.clear_shadow(processor.index());
     match stopped {
         true => info!("dirty: writes are no longer tracked"),
         false => info!("dirty: writes are not tracked"),

@@ -21,6 +21,15 @@ pub static SVM_NPT_BOCHS: Bochs = Bochs {
     share: Share::OneBoot,
 };
 
+/// SVM and next to nothing else: no nested paging, no next RIP.
+pub static SVM_SHADOW_BOCHS: Bochs = Bochs {
+    name: "svm-shadow@bochs",
+    model: CpuModel("turion64_tyler"),
+    virtualization: Virtualization::SvmShadow,
+    subject: Subject::Monovisor,
+    share: Share::Nothing,
+};
+
 /// VMX with EPT, unrestricted guest, virtual-interrupt delivery and TSC scaling.
 pub static VMX_EPT_BOCHS: Bochs = Bochs {
     name: "vmx-ept@bochs",
@@ -35,6 +44,15 @@ pub static VMX_EPT_RESTRICTED_BOCHS: Bochs = Bochs {
     name: "vmx-ept-restricted@bochs",
     model: CpuModel("corei5_lynnfield_750"),
     virtualization: Virtualization::VmxEpt,
+    subject: Subject::Monovisor,
+    share: Share::Nothing,
+};
+
+/// VMX with the TPR shadow, and without EPT, VPID and unrestricted guest.
+pub static VMX_SHADOW_BOCHS: Bochs = Bochs {
+    name: "vmx-shadow@bochs",
+    model: CpuModel("core2_penryn_t9600"),
+    virtualization: Virtualization::VmxShadow,
     subject: Subject::Monovisor,
     share: Share::Nothing,
 };

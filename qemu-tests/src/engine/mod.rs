@@ -6,9 +6,12 @@ mod qemu;
 
 use crate::bochs::CpuModel;
 use crate::loader::{Firmware, Loader};
-pub use bochs::{BARE_BOCHS, SVM_NPT_BOCHS, VMX_EPT_BOCHS, VMX_EPT_RESTRICTED_BOCHS};
+pub use bochs::{
+    BARE_BOCHS, SVM_NPT_BOCHS, SVM_SHADOW_BOCHS, VMX_EPT_BOCHS, VMX_EPT_RESTRICTED_BOCHS,
+    VMX_SHADOW_BOCHS,
+};
 pub use kvm::HostKvm;
-pub use qemu::{BareQemu, SvmNptQemu};
+pub use qemu::{BareQemu, SvmNptQemu, SvmShadowQemu};
 
 /// Something that can execute a machine.
 pub trait Engine: Sync {
@@ -55,13 +58,17 @@ pub enum Subject {
     Guest,
 }
 
-/// A vendor's virtualization with its nested paging.
+/// A vendor's virtualization with its nested paging, or without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Virtualization {
     /// AMD-V.
     SvmNpt,
     /// VT-x.
     VmxEpt,
+    /// AMD-V, and shadow paging.
+    SvmShadow,
+    /// VT-x, and shadow paging.
+    VmxShadow,
 }
 
 impl Virtualization {
@@ -70,6 +77,8 @@ impl Virtualization {
         match self {
             Self::SvmNpt => ["AMD-V", "NPT"],
             Self::VmxEpt => ["VT-x", "EPT"],
+            Self::SvmShadow => ["AMD-V", "shadow paging"],
+            Self::VmxShadow => ["VT-x", "shadow paging"],
         }
     }
 }
@@ -122,12 +131,15 @@ impl Emulator {
 }
 
 /// Every engine; those that need real hardware first, the guest alone last.
-pub const ENGINES: [&dyn Engine; 7] = [
+pub const ENGINES: [&dyn Engine; 10] = [
     &HostKvm,
     &SvmNptQemu,
+    &SvmShadowQemu,
     &SVM_NPT_BOCHS,
+    &SVM_SHADOW_BOCHS,
     &VMX_EPT_BOCHS,
     &VMX_EPT_RESTRICTED_BOCHS,
+    &VMX_SHADOW_BOCHS,
     &BareQemu,
     &BARE_BOCHS,
 ];

@@ -25,6 +25,32 @@ impl Engine for SvmNptQemu {
     }
 }
 
+/// QEMU's emulation of an AMD CPU with SVM and without nested paging.
+pub struct SvmShadowQemu;
+
+impl Engine for SvmShadowQemu {
+    fn name(&self) -> &'static str {
+        "svm-shadow@qemu"
+    }
+
+    fn availability(&self) -> Result<String, String> {
+        qemu::present().map(|()| "QEMU emulates AMD-V without nested paging".to_owned())
+    }
+
+    fn emulator(&self) -> Emulator {
+        Emulator::Qemu(&["-accel", "tcg", "-cpu", "EPYC,+svm,-npt,-monitor"])
+    }
+
+    fn virtualization(&self) -> Virtualization {
+        Virtualization::SvmShadow
+    }
+
+    /// What does not touch paging is tested with nested paging.
+    fn share(&self) -> Share {
+        Share::OneBoot
+    }
+}
+
 /// The guest without a hypervisor, on the same emulated machine.
 pub struct BareQemu;
 

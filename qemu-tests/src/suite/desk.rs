@@ -3,6 +3,7 @@
 use super::firmware::start_on;
 use super::session::{BOOT, Lab, SOON, Session};
 use super::{Case, Machines, Scope, Tier};
+use crate::desk::GLYPH_WIDTH;
 use crate::loader::{self, Firmware, Loader};
 use crate::machine::{Desk, Machine};
 use anyhow::{Context, Result, ensure};
@@ -147,7 +148,11 @@ fn none(lab: &mut Lab) -> Result<()> {
 fn host_shows(session: &mut Session, lab: &Lab, words: &str) -> Result<String> {
     let start = Instant::now();
     loop {
-        let text = session.console.desk()?.picture(lab.directory())?.text();
+        let text = session
+            .console
+            .desk()?
+            .picture(lab.directory())?
+            .text(GLYPH_WIDTH);
         if text.contains(words) {
             return Ok(text);
         }

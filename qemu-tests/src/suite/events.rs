@@ -57,7 +57,7 @@ const AMD_V: &[(&str, &str)] = &[(
 
 fn events(lab: &mut Lab) -> Result<()> {
     let limits = match (lab.subject(), lab.virtualization()) {
-        (Subject::Monovisor, Virtualization::SvmNpt) => AMD_V,
+        (Subject::Monovisor, Virtualization::SvmNpt | Virtualization::SvmShadow) => AMD_V,
         _ => &[],
     };
     run(lab, "", limits)

@@ -10,6 +10,7 @@ mod consoles;
 mod crash;
 mod desk;
 mod dirty;
+mod errands;
 mod events;
 mod firmware;
 mod guest;
@@ -25,9 +26,12 @@ mod owner;
 mod prompt;
 mod seat;
 mod session;
+mod shadow;
 mod smp;
 mod systems;
 mod uplink;
+mod vectors;
+mod vnc;
 
 use crate::engine::{Emulator, Engine, Share, Subject, SvmNptQemu, Virtualization};
 use crate::{bundle::Guest, tree};
@@ -116,6 +120,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         loaders::CASES,
         network::CASES,
         uplink::CASES,
+        vnc::CASES,
         own_firmware::CASES,
         owner::CASES,
         systems::CASES,
@@ -126,11 +131,14 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         consoles::CASES,
         desk::CASES,
         dirty::CASES,
+        errands::CASES,
         events::CASES,
         host::CASES,
         hyperv::CASES,
         options::CASES,
+        shadow::CASES,
         smp::CASES,
+        vectors::CASES,
     ]
     .into_iter()
     .flatten()

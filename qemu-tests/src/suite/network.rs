@@ -159,7 +159,7 @@ fn traffic(lab: &mut Lab, mib: u32) -> Result<()> {
 }
 
 /// Most data that goes over one connection, out of a file in the guest's memory.
-const ROUND_MIB: u32 = 16;
+const ROUND_MIB: u32 = 4;
 
 /// Fetches data by HTTP both ways between two cards, one of them in a name space of its own.
 fn transfer(session: &mut Session, here: &Card, there: &Card, mib: u32) -> Result<()> {

@@ -24,6 +24,10 @@ pub(super) const CASES: &[Case] = &[
     card!("e1000-82544", Full, "e1000-82544gc"),
     card!("e1000-82545", Full, "e1000-82545em"),
     card!("e1000e", Full, "e1000e"),
+    card!("rtl8139", Full, "rtl8139"),
+    card!("virtio", Full, "virtio-net-pci"),
+    card!("virtio-modern", Full, "virtio-net-pci,disable-legacy=on"),
+    card!("virtio-legacy", Full, "virtio-net-pci,disable-modern=on"),
 ];
 
 /// Without a guest: the host asks for an address, and answers.

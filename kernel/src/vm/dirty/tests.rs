@@ -4,7 +4,7 @@ use super::super::memory::PageTables;
 use super::*;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use ept_npt::{MapError, Tracked};
+use ept_npt::{MapError, Mapping, Tracked};
 use guest_mem::{Area, Hpa};
 use hvm::capability::{ApicVirtualization, NestedPaging};
 use proptest::prelude::*;
@@ -107,6 +107,10 @@ impl PageTables for Machine {
 }
 
 impl NestedTables for Machine {
+    fn translate(&self, _gpa: Gpa) -> Option<Mapping> {
+        None
+    }
+
     fn show(&mut self, area: &Area) -> Result<(), MapError> {
         for offset in (0..area.bytes).step_by(PAGE_BYTES as usize) {
             self.change(area.gpa.wrapping_add(offset), |page| {

@@ -1,0 +1,307 @@
+//! Realtek's RTL8139, every revision, by four transmit slots and one receive ring.
+//!
+//! The chip neither sums nor cuts, nor pads. Frames are copied out of its ring; they are sent from where they are.
+
+pub mod bits;
+#[cfg(test)]
+mod tests;
+
+use super::{LinkNews, Nic};
+use crate::window::{Shared, Window};
+use alloc::collections::VecDeque;
+use bits::*;
+use core::fmt;
+use core::sync::atomic::{Ordering, fence};
+use hvm::backend::Link;
+use hvm::packet::{Checksum, Packet, Pool};
+
+/// Bytes of memory that the receive ring takes.
+pub const SHARED_BYTES: usize = RING_BYTES + TAIL_BYTES;
+/// Frames that wait for a slot.
+const QUEUE: usize = 256;
+/// How often, 10 µs apart, the end of a reset is looked for.
+const RESET_LOOKS: u32 = 1000;
+/// Bytes in front of a frame in the ring: status and length.
+const HEADER_BYTES: usize = 4;
+/// Most frames that one ring holds.
+const MOST_FRAMES: usize = RING_BYTES / (MIN_FRAME_BYTES + CRC_BYTES);
+
+/// Why a card cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// A reset did not end.
+    Reset,
+    /// Its EEPROM gave no address of a station.
+    Address([u8; 6]),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reset => f.write_str("it did not end its reset within 10 ms"),
+            Self::Address(bytes) => write!(
+                f,
+                "its EEPROM gave the address {bytes:02x?}, which no station has"
+            ),
+        }
+    }
+}
+
+/// A card.
+pub struct Rtl8139<R, W> {
+    registers: R,
+    ring: Shared<W>,
+    pool: &'static Pool,
+    address: [u8; 6],
+    /// Where the next frame begins in the ring.
+    read: usize,
+    /// The packet in each slot; slots are used in turn.
+    slots: [Option<Packet>; SLOTS],
+    /// The slot that was filled first, and how many are.
+    oldest: usize,
+    filled: usize,
+    queue: VecDeque<Packet>,
+    mask: Interrupt,
+    faults: u64,
+}
+
+impl<R: Window, W: Window> Rtl8139<R, W> {
+    /// Resets the card and starts it. `ring` has [`SHARED_BYTES`]; frames that come are copied into packets of `pool`. `pause_us` waits for
+    /// microseconds.
+    pub fn start(
+        registers: R,
+        ring: Shared<W>,
+        pool: &'static Pool,
+        pause_us: &mut dyn FnMut(u32),
+    ) -> Result<Self, Failure> {
+        let mut card = Self {
+            registers,
+            ring,
+            pool,
+            address: [0; 6],
+            read: 0,
+            slots: [const { None }; SLOTS],
+            oldest: 0,
+            filled: 0,
+            queue: VecDeque::with_capacity(QUEUE),
+            mask: Interrupt::all() - Interrupt::SENT - Interrupt::NOT_SENT,
+            faults: 0,
+        };
+        card.reset(pause_us)?;
+        card.address = core::array::from_fn(|index| card.registers.read_u8(ID + index));
+        if card.address == [0; 6] || card.address[0] & 1 != 0 {
+            return Err(Failure::Address(card.address));
+        }
+        card.set_up();
+        Ok(card)
+    }
+
+    fn reset(&mut self, pause_us: &mut dyn FnMut(u32)) -> Result<(), Failure> {
+        self.registers.write_u8(EEPROM_COMMAND, UNLOCKED);
+        self.registers.write_u8(CONFIG1, 0);
+        self.registers.write_u8(EEPROM_COMMAND, 0);
+        self.registers.write_u8(COMMAND, Command::RESET.bits());
+        for _ in 0..RESET_LOOKS {
+            let command = Command::from_bits_retain(self.registers.read_u8(COMMAND));
+            if !command.contains(Command::RESET) {
+                return Ok(());
+            }
+            pause_us(10);
+        }
+        Err(Failure::Reset)
+    }
+
+    fn set_up(&mut self) {
+        self.start_receiver();
+        self.registers
+            .write_u32(TRANSMIT_CONFIG, TRANSMIT_CONFIG_USUAL);
+        self.registers.write_u32(MISSED, 0);
+        let link = self.registers.read_u16(INTERRUPT_STATUS);
+        self.registers.write_u16(INTERRUPT_STATUS, link);
+        self.registers.write_u16(INTERRUPT_MASK, self.mask.bits());
+    }
+
+    /// Starts the receiver at the ring's beginning. Configurations are taken over only while it is on (programming guide, 3).
+    fn start_receiver(&mut self) {
+        let off = Command::TRANSMIT;
+        self.registers.write_u8(COMMAND, off.bits());
+        self.registers
+            .write_u32(RECEIVE_START, self.ring.dma as u32);
+        self.registers
+            .write_u8(COMMAND, (off | Command::RECEIVE).bits());
+        self.registers.write_u32(RECEIVE_CONFIG, RECEIVE_CONFIG_ALL);
+        for half in [MULTICAST, MULTICAST + 4] {
+            self.registers.write_u32(half, u32::MAX);
+        }
+        self.read = 0;
+        self.registers
+            .write_u16(RECEIVE_POINTER, 0_u16.wrapping_sub(POINTER_BIAS));
+    }
+
+    /// Takes back what was sent, and fills slots.
+    fn advance(&mut self) {
+        while self.filled > 0 {
+            let at = TRANSMIT_STATUS + 4 * self.oldest;
+            let status = Slot::from_bits_retain(self.registers.read_u32(at));
+            if !status.intersects(Slot::DONE | Slot::ABORTED) {
+                break;
+            }
+            self.faults += u64::from(status.contains(Slot::ABORTED));
+            self.slots[self.oldest] = None;
+            self.oldest = (self.oldest + 1) % SLOTS;
+            self.filled -= 1;
+        }
+        while self.filled < SLOTS
+            && let Some(packet) = self.queue.pop_front()
+        {
+            let slot = (self.oldest + self.filled) % SLOTS;
+            fence(Ordering::Release);
+            self.registers
+                .write_u32(TRANSMIT_ADDRESS + 4 * slot, packet.dma() as u32);
+            // The size, with DONE clear, hands it over.
+            let size = packet.len() as u32;
+            self.registers.write_u32(
+                TRANSMIT_STATUS + 4 * slot,
+                size | Slot::THRESHOLD_256.bits(),
+            );
+            self.slots[slot] = Some(packet);
+            self.filled += 1;
+        }
+    }
+
+    /// The frame at the read pointer, copied if there is a buffer for it. An error means that the ring makes no sense.
+    fn next(&mut self) -> Result<Option<Packet>, ()> {
+        let header = self.ring.window.read_u32(self.read);
+        let status = Received::from_bits_retain(header as u16);
+        let length = (header >> 16) as usize;
+        let sound = MIN_FRAME_BYTES + CRC_BYTES..=MAX_FRAME_BYTES + CRC_BYTES;
+        if !status.contains(Received::OK) || !sound.contains(&length) {
+            return Err(());
+        }
+        let bytes = length - CRC_BYTES;
+        let packet = self.pool.packet().and_then(|mut packet| {
+            let room = packet.room().get_mut(..bytes.next_multiple_of(4))?;
+            for (index, word) in room.chunks_exact_mut(4).enumerate() {
+                let at = self.read + HEADER_BYTES + 4 * index;
+                word.copy_from_slice(&self.ring.window.read_u32(at).to_le_bytes());
+            }
+            packet.set_len(bytes);
+            Some(packet)
+        });
+        self.faults += u64::from(packet.is_none());
+        self.read = (self.read + HEADER_BYTES + length).next_multiple_of(4) % RING_BYTES;
+        self.registers.write_u16(
+            RECEIVE_POINTER,
+            (self.read as u16).wrapping_sub(POINTER_BIAS),
+        );
+        Ok(packet)
+    }
+}
+
+impl<R: Window, W: Window> Nic for Rtl8139<R, W> {
+    fn name(&self) -> &'static str {
+        "Realtek RTL8139"
+    }
+
+    fn address(&self) -> [u8; 6] {
+        self.address
+    }
+
+    fn link(&mut self) -> Link {
+        match self.registers.read_u8(MEDIA_STATUS) & LINK_BAD {
+            0 => Link::Up,
+            _ => Link::Down,
+        }
+    }
+
+    fn acknowledge(&mut self) -> LinkNews {
+        let status = self.registers.read_u16(INTERRUPT_STATUS);
+        self.registers.write_u16(INTERRUPT_STATUS, status);
+        match Interrupt::from_bits_retain(status).contains(Interrupt::LINK) {
+            true => LinkNews::Changed,
+            false => LinkNews::Same,
+        }
+    }
+
+    fn receive(&mut self) -> Option<Packet> {
+        for _ in 0..MOST_FRAMES {
+            let command = Command::from_bits_retain(self.registers.read_u8(COMMAND));
+            if command.contains(Command::EMPTY) {
+                return None;
+            }
+            fence(Ordering::Acquire);
+            match self.next() {
+                Ok(None) => {}
+                Ok(packet) => return packet,
+                Err(()) => {
+                    self.faults += 1;
+                    self.start_receiver();
+                    return None;
+                }
+            }
+        }
+        None
+    }
+
+    fn send(&mut self, mut packet: Packet) -> Result<(), Packet> {
+        let bytes = packet.len();
+        if self.queue.len() == QUEUE || bytes > MAX_FRAME_BYTES {
+            return Err(packet);
+        }
+        // Slots start at multiples of four (TSAD).
+        if !packet.dma().is_multiple_of(4) {
+            match packet.duplicate() {
+                Some(copy) => packet = copy,
+                None => return Err(packet),
+            }
+        }
+        if let Some(padding) = packet.room().get_mut(bytes..MIN_FRAME_BYTES) {
+            padding.fill(0);
+            packet.set_len(MIN_FRAME_BYTES);
+        }
+        self.queue.push_back(packet);
+        Ok(())
+    }
+
+    fn room(&self) -> usize {
+        QUEUE - self.queue.len()
+    }
+
+    fn can_cut(&self, _: &Packet) -> bool {
+        false
+    }
+
+    fn can_sum(&self, packet: &Packet) -> bool {
+        !matches!(packet.offload().checksum, Checksum::Partial(_))
+    }
+
+    fn settle(&mut self) {
+        self.advance();
+        // While frames wait for a slot, it matters to be told of one.
+        let sent = Interrupt::SENT | Interrupt::NOT_SENT;
+        let waits = !self.queue.is_empty();
+        if waits != self.mask.contains(sent) {
+            self.mask.set(sent, waits);
+            self.registers.write_u16(INTERRUPT_MASK, self.mask.bits());
+            // What was sent before that has no interrupt.
+            self.advance();
+        }
+    }
+
+    fn faults(&mut self) -> u64 {
+        self.faults += u64::from(self.registers.read_u32(MISSED) & 0xff_ffff);
+        self.registers.write_u32(MISSED, 0);
+        self.faults
+    }
+}
+
+impl<R, W> fmt::Debug for Rtl8139<R, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Rtl8139({} in slots, {} wait)",
+            self.filled,
+            self.queue.len()
+        )
+    }
+}

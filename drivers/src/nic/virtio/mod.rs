@@ -1,0 +1,389 @@
+//! virtio network cards (virtio 1.2, 5.1), by the modern interface or the legacy one: one queue each way.
+//!
+//! Checksums and long TCP frames are left to the device, where it offers that. Long frames from the device, several pairs of queues and
+//! the control queue are **not** used: a device without a driver for the latter passes every frame.
+
+pub mod bits;
+pub mod ring;
+#[cfg(test)]
+mod tests;
+pub mod transport;
+
+use super::{LinkNews, Nic};
+use crate::window::{Shared, Window};
+use bits::{Features, Status, config, header};
+use core::fmt;
+use hvm::backend::Link;
+use hvm::packet::{Checksum, Cut, Offload, Packet, PartialChecksum, Pool};
+use ring::{Direction, Interrupts, MAX_SIZE, Ring};
+use transport::{Interface, Transport};
+
+const RECEIVE: u16 = 0;
+const TRANSMIT: u16 = 1;
+/// How often, 10 µs apart, the end of a reset is looked for.
+const RESET_LOOKS: u32 = 10_000;
+
+/// Why a card cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// A reset did not end.
+    Reset,
+    /// It wants features that the driver has not.
+    Features,
+    /// The legacy interface without frames and headers in one buffer.
+    Layout,
+    /// A queue has this size: none, or of the legacy interface one that the driver has no memory for.
+    Queue(u16),
+    /// It told no address of a station.
+    Address([u8; 6]),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reset => f.write_str("it did not end its reset within 100 ms"),
+            Self::Features => f.write_str("it does not agree to the features that there are"),
+            Self::Layout => f.write_str("it is too old: it wants headers in buffers of their own"),
+            Self::Queue(size) => write!(
+                f,
+                "a queue of it has {size} entries, not a power of two up to {MAX_SIZE}"
+            ),
+            Self::Address(bytes) => {
+                write!(f, "it told the address {bytes:02x?}, which no station has")
+            }
+        }
+    }
+}
+
+/// A card.
+pub struct VirtioNet<T, W> {
+    transport: T,
+    features: Features,
+    address: [u8; 6],
+    pool: &'static Pool,
+    receiving: Ring<W>,
+    sending: Ring<W>,
+    header_bytes: usize,
+    interrupts: Interrupts,
+    link: Link,
+    faults: u64,
+}
+
+impl<T: Transport, W: Window> VirtioNet<T, W> {
+    /// Resets the card and starts it. Each of `rings` has [`ring::SHARED_BYTES`]; buffers come out of `pool`. `pause_us` waits for
+    /// microseconds.
+    pub fn start(
+        mut transport: T,
+        rings: [Shared<W>; 2],
+        pool: &'static Pool,
+        pause_us: &mut dyn FnMut(u32),
+    ) -> Result<Self, Failure> {
+        reset(&mut transport, pause_us)?;
+        let features = settle_features(&mut transport)?;
+        let [receiving, sending] = rings;
+        let receive_size = queue_size(&mut transport, RECEIVE)?;
+        let transmit_size = queue_size(&mut transport, TRANSMIT)?;
+        let header_bytes = match transport.interface() {
+            Interface::Modern => header::BYTES,
+            Interface::Legacy => header::LEGACY_BYTES,
+        };
+        let mut card = Self {
+            transport,
+            features,
+            address: [0; 6],
+            pool,
+            receiving: Ring::new(receiving, receive_size, Direction::FromDevice),
+            sending: Ring::new(sending, transmit_size, Direction::ToDevice),
+            header_bytes,
+            interrupts: Interrupts::Spared,
+            link: Link::Up,
+            faults: 0,
+        };
+        card.read_address()?;
+        let places = [
+            (RECEIVE, card.receiving.place()),
+            (TRANSMIT, card.sending.place()),
+        ];
+        for (index, place) in places {
+            card.transport.start_queue(index, place);
+        }
+        card.sending.set_interrupts(card.interrupts);
+        let ready = card.transport.status() | Status::DRIVER_OK;
+        card.transport.set_status(ready);
+        card.link = card.read_link();
+        card.refill();
+        Ok(card)
+    }
+
+    fn read_address(&mut self) -> Result<(), Failure> {
+        self.address = core::array::from_fn(|index| self.transport.config(config::MAC + index));
+        let sound = self.features.contains(Features::MAC)
+            && self.address != [0; 6]
+            && self.address[0] & 1 == 0;
+        sound.then_some(()).ok_or(Failure::Address(self.address))
+    }
+
+    fn read_link(&mut self) -> Link {
+        let up = !self.features.contains(Features::STATUS)
+            || self.transport.config(config::STATUS) & config::LINK_UP != 0;
+        if up { Link::Up } else { Link::Down }
+    }
+
+    /// Gives the device as many buffers as the queue takes. A header comes in front of each frame.
+    fn refill(&mut self) {
+        while self.receiving.room() > 0
+            && let Some(mut packet) = self.pool.packet()
+        {
+            if packet.prepend(self.header_bytes).is_none() {
+                break;
+            }
+            let bytes = packet.room().len();
+            // There was room.
+            if self.receiving.add(packet, bytes).is_err() {
+                break;
+            }
+        }
+        if self.receiving.publish() {
+            self.transport.notify(RECEIVE);
+        }
+    }
+
+    /// Takes back what was sent.
+    fn reap(&mut self) {
+        loop {
+            match self.sending.take() {
+                Ok(Some(_)) => {}
+                Ok(None) => return,
+                Err(ring::Broken) => {
+                    self.faults += 1;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Takes the header off a frame that came, and notes what it says. `None` if it is nonsense.
+    fn unwrap(&self, mut packet: Packet, bytes: usize) -> Option<Packet> {
+        packet.set_len(bytes);
+        let words = packet.frame().first_chunk::<{ header::LEGACY_BYTES }>()?;
+        let [flags, kind, _, _, _, _, s0, s1, o0, o1] = *words;
+        packet.strip(self.header_bytes);
+        let partial = PartialChecksum {
+            start: u16::from_le_bytes([s0, s1]),
+            offset: u16::from_le_bytes([o0, o1]),
+        };
+        let end = usize::from(partial.start) + usize::from(partial.offset) + 2;
+        let checksum = match flags {
+            flags if flags & header::NEEDS_CHECKSUM != 0 => {
+                if end > packet.len() {
+                    return None;
+                }
+                Checksum::Partial(partial)
+            }
+            flags if flags & header::DATA_VALID != 0 => Checksum::Valid,
+            _ => Checksum::Unknown,
+        };
+        packet.set_offload(Offload {
+            checksum,
+            segmentation: None,
+        });
+        (kind == header::PLAIN && !packet.is_empty()).then_some(packet)
+    }
+}
+
+fn reset(transport: &mut impl Transport, pause_us: &mut dyn FnMut(u32)) -> Result<(), Failure> {
+    transport.set_status(Status::empty());
+    let mut looks = 0;
+    while !transport.status().is_empty() {
+        looks += 1;
+        if looks > RESET_LOOKS {
+            return Err(Failure::Reset);
+        }
+        pause_us(10);
+    }
+    transport.set_status(Status::ACKNOWLEDGE);
+    transport.set_status(Status::ACKNOWLEDGE | Status::DRIVER);
+    Ok(())
+}
+
+/// (3.1.1; the legacy interface has no FEATURES_OK.)
+fn settle_features(transport: &mut impl Transport) -> Result<Features, Failure> {
+    let modern = transport.interface() == Interface::Modern;
+    let mut features = transport.offered();
+    let wanted = match modern {
+        true => Features::VERSION_1,
+        false => Features::ANY_LAYOUT,
+    };
+    if !features.contains(wanted) {
+        return Err(if modern {
+            Failure::Features
+        } else {
+            Failure::Layout
+        });
+    }
+    if !features.contains(Features::CHECKSUM) {
+        features -= Features::HOST_TSO4 | Features::HOST_TSO6;
+    }
+    transport.accept(features);
+    if modern {
+        let settled = Status::ACKNOWLEDGE | Status::DRIVER | Status::FEATURES_OK;
+        transport.set_status(settled);
+        if !transport.status().contains(Status::FEATURES_OK) {
+            transport.set_status(Status::FAILED);
+            return Err(Failure::Features);
+        }
+    }
+    Ok(features)
+}
+
+fn queue_size(transport: &mut impl Transport, index: u16) -> Result<u16, Failure> {
+    let offered = transport.queue_size(index);
+    // The legacy interface has no say in the size.
+    let size = match transport.interface() {
+        Interface::Modern => offered.min(MAX_SIZE),
+        Interface::Legacy => offered,
+    };
+    (size.is_power_of_two() && size <= MAX_SIZE)
+        .then_some(size)
+        .ok_or(Failure::Queue(offered))
+}
+
+impl<T: Transport, W: Window> Nic for VirtioNet<T, W> {
+    fn name(&self) -> &'static str {
+        match self.transport.interface() {
+            Interface::Modern => "virtio",
+            Interface::Legacy => "virtio (legacy)",
+        }
+    }
+
+    fn address(&self) -> [u8; 6] {
+        self.address
+    }
+
+    fn link(&mut self) -> Link {
+        self.link
+    }
+
+    fn acknowledge(&mut self) -> LinkNews {
+        // With messages the status need not say anything of the configuration (4.1.4.5), so that is looked at.
+        let _ = self.transport.interrupt();
+        let link = self.read_link();
+        match core::mem::replace(&mut self.link, link) == link {
+            true => LinkNews::Same,
+            false => LinkNews::Changed,
+        }
+    }
+
+    fn receive(&mut self) -> Option<Packet> {
+        // As many as the queue has: a device cannot keep us here with nonsense.
+        for _ in 0..MAX_SIZE {
+            match self.receiving.take() {
+                Ok(Some((packet, bytes))) => match self.unwrap(packet, bytes) {
+                    None => self.faults += 1,
+                    packet => return packet,
+                },
+                Ok(None) => return None,
+                Err(ring::Broken) => {
+                    self.faults += 1;
+                    return None;
+                }
+            }
+        }
+        None
+    }
+
+    fn send(&mut self, mut packet: Packet) -> Result<(), Packet> {
+        if self.sending.room() == 0 {
+            self.reap();
+        }
+        if self.sending.room() == 0 {
+            return Err(packet);
+        }
+        let Offload {
+            checksum,
+            segmentation,
+        } = packet.offload();
+        let (flags, sum) = match checksum {
+            Checksum::Partial(sum) => (header::NEEDS_CHECKSUM, sum),
+            _ => (
+                0,
+                PartialChecksum {
+                    start: 0,
+                    offset: 0,
+                },
+            ),
+        };
+        let (kind, header_bytes, segment_bytes) = match segmentation {
+            None => (header::PLAIN, 0, 0),
+            Some(cut) => {
+                let kind = match cut.cut {
+                    Cut::Tcp4 => header::TCP4,
+                    Cut::Tcp6 => header::TCP6,
+                };
+                (kind, cut.header_bytes, cut.segment_bytes)
+            }
+        };
+        let Some(frame) = packet.prepend(self.header_bytes) else {
+            return Err(packet);
+        };
+        let Some((place, _)) = frame.split_at_mut_checked(self.header_bytes) else {
+            return Err(packet);
+        };
+        place.fill(0);
+        place[..2].copy_from_slice(&[flags, kind]);
+        let words = [header_bytes, segment_bytes, sum.start, sum.offset];
+        for (place, word) in place[2..].chunks_exact_mut(2).zip(words) {
+            place.copy_from_slice(&word.to_le_bytes());
+        }
+        let bytes = packet.len();
+        self.sending.add(packet, bytes)
+    }
+
+    fn room(&self) -> usize {
+        self.sending.room()
+    }
+
+    fn can_cut(&self, packet: &Packet) -> bool {
+        packet
+            .offload()
+            .segmentation
+            .is_some_and(|segmentation| match segmentation.cut {
+                Cut::Tcp4 => self.features.contains(Features::HOST_TSO4),
+                Cut::Tcp6 => self.features.contains(Features::HOST_TSO6),
+            })
+    }
+
+    fn can_sum(&self, packet: &Packet) -> bool {
+        match packet.offload().checksum {
+            Checksum::Partial(_) => self.features.contains(Features::CHECKSUM),
+            _ => true,
+        }
+    }
+
+    fn settle(&mut self) {
+        if self.sending.publish() {
+            self.transport.notify(TRANSMIT);
+        }
+        let wanted = match self.sending.outstanding() > self.sending.room() {
+            true => Interrupts::Wanted,
+            false => Interrupts::Spared,
+        };
+        if wanted != self.interrupts {
+            self.interrupts = wanted;
+            self.sending.set_interrupts(wanted);
+        }
+        // After interrupts were asked for: what was sent before that has none.
+        self.reap();
+        self.refill();
+    }
+
+    fn faults(&mut self) -> u64 {
+        self.faults
+    }
+}
+
+impl<T, W> fmt::Debug for VirtioNet<T, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "VirtioNet({:?})", self.features)
+    }
+}

@@ -1,0 +1,368 @@
+use super::bits::{common, legacy, queue};
+use super::ring::SHARED_BYTES;
+use super::transport::{Legacy, Modern};
+use super::*;
+use hvm::packet::Segmentation;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::vec::Vec;
+use std::{array, vec};
+
+const ADDRESS: [u8; 6] = [0x52, 0x54, 0, 1, 2, 3];
+const SIZE: u16 = 8;
+/// Queues' memory, and packets', as the device finds them.
+const RINGS_AT: u64 = 0x10_0000;
+const BUFFERS_AT: u64 = 0x100_0000;
+const OFFERED: Features = Features::all();
+
+/// The device's side: registers by width and place, queues' memory, notifications.
+#[derive(Default)]
+struct Chip {
+    status: u8,
+    offered: u64,
+    accepted: u64,
+    select: u32,
+    places: BTreeMap<(u16, usize), u64>,
+    queue: u16,
+    sizes: [u16; 2],
+    notified: Vec<u16>,
+    link: u8,
+    memory: [Vec<u8>; 2],
+    hangs: bool,
+}
+
+type Shelf = Arc<Mutex<Chip>>;
+
+/// Which structure a window shows.
+#[derive(Clone, Copy)]
+enum Part {
+    Common,
+    Notify,
+    Interrupt,
+    Device,
+    Legacy,
+    Ring(usize),
+}
+
+struct Shown(Shelf, Part);
+
+impl Chip {
+    fn set_status(&mut self, status: u8) {
+        self.status = if self.hangs { 1 } else { status };
+    }
+
+    fn config(&self, at: usize) -> u8 {
+        ADDRESS
+            .get(at)
+            .copied()
+            .unwrap_or(if at == config::STATUS { self.link } else { 0 })
+    }
+
+    fn read(&mut self, part: Part, at: usize, bytes: usize) -> u32 {
+        let half = |value: u64, select: u32| (value >> (32 * select)) as u32;
+        match (part, at) {
+            (Part::Common, common::STATUS) | (Part::Legacy, legacy::STATUS) => self.status.into(),
+            (Part::Common, common::DEVICE_FEATURE) => half(self.offered, self.select),
+            (Part::Legacy, legacy::DEVICE_FEATURES) => half(self.offered, 0),
+            (Part::Common, common::QUEUE_SIZE) | (Part::Legacy, legacy::QUEUE_SIZE) => {
+                self.sizes[usize::from(self.queue)].into()
+            }
+            (Part::Common, common::QUEUE_NOTIFY_OFFSET) => (self.queue * 3).into(),
+            (Part::Device, at) => self.config(at).into(),
+            (Part::Legacy, at) if at >= legacy::DEVICE => self.config(at - legacy::DEVICE).into(),
+            (Part::Ring(index), at) => {
+                let mut word = [0; 4];
+                word[..bytes].copy_from_slice(&self.memory[index][at..at + bytes]);
+                u32::from_le_bytes(word)
+            }
+            _ => 0,
+        }
+    }
+
+    fn write(&mut self, part: Part, at: usize, bytes: usize, value: u32) {
+        match (part, at) {
+            (Part::Common, common::STATUS) | (Part::Legacy, legacy::STATUS) => {
+                self.set_status(value as u8);
+            }
+            (Part::Common, common::DEVICE_FEATURE_SELECT | common::DRIVER_FEATURE_SELECT) => {
+                self.select = value;
+            }
+            (Part::Common, common::DRIVER_FEATURE) => {
+                self.accepted |= u64::from(value) << (32 * self.select);
+            }
+            (Part::Legacy, legacy::DRIVER_FEATURES) => self.accepted = value.into(),
+            (Part::Common, common::QUEUE_SELECT) | (Part::Legacy, legacy::QUEUE_SELECT) => {
+                self.queue = value as u16;
+            }
+            (Part::Common, at) if at >= common::QUEUE_DESCRIPTORS => {
+                let place = self.places.entry((self.queue, at & !7)).or_default();
+                *place |= u64::from(value) << (8 * (at & 4));
+            }
+            (Part::Legacy, legacy::QUEUE_ADDRESS) => {
+                let address = u64::from(value) << legacy::PAGE_SHIFT;
+                self.places.insert((self.queue, 0), address);
+            }
+            (Part::Notify, at) => {
+                assert_eq!(at, value as usize * 12, "offset times step");
+                self.notified.push(value as u16);
+            }
+            (Part::Legacy, legacy::QUEUE_NOTIFY) => self.notified.push(value as u16),
+            (Part::Ring(index), at) => {
+                self.memory[index][at..at + bytes].copy_from_slice(&value.to_le_bytes()[..bytes]);
+            }
+            _ => {}
+        }
+    }
+
+    fn word(&self, ring: usize, at: usize) -> u16 {
+        u16::from_le_bytes(*self.memory[ring][at..].first_chunk().unwrap())
+    }
+
+    /// Where the two rings of a queue are, behind its descriptors.
+    fn rings(&self) -> (usize, usize) {
+        (usize::from(SIZE) * queue::DESCRIPTOR_BYTES, 4096)
+    }
+
+    /// The buffers that the driver has made available so far: index, address, length.
+    fn available(&self, ring: usize) -> Vec<(u16, u64, u32)> {
+        let (available, _) = self.rings();
+        let count = self.word(ring, available + queue::INDEX);
+        let entries = (0..count).map(|entry| {
+            let at = available + queue::ENTRIES + usize::from(entry % SIZE) * 2;
+            let index = self.word(ring, at);
+            let descriptor = &self.memory[ring][usize::from(index) * queue::DESCRIPTOR_BYTES..];
+            let address = u64::from_le_bytes(*descriptor.first_chunk().unwrap());
+            let length = u32::from_le_bytes(*descriptor[8..].first_chunk().unwrap());
+            (index, address, length)
+        });
+        entries.collect()
+    }
+
+    /// Gives a buffer back.
+    fn give_back(&mut self, ring: usize, index: u32, bytes: u32) {
+        let (_, used) = self.rings();
+        let count = self.word(ring, used + queue::INDEX);
+        let at = used + queue::ENTRIES + usize::from(count % SIZE) * 8;
+        self.memory[ring][at..at + 4].copy_from_slice(&index.to_le_bytes());
+        self.memory[ring][at + 4..at + 8].copy_from_slice(&bytes.to_le_bytes());
+        let next = count.wrapping_add(1).to_le_bytes();
+        self.memory[ring][used + queue::INDEX..used + queue::INDEX + 2].copy_from_slice(&next);
+    }
+}
+
+impl Window for Shown {
+    fn read_u8(&mut self, at: usize) -> u8 {
+        self.0.lock().unwrap().read(self.1, at, 1) as u8
+    }
+    fn read_u16(&mut self, at: usize) -> u16 {
+        self.0.lock().unwrap().read(self.1, at, 2) as u16
+    }
+    fn read_u32(&mut self, at: usize) -> u32 {
+        self.0.lock().unwrap().read(self.1, at, 4)
+    }
+    fn write_u8(&mut self, at: usize, value: u8) {
+        self.0.lock().unwrap().write(self.1, at, 1, value.into());
+    }
+    fn write_u16(&mut self, at: usize, value: u16) {
+        self.0.lock().unwrap().write(self.1, at, 2, value.into());
+    }
+    fn write_u32(&mut self, at: usize, value: u32) {
+        self.0.lock().unwrap().write(self.1, at, 4, value);
+    }
+}
+
+/// A pool whose memory can be looked at by address.
+fn pool(count: usize) -> &'static Pool {
+    let buffer = |index| {
+        let bytes: &'static mut [u8] = vec![0; 2176].leak();
+        (bytes, BUFFERS_AT + 0x1000 * index as u64)
+    };
+    Pool::leak((0..count).map(buffer).collect())
+}
+
+fn chip() -> Chip {
+    Chip {
+        offered: OFFERED.bits(),
+        sizes: [SIZE; 2],
+        link: config::LINK_UP,
+        ..Chip::default()
+    }
+}
+
+type Card<T> = VirtioNet<T, Shown>;
+
+fn shelf(chip: Chip) -> (Shelf, [Shared<Shown>; 2]) {
+    let shelf = Arc::new(Mutex::new(Chip {
+        memory: array::from_fn(|_| vec![0; SHARED_BYTES]),
+        ..chip
+    }));
+    let rings = array::from_fn(|index| Shared {
+        window: Shown(shelf.clone(), Part::Ring(index)),
+        dma: RINGS_AT + 0x1_0000 * index as u64,
+    });
+    (shelf, rings)
+}
+
+fn start(chip: Chip, pool: &'static Pool) -> (Shelf, Result<Card<Modern<Shown>>, Failure>) {
+    let (shelf, rings) = shelf(chip);
+    let parts = [Part::Common, Part::Notify, Part::Interrupt, Part::Device];
+    let parts = parts.map(|part| Shown(shelf.clone(), part));
+    let card = VirtioNet::start(Modern::new(parts, 4), rings, pool, &mut |_| {});
+    (shelf, card)
+}
+
+#[test]
+fn a_card_is_started() {
+    let pool = pool(20);
+    let (shelf, card) = start(chip(), pool);
+    let mut card = card.unwrap();
+    assert_eq!((card.address(), card.link()), (ADDRESS, Link::Up));
+    let chip = shelf.lock().unwrap();
+    assert_eq!(chip.status, 1 | 2 | 4 | 8);
+    assert_eq!(chip.accepted, OFFERED.bits());
+    assert_eq!(chip.places[&(0, 0x20)], RINGS_AT);
+    assert_eq!(chip.places[&(0, 0x30)], RINGS_AT + 4096);
+    assert_eq!(chip.places[&(1, 0x28)], RINGS_AT + 0x1_0000 + 128);
+    assert_eq!(chip.notified, [0]);
+    let buffers = chip.available(0);
+    assert_eq!(buffers.len(), usize::from(SIZE));
+    // The header fits in front of where frames start.
+    assert!(
+        buffers
+            .iter()
+            .all(|(_, address, _)| address % 0x1000 == 64 - 12)
+    );
+}
+
+#[test]
+fn what_cannot_be_used_is_refused() {
+    let refused = |chip| start(chip, pool(1)).1.err().unwrap();
+    assert_eq!(
+        refused(Chip {
+            hangs: true,
+            ..chip()
+        }),
+        Failure::Reset
+    );
+    let old = OFFERED - Features::VERSION_1;
+    let old = Chip {
+        offered: old.bits(),
+        ..chip()
+    };
+    assert_eq!(refused(old), Failure::Features);
+    assert_eq!(
+        refused(Chip {
+            sizes: [8, 0],
+            ..chip()
+        }),
+        Failure::Queue(0)
+    );
+}
+
+#[test]
+fn the_legacy_interface_does_as_well() {
+    let (shelf, rings) = shelf(chip());
+    let registers = Shown(shelf.clone(), Part::Legacy);
+    let card = VirtioNet::start(Legacy(registers), rings, pool(20), &mut |_| {});
+    let mut card = card.unwrap();
+    assert_eq!(card.address(), ADDRESS);
+    let packet = pool(1).copy_of(&[7; 60]).unwrap();
+    card.send(packet).unwrap();
+    card.settle();
+    let chip = shelf.lock().unwrap();
+    assert_eq!(chip.places[&(1, 0)], RINGS_AT + 0x1_0000);
+    assert_eq!(chip.notified, [0, 1]);
+    assert_eq!(chip.available(1)[0].2, 60 + 10);
+}
+
+#[test]
+fn frames_come_with_what_is_known_of_them() {
+    let (shelf, card) = start(chip(), pool(20));
+    let mut card = card.unwrap();
+    shelf.lock().unwrap().give_back(0, 2, 12 + 60);
+    let packet = card.receive().unwrap();
+    assert_eq!((packet.len(), packet.offload()), (60, Offload::default()));
+    assert!(card.receive().is_none());
+    // Shorter than a header, and longer than its buffer, which is cut.
+    shelf.lock().unwrap().give_back(0, 3, 11);
+    shelf.lock().unwrap().give_back(0, 4, u32::MAX);
+    assert_eq!(card.receive().unwrap().len(), 2176 - 64);
+    assert_eq!(card.faults(), 1);
+    drop(packet);
+    card.settle();
+    assert_eq!(card.receiving.outstanding(), usize::from(SIZE));
+    // Twice the same, and one that there is not.
+    for index in [0, 0, 1000] {
+        shelf.lock().unwrap().give_back(0, index, 72);
+    }
+    assert!(card.receive().is_some());
+    assert!(card.receive().is_none());
+    assert_eq!(card.faults(), 2);
+}
+
+#[test]
+fn frames_go_with_what_is_to_be_done() {
+    let (shelf, card) = start(chip(), pool(20));
+    let mut card = card.unwrap();
+    let own = pool(20);
+    let mut packet = own.copy_of(&[9; 100]).unwrap();
+    packet.set_offload(Offload {
+        checksum: Checksum::Partial(PartialChecksum {
+            start: 34,
+            offset: 16,
+        }),
+        segmentation: Some(Segmentation {
+            cut: Cut::Tcp4,
+            segment_bytes: 1448,
+            header_bytes: 66,
+        }),
+    });
+    assert!(card.can_sum(&packet) && card.can_cut(&packet));
+    let header = packet.dma() - 12;
+    card.send(packet).unwrap();
+    card.settle();
+    assert_eq!(shelf.lock().unwrap().available(1)[0].1, header);
+    assert_eq!(shelf.lock().unwrap().available(1)[0].2, 112);
+    let sent = card.sending.take().unwrap();
+    assert!(sent.is_none(), "the device has it");
+    shelf.lock().unwrap().give_back(1, 0, 0);
+    let (packet, _) = card.sending.take().unwrap().unwrap();
+    let words = [1, 1, 66, 0, 0xa8, 5, 34, 0, 16, 0, 0, 0];
+    assert_eq!(packet.frame()[..12], words);
+    drop(packet);
+    for _ in 0..SIZE {
+        card.send(own.copy_of(&[0; 60]).unwrap()).unwrap();
+    }
+    assert!(card.send(own.copy_of(&[0; 60]).unwrap()).is_err());
+    shelf.lock().unwrap().give_back(1, 1, 0);
+    assert_eq!(card.room(), 0);
+    card.settle();
+    assert_eq!(card.room(), 1);
+}
+
+#[test]
+fn the_link_is_seen() {
+    let (shelf, card) = start(chip(), pool(20));
+    let mut card = card.unwrap();
+    assert_eq!(card.acknowledge(), LinkNews::Same);
+    shelf.lock().unwrap().link = 0;
+    assert_eq!(card.acknowledge(), LinkNews::Changed);
+    assert_eq!(card.link(), Link::Down);
+}
+
+proptest! {
+    /// Whatever the device writes into the used ring, no packet comes twice and none is lost.
+    #[test]
+    fn any_answer_is_taken(answers in prop::collection::vec((0_u32..12, any::<u32>()), 0..40)) {
+        let pool = pool(20);
+        let (shelf, card) = start(chip(), pool);
+        let mut card = card.unwrap();
+        for (index, bytes) in answers {
+            shelf.lock().unwrap().give_back(0, index, bytes);
+            let _ = card.receive();
+            card.settle();
+            prop_assert_eq!(pool.available() + card.receiving.outstanding(), 20);
+        }
+    }
+}
