@@ -45,6 +45,7 @@ fn bytes(random: &mut Random, mode: CodeMode) -> Vec<u8> {
         11..=16 => code.push(0x0f),
         17 => code.extend([0x0f, 0x38]),
         18 => code.extend([0x0f, 0x3a]),
+        _ if random.one_in(2) => code.extend([0xc5, 0xf8 | random.bits() as u8 & 0x87]),
         _ => code.extend([0xc4, 0xe1 + random.below(3) as u8]),
     }
     for _ in 0..TAIL {
@@ -137,6 +138,7 @@ fn is_offered(mnemonic: Mnemonic) -> bool {
         Adcx | Adox => is_x86_feature_detected!("adx"),
         Tzcnt | Andn | Bextr | Blsi | Blsmsk | Blsr => is_x86_feature_detected!("bmi1"),
         Bzhi | Mulx | Pdep | Pext | Rorx | Sarx | Shlx | Shrx => is_x86_feature_detected!("bmi2"),
+        _ if format!("{mnemonic:?}").starts_with('V') => is_x86_feature_detected!("avx2"),
         Cmpxchg16b => is_x86_feature_detected!("cmpxchg16b"),
         _ => true,
     }

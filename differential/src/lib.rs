@@ -13,6 +13,7 @@ pub mod compare;
 pub mod cpu;
 pub mod generate;
 pub mod model;
+pub mod pc;
 pub mod random;
 pub mod run;
 pub mod undefined;

@@ -81,6 +81,9 @@ impl Bus for ProcessBus {
     }
     fn write_debug(&mut self, _: u8, _: u64) {}
     fn invalidate(&mut self, _: Invalidation) {}
+    fn xcr0(&self) -> u64 {
+        7
+    }
     fn xsave_image(&mut self) -> Option<XsaveImage<'_>> {
         Some(XsaveImage::new(&mut self.xsave))
     }

@@ -61,6 +61,13 @@ pub fn of(instruction: &Instruction, start: &Start) -> Undefined {
                 | Movntpd
                 | Movntdq
                 | Movntdqa
+                | Vmovaps
+                | Vmovapd
+                | Vmovdqa
+                | Vmovntps
+                | Vmovntpd
+                | Vmovntdq
+                | Vmovntdqa
                 | Cmpxchg16b
                 | Call
                 | Retf

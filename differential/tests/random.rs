@@ -27,7 +27,10 @@ fn report(mode: CodeMode, tally: &Tally) {
         tally.compared.len(),
         tally.skipped
     );
-    println!("not covered: {:?}", tally.uncovered);
+    println!(
+        "compared: {:?}\nnot covered: {:?}",
+        tally.compared, tally.uncovered
+    );
     for difference in &tally.differences {
         println!("{difference}");
     }

@@ -74,6 +74,16 @@ impl Exception {
         }
     }
 
+    /// What this exception becomes that arises while `first` is being delivered: itself, a double fault, or the end.
+    pub const fn after(self, first: Self) -> Result<Self, TripleFault> {
+        match (first.class(), self.class()) {
+            (Class::DoubleFault, Class::Contributory | Class::PageFault) => Err(TripleFault),
+            (Class::Contributory, Class::Contributory)
+            | (Class::PageFault, Class::Contributory | Class::PageFault) => Ok(Self::DOUBLE_FAULT),
+            _ => Ok(self),
+        }
+    }
+
     /// The class that decides on double faults (SDM vol. 3A, table 6-5).
     const fn class(self) -> Class {
         match self.vector {
@@ -184,16 +194,8 @@ impl Events {
     /// Raises an exception for the instruction at RIP. If another event was being delivered the pair may become a
     /// double fault, or a triple fault (SDM vol. 3A, 6.15, "Interrupt 8").
     pub fn raise(&mut self, exception: Exception) -> Result<(), TripleFault> {
-        let first = match self.queued {
-            Some(Event::Exception(first)) => first.class(),
-            _ => Class::Benign,
-        };
-        let raised = match (first, exception.class()) {
-            (Class::DoubleFault, Class::Contributory | Class::PageFault) => {
-                return Err(TripleFault);
-            }
-            (Class::Contributory, Class::Contributory)
-            | (Class::PageFault, Class::Contributory | Class::PageFault) => Exception::DOUBLE_FAULT,
+        let raised = match self.queued {
+            Some(Event::Exception(first)) => exception.after(first)?,
             _ => exception,
         };
         self.queued = Some(Event::Exception(raised));

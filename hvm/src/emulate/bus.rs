@@ -1,5 +1,6 @@
 //! What an instruction reaches beyond the registers: the emulator's view of the rest of the machine.
 
+use super::XsaveImage;
 use crate::Width;
 use crate::event::Exception;
 use crate::pci::WindowCopy;
@@ -96,45 +97,10 @@ pub trait Bus {
     /// Makes the TLB, and what shadows the guest's page tables, forget. Called after the registers have changed.
     fn invalidate(&mut self, what: Invalidation);
 
+    /// XCR0: which of its registers the guest has enabled.
+    fn xcr0(&self) -> u64;
+
     /// The vCPU's XSAVE image, current until the guest is entered again, with changes taken over then. `None` if the
     /// vector registers cannot be shown.
     fn xsave_image(&mut self) -> Option<XsaveImage<'_>>;
-}
-
-/// The legacy region and header of an XSAVE image in the standard format (SDM vol. 1, 13.4.1 and 13.4.2).
-pub struct XsaveImage<'a>(&'a mut [u8; XSAVE_HEAD_BYTES]);
-
-/// Legacy region, header, and the upper halves of YMM registers (SDM vol. 1, 13.5.2).
-pub const XSAVE_HEAD_BYTES: usize = 832;
-
-impl<'a> XsaveImage<'a> {
-    const XMM: usize = 160;
-    const XSTATE_BV: usize = 512;
-    const SSE: u8 = 1 << 1;
-
-    /// An image that starts with these bytes.
-    pub fn new(bytes: &'a mut [u8; XSAVE_HEAD_BYTES]) -> Self {
-        Self(bytes)
-    }
-
-    /// XMM0 to XMM15, lowest byte first. Registers in their initial state are not stored and read as zero.
-    pub fn xmm(&self, index: u8) -> u128 {
-        if self.0[Self::XSTATE_BV] & Self::SSE == 0 {
-            return 0;
-        }
-        let at = Self::XMM + 16 * usize::from(index & 15);
-        let mut bytes = [0; 16];
-        bytes.copy_from_slice(&self.0[at..at + 16]);
-        u128::from_le_bytes(bytes)
-    }
-
-    /// Changes XMM0 to XMM15.
-    pub fn set_xmm(&mut self, index: u8, value: u128) {
-        if self.0[Self::XSTATE_BV] & Self::SSE == 0 {
-            self.0[Self::XMM..Self::XMM + 256].fill(0);
-            self.0[Self::XSTATE_BV] |= Self::SSE;
-        }
-        let at = Self::XMM + 16 * usize::from(index & 15);
-        self.0[at..at + 16].copy_from_slice(&value.to_le_bytes());
-    }
 }

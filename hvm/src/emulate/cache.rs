@@ -29,6 +29,22 @@ pub(super) struct Decoded {
     pub memory_width: Option<Width>,
 }
 
+impl Decoded {
+    /// No instruction, for what happens between two.
+    pub fn none(mode: CodeMode) -> Self {
+        let instruction = Instruction::default();
+        Self {
+            bytes: 0,
+            mask: 0,
+            mode,
+            address: Form::of(&instruction),
+            parts: [None; 3],
+            memory_width: None,
+            instruction,
+        }
+    }
+}
+
 /// What is remembered of the guest's code: where its pages are, what exits again and again, and decoded instructions. All
 /// of it is checked at each use, so nothing has to be flushed. One per vCPU.
 pub struct DecodeCache {

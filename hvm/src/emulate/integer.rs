@@ -344,18 +344,17 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
 
     /// CMPXCHG16B: RDX:RAX with RCX:RBX, not atomic against the guest's other CPUs.
     pub(super) fn compare_exchange_16(&mut self) -> Result<Flow, Stop> {
-        let pair = |high: Gpr, low: Gpr, this: &Self| {
-            u128::from(this.cpu.gpr(high)) << 64 | u128::from(this.cpu.gpr(low))
-        };
-        let expected = pair(Gpr::Rdx, Gpr::Rax, self);
-        let source = pair(Gpr::Rcx, Gpr::Rbx, self);
-        let span = self.wide_span(AccessKind::Write, Alignment::Needed)?;
-        let before = self.load_wide(&span);
+        let expected = [self.cpu.gpr(Gpr::Rax), self.cpu.gpr(Gpr::Rdx)];
+        let source = [self.cpu.gpr(Gpr::Rbx), self.cpu.gpr(Gpr::Rcx)];
+        let span = self.wide_span(16, AccessKind::Write, Alignment::Needed)?;
+        let mut before = [0; 2];
+        self.load_wide(&span, &mut before);
         let is_equal = before == expected;
-        self.store_wide(&span, if is_equal { source } else { before });
+        self.store_wide(&span, if is_equal { &source } else { &before });
         if !is_equal {
-            self.cpu.set_gpr(Gpr::Rax, before as u64);
-            self.cpu.set_gpr(Gpr::Rdx, (before >> 64) as u64);
+            let [low, high] = before;
+            self.cpu.set_gpr(Gpr::Rax, low);
+            self.cpu.set_gpr(Gpr::Rdx, high);
         }
         self.set_flags(&equality(0, is_equal));
         Ok(Flow::Next)

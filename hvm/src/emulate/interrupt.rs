@@ -62,8 +62,23 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
             }
         }
         let gate = self.interrupt_gate(vector, guard)?;
-        self.enter_gate(&gate)?;
+        let flags = self.cpu.rflags();
+        self.enter_gate(&gate, flags, None)?;
         Ok(Flow::Entered)
+    }
+
+    /// Enters the handler of an event that no instruction asked for; `flags` and the error code are what it finds on its stack.
+    pub(super) fn enter_handler(
+        &mut self,
+        vector: u8,
+        flags: u64,
+        error_code: Option<u32>,
+    ) -> Result<(), Stop> {
+        if self.is_real_mode() {
+            return self.interrupt(vector, Guard::None).map(drop);
+        }
+        let gate = self.interrupt_gate(vector, Guard::None)?;
+        self.enter_gate(&gate, flags, error_code)
     }
 
     /// By a table of far pointers, as in real mode.
@@ -123,7 +138,12 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
         })
     }
 
-    fn enter_gate(&mut self, gate: &Found) -> Result<(), Stop> {
+    fn enter_gate(
+        &mut self,
+        gate: &Found,
+        flags: u64,
+        error_code: Option<u32>,
+    ) -> Result<(), Stop> {
         let target = self.gate_target(gate, Way::GateCall)?;
         let level = match target.descriptor.is_conforming() {
             true => self.cpl,
@@ -150,10 +170,12 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
             selector(SegmentName::Es),
             selector(SegmentName::Ss),
             self.cpu.gpr(Gpr::Rsp),
-            self.cpu.rflags(),
+            flags,
             selector(SegmentName::Cs),
             self.next,
+            u64::from(error_code.unwrap_or(0)),
         ];
+        let end = if error_code.is_some() { 10 } else { 9 };
         let first = if self.is_virtual_8086() {
             0
         } else if is_inner || self.is_long_mode() {
@@ -164,7 +186,7 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
         self.mark_descriptor(&target, ACCESSED)?;
         let was_virtual = self.is_virtual_8086();
         self.cpl = level;
-        self.push_words(&mut stack, width, &words[first..])?;
+        self.push_words(&mut stack, width, &words[first..end])?;
         if is_inner {
             self.switch_stack(&stack);
         } else if self.is_long_mode() {

@@ -63,7 +63,7 @@ impl Span {
     }
 }
 
-/// Whether a 16-byte operand must be aligned.
+/// Whether the operand of a vector register must be aligned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Alignment {
     /// #GP(0) if it is not.
@@ -211,26 +211,32 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
         }
     }
 
-    /// Checks and translates the 16-byte memory operand.
-    pub(super) fn wide_span(&self, kind: AccessKind, alignment: Alignment) -> Result<Span, Stop> {
+    /// Checks and translates the memory operand of a vector register.
+    pub(super) fn wide_span(
+        &self,
+        bytes: u64,
+        kind: AccessKind,
+        alignment: Alignment,
+    ) -> Result<Span, Stop> {
         let at = self.effective_address();
-        let gva = self.linear(at, 16, kind)?;
-        if alignment == Alignment::Needed && gva.0 % 16 != 0 {
+        let gva = self.linear(at, bytes, kind)?;
+        if alignment == Alignment::Needed && gva.0 % bytes != 0 {
             return Err(PROTECTION);
         }
-        self.span(at, 16, kind, Mandate::Hinted)
+        self.span(at, bytes, kind, Mandate::Hinted)
     }
 
-    /// Reads a 16-byte operand, as two accesses.
-    pub(super) fn load_wide(&mut self, span: &Span) -> u128 {
-        let low = self.load(&span.qword(0), Width::Qword);
-        let high = self.load(&span.qword(8), Width::Qword);
-        u128::from(high) << 64 | u128::from(low)
+    /// Reads such an operand, as accesses of eight bytes.
+    pub(super) fn load_wide(&mut self, span: &Span, into: &mut [u64]) {
+        for (index, part) in (0..).step_by(8).zip(into) {
+            *part = self.load(&span.qword(index), Width::Qword);
+        }
     }
 
-    /// Writes a 16-byte operand, as two accesses.
-    pub(super) fn store_wide(&mut self, span: &Span, value: u128) {
-        self.store(&span.qword(0), Width::Qword, value as u64);
-        self.store(&span.qword(8), Width::Qword, (value >> 64) as u64);
+    /// Writes it.
+    pub(super) fn store_wide(&mut self, span: &Span, from: &[u64]) {
+        for (index, part) in (0..).step_by(8).zip(from) {
+            self.store(&span.qword(index), Width::Qword, *part);
+        }
     }
 }

@@ -36,6 +36,7 @@ mod multiply;
 mod operand;
 mod port;
 mod probe;
+mod run;
 mod segment;
 mod site;
 mod stack;
@@ -47,10 +48,13 @@ mod task;
 mod tests;
 mod transfer;
 mod vector;
+mod xsave;
 
 pub use atomic::compare_exchange;
-pub use bus::{Bus, Invalidation, XSAVE_HEAD_BYTES, XsaveImage};
+pub use bus::{Bus, Invalidation};
 pub use cache::{DecodeCache, warm_up};
+pub use run::{Delivery, Pause, deliver, run};
+pub use xsave::{XSAVE_HEAD_BYTES, XsaveImage};
 
 use crate::event::{Exception, Shadow};
 use crate::regs::{Cr0, Registers, Rflags};
@@ -267,18 +271,20 @@ fn end(cpu: &impl Registers, stop: Stop, found: &[u8]) -> Result<Step, Unsupport
         }
         Stop::Fault(exception) => Ok(Step::Fault(exception)),
         Stop::Again => Ok(Step::Again),
-        Stop::Unsupported(reason) => {
-            let mut bytes = [0; MAX_BYTES];
-            for (to, from) in bytes.iter_mut().zip(found) {
-                *to = *from;
-            }
-            Err(Unsupported {
-                rip: cpu.rip(),
-                bytes,
-                length: found.len().min(MAX_BYTES) as u8,
-                reason,
-            })
-        }
+        Stop::Unsupported(reason) => Err(report(cpu, reason, found)),
+    }
+}
+
+fn report(cpu: &impl Registers, reason: Reason, found: &[u8]) -> Unsupported {
+    let mut bytes = [0; MAX_BYTES];
+    for (to, from) in bytes.iter_mut().zip(found) {
+        *to = *from;
+    }
+    Unsupported {
+        rip: cpu.rip(),
+        bytes,
+        length: found.len().min(MAX_BYTES) as u8,
+        reason,
     }
 }
 

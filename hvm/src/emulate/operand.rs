@@ -59,9 +59,9 @@ pub(super) fn general(register: Register) -> Option<Part> {
 pub(super) fn width_of(size: MemorySize) -> Option<Width> {
     match size {
         MemorySize::UInt8 | MemorySize::Int8 => Some(Width::Byte),
-        MemorySize::UInt16 | MemorySize::Int16 => Some(Width::Word),
-        MemorySize::UInt32 | MemorySize::Int32 => Some(Width::Dword),
-        MemorySize::UInt64 | MemorySize::Int64 => Some(Width::Qword),
+        MemorySize::UInt16 | MemorySize::Int16 | MemorySize::WordOffset => Some(Width::Word),
+        MemorySize::UInt32 | MemorySize::Int32 | MemorySize::DwordOffset => Some(Width::Dword),
+        MemorySize::UInt64 | MemorySize::Int64 | MemorySize::QwordOffset => Some(Width::Qword),
         _ => None,
     }
 }

@@ -6,11 +6,14 @@ use super::tables::Table;
 use super::{Bus, Execution, Flow, Invalidation, PROTECTION, Reason, Stop};
 use crate::Width;
 use crate::event::Exception;
-use crate::regs::{Attributes, Cr0, Cr4, Efer, Gpr, Registers, Rflags, SegmentName};
+use crate::msr;
+use crate::regs::{Attributes, Cr0, Cr4, Efer, Gpr, Registers, Rflags, Segment, SegmentName};
 use crate::walk::AccessKind;
 use guest_mem::Gva;
 use iced_x86::{Mnemonic, Register};
 
+const FS_BASE: u32 = 0xc000_0100;
+const GS_BASE: u32 = 0xc000_0101;
 const KERNEL_GS_BASE: u32 = 0xc000_0102;
 const TSC_AUX: u32 = 0xc000_0103;
 /// The bits of CR0 that mean something; the others read as zero.
@@ -88,6 +91,7 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
             | Mnemonic::Endbr64 => Ok(Flow::Next),
             Mnemonic::Clflush | Mnemonic::Clflushopt | Mnemonic::Clwb => self.flush_line(),
             Mnemonic::Swapgs => self.swap_base(),
+            Mnemonic::Xgetbv => self.read_extended_control(),
             Mnemonic::Cli => self.set_interrupt_flag(Rflags::empty()),
             Mnemonic::Sti => self.set_interrupt_flag(Rflags::IF),
             Mnemonic::Cld => self.set_flag(Rflags::DF, Rflags::empty()),
@@ -118,7 +122,12 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
 
     fn read_msr(&mut self) -> Result<Flow, Stop> {
         self.privileged()?;
-        let value = self.bus.read_msr(self.cpu.gpr(Gpr::Rcx) as u32)?;
+        let value = match self.cpu.gpr(Gpr::Rcx) as u32 {
+            msr::EFER => self.cpu.efer(),
+            FS_BASE => self.cpu.segment(SegmentName::Fs).base,
+            GS_BASE => self.cpu.segment(SegmentName::Gs).base,
+            other => self.bus.read_msr(other)?,
+        };
         self.set_dword(Gpr::Rax, value);
         self.set_dword(Gpr::Rdx, value >> 32);
         Ok(Flow::Next)
@@ -127,8 +136,26 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
     fn write_msr(&mut self) -> Result<Flow, Stop> {
         self.privileged()?;
         let value = self.cpu.gpr(Gpr::Rdx) << 32 | self.cpu.gpr(Gpr::Rax) & 0xffff_ffff;
-        self.bus.write_msr(self.cpu.gpr(Gpr::Rcx) as u32, value)?;
+        match self.cpu.gpr(Gpr::Rcx) as u32 {
+            msr::EFER => {
+                let checked = msr::checked_efer(self.cpu.efer(), value, self.cpu.cr0());
+                self.cpu.set_efer(checked.map_err(|_| PROTECTION)?);
+                self.bus.invalidate(Invalidation::All);
+            }
+            FS_BASE => self.set_base(SegmentName::Fs, value)?,
+            GS_BASE => self.set_base(SegmentName::Gs, value)?,
+            other => self.bus.write_msr(other, value)?,
+        }
         Ok(Flow::Next)
+    }
+
+    fn set_base(&mut self, name: SegmentName, base: u64) -> Result<(), Stop> {
+        if !self.paging().is_canonical(base) {
+            return Err(PROTECTION);
+        }
+        let segment = self.cpu.segment(name);
+        self.cpu.set_segment(name, Segment { base, ..segment });
+        Ok(())
     }
 
     fn read_tsc(&mut self) -> Result<Flow, Stop> {
@@ -171,6 +198,20 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
         let at = self.effective_address();
         let gva = self.linear(at, 1, AccessKind::Read)?;
         self.translate(gva, AccessKind::Read)?;
+        Ok(Flow::Next)
+    }
+
+    /// XGETBV of XCR0, the one that there is.
+    fn read_extended_control(&mut self) -> Result<Flow, Stop> {
+        if self.cpu.cr4() & Cr4::OSXSAVE.bits() == 0 {
+            return Err(Exception::INVALID_OPCODE.into());
+        }
+        if self.cpu.gpr(Gpr::Rcx) as u32 != 0 {
+            return Err(PROTECTION);
+        }
+        let value = self.bus.xcr0();
+        self.set_dword(Gpr::Rax, value);
+        self.set_dword(Gpr::Rdx, value >> 32);
         Ok(Flow::Next)
     }
 

@@ -53,6 +53,19 @@ pub fn tsc_aux() -> u64 {
     unsafe { x86::msr::rdmsr(hvm::msr::TSC_AUX) }
 }
 
+/// The guest's XCR0; its reset value where the CPU has none.
+pub fn xcr0() -> u64 {
+    if control::read_cr4() & cr4::OSXSAVE == 0 {
+        return 1;
+    }
+    let (low, high): (u32, u32);
+    // SAFETY: CR4.OSXSAVE is set, so it does not fault; it has no other effect.
+    unsafe {
+        asm!("xgetbv", in("ecx") 0, out("eax") low, out("edx") high, options(nomem, nostack));
+    }
+    u64::from(high) << 32 | u64::from(low)
+}
+
 /// Sets XCR0 on the guest's behalf.
 ///
 /// # Safety
@@ -124,9 +137,7 @@ impl Saved {
                 asm!("fxsave64 [{}]", in(reg) area, options(nostack));
                 return;
             }
-            let (low, high): (u32, u32);
-            asm!("xgetbv", in("ecx") 0, out("eax") low, out("edx") high, options(nomem, nostack));
-            self.xcr0 = u64::from(high) << 32 | u64::from(low);
+            self.xcr0 = xcr0();
             set_xcr0(self.components);
             asm!("xsave64 [{}]", in(reg) area, in("eax") u32::MAX, in("edx") u32::MAX, options(nostack));
         }

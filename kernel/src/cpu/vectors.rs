@@ -1,6 +1,7 @@
 //! The guest's vector registers as bytes, for the emulator: they stay in the CPU ([`super::live`]) until an instruction asks for them.
 
 use crate::cpu::control::{self, cr4};
+use crate::cpu::live;
 use core::arch::asm;
 use hvm::emulate::{XSAVE_HEAD_BYTES, XsaveImage};
 
@@ -48,14 +49,14 @@ impl Vectors {
     pub fn show(&mut self) -> Option<XsaveImage<'_>> {
         const XSTATE_BV: usize = 512;
         const X87_AND_SSE: u8 = 3;
-        const AVX: u32 = 1 << 2;
+        const AVX: u64 = 1 << 2;
         if self.home == Home::Cpu {
             let cr4 = control::read_cr4();
             if cr4 & cr4::OSFXSR == 0 {
                 return None;
             }
             let image = &raw mut self.image.0;
-            if cr4 & cr4::OSXSAVE != 0 && guest_components() & AVX != 0 {
+            if live::xcr0() & AVX != 0 {
                 // SAFETY: in the standard format, XSAVE64 of these components writes 832 bytes to the image, which has them and is
                 // aligned; the host's CR0.TS and EM are clear.
                 unsafe {
@@ -96,14 +97,4 @@ impl Vectors {
         }
         self.home = Home::Cpu;
     }
-}
-
-/// The low half of XCR0, which is the guest's. To be asked only where CR4.OSXSAVE is set.
-fn guest_components() -> u32 {
-    let low;
-    // SAFETY: by the caller's promise it does not fault; it has no other effect.
-    unsafe {
-        asm!("xgetbv", in("ecx") 0, out("eax") low, out("edx") _, options(nomem, nostack));
-    }
-    low
 }

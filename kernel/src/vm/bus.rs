@@ -1,6 +1,7 @@
 //! The machine as the emulator reaches it.
 
 use super::local::Local;
+use crate::cpu::live;
 use guest_bios::rom;
 use guest_mem::{Gpa, GuestMemory};
 use hvm::Width;
@@ -178,6 +179,10 @@ impl Bus for LocalBus<'_> {
         if let Invalidation::Page(gva) = what {
             self.local.machine.invalidate_page(self.local.index, gva);
         }
+    }
+
+    fn xcr0(&self) -> u64 {
+        live::xcr0()
     }
 
     fn xsave_image(&mut self) -> Option<XsaveImage<'_>> {

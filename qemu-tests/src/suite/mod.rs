@@ -10,6 +10,7 @@ mod consoles;
 mod crash;
 mod desk;
 mod dirty;
+mod errands;
 mod events;
 mod firmware;
 mod guest;
@@ -26,9 +27,11 @@ mod owner;
 mod prompt;
 mod seat;
 mod session;
+mod shadow;
 mod smp;
 mod systems;
 mod uplink;
+mod vectors;
 mod vnc;
 
 use crate::engine::{Emulator, Engine, Share, Subject, SvmNptQemu, Virtualization};
@@ -130,11 +133,14 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         consoles::CASES,
         desk::CASES,
         dirty::CASES,
+        errands::CASES,
         events::CASES,
         host::CASES,
         hyperv::CASES,
         options::CASES,
+        shadow::CASES,
         smp::CASES,
+        vectors::CASES,
     ]
     .into_iter()
     .flatten()

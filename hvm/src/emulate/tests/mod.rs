@@ -128,6 +128,9 @@ impl Bus for TestBus {
     fn invalidate(&mut self, what: Invalidation) {
         self.invalidations.push(what);
     }
+    fn xcr0(&self) -> u64 {
+        7
+    }
     fn xsave_image(&mut self) -> Option<XsaveImage<'_>> {
         self.xsave.as_mut().map(XsaveImage::new)
     }

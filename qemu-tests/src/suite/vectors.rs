@@ -1,0 +1,186 @@
+//! System instructions, real and virtual-8086 mode: one program by the emulator alone, and on the machine; both must say the same.
+//!
+//! Where an engine does something else, the manual decides. Those cases are listed here, with the rule that the engine breaks.
+
+use super::session::{BOOT, Lab};
+use super::{Case, Machines, Scope, Tier};
+use crate::bundle::Guest;
+use crate::engine::Emulator;
+use crate::program::{Form, build};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use std::collections::BTreeMap;
+use std::fs;
+
+pub(super) const CASES: &[Case] = &[Case {
+    name: "vectors",
+    tier: Tier::Always,
+    scope: Scope::Everything,
+    machines: Machines::Any,
+    body: vectors,
+}];
+
+/// What QEMU 7.2 does otherwise, and where the manuals say how it should be.
+const QEMU: &[(&str, &str)] = &[
+    (
+        "return to 16 bits",
+        "RET checks the limit: SDM vol. 2B, RET",
+    ),
+    (
+        "dr7: fixed bits",
+        "DR7 bits 15, 14 and 12 are zero: SDM vol. 3B, 18.2.4",
+    ),
+    ("int1", "INT1 is #DB: SDM vol. 2A, INT1"),
+    ("string across the limit", "limits: SDM vol. 3A, 5.3"),
+    ("expand-down", "limits: SDM vol. 3A, 5.3"),
+    ("read-only", "types: SDM vol. 3A, 5.4.1"),
+    ("execute-only", "types: SDM vol. 3A, 5.4.1"),
+    ("null segment", "null selectors: SDM vol. 3A, 5.4.1"),
+    ("vm86 limit", "limits: SDM vol. 3B, 22.2.1"),
+    ("vm86 stack limit", "limits: SDM vol. 3B, 22.2.1"),
+    ("vm86 32-bit address", "limits: SDM vol. 3B, 22.2.1"),
+    ("real limit", "limits: SDM vol. 3B, 21.1.1"),
+    (
+        "real limit of 32-bit addresses",
+        "limits: SDM vol. 3B, 21.1.1",
+    ),
+    ("real code limit", "limits: SDM vol. 3B, 21.1.1"),
+    ("real words across the end", "limits: SDM vol. 3B, 21.1.1"),
+    ("real with a large segment", "limits: SDM vol. 3B, 21.1.1"),
+    (
+        "real lock",
+        "LOCK with a register is #UD: SDM vol. 2A, LOCK",
+    ),
+    ("long non-canonical stack", "#SS(0): SDM vol. 1, 3.3.7.1"),
+    (
+        "long non-canonical jump",
+        "the jump itself faults: SDM vol. 2A, JMP",
+    ),
+    (
+        "long iret to a non-canonical address",
+        "IRET itself faults: SDM vol. 2A, IRET",
+    ),
+    (
+        "long stack of user's rpl",
+        "RPL must be CPL: SDM vol. 2B, MOV",
+    ),
+    (
+        "long lar of gates",
+        "the upper type must be zero: SDM vol. 3A, 5.8.3.1",
+    ),
+    (
+        "long base that is not canonical",
+        "#GP(0): SDM vol. 2B, WRMSR",
+    ),
+    (
+        "long cr0 above 32 bits",
+        "#GP(0): SDM vol. 2B, MOV to control registers",
+    ),
+    ("long cr8", "#GP(0): SDM vol. 2B, MOV to control registers"),
+];
+/// What Bochs 2.7 does otherwise.
+const BOCHS: &[(&str, &str)] = &[];
+/// QEMU pushes RFLAGS without RF for a fault (SDM vol. 3B, 18.3.1.1), so it cannot be compared there.
+const RF: u64 = 1 << 16;
+/// Which number of a line is RFLAGS.
+const RFLAGS: usize = 4;
+
+/// The words behind a case's name, as numbers: some lines have registers of 64 bits.
+fn outcomes(text: &str) -> BTreeMap<String, Vec<u64>> {
+    let mut outcomes = BTreeMap::new();
+    for line in text.lines() {
+        let words: Vec<_> = line.trim_end().split(' ').collect();
+        let is_number =
+            |word: &&str| matches!(word.len(), 8 | 16) && u64::from_str_radix(word, 16).is_ok();
+        let count = words
+            .iter()
+            .rev()
+            .take_while(|word| is_number(word))
+            .count();
+        let (name, numbers) = words.split_at(words.len() - count);
+        if count > RFLAGS {
+            let numbers = numbers
+                .iter()
+                .filter_map(|word| u64::from_str_radix(word, 16).ok());
+            outcomes.insert(name.join(" "), numbers.collect());
+        }
+    }
+    outcomes
+}
+
+fn vectors(lab: &mut Lab) -> Result<()> {
+    let program = build("vectors", Form::Kernel)?;
+    let expected = lab.step("the emulator alone", |_| {
+        let image = fs::read(&program)?;
+        let text = differential::pc::run(&image).map_err(|reason| anyhow!(reason))?;
+        ensure!(text.contains("VECTORS end"), "it stopped after {text}");
+        Ok(outcomes(&text))
+    })?;
+    lab.step("the machine", |lab| {
+        let mut session = lab.start(&lab.machine(), &Guest::new(program))?;
+        session.console.expect("VECTORS begin", BOOT)?;
+        let text = session.console.expect("VECTORS end", BOOT)?;
+        let is_qemu = matches!(lab.emulator(), Emulator::Qemu(_));
+        let known = if is_qemu { QEMU } else { BOCHS };
+        compare(
+            &expected,
+            &outcomes(&text),
+            known,
+            if is_qemu { RF } else { 0 },
+        )
+    })
+}
+
+/// Fails with all cases that differ and are not known to, and with those that are said to and do not.
+fn compare(
+    expected: &BTreeMap<String, Vec<u64>>,
+    found: &BTreeMap<String, Vec<u64>>,
+    known: &[(&str, &str)],
+    ignored: u64,
+) -> Result<()> {
+    let mut wrong = Vec::new();
+    for (name, expected) in expected {
+        let found = found
+            .get(name)
+            .with_context(|| format!("the machine does not come to `{name}`"))?;
+        let without = |numbers: &Vec<u64>| {
+            let mut numbers = numbers.clone();
+            numbers[RFLAGS] &= !ignored;
+            numbers
+        };
+        let is_same = without(expected) == without(found);
+        let is_known = known.iter().any(|(one, _)| one == name);
+        if is_same == is_known {
+            wrong.push(format!(
+                "{name}: emulator {expected:x?}, machine {found:x?}"
+            ));
+        }
+    }
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "{} cases are not as said:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_names_and_numbers() {
+        let found = outcomes(
+            "noise\r\nlong page 00000001 0000000000000002 00000003 00000004 00010005 \r\n",
+        );
+        assert_eq!(found["long page"], [1, 2, 3, 4, 0x1_0005]);
+        assert_eq!(found.len(), 1);
+        assert!(compare(&found, &found, &[], 0).is_ok());
+        assert!(compare(&found, &found, &[("long page", "")], 0).is_err());
+        let other = outcomes("long page 00000001 0000000000000002 00000003 00000004 00000005 \r\n");
+        assert!(compare(&found, &other, &[], RF).is_ok());
+        assert!(compare(&found, &other, &[], 0).is_err());
+        assert!(compare(&found, &BTreeMap::new(), &[], 0).is_err());
+    }
+}
