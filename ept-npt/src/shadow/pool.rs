@@ -283,7 +283,13 @@ impl<S: Store> Shadow<S> {
         if entry & PRESENT == 0 || level == 1 || entry & PAGE_SIZE != 0 {
             return None;
         }
-        Some(((entry & ADDRESS).wrapping_sub(self.store.base().0) >> 12) as u32)
+        Some(self.table_at(entry))
+    }
+
+    /// The table that an entry which leads to one leads to.
+    #[inline]
+    pub(super) fn table_at(&self, entry: u64) -> u32 {
+        ((entry & ADDRESS).wrapping_sub(self.store.base().0) >> 12) as u32
     }
 
     fn unlink(&mut self, table: u32, index: usize, old: u64) {
@@ -345,6 +351,25 @@ impl<S: Store> Shadow<S> {
             self.exceed();
         }
         self.write(table, index, entry::table(self.hpa(child), rights));
+    }
+
+    /// Has an empty entry of the last level map a page of RAM, as `new` says. The same as [`Self::map`], and quicker.
+    #[inline]
+    pub(super) fn enter(&mut self, table: u32, index: usize, new: u64, frame: u64) {
+        let Some(known) = self.tables.get_mut(table as usize) else {
+            return;
+        };
+        known.filled[index / 64 % 8] |= 1 << (index % 64);
+        known.count += 1;
+        let is_direct = known.role.is_none_or(|role| role.kind == Kind::Direct);
+        self.store.write(slot(table, index), new);
+        if Rights::of(new).is_writable()
+            && !is_direct
+            && let Some(head) = self.frames.get_mut(frame as usize)
+            && let Some(left) = self.links.add(head, slot(table, index))
+        {
+            self.strip(left);
+        }
     }
 
     /// Has an entry map a page, as `new` says.
