@@ -175,14 +175,15 @@ impl<S: Store> Shadow<S> {
     /// Frees a few tables that have not been used lately: a hand goes round, and what was used since it last came by is spared once.
     fn evict(&mut self, host: &mut impl Host) {
         let count = self.tables.len() as u32;
-        for _ in 0..2 * count {
+        for step in 0..3 * count {
             let table = self.hand;
             self.hand = (self.hand + 1) % count;
             let known = &self.tables[table as usize];
             if known.is_free() || known.users != 0 || self.path.contains(&table) {
                 continue;
             }
-            if self.take_use(table) {
+            // The third time round nothing is spared: CPUs may use all of them all the time.
+            if self.take_use(table) && step < 2 * count {
                 continue;
             }
             self.counters.evictions += 1;
