@@ -71,6 +71,19 @@ pub fn decode(code: &[u8], mode: CodeMode) -> Option<Instruction> {
     (!found.is_invalid() && found.len() <= 15).then_some(found)
 }
 
+/// Moves of vector registers, which are rare among all encodings.
+pub fn is_vector_move(instruction: &Instruction) -> bool {
+    let name = format!("{:?}", instruction.mnemonic());
+    let is_move = ["Mov", "Vmov", "Lddqu", "Vlddqu"]
+        .iter()
+        .any(|start| name.starts_with(start));
+    let is_vector = |index| {
+        let register: Register = instruction.op_register(index);
+        register.is_mm() || register.is_vector_register()
+    };
+    is_move && (0..instruction.op_count()).any(is_vector)
+}
+
 /// Leaves out what would reach the kernel, what tells something that only this computer knows, and what different CPUs do differently.
 fn is_allowed(instruction: &Instruction) -> bool {
     use Mnemonic::*;

@@ -8,11 +8,12 @@
 //! - what is not covered is said ([`Unsupported`]), never guessed;
 //! - no byte of the guest can panic it, and nothing is allocated after [`warm_up`].
 //!
-//! Covered: moves in all forms, the integer instructions that read or write memory, pushes and pops, strings, port I/O,
-//! flags, the system instructions a hypervisor intercepts, and plain SSE moves where the vCPU can show its vector
-//! registers. Not covered, and reported: x87, MMX and AVX, other SSE, control transfers, segment loads in protected mode,
-//! multiplication and division, and code outside RAM. Not modelled: debug-register breakpoints, protection keys, the
-//! virtual-interrupt bits of CR4.VME and CR4.PVI.
+//! Covered, in real, virtual-8086, 16-, 32- and 64-bit protected mode: integer, string, stack, branch, far-control, segment-load and
+//! system instructions, port I/O, and the moves of MMX, SSE and AVX where the vCPU can show its vector registers. Not covered, and
+//! reported: x87, other vector instructions, hardware task switches, SYSCALL and SYSENTER with their returns, and code outside RAM. Not
+//! modelled: debug-register breakpoints and protection keys.
+//!
+//! [`run`] strings steps together and [`deliver`]s what they raise, for code that the CPU cannot run itself.
 
 mod address;
 mod alu;
