@@ -3,7 +3,7 @@
 //! `MONOVISOR_DIFFERENTIAL_SECONDS` asks for more than the default, for each mode; `MONOVISOR_DIFFERENTIAL_SEED` for other instructions.
 
 use differential::cpu::Cpu;
-use differential::generate::is_vector_move;
+use differential::generate::is_rare;
 use differential::run::{Limit, Tally, run};
 use hvm::emulate::code::CodeMode;
 use std::collections::BTreeSet;
@@ -13,7 +13,7 @@ const SECONDS: &str = "MONOVISOR_DIFFERENTIAL_SECONDS";
 const SEED: &str = "MONOVISOR_DIFFERENTIAL_SEED";
 const USUAL_SEED: u64 = 20261129;
 const USUAL_COUNT: u64 = 60_000;
-const USUAL_VECTOR_COUNT: u64 = 6_000;
+const USUAL_RARE_COUNT: u64 = 6_000;
 /// Some of each class: without them a run proves less than it says.
 const EXPECTED: &[&str] = &[
     "Aaa",
@@ -117,15 +117,15 @@ fn the_emulator_does_what_the_cpu_does() {
     for mode in modes {
         let tally = run(&mut cpu, mode, seed, limit, |_| true);
         report(mode, &tally);
-        let vectors = run(
+        let rare = run(
             &mut cpu,
             mode,
             seed,
-            Limit::Count(USUAL_VECTOR_COUNT),
-            is_vector_move,
+            Limit::Count(USUAL_RARE_COUNT),
+            is_rare,
         );
-        report(mode, &vectors);
-        for tally in [tally, vectors] {
+        report(mode, &rare);
+        for tally in [tally, rare] {
             different += tally.differences.len();
             seen.extend(tally.compared.into_keys());
         }

@@ -198,7 +198,7 @@ enum Flow {
 }
 
 /// One instruction in execution.
-struct Execution<'a, C, B> {
+struct Execution<'a, C: ?Sized, B: ?Sized> {
     cpu: &'a mut C,
     bus: &'a mut B,
     instruction: &'a Instruction,
@@ -289,7 +289,7 @@ fn report(cpu: &impl Registers, reason: Reason, found: &[u8]) -> Unsupported {
     }
 }
 
-impl<C: Registers, B: Bus> Execution<'_, C, B> {
+impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
     /// Moves RIP on, as every instruction that completes does; RF ends with it (SDM vol. 3B, 18.3.1.1).
     #[inline]
     fn complete(&mut self, flow: Flow, rflags_before: u64) -> Step {
