@@ -271,7 +271,7 @@ impl<S: Store> Shadow<S> {
             }
             self.empty(table);
             if self.tables[table as usize].users == 0 {
-                self.release(table);
+                self.free_table(table, host);
             }
         }
         self.own_exceeds = true;

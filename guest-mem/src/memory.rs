@@ -459,6 +459,46 @@ impl GuestMemory {
         Ok(found)
     }
 
+    /// As [`Self::compare_exchange_u32`], for the accessed and dirty bits of a page table's entry: they take nothing from anybody, so
+    /// those that shadow the table are not told.
+    pub fn set_marks_u32(
+        &self,
+        gpa: Gpa,
+        current: u32,
+        new: u32,
+    ) -> Result<Result<u32, u32>, Unmapped> {
+        match self.host(gpa, 4).filter(|_| gpa.0.is_multiple_of(4)) {
+            // SAFETY: inside one region; aligned, because regions are page-aligned on both sides.
+            Some(host) => Ok(self.marked(gpa, unsafe {
+                raw::compare_exchange_u32(host.cast(), current, new)
+            })),
+            None => self.compare_exchange_u32(gpa, current, new),
+        }
+    }
+
+    /// The same of a qword.
+    pub fn set_marks_u64(
+        &self,
+        gpa: Gpa,
+        current: u64,
+        new: u64,
+    ) -> Result<Result<u64, u64>, Unmapped> {
+        match self.host(gpa, 8).filter(|_| gpa.0.is_multiple_of(8)) {
+            // SAFETY: inside one region; aligned, because regions are page-aligned on both sides.
+            Some(host) => Ok(self.marked(gpa, unsafe {
+                raw::compare_exchange_u64(host.cast(), current, new)
+            })),
+            None => self.compare_exchange_u64(gpa, current, new),
+        }
+    }
+
+    fn marked<T>(&self, gpa: Gpa, result: T) -> T {
+        if let Some(dirty) = self.dirty.get() {
+            dirty.mark(gpa.0 / PAGE_BYTES);
+        }
+        result
+    }
+
     /// The host-physical range for DMA. Fails also where the range is not contiguous on the host. A range that the
     /// device may write is marked dirty now.
     pub fn pin_for_write(&self, gpa: Gpa, bytes: u64) -> Result<Pinned, Unmapped> {
@@ -671,6 +711,21 @@ mod tests {
         memory.store(Gpa(0x1ffe), &0_u32).unwrap();
         assert_eq!(log.take_word(0), Some(0b110));
         assert_eq!(log.take_word(0), Some(0));
+    }
+
+    #[test]
+    fn marks_are_logged_as_writes_but_not_as_changes_of_a_table() {
+        let memory = two_pieces();
+        let (log, tables) = (memory.dirty_log().unwrap(), memory.table_log().unwrap());
+        tables.protect(1);
+        memory.store(Gpa(0x1000), &1_u64).unwrap();
+        let mut told = Vec::new();
+        tables.take_written(&mut |page| told.push(page));
+        assert_eq!(memory.set_marks_u64(Gpa(0x1000), 1, 0x21), Ok(Ok(1)));
+        assert_eq!(memory.set_marks_u32(Gpa(0x1000), 1, 0x61), Ok(Err(0x21)));
+        tables.take_written(&mut |page| told.push(page));
+        assert_eq!(told, [1]);
+        assert_eq!(log.take_word(0), Some(0b10));
     }
 
     #[test]

@@ -173,7 +173,10 @@ pub trait Vcpu: Registers {
 
     /// What the CPU walks in place of the guest's tables, until [`Exit::PagingChanged`] asks for it anew. Only for vCPUs that were made
     /// without nested paging.
-    fn set_shadow_root(&mut self, _root: ShadowRoot) {}
+    fn set_shadow_root(&mut self, root: ShadowRoot);
+
+    /// True if the registers that decide on paging were written since, so that the next [`Vcpu::run`] would only say so.
+    fn needs_shadow_root(&self) -> bool;
 
     /// Drops what the TLB holds of the guest, before the next entry.
     fn flush_tlb(&mut self);

@@ -496,10 +496,10 @@ impl Paging {
         }
         match self.mode {
             Mode::Bits32 => memory
-                .compare_exchange_u32(at, entry as u32, marked as u32)
+                .set_marks_u32(at, entry as u32, marked as u32)
                 .is_ok_and(|found| found.is_ok()),
             _ => memory
-                .compare_exchange_u64(at, entry, marked)
+                .set_marks_u64(at, entry, marked)
                 .is_ok_and(|found| found.is_ok()),
         }
     }

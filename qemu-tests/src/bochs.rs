@@ -147,7 +147,7 @@ fn bochsrc(
     // which is most of a boot, and there Monovisor's own check of the control block names the rule.
     // A guest's triple fault is no panic of ours either; Bochs tells it before it looks for the SHUTDOWN intercept.
     let (errors, panics) = match machine.engine.virtualization() {
-        Virtualization::VmxEpt => ("", ""),
+        Virtualization::VmxEpt | Virtualization::VmxShadow => ("", ""),
         Virtualization::SvmNpt | Virtualization::SvmShadow => (", cpu0=ignore", ", cpu0=report"),
     };
     format!(

@@ -103,6 +103,10 @@ impl Svm {
         }
     }
 
+    pub(crate) fn lacks_root(&self) -> bool {
+        self.shadow.is_some_and(|shadow| shadow.root.is_none())
+    }
+
     pub(crate) fn take_root(&mut self, root: ShadowRoot) {
         if let Some(shadow) = &mut self.shadow {
             shadow.root = Some(root);

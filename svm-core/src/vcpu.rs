@@ -372,6 +372,10 @@ impl Vcpu for Svm {
         self.take_root(root);
     }
 
+    fn needs_shadow_root(&self) -> bool {
+        self.lacks_root()
+    }
+
     fn flush_tlb(&mut self) {
         self.want_flush();
     }

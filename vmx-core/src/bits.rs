@@ -76,6 +76,7 @@ pub mod primary {
     pub const TSC_OFFSETTING: u32 = 1 << 3;
     pub const RDTSC_EXITING: u32 = 1 << 12;
     pub const HLT_EXITING: u32 = 1 << 7;
+    pub const INVLPG_EXITING: u32 = 1 << 9;
     pub const MWAIT_EXITING: u32 = 1 << 10;
     pub const RDPMC_EXITING: u32 = 1 << 11;
     pub const CR3_LOAD_EXITING: u32 = 1 << 15;
@@ -274,6 +275,7 @@ pub mod reason {
     pub const GETSEC: u64 = 11;
     pub const HLT: u64 = 12;
     pub const INVD: u64 = 13;
+    pub const INVLPG: u64 = 14;
     pub const RDPMC: u64 = 15;
     pub const RDTSC: u64 = 16;
     pub const VMCALL: u64 = 18;

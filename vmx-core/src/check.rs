@@ -13,7 +13,7 @@ mod host;
 mod other;
 mod segments;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::bits::{entry_controls, interruption, primary, secondary};
 use crate::controls::Msrs;

@@ -90,6 +90,10 @@ pub const EXIT_MSRS: u32 = exit_controls::SAVE_PAT
 /// Entry controls that do.
 pub const ENTRY_MSRS: u32 = entry_controls::LOAD_PAT | entry_controls::LOAD_EFER;
 
+/// What shadow paging intercepts besides.
+const SHADOW: u32 =
+    primary::INVLPG_EXITING | primary::CR3_LOAD_EXITING | primary::CR3_STORE_EXITING;
+
 /// True if a control's capability MSR lets it be set.
 pub const fn allows(capability: u64, control: u32) -> bool {
     (capability >> 32) as u32 & control == control
@@ -142,16 +146,19 @@ impl Controls {
             | primary::MONITOR_EXITING
             | primary::SECONDARY_CONTROLS
             | when(hlt == Hlt::Intercepted, primary::HLT_EXITING)
+            | when(!nested, SHADOW)
             | if features.options.contains(Options::TPR_SHADOW) {
                 primary::TPR_SHADOW
             } else {
                 primary::CR8_LOAD_EXITING | primary::CR8_STORE_EXITING
             };
         let secondary = secondary::RDTSCP
-            | secondary::INVPCID
-            | when(nested, secondary::EPT)
+            | when(nested, secondary::INVPCID | secondary::EPT)
             | when(features.tags > 0, secondary::VPID)
-            | option(Options::UNRESTRICTED_GUEST, secondary::UNRESTRICTED_GUEST);
+            | when(
+                nested,
+                option(Options::UNRESTRICTED_GUEST, secondary::UNRESTRICTED_GUEST),
+            );
         let exit = exit_controls::SAVE_DEBUG
             | exit_controls::HOST_64_BIT
             | option(Options::MSR_CONTROLS, EXIT_MSRS);

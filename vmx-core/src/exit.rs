@@ -3,7 +3,7 @@
 use crate::bits::{interruption, qualification as bits, reason};
 use crate::vmcs::{Field, Fields};
 use hvm::exit::{Access, Exit, Instruction, IoDirection, IoExit, IoKind};
-use hvm::{Gpa, Width};
+use hvm::{Gpa, Gva, Width};
 
 /// What the VMCS says of the last exit. A failed entry comes out as [`Exit::Unexpected`]: whoever has the state names the rule.
 /// `apic_access` tells where the guest has the APIC-access page.
@@ -33,6 +33,7 @@ pub fn decode(fields: &impl Fields, apic_access: impl FnOnce() -> Gpa) -> Exit {
         reason::MODIFICATION_LOG_FULL => Exit::ModificationLogFull,
         reason::EXCEPTION_OR_NMI => exception(fields),
         reason::CONTROL_REGISTER => Exit::ControlRegister,
+        reason::INVLPG => Exit::InvalidatePage,
         reason::TRIPLE_FAULT => Exit::TripleFault,
         reason::INIT | reason::SIPI => Exit::Init,
         reason::RDTSC => by_name(Instruction::Rdtsc),
@@ -135,18 +136,24 @@ fn apic_fault(fields: &impl Fields, page: Gpa) -> Exit {
     }
 }
 
+const PAGE_FAULT: u8 = 14;
+
 fn exception(fields: &impl Fields) -> Exit {
     let info = fields.read(Field::ExitInterruptionInformation);
     if info >> interruption::TYPE_SHIFT & interruption::TYPE_MASK == interruption::TYPE_NMI {
         return Exit::HostNmi;
     }
-    Exit::Exception {
-        vector: (info & interruption::VECTOR) as u8,
-        error_code: if info & interruption::ERROR_VALID != 0 {
-            fields.read(Field::ExitInterruptionErrorCode) as u32
-        } else {
-            0
+    let error_code = if info & interruption::ERROR_VALID != 0 {
+        fields.read(Field::ExitInterruptionErrorCode) as u32
+    } else {
+        0
+    };
+    match (info & interruption::VECTOR) as u8 {
+        PAGE_FAULT => Exit::PageFault {
+            address: Gva(fields.read(Field::ExitQualification)),
+            error_code,
         },
+        vector => Exit::Exception { vector, error_code },
     }
 }
 

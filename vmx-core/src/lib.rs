@@ -29,6 +29,7 @@ mod pml;
 pub mod posted;
 mod registers;
 mod reset;
+mod shadow;
 mod vcpu;
 pub mod vmcs;
 mod vpid;

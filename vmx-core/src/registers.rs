@@ -1,11 +1,13 @@
 //! The guest's registers in a VMCS.
 
 use crate::bits::entry_controls;
+use crate::controls::Controls;
 use crate::live;
+use crate::shadow;
 use crate::vcpu::Vmx;
 use crate::vmcs::{Field, Fields};
 use crate::vpid::Flush;
-use hvm::capability::Options;
+use hvm::capability::{Features, NestedPaging, Options};
 use hvm::regs::{
     Attributes, Cr0, Cr4, Efer, Gpr, Registers, Rflags, Segment, SegmentName, TableRegister,
 };
@@ -13,6 +15,30 @@ use hvm::regs::{
 /// The bits of CR4 that a guest changes without an exit. Not MCE: machine checks are the host's, and shut the CPU down where
 /// it is clear; not VMXE, which VMX operation fixes; not what our CPUID never offers.
 pub const CR4_OWN: u64 = 0x0077_0fff & !Cr4::MCE.bits();
+
+/// What the guest has for itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Own {
+    /// The bits of CR0 that it changes without an exit.
+    pub cr0: u64,
+    /// The same of CR4.
+    pub cr4: u64,
+    /// Where its CR3 is.
+    pub cr3: Field,
+    /// Where its EFER is.
+    pub efer: EferPlace,
+}
+
+/// Where the guest's EFER is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EferPlace {
+    /// In the field that the CPU loads it from.
+    Field,
+    /// In the area that it does.
+    Area,
+    /// With what shadow paging keeps.
+    Shadow,
+}
 
 /// The four fields of a segment register: selector, base, limit, access rights.
 const fn segment_fields(name: SegmentName) -> [Field; 4] {
@@ -70,12 +96,37 @@ const fn segment_fields(name: SegmentName) -> [Field; 4] {
 
 impl<F: Fields> Vmx<F> {
     /// The bits of CR0 that the guest changes without an exit; those of paging and protection only where it may go without.
+    #[inline]
     pub(crate) fn cr0_own(&self) -> u64 {
+        self.own.cr0
+    }
+
+    /// The same of CR4.
+    #[inline]
+    pub(crate) fn cr4_own(&self) -> u64 {
+        self.own.cr4
+    }
+
+    /// Both, without nested paging or with.
+    pub(crate) fn choose_own(features: &Features, controls: &Controls) -> Own {
+        if features.nested_paging == NestedPaging::Absent {
+            return shadow::OWN;
+        }
         let always = Cr0::MP | Cr0::EM | Cr0::TS | Cr0::WP | Cr0::AM;
-        if self.has(Options::UNRESTRICTED_GUEST) {
+        let cr0 = if features.options.contains(Options::UNRESTRICTED_GUEST) {
             (always | Cr0::PE | Cr0::PG).bits()
         } else {
             always.bits()
+        };
+        Own {
+            cr0,
+            cr4: CR4_OWN,
+            cr3: Field::GuestCr3,
+            efer: if controls.switch_msrs() {
+                EferPlace::Field
+            } else {
+                EferPlace::Area
+            },
         }
     }
 
@@ -87,6 +138,20 @@ impl<F: Fields> Vmx<F> {
         } else {
             fixed
         }
+    }
+
+    /// Has the CPU run the guest with that EFER.
+    pub(crate) fn load_efer(&mut self, value: u64) {
+        self.fields.write(Field::GuestEfer, value);
+        self.areas_mut().set_efer(value);
+        let controls = self.fields.read(Field::EntryControls) as u32;
+        let long = value & Efer::LMA.bits() != 0;
+        let wanted = if long {
+            controls | entry_controls::IA32E_GUEST
+        } else {
+            controls & !entry_controls::IA32E_GUEST
+        };
+        self.fields.write(Field::EntryControls, wanted.into());
     }
 
     fn table(&self, base: Field, limit: Field) -> TableRegister {
@@ -192,6 +257,7 @@ impl<F: Fields> Registers for Vmx<F> {
         let real = (value & !caches | self.cr0_fixed()) & self.msrs.cr0_fixed.1;
         self.fields.write(Field::GuestCr0, real);
         self.fields.write(Field::Cr0ReadShadow, value);
+        self.forget_root();
         self.forget(Flush::Linear);
     }
 
@@ -205,18 +271,19 @@ impl<F: Fields> Registers for Vmx<F> {
 
     #[inline]
     fn cr3(&self) -> u64 {
-        self.fields.read(Field::GuestCr3)
+        self.fields.read(self.own.cr3)
     }
 
     fn set_cr3(&mut self, value: u64) {
-        self.fields.write(Field::GuestCr3, value);
+        self.fields.write(self.own.cr3, value);
+        self.forget_root();
         self.forget(Flush::Linear);
     }
 
     #[inline]
     fn cr4(&self) -> u64 {
-        self.fields.read(Field::GuestCr4) & CR4_OWN
-            | self.fields.read(Field::Cr4ReadShadow) & !CR4_OWN
+        let own = self.cr4_own();
+        self.fields.read(Field::GuestCr4) & own | self.fields.read(Field::Cr4ReadShadow) & !own
     }
 
     fn set_cr4(&mut self, value: u64) {
@@ -224,29 +291,25 @@ impl<F: Fields> Registers for Vmx<F> {
         let real = (value | fixed | Cr4::MCE.bits()) & allowed;
         self.fields.write(Field::GuestCr4, real);
         self.fields.write(Field::Cr4ReadShadow, value);
+        self.forget_root();
         self.forget(Flush::Linear);
     }
 
     #[inline]
     fn efer(&self) -> u64 {
-        if self.controls.switch_msrs() {
-            self.fields.read(Field::GuestEfer)
-        } else {
-            self.areas().efer()
+        match self.own.efer {
+            EferPlace::Field => self.fields.read(Field::GuestEfer),
+            EferPlace::Area => self.areas().efer(),
+            EferPlace::Shadow => self.shadow.map_or(0, |shadow| shadow.efer),
         }
     }
 
     fn set_efer(&mut self, value: u64) {
-        self.fields.write(Field::GuestEfer, value);
-        self.areas_mut().set_efer(value);
-        let controls = self.fields.read(Field::EntryControls) as u32;
-        let long = value & Efer::LMA.bits() != 0;
-        let wanted = if long {
-            controls | entry_controls::IA32E_GUEST
-        } else {
-            controls & !entry_controls::IA32E_GUEST
-        };
-        self.fields.write(Field::EntryControls, wanted.into());
+        match &mut self.shadow {
+            None => self.load_efer(value),
+            Some(shadow) => shadow.efer = value,
+        }
+        self.forget_root();
         self.forget(Flush::Linear);
     }
 

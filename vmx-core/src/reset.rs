@@ -1,11 +1,9 @@
 //! The control block as it is after a reset.
 
-use crate::registers::CR4_OWN;
 use crate::vcpu::Vmx;
 use crate::vmcs::{Field, Fields};
 use crate::vpid::{self, Flush};
 use hvm::regs::{DR6_RESET, DR7_RESET, PAT_RESET};
-use hvm::vcpu::INTERCEPTED_EXCEPTIONS;
 
 /// No shadow VMCS (SDM vol. 3C, 25.4.2).
 const NO_LINK: u64 = u64::MAX;
@@ -15,14 +13,14 @@ impl<F: Fields> Vmx<F> {
     pub(crate) fn clear_control_block(&mut self) {
         self.forget_requests();
         let (pages, controls) = (self.pages, self.controls);
-        let masks = (!self.cr0_own(), !CR4_OWN);
+        let masks = (!self.cr0_own(), !self.cr4_own());
         for (field, value) in [
             (Field::PinBasedControls, controls.pin.into()),
             (Field::PrimaryControls, controls.primary.into()),
             (Field::SecondaryControls, controls.secondary.into()),
             (Field::ExitControls, controls.exit.into()),
             (Field::EntryControls, controls.entry.into()),
-            (Field::ExceptionBitmap, INTERCEPTED_EXCEPTIONS.into()),
+            (Field::ExceptionBitmap, self.intercepted_exceptions().into()),
             (Field::PageFaultErrorCodeMask, 0),
             (Field::PageFaultErrorCodeMatch, 0),
             (Field::Cr3TargetCount, 0),

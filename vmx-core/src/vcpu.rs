@@ -9,19 +9,21 @@ use crate::bits::{
 use crate::controls::{Controls, Msrs};
 use crate::enter::{self, Entered, Launch};
 use crate::maps::{self, IO_BITMAPS_BYTES, MSR_BITMAP_BYTES};
+use crate::registers::Own;
+use crate::shadow::{self, Shadow as ShadowPaging};
 use crate::vmcs::{Current, Field, Fields};
 use crate::vpid::{self, Extent, Flush};
 use crate::{check, exit, host, inject, live, pml};
 use core::arch::asm;
 use core::ptr::NonNull;
 use hvm::apic::RegisterPage;
-use hvm::capability::{Features, Options};
+use hvm::capability::{Features, NestedPaging, Options};
 use hvm::event::{Event, Shadow, Window};
 use hvm::exit::Exit;
 use hvm::gprs::Gprs;
 use hvm::regs::{Cr0, DR7_GD, Registers, Rflags, State};
 use hvm::tsc::Scale;
-use hvm::vcpu::{Hlt, ModificationLog, MsrAccess, PauseFilter, TscAccess, Vcpu};
+use hvm::vcpu::{Hlt, ModificationLog, MsrAccess, PauseFilter, ShadowRoot, TscAccess, Vcpu};
 use hvm::virtual_apic::{ApicMode, Delivery, Served};
 use hvm::{Gpa, Hpa};
 
@@ -56,6 +58,9 @@ pub struct Vmx<F = Current> {
     pub(crate) controls: Controls,
     pub(crate) apic: Virtualization,
     options: Options,
+    pub(crate) own: Own,
+    /// Without nested paging.
+    pub(crate) shadow: Option<ShadowPaging>,
     launch: Launch,
     pub(crate) flush: Flush,
     invvpid: Option<Extent>,
@@ -87,18 +92,23 @@ impl<F: Fields> Vmx<F> {
         features: &Features,
         hlt: Hlt,
     ) -> Self {
+        let features = &shadow::usable(features);
+        let nested = features.nested_paging;
+        let controls = Controls::choose(&msrs, features, hlt);
         let mut vcpu = Self {
             gprs: [0; 16],
             fields,
             pages,
             msrs,
-            controls: Controls::choose(&msrs, features, hlt),
+            controls,
             apic: Virtualization::new(features, hlt),
             options: features.options,
+            own: Self::choose_own(features, &controls),
+            shadow: (nested == NestedPaging::Absent).then(ShadowPaging::default),
             launch: Launch::Clear,
             flush: Flush::Nested,
             invvpid: vpid::invvpid_extent(&msrs).filter(|_| features.tags > 0),
-            invept: vpid::invept_extent(&msrs),
+            invept: vpid::invept_extent(&msrs).filter(|_| nested != NestedPaging::Absent),
             ept_pointer: Hpa(0),
             priority: 0,
             deadline: None,
@@ -166,7 +176,12 @@ impl<F: Fields> Vmx<F> {
 
     /// True if the guest is unpaged or in real mode, and the CPU cannot run it so (SDM vol. 3C, 24.8).
     fn is_beyond(&self) -> bool {
-        let needed = (Cr0::PE | Cr0::PG).bits();
+        let needed = match self.shadow {
+            None => Cr0::PE | Cr0::PG,
+            // Under shadow tables the CPU pages anyway.
+            Some(_) => Cr0::PE,
+        }
+        .bits();
         !self.has(Options::UNRESTRICTED_GUEST) && self.cr0() & needed != needed
     }
 
@@ -185,7 +200,7 @@ impl<F: Fields> Vmx<F> {
     fn enter(&mut self) -> Entered {
         if self.flush != Flush::None {
             // A change of CR0 asks for a flush, so it is enough to look here.
-            if self.is_beyond() {
+            if self.is_beyond() || self.lacks_root() {
                 return Entered::Failed;
             }
             self.flush_now();
@@ -213,7 +228,7 @@ impl<F: Fields> Vmx<F> {
                 self.debug_exception();
                 seen
             }
-            Exit::Exception { .. } => {
+            Exit::Exception { .. } | Exit::PageFault { .. } => {
                 let info = self.fields.read(Field::ExitInterruptionInformation);
                 if info & interruption::NMI_UNBLOCKED_BY_IRET != 0 {
                     self.note_iret();
@@ -286,13 +301,17 @@ impl<F: Fields> Vcpu for Vmx<F> {
     #[inline]
     fn run(&mut self) -> Exit {
         if self.enter() == Entered::Failed {
+            if self.lacks_root() && !self.is_beyond() {
+                return Exit::PagingChanged;
+            }
             return self.refused(self.fields.read(Field::InstructionError));
         }
         let seen = exit::decode(&self.fields, || self.apic.access_page());
         match seen {
-            Exit::HostNmi | Exit::Exception { .. } | Exit::Unexpected { .. } => {
-                self.look_closer(seen)
-            }
+            Exit::HostNmi
+            | Exit::Exception { .. }
+            | Exit::PageFault { .. }
+            | Exit::Unexpected { .. } => self.look_closer(seen),
             Exit::NestedFault { .. } | Exit::ModificationLogFull => {
                 let info = self.fields.read(Field::ExitQualification);
                 if info & qualification::EPT_NMI_UNBLOCKED_BY_IRET != 0 {
@@ -520,6 +539,14 @@ impl<F: Fields> Vcpu for Vmx<F> {
         self.ept_pointer = Hpa(root.0 | eptp::WRITE_BACK | eptp::FOUR_LEVELS | dirty);
         self.fields.write(Field::EptPointer, self.ept_pointer.0);
         self.forget(Flush::Nested);
+    }
+
+    fn set_shadow_root(&mut self, root: ShadowRoot) {
+        self.take_root(root);
+    }
+
+    fn needs_shadow_root(&self) -> bool {
+        self.lacks_root()
     }
 
     fn flush_tlb(&mut self) {

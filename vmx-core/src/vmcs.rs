@@ -131,6 +131,7 @@ pub enum Field {
     Cr4Mask = 0x6002,
     Cr0ReadShadow = 0x6004,
     Cr4ReadShadow = 0x6006,
+    Cr3Target0 = 0x6008,
     // Natural-width read-only data fields.
     ExitQualification = 0x6400,
     GuestLinearAddress = 0x640a,

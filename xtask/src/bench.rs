@@ -11,6 +11,9 @@ pub struct Options {
     /// One flat JSON object of Monovisor's figures, and nothing else on standard output
     #[arg(long)]
     json: bool,
+    /// Only shadow paging beside nested paging, as JSON
+    #[arg(long)]
+    paging: bool,
     /// Also build and measure KVM with QEMU on the same machine
     #[arg(long)]
     peers: bool,
@@ -21,6 +24,10 @@ pub fn bench(options: &Options) -> Result<()> {
     host::prepare(host::Need::Emulator)?;
     compile::image()?;
     let bench = Bench::prepare()?;
+    if options.paging {
+        println!("{}", figures::json(&bench.paging()?));
+        return Ok(());
+    }
     eprintln!("measuring the bare machine");
     let bare = bench.bare()?;
     eprintln!("measuring Monovisor");

@@ -88,7 +88,10 @@ impl<V: Vcpu> Processor<V> {
                 address,
                 error_code,
             } => self.page_fault(address, error_code),
-            Exit::PagingChanged => self.paging_changed(),
+            Exit::PagingChanged => {
+                self.follow_paging();
+                Next::Enter
+            }
             Exit::InvalidatePage => self.invalidate_page(),
             Exit::Exception { vector, error_code } => self.exception(vector, error_code),
             Exit::TripleFault => self.stop(TRIPLE_FAULT.into()),
@@ -242,6 +245,7 @@ impl<V: Vcpu> Processor<V> {
             let entries = self.local.machine.memory.load::<[u64; 4]>(table);
             self.cpu.set_pdptes(entries.unwrap_or_default());
         }
+        self.follow_paging();
         next
     }
 
@@ -309,6 +313,7 @@ impl<V: Vcpu> Processor<V> {
         if register == msr::EFER {
             let checked = msr::checked_efer(self.cpu.efer(), value, self.cpu.cr0())?;
             self.cpu.set_efer(checked);
+            self.follow_paging();
             return Ok(());
         }
         self.recall_for_msr(register);

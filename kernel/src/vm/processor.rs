@@ -185,6 +185,7 @@ impl<V: Vcpu> Processor<V> {
         self.cpu.reset();
         self.cpu.set_tsc_offset(self.local.clock.offset());
         state.apply(&mut self.cpu);
+        self.follow_paging();
         self.cpu.flush_tlb();
         self.local.attention = true;
     }

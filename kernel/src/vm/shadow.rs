@@ -200,18 +200,18 @@ impl Machine {
 }
 
 impl<V: Vcpu> Processor<V> {
-    /// The registers that decide on paging are new: so is what the CPU walks.
+    /// Where the registers that decide on paging are new, so is what the CPU walks.
     #[cold]
-    pub(super) fn paging_changed(&mut self) -> Next {
+    pub(super) fn follow_paging(&mut self) {
         let machine = self.machine();
-        let Some(shadow) = &machine.shadow else {
-            return self.stop("its CPU asks for shadow tables, and there are none".to_string());
-        };
-        let paging = self.paging();
-        let index = self.index();
-        let root = shadow.activate(&mut Around { machine, index }, &paging);
-        self.cpu.set_shadow_root(root);
-        Next::Enter
+        if let Some(shadow) = &machine.shadow
+            && self.cpu.needs_shadow_root()
+        {
+            let paging = self.paging();
+            let index = self.index();
+            let root = shadow.activate(&mut Around { machine, index }, &paging);
+            self.cpu.set_shadow_root(root);
+        }
     }
 
     /// INVLPG.

@@ -9,6 +9,7 @@ mod counted;
 mod disk;
 pub mod figures;
 mod micro;
+mod paging;
 mod pair;
 mod peer;
 mod restart;
@@ -130,12 +131,18 @@ impl Bench {
             ("reserved_mib", boot.kept_mib as f64),
             ("image_bytes", image as f64),
         ]);
+        figures.extend(self.paging()?);
         Ok(figures)
     }
 
     /// KVM and QEMU on the same machine.
     pub fn peer(&self, bare: &Figures) -> Result<Figures> {
         peer::measure(self, bare)
+    }
+
+    /// Shadow paging beside nested paging.
+    pub fn paging(&self) -> Result<Figures> {
+        paging::measure(self)
     }
 
     /// Single exits on AMD-V and on VT-x, in Bochs.

@@ -48,6 +48,15 @@ pub static VMX_EPT_RESTRICTED_BOCHS: Bochs = Bochs {
     share: Share::Nothing,
 };
 
+/// VMX with the TPR shadow, and without EPT, VPID and unrestricted guest.
+pub static VMX_SHADOW_BOCHS: Bochs = Bochs {
+    name: "vmx-shadow@bochs",
+    model: CpuModel("core2_penryn_t9600"),
+    virtualization: Virtualization::VmxShadow,
+    subject: Subject::Monovisor,
+    share: Share::Nothing,
+};
+
 /// The guest without a hypervisor.
 pub static BARE_BOCHS: Bochs = Bochs {
     name: "bare@bochs",

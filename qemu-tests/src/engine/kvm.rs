@@ -56,7 +56,7 @@ fn offered(cpuinfo: &str) -> Option<Virtualization> {
 fn nested(virtualization: Virtualization) -> Result<(), String> {
     let module = match virtualization {
         Virtualization::SvmNpt | Virtualization::SvmShadow => "kvm_amd",
-        Virtualization::VmxEpt => "kvm_intel",
+        Virtualization::VmxEpt | Virtualization::VmxShadow => "kvm_intel",
     };
     let parameter = format!("/sys/module/{module}/parameters/nested");
     match fs::read_to_string(&parameter).unwrap_or_default().trim() {

@@ -8,6 +8,7 @@ use crate::bochs::CpuModel;
 use crate::loader::{Firmware, Loader};
 pub use bochs::{
     BARE_BOCHS, SVM_NPT_BOCHS, SVM_SHADOW_BOCHS, VMX_EPT_BOCHS, VMX_EPT_RESTRICTED_BOCHS,
+    VMX_SHADOW_BOCHS,
 };
 pub use kvm::HostKvm;
 pub use qemu::{BareQemu, SvmNptQemu, SvmShadowQemu};
@@ -66,6 +67,8 @@ pub enum Virtualization {
     VmxEpt,
     /// AMD-V, and shadow paging.
     SvmShadow,
+    /// VT-x, and shadow paging.
+    VmxShadow,
 }
 
 impl Virtualization {
@@ -75,6 +78,7 @@ impl Virtualization {
             Self::SvmNpt => ["AMD-V", "NPT"],
             Self::VmxEpt => ["VT-x", "EPT"],
             Self::SvmShadow => ["AMD-V", "shadow paging"],
+            Self::VmxShadow => ["VT-x", "shadow paging"],
         }
     }
 }
@@ -127,7 +131,7 @@ impl Emulator {
 }
 
 /// Every engine; those that need real hardware first, the guest alone last.
-pub const ENGINES: [&dyn Engine; 9] = [
+pub const ENGINES: [&dyn Engine; 10] = [
     &HostKvm,
     &SvmNptQemu,
     &SvmShadowQemu,
@@ -135,6 +139,7 @@ pub const ENGINES: [&dyn Engine; 9] = [
     &SVM_SHADOW_BOCHS,
     &VMX_EPT_BOCHS,
     &VMX_EPT_RESTRICTED_BOCHS,
+    &VMX_SHADOW_BOCHS,
     &BareQemu,
     &BARE_BOCHS,
 ];

@@ -10,6 +10,7 @@ mod consoles;
 mod crash;
 mod desk;
 mod dirty;
+mod errands;
 mod events;
 mod firmware;
 mod guest;
@@ -25,6 +26,7 @@ mod owner;
 mod prompt;
 mod seat;
 mod session;
+mod shadow;
 mod smp;
 mod systems;
 mod uplink;
@@ -129,10 +131,12 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         consoles::CASES,
         desk::CASES,
         dirty::CASES,
+        errands::CASES,
         events::CASES,
         host::CASES,
         hyperv::CASES,
         options::CASES,
+        shadow::CASES,
         smp::CASES,
         vectors::CASES,
     ]

@@ -232,10 +232,15 @@ impl Session {
 
     /// Runs `command` in the guest's shell and returns what it printed; it must succeed.
     pub fn run(&mut self, command: &str) -> Result<String> {
+        self.run_within(command, SOON)
+    }
+
+    /// The same, for one that may take so long.
+    pub fn run_within(&mut self, command: &str, limit: Duration) -> Result<String> {
         // The echo of what is typed says rc"=", so that only the command's end says rc=.
         self.console.send(&format!("{command}; echo rc\"=\"$?\n"))?;
         self.console.expect("\n", SOON)?;
-        let printed = self.console.expect("rc=", SOON)?;
+        let printed = self.console.expect("rc=", limit)?;
         let code = self.console.expect("\n", SOON)?;
         self.console.expect(SHELL_PROMPT, SOON)?;
         let printed = printed.trim_end_matches("rc=").trim().replace('\r', "");

@@ -5,7 +5,7 @@ mod guest;
 mod host;
 mod other;
 mod segments;
-mod vcpu;
+pub(crate) mod vcpu;
 
 use super::*;
 use crate::bits::{ept_vpid, eptp, exit_controls, misc, pin};

@@ -8,7 +8,7 @@ use crate::maps::{IO_BITMAPS_BYTES, MSR_BITMAP_BYTES};
 use crate::vcpu::{Pages, Vmx};
 use core::ptr::NonNull;
 use hvm::apic::RegisterPage;
-use hvm::capability::{ApicVirtualization, Features, Options};
+use hvm::capability::{ApicVirtualization, Features, NestedPaging, Options};
 use hvm::event::{Event, Exception, Shadow, Window};
 use hvm::exit::Exit;
 use hvm::regs::{Efer, Registers, Segment, SegmentName};
@@ -48,6 +48,15 @@ fn vcpu(features: Features, hlt: Hlt) -> Vmx<Plain> {
     }
     vcpu.set_nested_root(Hpa(0x20_0000));
     vcpu
+}
+
+/// One with nested paging of that kind, or without.
+pub(crate) fn vcpu_with(nested_paging: NestedPaging) -> Vmx<Plain> {
+    let features = Features {
+        nested_paging,
+        ..features(Options::all())
+    };
+    vcpu(features, Hlt::Intercepted)
 }
 
 fn violation(vcpu: &Vmx<Plain>) -> &'static str {

@@ -1,0 +1,19 @@
+//! Any bytes as a guest's tables, registers and accesses.
+#![no_main]
+
+#[path = "../../tests/guest/stream.rs"]
+mod stream;
+
+use guest_mem::{Gpa, GuestMemory};
+use libfuzzer_sys::fuzz_target;
+use std::sync::OnceLock;
+
+fuzz_target!(|bytes: &[u8]| {
+    // RAM is leaked, and runs are many.
+    static MEMORY: OnceLock<GuestMemory> = OnceLock::new();
+    let memory = MEMORY.get_or_init(stream::memory);
+    memory
+        .fill(Gpa(0), stream::RAM_BYTES, 0)
+        .expect("all of it is RAM");
+    stream::run(memory, bytes);
+});

@@ -1,0 +1,16 @@
+//! Nothing that a guest does stops the hypervisor, or leads out of the guest's memory. `fuzz/` has the same for hours.
+
+#[path = "guest/stream.rs"]
+mod stream;
+
+use proptest::prelude::*;
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_stream_is_survived(bytes in prop::collection::vec(any::<u8>(), 0..6000)) {
+        let memory = stream::memory();
+        stream::run(&memory, &bytes);
+    }
+}
