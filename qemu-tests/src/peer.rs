@@ -18,6 +18,13 @@ const PATIENCE: Duration = Duration::from_millis(500);
 const TYPE_ARP: u16 = 0x0806;
 const TYPE_IPV4: u16 = 0x0800;
 const PROTOCOL_ICMP: u8 = 1;
+const PROTOCOL_TCP: u8 = 6;
+const PROTOCOL_UDP: u8 = 17;
+const PORT_NTP: u16 = 123;
+const PORT_SYSLOG: u16 = 514;
+const PORT_MDNS: u16 = 5353;
+/// Where multicast DNS is spoken (RFC 6762, 3).
+const MDNS: ([u8; 6], Ipv4Addr) = ([0x01, 0, 0x5e, 0, 0, 0xfb], Ipv4Addr::new(224, 0, 0, 251));
 
 /// The station.
 pub struct Peer {
@@ -27,6 +34,9 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// Its address.
+    pub const ADDRESS: Ipv4Addr = ADDRESS;
+
     /// A station whose sockets are in `directory`.
     pub fn new(directory: &Path) -> Result<Self> {
         let (own, machine) = (directory.join("peer"), directory.join("hub"));
@@ -41,6 +51,11 @@ impl Peer {
 
     /// QEMU's arguments for a network with this station, a DHCP server, and a card of this model.
     pub fn arguments(&self, card: &str) -> Vec<String> {
+        self.arguments_beside(card, "")
+    }
+
+    /// The same, with options of QEMU's own network, each behind a comma.
+    pub fn arguments_beside(&self, card: &str, options: &str) -> Vec<String> {
         let station = format!(
             "dgram,id=station,local.type=unix,local.path={},remote.type=unix,remote.path={}",
             self.machine.display(),
@@ -48,7 +63,7 @@ impl Peer {
         );
         [
             "-netdev",
-            "user,id=dhcp,restrict=on",
+            &format!("user,id=dhcp,restrict=on{options}"),
             "-netdev",
             &station,
             "-netdev",
@@ -149,6 +164,143 @@ impl Peer {
             None => bail!("{address} does not answer pings"),
         }
     }
+
+    /// Answers who asks for its address until a frame comes that `wanted` makes something of.
+    fn attend<T>(
+        &self,
+        within: Duration,
+        mut wanted: impl FnMut(&[u8]) -> Option<T>,
+    ) -> Result<Option<T>> {
+        let end = Instant::now() + within;
+        while Instant::now() < end {
+            let mut question = None;
+            let found = self.receive(|frame| {
+                if asks_for(frame, ADDRESS) {
+                    question = Some(frame.to_vec());
+                    return Some(None);
+                }
+                wanted(frame).map(Some)
+            })?;
+            if let Some(question) = question {
+                self.send(&arp_reply(&question))?;
+            }
+            if let Some(Some(found)) = found {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Answers a question for the time (RFC 4330) with these seconds since 1900.
+    pub fn tell_time(&self, seconds: u32, within: Duration) -> Result<()> {
+        let question = self.attend(within, |frame| {
+            udp_payload(frame, PORT_NTP).map(|_| frame.to_vec())
+        })?;
+        let question = question.context("nobody asks for the time")?;
+        let payload = udp_payload(&question, PORT_NTP).context("no question")?;
+        let mut answer = vec![0; 48];
+        answer[..2].copy_from_slice(&[4 << 3 | 4, 1]);
+        answer[24..32].copy_from_slice(payload.get(40..48).context("it is too short")?);
+        answer[40..44].copy_from_slice(&seconds.to_be_bytes());
+        let to = *question[6..].first_chunk().context("no sender")?;
+        let address = Ipv4Addr::from(*question[26..].first_chunk().context("no sender")?);
+        let port = u16::from_be_bytes([question[34], question[35]]);
+        self.send(&udp(to, address, PORT_NTP, port, &answer))
+    }
+
+    /// Sends first segments of connections (RFC 9293, 3.4) to a port, each from another port of stations that are not there.
+    pub fn flood(&self, address: Ipv4Addr, port: u16, count: u16, within: Duration) -> Result<()> {
+        let station = self.resolve(address, within)?;
+        for number in 0..count {
+            let from = Ipv4Addr::new(10, 0, 2, 100 + (number % 100) as u8);
+            let mut segment = Vec::new();
+            segment.extend((1024 + number).to_be_bytes());
+            segment.extend(port.to_be_bytes());
+            segment.extend([1, 2, 3, 4, 0, 0, 0, 0, 5 << 4, 2, 4, 0, 0, 0, 0, 0]);
+            let mut summed = Vec::from(from.octets());
+            summed.extend(address.octets());
+            summed.extend([0, PROTOCOL_TCP, 0, segment.len() as u8]);
+            let place = summed.len() + 16;
+            summed.extend(&segment);
+            put_checksum(&mut summed, place);
+            let mut header = ipv4(address, PROTOCOL_TCP, segment.len());
+            header[12..16].copy_from_slice(&from.octets());
+            header[10..12].fill(0);
+            put_checksum(&mut header, 10);
+            let mut frame = ethernet(station, TYPE_IPV4);
+            frame.extend(header);
+            frame.extend(&summed[summed.len() - segment.len()..]);
+            self.send(&frame)?;
+        }
+        Ok(())
+    }
+
+    /// Takes messages for a syslog server until `is_last` says so.
+    pub fn take_log(&self, within: Duration, mut is_last: impl FnMut(&str) -> bool) -> Result<()> {
+        let last = self.attend(within, |frame| {
+            let line = String::from_utf8_lossy(udp_payload(frame, PORT_SYSLOG)?).into_owned();
+            is_last(&line).then_some(())
+        })?;
+        last.context("the log does not say it")
+    }
+
+    /// Asks the link for `name.local` (RFC 6762).
+    pub fn find_name(&self, name: &str, within: Duration) -> Result<Ipv4Addr> {
+        let mut label = vec![name.len() as u8];
+        label.extend(name.as_bytes());
+        label.extend(b"\x05local\0");
+        let mut query = vec![0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+        query.extend(&label);
+        query.extend([0, 1, 0, 1]);
+        let (station, group) = MDNS;
+        let question = udp(station, group, PORT_MDNS, PORT_MDNS, &query);
+        let found = self.ask(&question, within, |frame| {
+            let answer = udp_payload(frame, PORT_MDNS)?;
+            let is_answer = answer.get(2)? & 0x80 != 0 && answer.get(12..)?.starts_with(&label);
+            // Behind type, class, time to live and length.
+            let address = answer.get(12 + label.len() + 10..)?.first_chunk::<4>()?;
+            is_answer.then(|| Ipv4Addr::from(*address))
+        })?;
+        found.with_context(|| format!("nobody is {name}.local"))
+    }
+}
+
+/// Whether a frame asks who has `address` (RFC 826).
+fn asks_for(frame: &[u8], address: Ipv4Addr) -> bool {
+    frame.get(12..14) == Some(&TYPE_ARP.to_be_bytes())
+        && frame.get(20..22) == Some(&[0, 1])
+        && frame.get(38..42) == Some(&address.octets())
+}
+
+fn arp_reply(question: &[u8]) -> Vec<u8> {
+    let asker: [u8; 6] = question[6..12].try_into().unwrap_or([0xff; 6]);
+    let mut reply = ethernet(asker, TYPE_ARP);
+    reply.extend([0, 1, 8, 0, 6, 4, 0, 2]);
+    reply.extend(MAC);
+    reply.extend(ADDRESS.octets());
+    reply.extend(&question[22..32]);
+    reply.resize(60, 0);
+    reply
+}
+
+/// What a frame carries by UDP to a port.
+fn udp_payload(frame: &[u8], port: u16) -> Option<&[u8]> {
+    let is_udp = frame.get(12..14)? == TYPE_IPV4.to_be_bytes() && *frame.get(23)? == PROTOCOL_UDP;
+    let end = 34 + usize::from(u16::from_be_bytes([*frame.get(38)?, *frame.get(39)?]));
+    let is_for_it = frame.get(36..38)? == port.to_be_bytes();
+    (is_udp && is_for_it).then(|| frame.get(42..end)).flatten()
+}
+
+/// A datagram (RFC 768) without a checksum.
+fn udp(station: [u8; 6], to: Ipv4Addr, from_port: u16, port: u16, payload: &[u8]) -> Vec<u8> {
+    let mut frame = ethernet(station, TYPE_IPV4);
+    let length = 8 + payload.len();
+    frame.extend(ipv4(to, PROTOCOL_UDP, length));
+    for word in [from_port, port, length as u16, 0] {
+        frame.extend(word.to_be_bytes());
+    }
+    frame.extend(payload);
+    frame
 }
 
 fn ethernet(to: [u8; 6], kind: u16) -> Vec<u8> {

@@ -8,8 +8,8 @@ use super::key::{self, Use};
 use super::setting::{Setting, Value};
 use super::{
     BlobName, Boot, BootDevice, Config, Firmware, FirmwareImage, Loaded, MAX_BOOT_MENU_S,
-    MAX_MEMORY_MIB, MAX_TSC_MHZ, MAX_VCPUS, Memory, Paging, Placement, Serial, TscRate, Viridian,
-    Without, suggest,
+    MAX_MEMORY_MIB, MAX_TSC_MHZ, MAX_VCPUS, Memory, Paging, Placement, Serial, Servers, TscRate,
+    Viridian, Without, suggest,
 };
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -44,6 +44,7 @@ pub(super) fn config(settings: Vec<Setting>, notes: Vec<Note>) -> Result<Loaded,
         vifs: reader.vifs()?,
         serial: reader.serial()?,
         consoles: Consoles::read(&mut reader)?,
+        servers: Servers::read(&reader)?,
         actions: reader.actions()?,
         paging: reader.paging()?,
         shadow_memory_mib: match reader.get("shadow_memory") {

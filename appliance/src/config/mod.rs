@@ -3,7 +3,7 @@
 //! Every key of xl.cfg(5), and of xm before it, is known: honoured, or ignored with a [`Note`] that says why. Any other
 //! key is an error. Values have the types of the manual page; as in xl, a number may be quoted, and 0 and 1 are booleans
 //! (so are `true` and `false`). Keys of our own: `initrd` (another name for `ramdisk`), `boot_menu_s`, `firmware_vars`,
-//! `insecure`, `kvm`, `media`, `paging`, `password`, `prompt`, `tsc_mhz`, `video_rom` and `without`.
+//! `insecure`, `kvm`, `media`, `ntp`, `paging`, `password`, `prompt`, `syslog`, `tsc_mhz`, `video_rom` and `without`.
 //!
 //! The syntax is TOML, and the statements of xl's own syntax load as they are: see [`syntax`](self::syntax) for the two
 //! liberties taken. `key=value` words of the hypervisor's command line override the file (`command_line`).
@@ -20,6 +20,7 @@ mod error;
 mod interpret;
 mod key;
 mod placement;
+mod servers;
 mod setting;
 mod suggest;
 mod syntax;
@@ -32,6 +33,7 @@ pub use consoles::{Admission, Consoles, Dialect, Endpoint, Terminal, Vnc};
 pub use disk::{Access, Bus, DiskSpec, Format, Medium, Vdev};
 pub use error::{ConfigError, Note, Place};
 pub use placement::{Placement, PlacementError};
+pub use servers::Servers;
 pub use viridian::{Group, Viridian};
 
 use alloc::string::String;
@@ -70,6 +72,8 @@ pub struct Config {
     pub serial: Serial,
     /// Which consoles are served over the network.
     pub consoles: Consoles,
+    /// Servers that the host itself uses.
+    pub servers: Servers,
     /// What to do when the guest stops.
     pub actions: Actions,
     /// Which kind of page tables to run the guest on.

@@ -11,7 +11,7 @@ mod viewers;
 mod window;
 
 pub use consoles::wake as wake_consoles;
-pub use service::{Service, serve, write_status};
+pub use service::{Service, new_lines, serve, wall_seconds, write_status};
 
 use crate::service::signal::Signal;
 use alloc::vec::Vec;

@@ -6,11 +6,12 @@ use super::interrupt::{self, Found, Interrupt, Trust};
 use super::{PLUGS, WORK};
 use crate::service::alarm::{self, Bell};
 use crate::vm::Rdrand;
-use crate::{info, time, warn};
+use crate::{info, log, time, warn};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use appliance::config::Consoles as Wanted;
+use appliance::config::Config;
 use core::fmt::{self, Write};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use drivers::nic::{LinkNews, Nic};
 use heapless::{Deque, Vec as Few};
 use hvm::backend::{Entropy, Link};
@@ -19,7 +20,8 @@ use hvm::segment::{Cutter, Pieces};
 use net::Mac;
 use net::cable::{SwitchEnd, Want};
 use net::host::address::Setup;
-use net::host::{Host, Lease, News};
+use net::host::sntp::WallClock;
+use net::host::{Host, Lease, News, syslog};
 use net::switch::{Counters, Outlet, Port, PortSetup, Refusal, Sources, Switch, WhenFull};
 use spin::Mutex;
 
@@ -41,6 +43,13 @@ const POLLED_MS: u64 = 1;
 /// What there is, for whoever asks. Only tasks touch it, so it is never contended.
 static STATE: Mutex<Option<State>> = Mutex::new(None);
 
+/// Milliseconds from 1970 to the host's start, as a server of the network told them; 0: none did.
+static BOOT_UNIX_MS: AtomicU64 = AtomicU64::new(0);
+/// Lines of the log go to a server.
+static LOGS: AtomicBool = AtomicBool::new(false);
+/// Lines that go to it in one turn.
+const TURN_LINES: usize = 8;
+
 /// The service.
 pub struct Service(());
 
@@ -55,6 +64,9 @@ struct State {
     waiting: Vec<Deque<Packet, BURST>>,
     link: Link,
     lease: Option<Lease>,
+    /// Of the log, for a server.
+    lines: log::Reader,
+    clock: Option<WallClock>,
     /// Interrupts that earlier turns knew of.
     interrupts: u32,
 }
@@ -136,6 +148,8 @@ impl Service {
             },
             interrupt: card.interrupt,
             lease: None,
+            lines: log::Reader::from_oldest(),
+            clock: None,
             host,
             consoles: Consoles::default(),
             guests: Vec::new(),
@@ -191,12 +205,16 @@ impl State {
         if self.consoles.poll(cause, &mut self.host, now_ms) {
             self.host.poll(now_ms);
         }
+        if self.send_lines(now_ms) > 0 {
+            self.host.poll(now_ms);
+        }
         most = most.max(self.switch_from(HOST, now_ms));
         self.uplink.nic.settle();
         let wants = self.guests.iter_mut().map(SwitchEnd::settle);
         let wanted = wants.filter(|want| *want == Want::Room).count() > 0;
         let crowded = wanted || self.waiting.iter().any(|frames| !frames.is_empty());
         self.look_at_lease();
+        self.look_at_clock(now_ms);
         if interrupted {
             self.interrupt.settle(match most {
                 0 => Found::Nothing,
@@ -255,8 +273,54 @@ impl State {
             guest.set_link(link);
         }
         if link == Link::Up {
-            self.host.link_came_up();
+            self.host.link_came_up(now_ms());
         }
+    }
+
+    /// Lines of the log for their server; how many.
+    fn send_lines(&mut self, now_ms: u64) -> usize {
+        if !LOGS.load(Ordering::Relaxed) {
+            return 0;
+        }
+        let mut sent = 0;
+        while sent < TURN_LINES
+            && self.host.takes_lines()
+            && let Some(line) = self.lines.next_line()
+        {
+            let severity = match line.severity {
+                log::Severity::Info => syslog::Severity::Info,
+                log::Severity::Warning => syslog::Severity::Warning,
+                log::Severity::Error => syslog::Severity::Error,
+            };
+            let written_ms = time::tsc_to_ns(line.tsc) / 1_000_000;
+            let age_ms = now_ms.saturating_sub(written_ms);
+            self.host.log(severity, line.text(), age_ms, now_ms);
+            sent += 1;
+        }
+        // The rest has its turn, without an alarm of its own.
+        if sent == TURN_LINES {
+            WORK.raise();
+        }
+        sent
+    }
+
+    fn look_at_clock(&mut self, now_ms: u64) {
+        let clock = self.host.clock();
+        if self.clock == clock {
+            return;
+        }
+        let Some(told) = clock else {
+            return;
+        };
+        let unix_ms = told.unix_ms(now_ms);
+        if self.clock.is_none() {
+            info!(
+                "network: a server told the time: {}",
+                syslog::Time { unix_ms }
+            );
+        }
+        BOOT_UNIX_MS.store(unix_ms.saturating_sub(now_ms), Ordering::Relaxed);
+        self.clock = clock;
     }
 
     fn look_at_lease(&mut self) {
@@ -331,6 +395,13 @@ impl State {
             Some(lease) => writeln!(out, "{lease}")?,
             None => writeln!(out, "no address")?,
         }
+        if let Some(name) = self.host.name() {
+            write!(out, "         {}.local", name.as_str())?;
+            self.host
+                .v6_addresses()
+                .try_for_each(|address| write!(out, ", {address}"))?;
+            writeln!(out)?;
+        }
         self.consoles.write(self.lease, out)?;
         for port in 0..FIRST_GUEST + self.guests.len() {
             let counters = self.switch.counters(port);
@@ -365,17 +436,42 @@ fn write_counters(counters: Counters, out: &mut (impl Write + ?Sized)) -> fmt::R
     )
 }
 
-/// Serves these consoles of the guest of this name from now on. On the service CPU, before the guest has its memory, which theirs has to be taken before.
-pub fn serve(wanted: &Wanted, name: &str) {
+/// Serves the consoles that are asked for, and uses the servers that are named, from now on. On the service CPU, before the guest has
+/// its memory, which theirs has to be taken before.
+pub fn serve(config: &Config) {
     let mut state = STATE.lock();
     let Some(state) = state.as_mut() else {
-        return consoles::refuse(wanted);
+        return consoles::refuse(&config.consoles);
     };
-    state.consoles = Consoles::open(wanted, name, &mut state.host);
+    let host = &mut state.host;
+    host.introduce(&config.name);
+    if let Some(server) = config.servers.time {
+        host.ask_time_of(server);
+    }
+    if let Some(server) = config.servers.log {
+        host.log_to(server);
+        LOGS.store(true, Ordering::Release);
+    }
+    state.consoles = Consoles::open(&config.consoles, &config.name, host);
     if let Some(lease) = state.lease {
         state.consoles.announce(lease);
     }
     WORK.raise();
+}
+
+/// There are new lines in the log.
+pub fn new_lines() {
+    if LOGS.load(Ordering::Relaxed) {
+        WORK.raise();
+    }
+}
+
+/// Seconds since 1970, if a server of the network told the time.
+pub fn wall_seconds() -> Option<u64> {
+    match BOOT_UNIX_MS.load(Ordering::Relaxed) {
+        0 => None,
+        boot_ms => Some((boot_ms + now_ms()) / 1000),
+    }
 }
 
 /// Writes what there is of a network, a line a thing.

@@ -96,6 +96,7 @@ fn spawn<S>(
 
 fn wake_console() {
     WORK.raise();
+    net::new_lines();
 }
 
 /// Gives COM1 to the console service. Without a COM1 the guest's line comes back.

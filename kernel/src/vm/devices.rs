@@ -75,14 +75,16 @@ pub fn build(
     for spec in &config.disks {
         disks.add(spec, bundle, &pool)?;
     }
-    let epoch_seconds = super::wall::seconds();
+    let epoch_seconds = crate::net::wall_seconds().unwrap_or_else(super::wall::seconds);
+    let has_screen = matches!(config.boot, Boot::Firmware { .. });
+    // A kernel that is started directly probes no drives that it has not.
+    let has_ide = has_screen || disks.ide.iter().any(Option::is_some);
     let mut board = Board::new(BoardConfig {
         com1,
         com2: None,
-        ide: disks.ide,
+        ide: has_ide.then_some(disks.ide),
         epoch_seconds,
     });
-    let has_screen = matches!(config.boot, Boot::Firmware { .. });
     if has_screen {
         board.connect_input(Box::new(input));
     }

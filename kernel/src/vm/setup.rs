@@ -100,7 +100,7 @@ pub fn read(boot: &BootInfo) -> Result<Plan, String> {
         info!("monovisor.toml, {note}");
     }
     let config = loaded.config;
-    net::serve(&config.consoles, &config.name);
+    net::serve(&config);
     let cpus = percpu::count();
     let places = match &config.cpus {
         None => placement::spread(config.vcpus as usize, cpus),

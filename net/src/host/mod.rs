@@ -1,10 +1,16 @@
 //! The hypervisor's own TCP/IP stack: smoltcp on a port of the switch.
 //!
-//! It has one IPv4 address, from a DHCP server or as the command line says, and answers pings. Everything in it is bounded: what
-//! waits in either direction, and its neighbours. **There is no IPv6 yet.**
+//! It has one IPv4 address, from a DHCP server or as the command line says, IPv6 addresses of the link and by what routers
+//! advertise, and answers pings. [`errands`] are what it does by itself. Everything in it is bounded: what waits in either direction, and
+//! its neighbours.
 
 pub mod address;
 mod device;
+pub mod errands;
+pub mod mdns;
+mod slaac;
+pub mod sntp;
+pub mod syslog;
 #[cfg(test)]
 mod tests;
 
@@ -12,13 +18,18 @@ use crate::Mac;
 use crate::switch::{Outlet, Refusal};
 use address::Setup;
 use core::fmt;
-use core::net::Ipv4Addr;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use device::Device;
+use errands::Errands;
 use hvm::packet::{Packet, Pool};
+use slaac::Slaac;
 use smoltcp::iface::{Config, Interface, PollResult, SocketHandle, SocketSet};
-use smoltcp::socket::{dhcpv4, tcp};
+use smoltcp::socket::{dhcpv4, raw, tcp};
 use smoltcp::time::{Duration, Instant};
-use smoltcp::wire::{EthernetAddress, HardwareAddress, IpCidr, Ipv4Cidr};
+use smoltcp::wire::{
+    DhcpOption, EthernetAddress, HardwareAddress, IpCidr, IpProtocol, IpVersion, Ipv4Cidr, Ipv6Cidr,
+};
+use sntp::WallClock;
 
 /// The host's address at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +61,16 @@ pub enum News {
     Connections,
 }
 
+/// Options that a DHCP server is asked for (RFC 2132): netmask, routers, name servers, time servers.
+const DHCP_PARAMETERS: &[u8] = &[1, 3, 6, DHCP_TIME_SERVERS];
+const DHCP_HOST_NAME: u8 = 12;
+const DHCP_TIME_SERVERS: u8 = 42;
+/// The longest answer of a server that is looked at.
+const DHCP_BYTES: usize = 576;
+/// Packets of ICMPv6 that wait to be looked at, and their bytes.
+const ICMP_PACKETS: usize = 4;
+const ICMP_BYTES: usize = 2048;
+
 /// The stack.
 pub struct Host {
     device: Device,
@@ -57,6 +78,15 @@ pub struct Host {
     sockets: SocketSet<'static>,
     dhcp: Option<SocketHandle>,
     lease: Option<Lease>,
+    v6: Option<V6>,
+    errands: Errands,
+}
+
+/// IPv6.
+struct V6 {
+    slaac: Slaac,
+    /// Hears routers, and asks them.
+    icmp: SocketHandle,
 }
 
 impl Host {
@@ -72,7 +102,12 @@ impl Host {
             sockets: SocketSet::new(alloc::vec![]),
             dhcp: None,
             lease: None,
+            v6: None,
+            errands: Errands::new(!seed),
         };
+        if setup != Setup::Off {
+            host.start_v6(mac);
+        }
         match setup {
             Setup::Dhcp => {
                 let mut socket = dhcpv4::Socket::new();
@@ -80,6 +115,8 @@ impl Host {
                 // RFC 2131, 4.1: four seconds.
                 retry.discover_timeout = Duration::from_secs(4);
                 socket.set_retry_config(retry);
+                socket.set_parameter_request_list(DHCP_PARAMETERS);
+                socket.set_receive_packet_buffer(alloc::vec![0; DHCP_BYTES].leak());
                 host.dhcp = Some(host.sockets.add(socket));
             }
             Setup::Static(fixed) => host.settle_at(Some(Lease {
@@ -97,8 +134,11 @@ impl Host {
         self.lease
     }
 
-    /// The cable was plugged in again, perhaps elsewhere: a lease is asked for anew.
-    pub fn link_came_up(&mut self) {
+    /// The cable was plugged in again, perhaps elsewhere: a lease is asked for anew, and routers.
+    pub fn link_came_up(&mut self, now_ms: u64) {
+        if let Some(v6) = &mut self.v6 {
+            v6.slaac.restart(now_ms);
+        }
         if let Some(dhcp) = self.dhcp {
             self.sockets.get_mut::<dhcpv4::Socket<'_>>(dhcp).reset();
         }
@@ -110,10 +150,75 @@ impl Host {
             .interface
             .poll(instant(now_ms), &mut self.device, &mut self.sockets);
         self.look_at_lease();
+        let solicits = self.attend_v6(now_ms);
+        let runs = self.errands.run(&self.interface, &mut self.sockets, now_ms);
+        if runs || solicits {
+            self.interface
+                .poll(instant(now_ms), &mut self.device, &mut self.sockets);
+        }
         match result {
             PollResult::None => News::Nothing,
             PollResult::SocketStateChanged => News::Connections,
         }
+    }
+
+    /// Its IPv6 addresses.
+    pub fn v6_addresses(&self) -> impl Iterator<Item = Ipv6Addr> {
+        let addresses = self.interface.ip_addrs().iter();
+        addresses.filter_map(|cidr| match cidr {
+            IpCidr::Ipv6(cidr) => Some(cidr.address()),
+            IpCidr::Ipv4(_) => None,
+        })
+    }
+
+    /// Its name from now on, on the link and to a DHCP server: what of `name` may be one.
+    pub fn introduce(&mut self, name: &str) {
+        let is_off = self.interface.ip_addrs().is_empty();
+        let Some(name) = mdns::Name::of(name).filter(|_| !is_off) else {
+            return;
+        };
+        if let Some(dhcp) = self.dhcp {
+            let option = DhcpOption {
+                kind: DHCP_HOST_NAME,
+                data: alloc::vec::Vec::from(name.as_str()).leak(),
+            };
+            self.sockets
+                .get_mut::<dhcpv4::Socket<'_>>(dhcp)
+                .set_outgoing_options(alloc::vec![option].leak());
+        }
+        self.errands
+            .introduce(name, &mut self.interface, &mut self.sockets);
+    }
+
+    /// Its name.
+    pub fn name(&self) -> Option<&mdns::Name> {
+        self.errands.name()
+    }
+
+    /// A server that knows the time. The first one that is named is asked.
+    pub fn ask_time_of(&mut self, server: IpAddr) {
+        self.errands.ask_time_of(server, &mut self.sockets);
+    }
+
+    /// The wall clock, once a server told it.
+    pub fn clock(&self) -> Option<WallClock> {
+        self.errands.clock()
+    }
+
+    /// A server that takes the log.
+    pub fn log_to(&mut self, server: SocketAddr) {
+        self.errands.log_to(server, &mut self.sockets);
+    }
+
+    /// Whether a line of the log would be taken and sent now.
+    pub fn takes_lines(&self) -> bool {
+        self.lease.is_some() && self.errands.takes_lines(&self.sockets)
+    }
+
+    /// A line of the log, written `age_ms` ago.
+    pub fn log(&mut self, severity: syslog::Severity, text: &str, age_ms: u64, now_ms: u64) {
+        self.errands
+            .log(severity, text, age_ms, &mut self.sockets, now_ms);
     }
 
     /// A socket for TCP with these buffers, for good.
@@ -128,11 +233,25 @@ impl Host {
         self.sockets.get_mut(socket)
     }
 
+    /// Begins a connection.
+    #[cfg(test)]
+    pub(crate) fn connect(&mut self, socket: SocketHandle, to: SocketAddr, from_port: u16) {
+        let context = self.interface.context();
+        self.sockets
+            .get_mut::<tcp::Socket<'_>>(socket)
+            .connect(context, to, from_port)
+            .unwrap();
+    }
+
     /// When it wants to be polled without anything having come, in milliseconds from `now_ms`.
     pub fn next_ms(&mut self, now_ms: u64) -> Option<u64> {
-        self.interface
+        let stack = self
+            .interface
             .poll_delay(instant(now_ms), &self.sockets)
-            .map(|delay| delay.total_millis())
+            .map(|delay| delay.total_millis());
+        let v6 = self.v6.as_ref().and_then(|v6| v6.slaac.next_ms(now_ms));
+        let errands = self.errands.next_ms(now_ms);
+        stack.into_iter().chain(v6).chain(errands).min()
     }
 
     /// The next frame to send.
@@ -140,27 +259,91 @@ impl Host {
         self.device.take()
     }
 
+    fn start_v6(&mut self, mac: Mac) {
+        let buffer = || {
+            let metadata = alloc::vec![raw::PacketMetadata::EMPTY; ICMP_PACKETS];
+            raw::PacketBuffer::new(metadata, alloc::vec![0; ICMP_BYTES])
+        };
+        let (version, protocol) = (IpVersion::Ipv6, IpProtocol::Icmpv6);
+        let socket = raw::Socket::new(Some(version), Some(protocol), buffer(), buffer());
+        self.v6 = Some(V6 {
+            slaac: Slaac::new(mac),
+            icmp: self.sockets.add(socket),
+        });
+        self.settle_v6();
+    }
+
+    /// Hears and asks routers; true if something is to be sent.
+    fn attend_v6(&mut self, now_ms: u64) -> bool {
+        let Some(V6 { slaac, icmp }) = &mut self.v6 else {
+            return false;
+        };
+        let socket = self.sockets.get_mut::<raw::Socket<'_>>(*icmp);
+        let mut is_news = slaac.expire(now_ms);
+        while let Ok(packet) = socket.recv() {
+            is_news |= slaac.hear(packet, now_ms);
+        }
+        let question = slaac.ask(now_ms);
+        if let Some(question) = &question {
+            // It is asked again.
+            let _ = socket.send_slice(question);
+        }
+        if is_news {
+            self.settle_v6();
+        }
+        question.is_some()
+    }
+
+    fn settle_v6(&mut self) {
+        let Some(V6 { slaac, .. }) = &self.v6 else {
+            return;
+        };
+        self.interface.update_ip_addrs(|addresses| {
+            addresses.retain(|address| matches!(address, IpCidr::Ipv4(_)));
+            for address in slaac.addresses() {
+                let cidr = Ipv6Cidr::new(address, slaac::PREFIX_BITS);
+                // There is room for all that are kept.
+                let _ = addresses.push(IpCidr::Ipv6(cidr));
+            }
+        });
+        let routes = self.interface.routes_mut();
+        routes.remove_default_ipv6_route();
+        if let Some(router) = slaac.router() {
+            // As above.
+            let _ = routes.add_default_ipv6_route(router);
+        }
+    }
+
     fn look_at_lease(&mut self) {
         let Some(dhcp) = self.dhcp else { return };
-        let lease = match self.sockets.get_mut::<dhcpv4::Socket<'_>>(dhcp).poll() {
+        let (lease, clock) = match self.sockets.get_mut::<dhcpv4::Socket<'_>>(dhcp).poll() {
             None => return,
-            Some(dhcpv4::Event::Deconfigured) => None,
-            Some(dhcpv4::Event::Configured(given)) => Some(Lease {
-                address: given.address.address(),
-                prefix_bits: given.address.prefix_len(),
-                gateway: given.router,
-            }),
+            Some(dhcpv4::Event::Deconfigured) => (None, None),
+            Some(dhcpv4::Event::Configured(given)) => {
+                let lease = Lease {
+                    address: given.address.address(),
+                    prefix_bits: given.address.prefix_len(),
+                    gateway: given.router,
+                };
+                let mut options = given.packet.iter().flat_map(|packet| packet.options());
+                let clocks = options.find(|option| option.kind == DHCP_TIME_SERVERS);
+                let clock = clocks.and_then(|clocks| clocks.data.first_chunk::<4>().copied());
+                (Some(lease), clock.map(Ipv4Addr::from))
+            }
         };
         self.settle_at(lease);
+        if let Some(clock) = clock {
+            self.ask_time_of(clock.into());
+        }
     }
 
     fn settle_at(&mut self, lease: Option<Lease>) {
         self.lease = lease;
         self.interface.update_ip_addrs(|addresses| {
-            addresses.clear();
+            addresses.retain(|address| matches!(address, IpCidr::Ipv6(_)));
             if let Some(lease) = lease {
                 let cidr = Ipv4Cidr::new(lease.address, lease.prefix_bits);
-                // There was room for one: the list was just cleared.
+                // IPv6 leaves room for one.
                 let _ = addresses.push(IpCidr::Ipv4(cidr));
             }
         });

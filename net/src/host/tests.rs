@@ -18,6 +18,18 @@ fn fixed() -> Setup {
     })
 }
 
+/// The next frame of this kind; others are passed over.
+fn take(host: &mut Host, kind: u16) -> Option<Vec<u8>> {
+    core::iter::from_fn(|| host.take())
+        .map(|packet| packet.frame().to_vec())
+        .find(|frame| frame[12..14] == kind.to_be_bytes())
+}
+
+fn give(host: &mut Host, pool: &'static Pool, frame: &[u8], now_ms: u64) {
+    host.send(pool.copy_of(frame).unwrap()).unwrap();
+    host.poll(now_ms);
+}
+
 fn sum(bytes: &[u8]) -> u16 {
     let words = bytes
         .chunks(2)
@@ -64,15 +76,14 @@ fn a_static_address_answers_pings() {
     for (request, kind) in [(arp(), 0x0806), (ping(), 0x0800)] {
         host.send(pool.copy_of(&request).unwrap()).unwrap();
         host.poll(1);
-        let reply = host.take().unwrap();
-        assert_eq!(&reply.frame()[..6], PEER);
-        assert_eq!(reply.frame()[12..14], u16::to_be_bytes(kind));
+        let reply = take(&mut host, kind).unwrap();
+        assert_eq!(&reply[..6], PEER);
         if kind == 0x0800 {
-            assert_eq!(reply.frame()[34], 0);
-            assert_eq!(&reply.frame()[42..50], b"florizel");
+            assert_eq!(reply[34], 0);
+            assert_eq!(&reply[42..50], b"florizel");
         }
     }
-    assert!(host.take().is_none());
+    while host.take().is_some() {}
     assert_eq!(pool.available(), 8);
 }
 
@@ -80,13 +91,21 @@ fn a_static_address_answers_pings() {
 fn dhcp_is_asked_again_and_again() {
     let (mut host, _) = host(Setup::Dhcp);
     host.poll(0);
-    let discover = host.take().unwrap();
-    assert_eq!(&discover.frame()[..6], [0xff; 6]);
+    let discover = take(&mut host, 0x0800).unwrap();
+    assert_eq!(&discover[..6], [0xff; 6]);
     assert_eq!(host.lease(), None);
-    let wait_ms = host.next_ms(0).unwrap();
-    assert!((1000..=20_000).contains(&wait_ms), "{wait_ms}");
-    host.poll(wait_ms);
-    assert!(host.take().is_some());
+    let mut now_ms = 0;
+    for _ in 0..3 {
+        let again = loop {
+            now_ms += host.next_ms(now_ms).unwrap().max(1);
+            host.poll(now_ms);
+            if let Some(frame) = take(&mut host, 0x0800) {
+                break frame;
+            }
+        };
+        assert_eq!(&again[..6], [0xff; 6]);
+    }
+    assert!((3000..=100_000).contains(&now_ms), "{now_ms}");
 }
 
 #[test]
@@ -106,4 +125,243 @@ fn a_flood_is_bounded_and_costs_no_buffer() {
         while host.take().is_some() {}
     }
     assert_eq!(pool.available(), 200);
+}
+
+fn udp(from: ([u8; 4], u16), to: ([u8; 4], u16), payload: &[u8]) -> Vec<u8> {
+    let length = (20 + 8 + payload.len()) as u16;
+    let mut ip = Vec::from([0x45, 0]);
+    ip.extend(length.to_be_bytes());
+    ip.extend([0, 0, 0, 0, 64, 17, 0, 0]);
+    ip.extend(from.0);
+    ip.extend(to.0);
+    let check = sum(&ip).to_be_bytes();
+    ip[10..12].copy_from_slice(&check);
+    ip.extend(from.1.to_be_bytes());
+    ip.extend(to.1.to_be_bytes());
+    ip.extend((length - 20).to_be_bytes());
+    // No checksum.
+    ip.extend([0, 0]);
+    ip.extend(payload);
+    ethernet(0x0800, &ip)
+}
+
+#[test]
+fn a_closed_port_is_unreachable() {
+    let (mut host, pool) = host(fixed());
+    give(&mut host, pool, &arp(), 1);
+    while host.take().is_some() {}
+    let knock = udp(([10, 0, 0, 2], 9), ([10, 0, 0, 1], 7), b"knock");
+    give(&mut host, pool, &knock, 2);
+    let error = take(&mut host, 0x0800).unwrap();
+    // RFC 792: destination unreachable, port; with what was sent.
+    assert_eq!((error[23], error[34], error[35]), (1, 3, 3));
+    assert!(error.windows(5).any(|bytes| bytes == b"knock"));
+}
+
+/// A server's answer of this kind, with a lease of `lease_s` and a time server.
+fn dhcp(discover: &[u8], kind: u8, lease_s: u32) -> Vec<u8> {
+    let mut bootp = std::vec![0; 236];
+    bootp[..4].copy_from_slice(&[2, 1, 6, 0]);
+    bootp[4..8].copy_from_slice(&discover[46..50]);
+    bootp[16..20].copy_from_slice(&[10, 0, 0, 15]);
+    bootp[28..34].copy_from_slice(&MAC.0);
+    bootp.extend([0x63, 0x82, 0x53, 0x63]);
+    bootp.extend([53, 1, kind, 54, 4, 10, 0, 0, 2, 51, 4]);
+    bootp.extend(lease_s.to_be_bytes());
+    bootp.extend([
+        1, 4, 255, 255, 255, 0, 3, 4, 10, 0, 0, 2, 42, 4, 10, 0, 0, 2, 255,
+    ]);
+    let mut frame = udp(([10, 0, 0, 2], 67), ([10, 0, 0, 15], 68), &bootp);
+    frame[..6].copy_from_slice(&[0xff; 6]);
+    frame
+}
+
+/// Lets time pass until the host says something by IPv4 that `wanted` takes.
+fn wait(host: &mut Host, now_ms: &mut u64, mut wanted: impl FnMut(&[u8]) -> bool) -> Vec<u8> {
+    for _ in 0..1000 {
+        host.poll(*now_ms);
+        while let Some(frame) = take(host, 0x0800) {
+            if wanted(&frame) {
+                return frame;
+            }
+        }
+        *now_ms += host.next_ms(*now_ms).unwrap_or(1000).max(1);
+    }
+    panic!("nothing more is said");
+}
+
+fn is_to(port: u16) -> impl FnMut(&[u8]) -> bool {
+    move |frame| frame[23] == 17 && frame[36..38] == port.to_be_bytes()
+}
+
+/// A peer that answers to its address, when it is asked.
+fn tell_peer(host: &mut Host, pool: &'static Pool, now_ms: u64) {
+    let mut reply = Vec::from([0, 1, 8, 0, 6, 4, 0, 2]);
+    reply.extend(PEER);
+    reply.extend([10, 0, 0, 2]);
+    reply.extend(MAC.0);
+    reply.extend([10, 0, 0, 15]);
+    give(host, pool, &ethernet(0x0806, &reply), now_ms);
+}
+
+#[test]
+fn a_lease_is_taken_renewed_and_lost_and_its_time_server_asked() {
+    let pool = Pool::ordinary(64, 2048);
+    let mut host = Host::new(MAC, Setup::Dhcp, pool, 1, 0);
+    host.introduce("Florizel");
+    let mut now_ms = 0;
+    let discover = wait(&mut host, &mut now_ms, is_to(67));
+    assert!(
+        discover
+            .windows(10)
+            .any(|bytes| bytes == b"\x0c\x08florizel")
+    );
+    give(&mut host, pool, &dhcp(&discover, 2, 100), now_ms);
+    let request = wait(&mut host, &mut now_ms, is_to(67));
+    give(&mut host, pool, &dhcp(&request, 5, 100), now_ms);
+    let lease = host.lease().unwrap();
+    assert_eq!(std::format!("{lease}"), "10.0.0.15/24 by 10.0.0.2");
+    tell_peer(&mut host, pool, now_ms);
+    // The address is announced by name, and the time asked for.
+    let mut announced = false;
+    let question = wait(&mut host, &mut now_ms, |frame| {
+        announced |= frame.windows(8).any(|bytes| bytes == b"florizel");
+        is_to(123)(frame)
+    });
+    let mut answer = std::vec![0; 48];
+    answer[..2].copy_from_slice(&[0x24, 2]);
+    answer[24..32].copy_from_slice(&question[82..90]);
+    answer[40..44].copy_from_slice(&0xe000_0000_u32.to_be_bytes());
+    let port = u16::from_be_bytes([question[34], question[35]]);
+    let answer = udp(([10, 0, 0, 2], 123), ([10, 0, 0, 15], port), &answer);
+    give(&mut host, pool, &answer, now_ms);
+    assert_eq!(
+        host.clock().unwrap().unix_ms(now_ms) / 1000,
+        0xe000_0000 - 2_208_988_800
+    );
+    wait(&mut host, &mut now_ms, |frame| {
+        announced |= frame.windows(8).any(|bytes| bytes == b"florizel");
+        is_to(67)(frame)
+    });
+    assert!(announced);
+    // Renewed after half of it, from the address that it has.
+    assert!((40_000..70_000).contains(&now_ms), "{now_ms}");
+    let renewal = wait(&mut host, &mut now_ms, is_to(67));
+    assert_eq!(renewal[26..30], [10, 0, 0, 15]);
+    give(&mut host, pool, &dhcp(&renewal, 5, 100), now_ms);
+    assert_eq!(host.lease(), Some(lease));
+    let renewed_ms = now_ms;
+    // Nobody answers any more.
+    let wait_for_loss = |frame: &[u8]| is_to(67)(frame) && frame[26..30] == [0; 4];
+    wait(&mut host, &mut now_ms, wait_for_loss);
+    assert_eq!(host.lease(), None);
+    assert!(
+        (90_000..200_000).contains(&(now_ms - renewed_ms)),
+        "{now_ms}"
+    );
+}
+
+#[test]
+fn lines_of_the_log_go_to_their_server() {
+    let (mut host, pool) = host(fixed());
+    host.introduce("florizel");
+    assert!(!host.takes_lines());
+    host.log_to("10.0.0.2:514".parse().unwrap());
+    assert!(host.takes_lines());
+    host.log(syslog::Severity::Error, "no guest: why", 0, 5);
+    give(&mut host, pool, &arp(), 5);
+    let mut now_ms = 5;
+    let message = wait(&mut host, &mut now_ms, is_to(514));
+    assert_eq!(
+        &message[42..],
+        b"<27>1 - florizel monovisor - - - no guest: why"
+    );
+    let mut lines = 0;
+    while host.takes_lines() {
+        host.log(syslog::Severity::Info, "again", 0, 6);
+        lines += 1;
+    }
+    assert!((1..100).contains(&lines), "{lines}");
+}
+
+/// RFC 4861, 4.2: a router and the prefix of the link.
+fn advertisement() -> Vec<u8> {
+    let mut icmp = Vec::from([134, 0, 0, 0, 64, 0, 0x07, 0x08, 0, 0, 0, 0, 0, 0, 0, 0]);
+    icmp.extend([3, 4, 64, 0xc0]);
+    icmp.extend(3600_u32.to_be_bytes());
+    icmp.extend(1800_u32.to_be_bytes());
+    icmp.extend([0; 4]);
+    icmp.extend([0xfd, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0]);
+    ipv6(
+        [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
+        icmp,
+        255,
+    )
+}
+
+fn ipv6(to: [u8; 16], mut icmp: Vec<u8>, hops: u8) -> Vec<u8> {
+    let from = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9];
+    let mut pseudo = Vec::from(from);
+    pseudo.extend(to);
+    pseudo.extend((icmp.len() as u32).to_be_bytes());
+    pseudo.extend([0, 0, 0, 58]);
+    pseudo.extend(&icmp);
+    let check = sum(&pseudo).to_be_bytes();
+    icmp[2..4].copy_from_slice(&check);
+    let mut ip = Vec::from([0x60, 0, 0, 0]);
+    ip.extend((icmp.len() as u16).to_be_bytes());
+    ip.extend([58, hops]);
+    ip.extend(from);
+    ip.extend(to);
+    ip.extend(icmp);
+    ethernet(0x86dd, &ip)
+}
+
+#[test]
+fn routers_give_addresses_of_ipv6_which_answer() {
+    let pool = Pool::ordinary(64, 2048);
+    let mut host = Host::new(MAC, Setup::Dhcp, pool, 1, 0);
+    host.poll(0);
+    let addresses = |host: &Host| host.v6_addresses().collect::<Vec<_>>();
+    let link: Ipv6Addr = "fe80::ff:fe00:1".parse().unwrap();
+    let given: Ipv6Addr = "fd00:0:0:7:0:ff:fe00:1".parse().unwrap();
+    assert_eq!(addresses(&host), [link]);
+    let mut solicited = false;
+    while let Some(frame) = take(&mut host, 0x86dd) {
+        solicited |= frame[54] == 133;
+    }
+    assert!(solicited);
+    give(&mut host, pool, &advertisement(), 10);
+    host.poll(20);
+    assert_eq!(addresses(&host), [link, given]);
+    while host.take().is_some() {}
+    for address in [link, given] {
+        // The peer says where it is, then pings.
+        let mut solicitation = Vec::from([135, 0, 0, 0, 0, 0, 0, 0]);
+        solicitation.extend(address.octets());
+        solicitation.extend([1, 1]);
+        solicitation.extend(PEER);
+        give(
+            &mut host,
+            pool,
+            &ipv6(address.octets(), solicitation, 255),
+            30,
+        );
+        let advertised = take(&mut host, 0x86dd).unwrap();
+        assert_eq!(advertised[54], 136);
+        let ping = Vec::from([128, 0, 0, 0, 0, 1, 0, 2, b'h', b'i']);
+        give(&mut host, pool, &ipv6(address.octets(), ping, 64), 40);
+        let pong = take(&mut host, 0x86dd).unwrap();
+        assert_eq!((pong[54], &pong[62..64]), (129, &b"hi"[..]));
+    }
+}
+
+#[test]
+fn a_host_without_addresses_says_nothing() {
+    let (mut host, _) = host(Setup::Off);
+    host.introduce("florizel");
+    host.poll(0);
+    host.poll(5000);
+    assert!(host.take().is_none());
+    assert_eq!(host.v6_addresses().count(), 0);
 }

@@ -52,7 +52,7 @@ fn board() -> Board {
         epoch_seconds: 1_795_368_600,
         com1: None,
         com2: None,
-        ide: [const { None }; 4],
+        ide: None,
     });
     board.connect_input(Box::new(Hands(0)));
     board.insert_floppy(

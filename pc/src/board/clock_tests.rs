@@ -38,7 +38,7 @@ impl Clocks {
                 epoch_seconds: 0,
                 com1: None,
                 com2: None,
-                ide: [const { None }; 4],
+                ide: None,
             }),
             lapic: Lapic::new(0, true),
             sent: Sent::default(),

@@ -54,8 +54,9 @@ pub struct BoardConfig {
     pub com1: Option<BoxedBytes>,
     /// Behind the port at 2F8h, IRQ 3.
     pub com2: Option<BoxedBytes>,
-    /// The IDE drives: primary first and second, secondary first and second. Without any, there is no IDE at all.
-    pub ide: [Option<Drive>; 4],
+    /// The IDE drives: primary first and second, secondary first and second. `None` leaves out the function that they hang on; the
+    /// chip itself always has it, and firmware that knows the chip relies on that.
+    pub ide: Option<[Option<Drive>; 4]>,
 }
 
 /// A serial port and its interrupt.
@@ -106,8 +107,8 @@ impl Board {
             })
         };
         let mut bus = Bus::new();
-        if config.ide.iter().any(Option::is_some) {
-            bus.set_ide(Ide::new(config.ide));
+        if let Some(drives) = config.ide {
+            bus.set_ide(Ide::new(drives));
         }
         Self {
             interrupts: Interrupts::new(),

@@ -34,7 +34,7 @@ impl Machine {
             epoch_seconds: 1_795_368_600,
             com1: Some(peer.backend()),
             com2: None,
-            ide: [const { None }; 4],
+            ide: None,
         });
         let hands = Hands::default();
         board.connect_input(Box::new(hands.clone()));
@@ -727,14 +727,31 @@ mod ide {
             epoch_seconds: 0,
             com1: None,
             com2: None,
-            ide: [
+            ide: Some([
                 Some(Drive::disk(disk.boxed(), "")),
                 None,
                 Some(Drive::cdrom(Some(disc.boxed()), "")),
                 None,
-            ],
+            ]),
         });
         machine
+    }
+
+    #[test]
+    fn ide_without_drives_is_not_busy() {
+        let mut machine = Machine::new();
+        machine.board = Board::new(BoardConfig {
+            epoch_seconds: 0,
+            com1: None,
+            com2: None,
+            ide: Some([const { None }; 4]),
+        });
+        machine.outl(0xcf8, 0x8000_0900);
+        assert_eq!(machine.inl(0xcfc), 0x7010_8086);
+        // Firmware that waits for drives waits for BSY to clear.
+        for status in [0x1f7, 0x3f6, 0x177, 0x376] {
+            assert_eq!(machine.inb(status), 0, "{status:x}");
+        }
     }
 
     /// Commands the first drive of the channel at `base` to read a sector.
@@ -745,7 +762,7 @@ mod ide {
     }
 
     #[test]
-    fn a_board_without_drives_has_no_ide() {
+    fn a_board_without_ide_answers_nothing_there() {
         let mut machine = Machine::new();
         assert_eq!((machine.inb(0x1f7), machine.inb(0x3f6)), (0xff, 0xff));
         machine.outl(0xcf8, 0x8000_0900);

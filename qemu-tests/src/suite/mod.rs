@@ -10,6 +10,7 @@ mod consoles;
 mod crash;
 mod desk;
 mod dirty;
+mod errands;
 mod events;
 mod firmware;
 mod guest;
@@ -130,6 +131,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         consoles::CASES,
         desk::CASES,
         dirty::CASES,
+        errands::CASES,
         events::CASES,
         host::CASES,
         hyperv::CASES,

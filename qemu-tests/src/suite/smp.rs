@@ -56,6 +56,14 @@ pub(super) const CASES: &[Case] = &[
         machines: Machines::Qemu,
         body: |lab| together(lab, Size { vcpus: 2, cpus: 4 }, LONG),
     },
+    // As many as there may be.
+    Case {
+        name: "smp-64-on-2",
+        tier: Tier::Full,
+        scope: Scope::Hypervisor,
+        machines: Machines::Qemu,
+        body: |lab| together(lab, Size { vcpus: 64, cpus: 2 }, CROWD),
+    },
     Case {
         name: "smp-mp-table",
         tier: Tier::Full,
@@ -115,6 +123,14 @@ const LONG: Effort = Effort {
     warp: 10_000_000,
     wakes: 20_000,
     timers: 1000,
+    limit: Duration::from_secs(900),
+};
+/// Each vCPU gets a thirty-second part of a CPU.
+const CROWD: Effort = Effort {
+    load: 20,
+    warp: 10_000,
+    wakes: 50,
+    timers: 10,
     limit: Duration::from_secs(900),
 };
 /// Bochs takes a minute for what QEMU does in a second.

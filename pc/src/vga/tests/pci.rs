@@ -13,7 +13,7 @@ fn board() -> Board {
         epoch_seconds: 0,
         com1: None,
         com2: None,
-        ide: [const { None }; 4],
+        ide: None,
     });
     board.attach(2, Box::new(adapter(MINIMUM_BYTES))).unwrap();
     board

@@ -1,0 +1,321 @@
+//! The host's name on the link: `<name>.local` by multicast DNS (RFC 6762), its addresses and nothing else.
+//!
+//! Names are not probed for, and conflicts are not looked for: give each host a name of its own.
+
+use alloc::vec::Vec;
+use core::net::IpAddr;
+use heapless::{String, Vec as Few};
+
+/// The port of both ends.
+pub const PORT: u16 = 5353;
+/// The longest label (RFC 1035, 2.3.4).
+const LABEL_BYTES: usize = 63;
+/// Questions that are looked at.
+const QUESTIONS: usize = 16;
+/// Addresses that are told.
+const ADDRESSES: usize = 8;
+/// How long an answer holds (RFC 6762, 10), and for those who ask once (6.7).
+const TTL_S: u32 = 120;
+const LEGACY_TTL_S: u32 = 10;
+
+mod bits {
+    //! RFC 1035, 3.2 and 4.1; RFC 6762, 18.
+    pub const HEADER_BYTES: usize = 12;
+    pub const RESPONSE: u16 = 1 << 15;
+    pub const AUTHORITATIVE: u16 = 1 << 10;
+    pub const OPCODE: u16 = 0xf << 11;
+    pub const TYPE_A: u16 = 1;
+    pub const TYPE_AAAA: u16 = 28;
+    pub const TYPE_ANY: u16 = 255;
+    pub const CLASS_IN: u16 = 1;
+    pub const CLASS_ANY: u16 = 255;
+    /// In a question: an answer to the asker alone will do. In an answer: forget what others said.
+    pub const TOP_OF_CLASS: u16 = 1 << 15;
+    pub const POINTER: u8 = 0xc0;
+}
+use bits::*;
+
+/// A host's name: one label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name(String<LABEL_BYTES>);
+
+impl Name {
+    /// What of `text` may be in a name (RFC 1123, 2.1), in lower case, other characters as hyphens; `None` if nothing remains.
+    pub fn of(text: &str) -> Option<Self> {
+        let mut name = String::new();
+        for character in text.chars() {
+            let character = match character.to_ascii_lowercase() {
+                letter @ ('a'..='z' | '0'..='9') => letter,
+                _ if name.is_empty() => continue,
+                _ => '-',
+            };
+            if name.push(character).is_err() {
+                break;
+            }
+        }
+        while name.ends_with('-') {
+            name.pop();
+        }
+        (!name.is_empty()).then_some(Self(name))
+    }
+
+    /// Without `.local`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn put(&self, out: &mut Vec<u8>) {
+        out.push(self.0.len() as u8);
+        out.extend_from_slice(self.0.as_bytes());
+        out.extend_from_slice(b"\x05local\0");
+    }
+}
+
+/// Whom an answer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Everybody on the link.
+    Link,
+    /// The one who asked.
+    Asker,
+}
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Wanted {
+    v4: bool,
+    v6: bool,
+    /// Somebody wants everybody to hear.
+    link: bool,
+}
+
+/// Appends the answer to a query from port `from_port`, if there is one to give.
+pub fn answer(
+    query: &[u8],
+    from_port: u16,
+    name: &Name,
+    addresses: &[IpAddr],
+    out: &mut Vec<u8>,
+) -> Option<Audience> {
+    let word = |at: usize| Some(u16::from_be_bytes([*query.get(at)?, *query.get(at + 1)?]));
+    let flags = word(2)?;
+    if flags & (RESPONSE | OPCODE) != 0 {
+        return None;
+    }
+    let is_legacy = from_port != PORT;
+    let mut wanted = Wanted::default();
+    let mut at = HEADER_BYTES;
+    for _ in 0..usize::from(word(4)?).min(QUESTIONS) {
+        let (is_ours, behind) = is_name(query, at, name)?;
+        let (kind, class) = (word(behind)?, word(behind + 2)?);
+        at = behind + 4;
+        let is_internet = matches!(class & !TOP_OF_CLASS, CLASS_IN | CLASS_ANY);
+        if !is_ours || !is_internet {
+            continue;
+        }
+        wanted.v4 |= matches!(kind, TYPE_A | TYPE_ANY);
+        wanted.v6 |= matches!(kind, TYPE_AAAA | TYPE_ANY);
+        wanted.link |= class & TOP_OF_CLASS == 0;
+    }
+    let told: Few<IpAddr, ADDRESSES> = addresses
+        .iter()
+        .copied()
+        .filter(|address| match address {
+            IpAddr::V4(_) => wanted.v4,
+            IpAddr::V6(_) => wanted.v6,
+        })
+        .take(ADDRESSES)
+        .collect();
+    if told.is_empty() {
+        return None;
+    }
+    // RFC 6762, 6.7: who asks from another port knows nothing of multicast, and gets what a name server would say.
+    put(
+        match is_legacy {
+            true => Some((word(0)?, query.get(HEADER_BYTES..at)?, word(4)?)),
+            false => None,
+        },
+        name,
+        &told,
+        out,
+    );
+    match is_legacy || !wanted.link {
+        true => Some(Audience::Asker),
+        false => Some(Audience::Link),
+    }
+}
+
+/// Appends an announcement of all addresses (RFC 6762, 8.3).
+pub fn announce(name: &Name, addresses: &[IpAddr], out: &mut Vec<u8>) {
+    put(
+        None,
+        name,
+        &addresses[..addresses.len().min(ADDRESSES)],
+        out,
+    );
+}
+
+fn put(legacy: Option<(u16, &[u8], u16)>, name: &Name, addresses: &[IpAddr], out: &mut Vec<u8>) {
+    let (id, questions, count) = legacy.unwrap_or((0, &[], 0));
+    let answers = addresses.len() as u16;
+    for word in [id, RESPONSE | AUTHORITATIVE, count, answers, 0, 0] {
+        out.extend_from_slice(&word.to_be_bytes());
+    }
+    out.extend_from_slice(questions);
+    let (class, ttl_s) = match legacy {
+        Some(_) => (CLASS_IN, LEGACY_TTL_S),
+        None => (CLASS_IN | TOP_OF_CLASS, TTL_S),
+    };
+    for address in addresses {
+        name.put(out);
+        let kind = match address {
+            IpAddr::V4(_) => TYPE_A,
+            IpAddr::V6(_) => TYPE_AAAA,
+        };
+        out.extend_from_slice(&kind.to_be_bytes());
+        out.extend_from_slice(&class.to_be_bytes());
+        out.extend_from_slice(&ttl_s.to_be_bytes());
+        match address {
+            IpAddr::V4(address) => {
+                out.extend_from_slice(&[0, 4]);
+                out.extend_from_slice(&address.octets());
+            }
+            IpAddr::V6(address) => {
+                out.extend_from_slice(&[0, 16]);
+                out.extend_from_slice(&address.octets());
+            }
+        }
+    }
+}
+
+/// Whether the name at `at` is `name.local`, and where what follows it begins. `None` if it is broken. A pointer leads backwards only, so
+/// there is an end.
+fn is_name(message: &[u8], mut at: usize, name: &Name) -> Option<(bool, usize)> {
+    let labels = [name.0.as_bytes(), b"local"];
+    let (mut matched, mut is_same) = (0, true);
+    let mut behind = None;
+    let mut limit = at;
+    loop {
+        let length = *message.get(at)?;
+        match length {
+            0 => {
+                let is_ours = is_same && matched == labels.len();
+                return Some((is_ours, behind.unwrap_or(at + 1)));
+            }
+            POINTER.. => {
+                let low = *message.get(at + 1)?;
+                behind.get_or_insert(at + 2);
+                at = usize::from(length & !POINTER) << 8 | usize::from(low);
+                if at >= limit {
+                    return None;
+                }
+                limit = at;
+            }
+            1..=63 => {
+                let label = message.get(at + 1..at + 1 + usize::from(length))?;
+                is_same &= labels
+                    .get(matched)
+                    .is_some_and(|ours| ours.eq_ignore_ascii_case(label));
+                matched += 1;
+                at += 1 + usize::from(length);
+            }
+            _ => return None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn name() -> Name {
+        Name::of("Florizel").unwrap()
+    }
+
+    fn addresses() -> [IpAddr; 2] {
+        ["10.0.2.15".parse().unwrap(), "fe80::1".parse().unwrap()]
+    }
+
+    fn query(kind: u16, class: u16) -> Vec<u8> {
+        let mut query = Vec::from([0x12, 0x34, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+        query.extend(b"\x08FlorIZel\x05local\0");
+        query.extend(kind.to_be_bytes());
+        query.extend(class.to_be_bytes());
+        query
+    }
+
+    #[test]
+    fn names_are_labels() {
+        let of = |text: &str| Name::of(text).map(|name| std::string::String::from(name.as_str()));
+        assert_eq!(of("My Guest_1!"), Some("my-guest-1".into()));
+        assert_eq!(of("--"), None);
+        assert_eq!(of(&"a".repeat(99)).unwrap().len(), LABEL_BYTES);
+    }
+
+    #[test]
+    fn addresses_are_told_to_the_link() {
+        let mut out = Vec::new();
+        let audience = answer(&query(1, 1), PORT, &name(), &addresses(), &mut out);
+        assert_eq!(audience, Some(Audience::Link));
+        let expected = b"\0\0\x84\0\0\0\0\x01\0\0\0\0\x08florizel\x05local\0\0\x01\x80\x01\0\0\0\x78\0\x04\x0a\0\x02\x0f";
+        assert_eq!(out, expected);
+        out.clear();
+        let audience = answer(&query(255, 0x8001), PORT, &name(), &addresses(), &mut out);
+        assert_eq!(audience, Some(Audience::Asker));
+        assert_eq!(out[7], 2);
+    }
+
+    #[test]
+    fn who_knows_nothing_of_multicast_is_answered_as_by_a_name_server() {
+        let mut out = Vec::new();
+        let query = query(28, 1);
+        let audience = answer(&query, 40000, &name(), &addresses(), &mut out);
+        assert_eq!(audience, Some(Audience::Asker));
+        assert_eq!(out[..2], [0x12, 0x34]);
+        assert_eq!(out[HEADER_BYTES..query.len()], query[HEADER_BYTES..]);
+    }
+
+    #[test]
+    fn others_names_are_others() {
+        let mut out = Vec::new();
+        let mut wrong = query(1, 1);
+        wrong[13] = b'x';
+        assert_eq!(answer(&wrong, PORT, &name(), &addresses(), &mut out), None);
+        let mut response = query(1, 1);
+        response[2] = 0x80;
+        assert_eq!(
+            answer(&response, PORT, &name(), &addresses(), &mut out),
+            None
+        );
+        assert!(out.is_empty());
+    }
+
+    #[test]
+    fn a_second_question_may_point_at_the_first() {
+        let mut query = query(12, 1);
+        query[5] = 2;
+        query.extend([0xc0, 12, 0, 1, 0, 1]);
+        let mut out = Vec::new();
+        let audience = answer(&query, PORT, &name(), &addresses(), &mut out);
+        assert_eq!(audience, Some(Audience::Link));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_answered_shortly_or_not(
+            mut bytes in prop::collection::vec(prop_oneof![Just(0xc0_u8), 0_u8..20, any::<u8>()], 0..200),
+            port: u16,
+        ) {
+            let mut out = Vec::new();
+            let _ = answer(&bytes, port, &name(), &addresses(), &mut out);
+            for (at, byte) in [(2, 0), (3, 0), (4, 0)] {
+                if let Some(place) = bytes.get_mut(at) {
+                    *place = byte;
+                }
+            }
+            let _ = answer(&bytes, port, &name(), &addresses(), &mut out);
+            prop_assert!(out.len() <= 2 * (200 + 12 + ADDRESSES * 64));
+        }
+    }
+}
