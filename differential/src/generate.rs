@@ -33,6 +33,11 @@ fn bytes(random: &mut Random, mode: CodeMode) -> Vec<u8> {
     const PREFIXES: [u8; 11] = [
         0x66, 0x66, 0x67, 0xf2, 0xf3, 0xf0, 0x26, 0x2e, 0x36, 0x64, 0x65,
     ];
+    if mode == CodeMode::Bits64 && random.one_in(500) {
+        // Bases of FS and GS: hardly ever met by chance.
+        let rex = 0x40 | random.below(16) as u8;
+        return vec![0xf3, rex, 0x0f, 0xae, 0xc0 | random.below(32) as u8];
+    }
     let mut code = Vec::new();
     while random.one_in(3) && code.len() < 3 {
         code.push(random.pick(&PREFIXES));
@@ -69,6 +74,43 @@ pub fn decode(code: &[u8], mode: CodeMode) -> Option<Instruction> {
         valid
     };
     (!found.is_invalid() && found.len() <= 15).then_some(found)
+}
+
+/// What is rare among all encodings: moves of vector registers, bit instructions with VEX, bases of FS and GS.
+pub fn is_rare(instruction: &Instruction) -> bool {
+    use Mnemonic::*;
+    is_vector_move(instruction)
+        || matches!(
+            instruction.mnemonic(),
+            Andn | Bextr
+                | Blsi
+                | Blsmsk
+                | Blsr
+                | Bzhi
+                | Mulx
+                | Pdep
+                | Pext
+                | Rorx
+                | Sarx
+                | Shlx
+                | Shrx
+        )
+        || matches!(
+            instruction.mnemonic(),
+            Adcx | Adox | Rdfsbase | Rdgsbase | Wrfsbase | Wrgsbase
+        )
+}
+
+fn is_vector_move(instruction: &Instruction) -> bool {
+    let name = format!("{:?}", instruction.mnemonic());
+    let is_move = ["Mov", "Vmov", "Lddqu", "Vlddqu"]
+        .iter()
+        .any(|start| name.starts_with(start));
+    let is_vector = |index| {
+        let register: Register = instruction.op_register(index);
+        register.is_mm() || register.is_vector_register()
+    };
+    is_move && (0..instruction.op_count()).any(is_vector)
 }
 
 /// Leaves out what would reach the kernel, what tells something that only this computer knows, and what different CPUs do differently.

@@ -131,7 +131,7 @@ pub(super) fn segment_name(register: Register) -> SegmentName {
     }
 }
 
-impl<C: Registers, B: Bus> Execution<'_, C, B> {
+impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
     /// The address of the operand with a ModRM byte or an absolute offset.
     #[inline]
     pub(super) fn effective_address(&self) -> Logical {

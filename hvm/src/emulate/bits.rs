@@ -57,7 +57,7 @@ fn gather(value: u64, mut mask: u64) -> u64 {
     result
 }
 
-impl<C: Registers, B: Bus> Execution<'_, C, B> {
+impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
     /// BSF and BSR: the target stays where there is no bit, as AMD says and Intel's CPUs do.
     pub(super) fn scan(&mut self, find: fn(Width, u64) -> u32) -> Result<Flow, Stop> {
         let to = self.register(0)?;

@@ -7,7 +7,7 @@ use crate::Width;
 use crate::regs::{Gpr, Registers, Rflags, SegmentName};
 use iced_x86::{Code, Mnemonic, OpKind};
 
-impl<C: Registers, B: Bus> Execution<'_, C, B> {
+impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
     /// Has the next instruction be at `target`, if the code segment holds it.
     pub(super) fn jump(&mut self, target: u64) -> Result<(), Stop> {
         let is_there = match self.mode {

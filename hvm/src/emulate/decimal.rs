@@ -17,7 +17,7 @@ pub(super) enum After {
     Subtraction,
 }
 
-impl<C: Registers, B: Bus> Execution<'_, C, B> {
+impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
     fn has(&self, flag: Rflags) -> bool {
         self.cpu.rflags() & flag.bits() != 0
     }

@@ -10,6 +10,28 @@ use crate::regs::{Registers, Rflags};
 use iced_x86::{Code, Mnemonic};
 
 impl<C: Registers, B: Bus> Execution<'_, C, B> {
+    /// The same with the vCPU behind its traits: what is rare is there once for both vendors.
+    fn as_any(&mut self) -> Execution<'_, dyn Registers + '_, dyn Bus + '_> {
+        Execution {
+            cpu: self.cpu,
+            bus: self.bus,
+            instruction: self.instruction,
+            decoded: self.decoded,
+            mode: self.mode,
+            cpl: self.cpl,
+            hint: self.hint,
+            next: self.next,
+        }
+    }
+
+    #[inline(never)]
+    fn execute_as_any(&mut self) -> Result<Flow, Stop> {
+        let mut any = self.as_any();
+        let flow = any.execute_stack();
+        self.next = any.next;
+        flow
+    }
+
     /// Executes the instruction, all but moving RIP on.
     #[inline]
     pub(super) fn execute(&mut self) -> Result<Flow, Stop> {
@@ -77,10 +99,15 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
             Mnemonic::Xlatb => self.translate_byte(),
             Mnemonic::Bound => self.check_bounds(),
             Mnemonic::Salc => self.spread_carry(),
-            _ => self.execute_stack(),
+            _ => match super::string::operation(self.instruction.code()) {
+                Some((operation, width)) => self.string(operation, width),
+                None => self.execute_as_any(),
+            },
         }
     }
+}
 
+impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
     /// Branches and the stack.
     fn execute_stack(&mut self) -> Result<Flow, Stop> {
         use Code::{Call_m1616, Call_m1632, Call_m1664, Call_ptr1616, Call_ptr1632};
@@ -166,9 +193,6 @@ impl<C: Registers, B: Bus> Execution<'_, C, B> {
     /// Where one mnemonic stands for several instructions, or many for one.
     fn execute_by_code(&mut self) -> Result<Flow, Stop> {
         let code = self.instruction.code();
-        if let Some((operation, width)) = super::string::operation(code) {
-            return self.string(operation, width);
-        }
         if let Some(condition) = distance(code, Code::Seto_rm8, Code::Setg_rm8) {
             return self.set_byte(condition);
         }

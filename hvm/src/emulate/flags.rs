@@ -29,7 +29,7 @@ enum Interrupts {
     Others,
 }
 
-impl<C: Registers, B: Bus> Execution<'_, C, B> {
+impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
     pub(super) fn set_flag(&mut self, changed: Rflags, flags: Rflags) -> Result<Flow, Stop> {
         self.set_flags(&Outcome {
             value: 0,

@@ -12,7 +12,7 @@ use iced_x86::{Code, OpKind};
 /// How often a locked instruction tries before the guest's interrupts are looked at.
 const LOCK_ATTEMPTS: usize = 16;
 
-impl<C: Registers, B: Bus> Execution<'_, C, B> {
+impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
     /// MOV in all its meanings.
     #[inline]
     pub(super) fn mov(&mut self) -> Result<Flow, Stop> {

@@ -33,7 +33,7 @@ fn vector_fault(fault: u8, vector: u8) -> Stop {
     Stop::Fault(Exception::with_code(fault, u32::from(vector) << 3 | 2))
 }
 
-impl<C: Registers, B: Bus> Execution<'_, C, B> {
+impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
     /// Enters the handler of `vector`; the return address is behind the instruction.
     pub(super) fn interrupt(&mut self, vector: u8, guard: Guard) -> Result<Flow, Stop> {
         if self.is_real_mode() {

@@ -26,7 +26,7 @@ struct Frame {
     flags: Rflags,
 }
 
-impl<C: Registers, B: Bus> Execution<'_, C, B> {
+impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
     /// IRET, IRETD, IRETQ.
     pub(super) fn return_from_interrupt(&mut self) -> Result<Flow, Stop> {
         let width = match self.instruction.code() {

@@ -81,7 +81,7 @@ pub(super) enum Mandate {
     Hinted,
 }
 
-impl<C: Registers, B: Bus> Execution<'_, C, B> {
+impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
     /// Checks and translates an operand.
     #[inline]
     pub(super) fn span(

@@ -8,7 +8,7 @@ use crate::event::Exception;
 use crate::regs::{Gpr, Registers, Rflags};
 use crate::walk::AccessKind;
 
-impl<C: Registers, B: Bus> Execution<'_, C, B> {
+impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
     /// LEA.
     pub(super) fn load_address(&mut self) -> Result<Flow, Stop> {
         let to = self.register(0)?;

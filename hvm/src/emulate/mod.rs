@@ -8,11 +8,12 @@
 //! - what is not covered is said ([`Unsupported`]), never guessed;
 //! - no byte of the guest can panic it, and nothing is allocated after [`warm_up`].
 //!
-//! Covered: moves in all forms, the integer instructions that read or write memory, pushes and pops, strings, port I/O,
-//! flags, the system instructions a hypervisor intercepts, and plain SSE moves where the vCPU can show its vector
-//! registers. Not covered, and reported: x87, MMX and AVX, other SSE, control transfers, segment loads in protected mode,
-//! multiplication and division, and code outside RAM. Not modelled: debug-register breakpoints, protection keys, the
-//! virtual-interrupt bits of CR4.VME and CR4.PVI.
+//! Covered, in real, virtual-8086, 16-, 32- and 64-bit protected mode: integer, string, stack, branch, far-control, segment-load and
+//! system instructions, port I/O, and the moves of MMX, SSE and AVX where the vCPU can show its vector registers. Not covered, and
+//! reported: x87, other vector instructions, hardware task switches, SYSCALL and SYSENTER with their returns, and code outside RAM. Not
+//! modelled: debug-register breakpoints and protection keys.
+//!
+//! [`run`] strings steps together and [`deliver`]s what they raise, for code that the CPU cannot run itself.
 
 mod address;
 mod alu;
@@ -197,7 +198,7 @@ enum Flow {
 }
 
 /// One instruction in execution.
-struct Execution<'a, C, B> {
+struct Execution<'a, C: ?Sized, B: ?Sized> {
     cpu: &'a mut C,
     bus: &'a mut B,
     instruction: &'a Instruction,
@@ -288,7 +289,7 @@ fn report(cpu: &impl Registers, reason: Reason, found: &[u8]) -> Unsupported {
     }
 }
 
-impl<C: Registers, B: Bus> Execution<'_, C, B> {
+impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
     /// Moves RIP on, as every instruction that completes does; RF ends with it (SDM vol. 3B, 18.3.1.1).
     #[inline]
     fn complete(&mut self, flow: Flow, rflags_before: u64) -> Step {

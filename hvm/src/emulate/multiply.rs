@@ -23,7 +23,7 @@ fn overflow(is_long: bool) -> Outcome {
     }
 }
 
-impl<C: Registers, B: Bus> Execution<'_, C, B> {
+impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
     /// The two registers of a double-width number: AX alone for bytes.
     fn write_double(&mut self, width: Width, value: u128) {
         if width == Width::Byte {

@@ -73,7 +73,7 @@ pub(super) enum Place {
     Memory(Span),
 }
 
-impl<C: Registers, B: Bus> Execution<'_, C, B> {
+impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
     #[inline]
     pub(super) fn read_part(&self, part: Part) -> u64 {
         part.width.cut(self.cpu.gpr(part.register) >> part.shift)

@@ -7,7 +7,7 @@ use crate::Width;
 use crate::regs::{Attributes, Gpr, Registers, Rflags, SegmentName};
 use guest_mem::Gva;
 
-impl<C: Registers, B: Bus> Execution<'_, C, B> {
+impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
     /// IN.
     pub(super) fn port_in(&mut self) -> Result<Flow, Stop> {
         let accumulator = self.register(0)?;

@@ -10,7 +10,7 @@ use crate::walk::AccessKind;
 /// What LAR tells: type, S, DPL, P, and the flags of the limit's byte.
 const RIGHTS: u64 = 0x00ff_ff00;
 
-impl<C: Registers, B: Bus> Execution<'_, C, B> {
+impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
     /// The descriptor, if the selector names one that is visible from here.
     fn probed(&mut self, selector: u16) -> Result<Option<Found>, Stop> {
         if is_null(selector) {

@@ -46,7 +46,7 @@ impl Found {
     }
 }
 
-impl<C: Registers, B: Bus> Execution<'_, C, B> {
+impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
     pub(super) fn is_long_mode(&self) -> bool {
         self.cpu.efer() & Efer::LMA.bits() != 0
     }

@@ -57,7 +57,7 @@ impl Stack {
     }
 }
 
-impl<C: Registers, B: Bus> Execution<'_, C, B> {
+impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
     /// The stack as it is.
     #[inline]
     pub(super) fn stack(&self) -> Stack {

@@ -92,7 +92,7 @@ struct Chunk {
     port: u16,
 }
 
-impl<C: Registers, B: Bus> Execution<'_, C, B> {
+impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
     /// Executes up to a chunk of iterations.
     pub(super) fn string(&mut self, operation: Operation, width: Width) -> Result<Flow, Stop> {
         let port = self.cpu.gpr(Gpr::Rdx) as u16;

@@ -42,7 +42,7 @@ const DR6_WRITABLE: u64 = 0xe00f;
 const DR7_FIXED: u64 = 0x400;
 const DR7_WRITABLE: u64 = 0xffff_2bff;
 
-impl<C: Registers, B: Bus> Execution<'_, C, B> {
+impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
     /// What remains when an instruction is neither a move nor arithmetic.
     pub(super) fn system(&mut self) -> Result<Flow, Stop> {
         match self.instruction.mnemonic() {

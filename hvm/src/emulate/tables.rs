@@ -18,7 +18,7 @@ pub(super) enum Table {
     Interrupt,
 }
 
-impl<C: Registers, B: Bus> Execution<'_, C, B> {
+impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
     /// #GP(0) where user code may not look at system registers.
     pub(super) fn check_user_mode_instruction_prevention(&self) -> Result<(), Stop> {
         if self.cpl != 0 && self.cpu.cr4() & Cr4::UMIP.bits() != 0 {

@@ -13,7 +13,7 @@ pub(super) const MAP_BASE: u64 = 102;
 /// Type of a 16-bit TSS: bit 3 clear.
 pub(super) const WIDE_TSS: u32 = 1 << 3;
 
-impl<C: Registers, B: Bus> Execution<'_, C, B> {
+impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
     fn read_task(&mut self, offset: u64, width: Width) -> Result<u64, Stop> {
         let task = self.cpu.segment(SegmentName::Tr);
         if offset + width.bytes() as u64 - 1 > u64::from(task.limit) {

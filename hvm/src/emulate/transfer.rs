@@ -26,7 +26,7 @@ pub(super) enum Way {
 /// More is never pushed at a time: 31 parameters of a call gate, and four words.
 const PUSHES: usize = 36;
 
-impl<C: Registers, B: Bus> Execution<'_, C, B> {
+impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
     /// Pushes words, the first first: all, or nothing and a fault.
     pub(super) fn push_words(
         &mut self,

@@ -158,7 +158,7 @@ fn number(register: Register) -> Option<u8> {
 /// A register's contents, the lowest first.
 type Value = [u64; 4];
 
-impl<C: Registers, B: Bus> Execution<'_, C, B> {
+impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
     /// Whichever move it is: a register's old contents are read where they are kept, then the source, then the target is written.
     pub(super) fn vector(&mut self) -> Result<Flow, Stop> {
         let unsupported = Stop::Unsupported(Reason::Instruction);

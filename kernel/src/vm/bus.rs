@@ -14,8 +14,8 @@ use pc::board::Board;
 ///
 /// Where the CPU serves the local APIC, an access to another device page than the expected one recalls it: it may be the APIC's.
 ///
-/// Registers that only the control block holds are not here: EFER, the time-stamp counter's offset and the debug registers. Instructions
-/// that reach them exit by name, or not at all, and never come to the emulator.
+/// Registers that only the control block holds are not here: the time-stamp counter's offset and the debug registers. Instructions that
+/// reach them exit by name, or not at all, and never come to the emulator.
 pub struct LocalBus<'a> {
     pub local: &'a mut Local,
     /// A page that the exit has shown not to be RAM: no need to look, unless an area is there.

@@ -1,6 +1,7 @@
 //! Instructions by group and mode, on plain registers and a bus of byte vectors.
 
 mod arithmetic;
+mod control;
 mod faults;
 mod moves;
 mod robust;
