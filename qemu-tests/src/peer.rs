@@ -101,7 +101,7 @@ impl Peer {
     }
 
     /// Sends frames as they are, however wrong.
-    pub fn flood(&self, mut frames: impl Iterator<Item = Vec<u8>>) -> Result<()> {
+    pub fn send_all(&self, mut frames: impl Iterator<Item = Vec<u8>>) -> Result<()> {
         frames.try_for_each(|frame| self.send(&frame))
     }
 

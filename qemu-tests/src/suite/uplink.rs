@@ -99,7 +99,7 @@ fn faults(lab: &mut Lab, card: &str) -> Result<()> {
     let station = peer.resolve(address, SOON)?;
     let before = buffers(&mut session)?;
     lab.step("a flood of wrong frames", |_| {
-        peer.flood((0..FLOOD_ROUNDS).flat_map(|round| wrong(&peer, station, address, round)))?;
+        peer.send_all((0..FLOOD_ROUNDS).flat_map(|round| wrong(&peer, station, address, round)))?;
         peer.ping(address, 1472, SOON)?;
         ensure_no_leak(before, buffers(&mut session)?)
     })?;
