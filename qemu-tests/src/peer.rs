@@ -18,6 +18,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 const TYPE_ARP: u16 = 0x0806;
 const TYPE_IPV4: u16 = 0x0800;
 const PROTOCOL_ICMP: u8 = 1;
+const PROTOCOL_TCP: u8 = 6;
 const PROTOCOL_UDP: u8 = 17;
 const PORT_NTP: u16 = 123;
 const PORT_SYSLOG: u16 = 514;
@@ -50,6 +51,11 @@ impl Peer {
 
     /// QEMU's arguments for a network with this station, a DHCP server, and a card of this model.
     pub fn arguments(&self, card: &str) -> Vec<String> {
+        self.arguments_beside(card, "")
+    }
+
+    /// The same, with options of QEMU's own network, each behind a comma.
+    pub fn arguments_beside(&self, card: &str, options: &str) -> Vec<String> {
         let station = format!(
             "dgram,id=station,local.type=unix,local.path={},remote.type=unix,remote.path={}",
             self.machine.display(),
@@ -57,7 +63,7 @@ impl Peer {
         );
         [
             "-netdev",
-            "user,id=dhcp,restrict=on",
+            &format!("user,id=dhcp,restrict=on{options}"),
             "-netdev",
             &station,
             "-netdev",
@@ -200,6 +206,33 @@ impl Peer {
         let address = Ipv4Addr::from(*question[26..].first_chunk().context("no sender")?);
         let port = u16::from_be_bytes([question[34], question[35]]);
         self.send(&udp(to, address, PORT_NTP, port, &answer))
+    }
+
+    /// Sends first segments of connections (RFC 9293, 3.4) to a port, each from another port of stations that are not there.
+    pub fn flood(&self, address: Ipv4Addr, port: u16, count: u16, within: Duration) -> Result<()> {
+        let station = self.resolve(address, within)?;
+        for number in 0..count {
+            let from = Ipv4Addr::new(10, 0, 2, 100 + (number % 100) as u8);
+            let mut segment = Vec::new();
+            segment.extend((1024 + number).to_be_bytes());
+            segment.extend(port.to_be_bytes());
+            segment.extend([1, 2, 3, 4, 0, 0, 0, 0, 5 << 4, 2, 4, 0, 0, 0, 0, 0]);
+            let mut summed = Vec::from(from.octets());
+            summed.extend(address.octets());
+            summed.extend([0, PROTOCOL_TCP, 0, segment.len() as u8]);
+            let place = summed.len() + 16;
+            summed.extend(&segment);
+            put_checksum(&mut summed, place);
+            let mut header = ipv4(address, PROTOCOL_TCP, segment.len());
+            header[12..16].copy_from_slice(&from.octets());
+            header[10..12].fill(0);
+            put_checksum(&mut header, 10);
+            let mut frame = ethernet(station, TYPE_IPV4);
+            frame.extend(header);
+            frame.extend(&summed[summed.len() - segment.len()..]);
+            self.send(&frame)?;
+        }
+        Ok(())
     }
 
     /// Takes messages for a syslog server until `is_last` says so.

@@ -34,14 +34,19 @@ impl Network {
 
     /// QEMU's arguments, with a card of this model.
     pub fn arguments(&self, card: &str) -> Vec<String> {
-        let mut network = "user,id=network,restrict=on".to_owned();
-        for (own, port) in &self.ports {
-            network.push_str(&format!(",hostfwd=tcp:127.0.0.1:{own}-:{port}"));
-        }
+        let network = format!("user,id=network,restrict=on{}", self.options());
         let card = format!("{card},netdev=network");
         ["-netdev", &network, "-device", &card]
             .map(str::to_owned)
             .into()
+    }
+
+    /// Options of QEMU's network that lead there, each behind a comma.
+    pub fn options(&self) -> String {
+        let ports = self.ports.iter();
+        ports
+            .map(|(own, port)| format!(",hostfwd=tcp:127.0.0.1:{own}-:{port}"))
+            .collect()
     }
 
     /// The port of this computer that leads to the machine's `port`.

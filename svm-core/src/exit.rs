@@ -22,15 +22,7 @@ pub fn decode(vmcb: &Vmcb) -> Exit {
         code::VMMCALL => by_name(Instruction::Hypercall),
         code::VINTR => Exit::InterruptWindow,
         code::NMI => Exit::HostNmi,
-        code::PAGE_FAULT => Exit::PageFault {
-            address: Gva(control.exit_info2),
-            error_code: control.exit_info1 as u32,
-        },
-        code::INVLPG => Exit::InvalidatePage,
-        code::EXCEPTION..=code::EXCEPTION_LAST => Exit::Exception {
-            vector: (control.exit_code - code::EXCEPTION) as u8,
-            error_code: control.exit_info1 as u32,
-        },
+        code::EXCEPTION..=code::EXCEPTION_LAST => exception(control),
         code::CR_READ..=code::CR_LAST => Exit::ControlRegister,
         code::INIT => Exit::Init,
         code::SHUTDOWN => Exit::TripleFault,
@@ -50,9 +42,26 @@ pub fn decode(vmcb: &Vmcb) -> Exit {
             code: control.exit_code,
             reason: check::first_violation(vmcb),
         },
+        code::INVLPG => Exit::InvalidatePage,
         other => Exit::Unexpected {
             code: other,
             info: [control.exit_info1, control.exit_info2],
+        },
+    }
+}
+
+/// Page faults tell their address beside.
+#[cold]
+fn exception(control: &Control) -> Exit {
+    let error_code = control.exit_info1 as u32;
+    match control.exit_code {
+        code::PAGE_FAULT => Exit::PageFault {
+            address: Gva(control.exit_info2),
+            error_code,
+        },
+        other => Exit::Exception {
+            vector: (other - code::EXCEPTION) as u8,
+            error_code,
         },
     }
 }

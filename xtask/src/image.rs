@@ -16,6 +16,7 @@
 //! protocol, and the PE32+ headers that make the same bytes an EFI application.
 
 use anyhow::{Context, Result, bail, ensure};
+use lz4::block::CompressionMode;
 use object::elf::{
     ET_EXEC, FileHeader64, PF_W, PF_X, PT_LOAD, ProgramFlags, ProgramHeader64, R_X86_64_RELATIVE,
     SHN_UNDEF,
@@ -28,6 +29,9 @@ use object::pod::{
 use object::read::elf::{FileHeader, ProgramHeader, Rela, SectionHeader};
 use std::fs;
 use std::path::Path;
+
+/// The kernel is packed once, and unpacked at every boot: the most that the format gives.
+const SMALLEST: CompressionMode = CompressionMode::HIGHCOMPRESSION(12);
 
 type Elf = FileHeader64<LittleEndian>;
 const LE: LittleEndian = LittleEndian;
@@ -123,7 +127,7 @@ pub fn pack(kernel_elf: &[u8]) -> Result<Vec<u8>> {
         let bytes = kernel_elf
             .get(start..start + header.p_filesz(LE) as usize)
             .context("a segment of the kernel is cut off")?;
-        let block = lz4_flex::block::compress(bytes);
+        let block = lz4::block::compress(bytes, Some(SMALLEST), false)?;
         header.p_offset.set(LE, (table_end + blocks.len()) as u64);
         header.p_paddr.set(LE, block.len() as u64);
         blocks.extend(block);

@@ -3,14 +3,14 @@
 use super::entry;
 use super::entry::Rights;
 use super::pool::NO_TABLE;
-use super::role::{Meaning, Role};
+use super::role::{Kind, Meaning, Role};
 use super::{Host, Shadow, Store};
 use crate::{Level, Rights as MapRights};
 use guest_mem::{Gpa, Gva};
 use hvm::walk::{Access, AccessKind, PageFault, Paging, Privilege, Tables};
 
 /// Pages that are filled with the one asked for, if the guest has used them before. A power of two.
-const AROUND: usize = 8;
+const AROUND: usize = 2;
 
 /// What a fault is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,11 +80,17 @@ impl<S: Store> Shadow<S> {
         host: &mut impl Host,
     ) -> Option<()> {
         let mut table = root;
+        // It is the same at all levels.
+        let reserved = self.tables.get(root as usize)?.role?.reserved(self.beyond);
         for (entry, depth) in entries.zip(0..) {
             let role = self.tables.get(table as usize)?.role?;
             *self.path.get_mut(depth)? = table;
             let index = role.index(gva.0);
-            match role.meaning(index, entry, self.beyond) {
+            if let Some(child) = self.led((table, role), index, entry) {
+                table = child;
+                continue;
+            }
+            match role.meaning(index, entry, reserved) {
                 Meaning::Table {
                     frame,
                     role,
@@ -94,7 +100,7 @@ impl<S: Store> Shadow<S> {
                 }
                 Meaning::Page { gpa, rights } => {
                     self.fill_page(table, index, (gpa, rights), host)?;
-                    self.fill_around(table, index, host);
+                    self.fill_around((table, role, reserved), index, host);
                     return Some(());
                 }
                 Meaning::Large { gpa, rights } => {
@@ -110,6 +116,24 @@ impl<S: Store> Shadow<S> {
             }
         }
         None
+    }
+
+    /// The table behind an entry of a guest's wide table, if it leads where the guest's entry does already: most do.
+    #[inline]
+    fn led(&self, (table, role): (u32, Role), index: usize, guests: u64) -> Option<u32> {
+        let old = self.read(table, index);
+        let links = (old | guests) & entry::PAGE_SIZE == 0 && old & entry::PRESENT != 0;
+        if role.level == 1
+            || role.kind == Kind::Bits32
+            || !links
+            || Rights::of(old) != Rights::of(guests)
+        {
+            return None;
+        }
+        let child = self.table_at(old);
+        let known = self.tables.get(child as usize)?;
+        let frame = (guests & entry::ADDRESS) >> 12;
+        (known.frame == frame && known.role == Some(role.below())).then_some(child)
     }
 
     /// The table behind an entry, which leads there from now on.
@@ -151,23 +175,32 @@ impl<S: Store> Shadow<S> {
             && mapping.rights == MapRights::ReadWriteExecute
             && !self.is_protected(gpa.0 >> 12, host);
         let rights = if writable { rights } else { rights.read_only() };
-        self.map(table, index, entry::page(mapping.hpa, rights));
+        let new = entry::page(mapping.hpa, rights);
+        // What is mapped in large pages is RAM, whose place needs no search.
+        if mapping.level > Level::Page && self.read(table, index) == 0 {
+            self.enter(table, index, new, gpa.0 >> 12);
+        } else {
+            self.map(table, index, new);
+        }
         Some(())
     }
 
     /// Enters those neighbours that the guest has used before.
-    fn fill_around(&mut self, table: u32, index: usize, host: &mut impl Host) {
+    #[inline]
+    fn fill_around(
+        &mut self,
+        (table, role, reserved): (u32, Role, u64),
+        index: usize,
+        host: &mut impl Host,
+    ) {
         let known = &self.tables[table as usize];
-        let (Some(role), frame) = (known.role, known.frame) else {
-            return;
-        };
+        let frame = known.frame;
         let first = index & !(AROUND - 1);
-        for index in first..first + AROUND {
-            if self.tables[table as usize].filled[index / 64] >> (index % 64) & 1 != 0 {
-                continue;
-            }
+        let filled = known.filled[index / 64 % 8] >> (first % 64);
+        for at in (0..AROUND).filter(|at| filled >> at & 1 == 0) {
+            let index = first + at;
             let entry = role.load(host.memory(), frame, index);
-            if let Meaning::Page { gpa, rights } = role.meaning(index, entry, self.beyond) {
+            if let Meaning::Page { gpa, rights } = role.meaning(index, entry, reserved) {
                 self.fill_page(table, index, (gpa, rights), host);
             }
         }

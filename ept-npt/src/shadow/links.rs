@@ -66,11 +66,17 @@ impl Links {
 
     /// Adds a link. Where there is no room for one more, another leaves the list for it and is returned: the caller closes the way that
     /// it stands for.
+    #[inline]
     pub fn add(&mut self, head: &mut Head, slot: Slot) -> Option<Slot> {
         if head.0 == NONE {
             head.0 = slot;
             return None;
         }
+        self.add_to_others(head, slot)
+    }
+
+    #[inline(never)]
+    fn add_to_others(&mut self, head: &mut Head, slot: Slot) -> Option<Slot> {
         if head.0 & LIST == 0 {
             let first = head.0;
             let Some(last) = self.take(first, NONE) else {

@@ -175,14 +175,15 @@ impl<S: Store> Shadow<S> {
     /// Frees a few tables that have not been used lately: a hand goes round, and what was used since it last came by is spared once.
     fn evict(&mut self, host: &mut impl Host) {
         let count = self.tables.len() as u32;
-        for _ in 0..2 * count {
+        for step in 0..3 * count {
             let table = self.hand;
             self.hand = (self.hand + 1) % count;
             let known = &self.tables[table as usize];
             if known.is_free() || known.users != 0 || self.path.contains(&table) {
                 continue;
             }
-            if self.take_use(table) {
+            // The third time round nothing is spared: CPUs may use all of them all the time.
+            if self.take_use(table) && step < 2 * count {
                 continue;
             }
             self.counters.evictions += 1;
@@ -283,7 +284,13 @@ impl<S: Store> Shadow<S> {
         if entry & PRESENT == 0 || level == 1 || entry & PAGE_SIZE != 0 {
             return None;
         }
-        Some(((entry & ADDRESS).wrapping_sub(self.store.base().0) >> 12) as u32)
+        Some(self.table_at(entry))
+    }
+
+    /// The table that an entry which leads to one leads to.
+    #[inline]
+    pub(super) fn table_at(&self, entry: u64) -> u32 {
+        ((entry & ADDRESS).wrapping_sub(self.store.base().0) >> 12) as u32
     }
 
     fn unlink(&mut self, table: u32, index: usize, old: u64) {
@@ -345,6 +352,25 @@ impl<S: Store> Shadow<S> {
             self.exceed();
         }
         self.write(table, index, entry::table(self.hpa(child), rights));
+    }
+
+    /// Has an empty entry of the last level map a page of RAM, as `new` says. The same as [`Self::map`], and quicker.
+    #[inline]
+    pub(super) fn enter(&mut self, table: u32, index: usize, new: u64, frame: u64) {
+        let Some(known) = self.tables.get_mut(table as usize) else {
+            return;
+        };
+        known.filled[index / 64 % 8] |= 1 << (index % 64);
+        known.count += 1;
+        let is_direct = known.role.is_none_or(|role| role.kind == Kind::Direct);
+        self.store.write(slot(table, index), new);
+        if Rights::of(new).is_writable()
+            && !is_direct
+            && let Some(head) = self.frames.get_mut(frame as usize)
+            && let Some(left) = self.links.add(head, slot(table, index))
+        {
+            self.strip(left);
+        }
     }
 
     /// Has an entry map a page, as `new` says.

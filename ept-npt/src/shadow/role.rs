@@ -88,7 +88,8 @@ impl Role {
         }
     }
 
-    const fn below(self) -> Self {
+    /// The role of the tables that entries lead to, but for those of [`Kind::Bits32`].
+    pub const fn below(self) -> Self {
         Self {
             level: self.level - 1,
             ..self
@@ -125,29 +126,36 @@ impl Role {
         }
     }
 
-    /// What entry `index` must be where the guest's is `entry`. `beyond` are the address bits that the guest's CPU does not have.
-    pub fn meaning(self, index: usize, entry: u64, beyond: u64) -> Meaning {
+    /// The bits that no entry may have set, where the guest's CPU does not have the address bits `beyond`.
+    #[inline]
+    pub const fn reserved(self, beyond: u64) -> u64 {
+        let no_execute = match self.valid & NO_EXECUTE_IS_VALID {
+            0 => NO_EXECUTE,
+            _ => 0,
+        };
+        match self.kind {
+            Kind::Long => beyond | no_execute,
+            Kind::Pae => beyond | no_execute | PAE_RESERVED,
+            Kind::Bits32 | Kind::Direct => beyond,
+        }
+    }
+
+    /// What entry `index` must be where the guest's is `entry`. `reserved` is what [`Self::reserved`] says.
+    #[inline]
+    pub fn meaning(self, index: usize, entry: u64, reserved: u64) -> Meaning {
         if entry & (PRESENT | ACCESSED) != PRESENT | ACCESSED {
             return Meaning::Absent;
         }
         match self.kind {
-            Kind::Bits32 => self.meaning_32(index, entry, beyond),
-            Kind::Long | Kind::Pae => self.meaning_64(index, entry, beyond),
+            Kind::Long | Kind::Pae if entry & reserved != 0 => Meaning::Absent,
+            Kind::Long | Kind::Pae => self.meaning_64(index, entry),
+            Kind::Bits32 => self.meaning_32(index, entry, reserved),
             Kind::Direct => Meaning::Absent,
         }
     }
 
-    fn meaning_64(self, index: usize, entry: u64, beyond: u64) -> Meaning {
-        let mut reserved = beyond;
-        if self.valid & NO_EXECUTE_IS_VALID == 0 {
-            reserved |= NO_EXECUTE;
-        }
-        if self.kind == Kind::Pae {
-            reserved |= PAE_RESERVED;
-        }
-        if entry & reserved != 0 {
-            return Meaning::Absent;
-        }
+    #[inline]
+    fn meaning_64(self, index: usize, entry: u64) -> Meaning {
         if self.level == 1 {
             let gpa = Gpa(entry & ADDRESS);
             let rights = written(entry);

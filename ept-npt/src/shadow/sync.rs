@@ -114,7 +114,7 @@ impl<S: Store> Shadow<S> {
         let Some(role) = known.role else { return false };
         let guests = role.load(host.memory(), known.frame, index);
         let old = self.read(table, index);
-        match role.meaning(index, guests, self.beyond) {
+        match role.meaning(index, guests, role.reserved(self.beyond)) {
             Meaning::Page { gpa, rights } => self.compare_page(table, index, (gpa, rights), host),
             Meaning::Large { gpa, rights } if old & PAGE_SIZE != 0 => {
                 self.compare_page(table, index, (gpa, rights), host)

@@ -233,6 +233,16 @@ impl Host {
         self.sockets.get_mut(socket)
     }
 
+    /// Begins a connection.
+    #[cfg(test)]
+    pub(crate) fn connect(&mut self, socket: SocketHandle, to: SocketAddr, from_port: u16) {
+        let context = self.interface.context();
+        self.sockets
+            .get_mut::<tcp::Socket<'_>>(socket)
+            .connect(context, to, from_port)
+            .unwrap();
+    }
+
     /// When it wants to be polled without anything having come, in milliseconds from `now_ms`.
     pub fn next_ms(&mut self, now_ms: u64) -> Option<u64> {
         let stack = self

@@ -8,6 +8,8 @@ pub mod door;
 pub mod login;
 pub mod telnet;
 pub mod terminal;
+#[cfg(test)]
+mod tests;
 
 /// One connection's protocol. `W` is what sessions share, and what they are about.
 pub trait Session<W: ?Sized> {

@@ -2,9 +2,11 @@
 
 use super::session::{BOOT, Lab, PROMPT, SOON};
 use super::{Case, Machines, Scope, Tier};
+use crate::peer::Peer;
 use crate::remote::Network;
 use anyhow::{Result, ensure};
-use std::time::Duration;
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
 
 pub(super) const CASES: &[Case] = &[
     Case {
@@ -20,6 +22,13 @@ pub(super) const CASES: &[Case] = &[
         scope: Scope::Hypervisor,
         machines: Machines::Qemu,
         body: closed,
+    },
+    Case {
+        name: "consoles-flood",
+        tier: Tier::Full,
+        scope: Scope::Hypervisor,
+        machines: Machines::Qemu,
+        body: flood,
     },
 ];
 
@@ -114,6 +123,57 @@ fn closed(lab: &mut Lab) -> Result<()> {
         // QEMU itself takes the connection, and drops it when the machine does not.
         let end = network.connect(SERIAL)?.ended(Duration::from_secs(20))?;
         ensure!(end.is_empty(), "somebody says {end:?}");
+        Ok(())
+    })
+}
+
+/// Thousands of first segments from stations that are not there: who is connected stays so, the guest goes on, and afterwards others connect.
+fn flood(lab: &mut Lab) -> Result<()> {
+    const SEGMENTS: u16 = 5000;
+    let network = Network::new(&[SERIAL])?;
+    let peer = Peer::new(lab.directory())?;
+    let mut machine = lab.machine();
+    machine.extra = peer.arguments_beside("e1000", &network.options());
+    let mut guest = lab.guest();
+    guest
+        .settings
+        .push_str(&format!("serial = 'tcp::{SERIAL},server'\ninsecure = 1\n"));
+    let mut session = lab.start(&machine, &guest)?;
+    lab.step("shell", |_| session.shell())?;
+    let host = Ipv4Addr::new(10, 0, 2, 15);
+    let mut line = network.connect(SERIAL)?;
+    lab.step("serial line", |_| {
+        line.send(b"echo [$((6 * 7))] | tr '[]' '{}'\n")?;
+        line.expect("{42}", SOON)?;
+        session.console.expect("{42}", SOON).map(drop)
+    })?;
+    lab.step("flood", |_| {
+        for _ in 0..4 {
+            peer.flood(host, SERIAL, SEGMENTS / 4, SOON)?;
+            line.send(b"echo [$((6 * 7))] | tr '[]' '{}'\n")?;
+            line.expect("{42}", SOON)?;
+            session.console.expect("{42}", SOON)?;
+        }
+        Ok(())
+    })?;
+    lab.step("afterwards", |_| {
+        let start = Instant::now();
+        // What QEMU refuses at once may be taken a moment later.
+        loop {
+            let mut next = network.connect(SERIAL)?;
+            next.send(b"echo [$((6 * 8))] | tr '[]' '{}'\n")?;
+            match next.expect("{48}", Duration::from_secs(5)) {
+                Ok(_) => break,
+                Err(error) if start.elapsed() > SOON => return Err(error),
+                Err(_) => {}
+            }
+        }
+        peer.ping(host, 64, SOON)?;
+        session.enter_prompt()?;
+        let info = session.ask("info")?;
+        let line = info.lines().find(|line| line.contains("serial line at"));
+        let is_counted = line.is_some_and(|line| !line.contains(", 0 unfinished"));
+        ensure!(is_counted, "`info` says {info:?}");
         Ok(())
     })
 }

@@ -80,7 +80,7 @@ fn turns(session: &mut Session, rounds: u32, workers: u32, limit: Duration) -> R
     session.run("sum=\"$(head -c 30000 /etc/data | md5sum)\"")?;
     session.run(&work)?;
     let said = session.run_within(
-        &format!("for w in $(seq {workers}); do work & done; wait; echo all done"),
+        &format!("(for w in $(seq {workers}); do work & done; wait; echo all done)"),
         limit,
     )?;
     ensure!(
