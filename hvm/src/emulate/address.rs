@@ -193,7 +193,7 @@ impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
     }
 
     /// The linear address outside 64-bit mode, if type and limit of the segment allow the access.
-    #[inline]
+    #[inline(always)]
     fn within(&self, segment: &Segment, offset: u64, bytes: u64, kind: AccessKind) -> Option<Gva> {
         let last = offset.wrapping_add(bytes.saturating_sub(1));
         let typed = !self.is_real_mode() && !self.is_virtual_8086();

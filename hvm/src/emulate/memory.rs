@@ -96,7 +96,7 @@ impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
     }
 
     /// The same from the linear address on.
-    #[inline]
+    #[inline(always)]
     pub(super) fn span_at(
         &self,
         gva: Gva,
