@@ -32,7 +32,7 @@ pub(super) const CASES: &[Case] = &[
             "grub-rescue-pc",
             "usr/lib/grub-rescue/grub-rescue-cdrom.iso",
         )?;
-        grub(lab, Pc::with(Place::Cd, image), "(cd0)")
+        grub(lab, Pc::with(Place::Cd, image), "(cd)")
     }),
     // Not on Bochs: what it shows is asked of the prompt, and no interrupt reaches the prompt while it computes with IF clear
     // (docs/engines.md).
