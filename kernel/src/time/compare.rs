@@ -7,8 +7,9 @@ use crate::{smp, time};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-/// Rounds at least.
-const ROUNDS: usize = 32;
+/// Rounds at least: the bounds are those of the quickest answer each way, and a guest's threads, which are quicker than most, must not
+/// notice what remains. It is a millisecond on silicon.
+const ROUNDS: usize = 4096;
 /// Rounds go on until what they say is known so exactly: silicon needs some hundred nanoseconds, emulators a few microseconds;
 const NARROW_NS: u64 = 1_000;
 /// or for so long: an emulator's CPUs may hardly ever run at the same time.
