@@ -154,7 +154,7 @@ impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
     }
 
     /// Checks `bytes` bytes at `at` against the segment and makes the address linear.
-    #[inline]
+    #[inline(always)]
     pub(super) fn linear(&self, at: Logical, bytes: u64, kind: AccessKind) -> Result<Gva, Stop> {
         if self.mode == CodeMode::Bits64 {
             let base = match at.segment {

@@ -95,8 +95,26 @@ impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
         self.span_at(gva, bytes, kind, mandate)
     }
 
-    /// The same from the linear address on.
+    /// The same for an instruction's only operand, quick where the exit's hint tells the rest.
     #[inline(always)]
+    pub(super) fn only_span(
+        &self,
+        at: Logical,
+        bytes: u64,
+        kind: AccessKind,
+    ) -> Result<Span, Stop> {
+        let gva = self.linear(at, bytes, kind)?;
+        if bytes <= PAGE_BYTES - gva.page_offset()
+            && let Some(gpa) = self.hinted(gva, kind)
+        {
+            self.check_alignment(gva, bytes)?;
+            return Ok(Span::in_page(gpa));
+        }
+        self.span_at(gva, bytes, kind, Mandate::Explicit)
+    }
+
+    /// The same from the linear address on.
+    #[inline(never)]
     pub(super) fn span_at(
         &self,
         gva: Gva,

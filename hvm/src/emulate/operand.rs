@@ -123,7 +123,7 @@ impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
             OpKind::Register => Ok(Place::Register(self.register(operand)?)),
             OpKind::Memory => {
                 let at = self.effective_address();
-                let span = self.span(at, width.bytes() as u64, kind, Mandate::Hinted)?;
+                let span = self.only_span(at, width.bytes() as u64, kind)?;
                 Ok(Place::Memory(span))
             }
             _ => Err(Stop::Unsupported(Reason::Instruction)),
