@@ -1,6 +1,6 @@
 //! Operands: registers and their parts, immediates, and memory by its place.
 
-use super::memory::{Mandate, Span};
+use super::memory::Span;
 use super::{Bus, Execution, Reason, Stop};
 use crate::Width;
 use crate::regs::{Gpr, Registers};
