@@ -82,7 +82,7 @@ pub fn pack_iso(
     iso::check_image(image)?;
     let folder = iso::folder_of(output);
     let stage = tempfile::tempdir_in(folder).map_err(Error::write(folder))?;
-    let bundle = stage.path().join("bundle.cpio");
+    let bundle = stage.path().join(iso::BUNDLE_NAME);
     pack_cpio(plan, &bundle, progress)?;
     iso::make(image, &bundle, output)
 }

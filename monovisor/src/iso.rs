@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// The files' names in the image's `boot` folder; the loaders' configurations name them too.
 const IMAGE_NAME: &str = "monovisor";
-const BUNDLE_NAME: &str = "bundle.cpio";
+pub(crate) const BUNDLE_NAME: &str = "bundle.cpio";
 
 /// What ISOLINUX is told: no prompt unless Shift is held, then `monovisor key=value…` overrides the configuration.
 const ISOLINUX_CONFIG: &str = "\

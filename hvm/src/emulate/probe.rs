@@ -39,42 +39,33 @@ impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
 
     /// LAR.
     pub(super) fn load_rights(&mut self) -> Result<Flow, Stop> {
-        self.check_protected()?;
-        let to = self.register(0)?;
-        let selector = self.value(1, Width::Word)? as u16;
-        let is_long = self.is_long_mode();
-        let found = self.probed(selector)?.filter(|found| {
-            !found.descriptor.is_system()
-                || match found.descriptor.system() {
-                    System::Ldt | System::Tss32 | System::Tss32Busy | System::CallGate32 => true,
-                    System::Tss16 | System::Tss16Busy | System::CallGate16 | System::TaskGate => {
-                        !is_long
-                    }
-                    _ => false,
-                }
-        });
-        if let Some(found) = found {
-            self.write_part(to, found.descriptor.low >> 32 & RIGHTS);
-        }
-        self.answer(found.is_some())
+        self.load_of_descriptor(is_known_to_lar, |found| found.descriptor.low >> 32 & RIGHTS)
     }
 
     /// LSL.
     pub(super) fn load_limit(&mut self) -> Result<Flow, Stop> {
+        self.load_of_descriptor(is_known_to_lsl, |found| found.descriptor.limit().into())
+    }
+
+    /// Loads a part of a descriptor, if it is of a segment or of a `known` kind in this mode.
+    fn load_of_descriptor(
+        &mut self,
+        known: fn(System, Mode) -> bool,
+        part: fn(&Found) -> u64,
+    ) -> Result<Flow, Stop> {
         self.check_protected()?;
         let to = self.register(0)?;
         let selector = self.value(1, Width::Word)? as u16;
-        let is_long = self.is_long_mode();
+        let mode = if self.is_long_mode() {
+            Mode::Long
+        } else {
+            Mode::Legacy
+        };
         let found = self.probed(selector)?.filter(|found| {
-            !found.descriptor.is_system()
-                || match found.descriptor.system() {
-                    System::Ldt | System::Tss32 | System::Tss32Busy => true,
-                    System::Tss16 | System::Tss16Busy => !is_long,
-                    _ => false,
-                }
+            !found.descriptor.is_system() || known(found.descriptor.system(), mode)
         });
-        if let Some(found) = found {
-            self.write_part(to, u64::from(found.descriptor.limit()));
+        if let Some(found) = &found {
+            self.write_part(to, part(found));
         }
         self.answer(found.is_some())
     }
@@ -106,5 +97,28 @@ impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
             self.set(&place, Width::Word, selector & !3 | wanted);
         }
         self.answer(is_raised)
+    }
+}
+
+/// Which system descriptors there are depends on it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Legacy,
+    Long,
+}
+
+fn is_known_to_lar(system: System, mode: Mode) -> bool {
+    match system {
+        System::CallGate32 => true,
+        System::CallGate16 | System::TaskGate => mode == Mode::Legacy,
+        _ => is_known_to_lsl(system, mode),
+    }
+}
+
+fn is_known_to_lsl(system: System, mode: Mode) -> bool {
+    match system {
+        System::Ldt | System::Tss32 | System::Tss32Busy => true,
+        System::Tss16 | System::Tss16Busy => mode == Mode::Legacy,
+        _ => false,
     }
 }
