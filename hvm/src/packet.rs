@@ -7,7 +7,6 @@
 use crate::checksum;
 use alloc::boxed::Box;
 use core::fmt;
-use core::mem;
 use crossbeam_queue::ArrayQueue;
 
 /// Room in front of a new frame, for headers that somebody on its way has to add (VLAN tag, virtio-net header).
@@ -64,16 +63,20 @@ pub struct Offload {
     pub segmentation: Option<Segmentation>,
 }
 
-/// One buffer.
+/// One buffer, and what is known of the frame in it. It stays where it is, so that a packet is moved by one register.
 struct Buffer {
     bytes: &'static mut [u8],
     /// The address of its first byte for hardware.
     dma: u64,
+    start: usize,
+    end: usize,
+    offload: Offload,
+    home: &'static Pool,
 }
 
 /// Buffers of one size.
 pub struct Pool {
-    free: ArrayQueue<Buffer>,
+    free: ArrayQueue<&'static mut Buffer>,
     buffer_bytes: usize,
 }
 
@@ -98,14 +101,27 @@ impl Pool {
             .map(|(bytes, _)| bytes.len())
             .min()
             .unwrap_or(0);
-        let free = ArrayQueue::new(buffers.len().max(1));
+        let pool: &'static Self = Box::leak(Box::new(Self {
+            free: ArrayQueue::new(buffers.len().max(1)),
+            buffer_bytes,
+        }));
         for (bytes, dma) in buffers {
-            let buffer = Buffer { bytes, dma };
-            if buffer.bytes.len() > HEADROOM_BYTES && free.push(buffer).is_err() {
+            if bytes.len() <= HEADROOM_BYTES {
+                continue;
+            }
+            let buffer = Box::leak(Box::new(Buffer {
+                bytes,
+                dma,
+                start: HEADROOM_BYTES,
+                end: HEADROOM_BYTES,
+                offload: Offload::default(),
+                home: pool,
+            }));
+            if pool.free.push(buffer).is_err() {
                 unreachable!("the queue has room for all");
             }
         }
-        Box::leak(Box::new(Self { free, buffer_bytes }))
+        pool
     }
 
     /// A pool in ordinary memory, for tests and for what no hardware reaches.
@@ -135,14 +151,10 @@ impl Pool {
     #[inline]
     pub fn packet(&'static self) -> Option<Packet> {
         let buffer = self.free.pop()?;
-        Some(Packet {
-            bytes: buffer.bytes,
-            dma: buffer.dma,
-            start: HEADROOM_BYTES,
-            end: HEADROOM_BYTES,
-            offload: Offload::default(),
-            home: self,
-        })
+        buffer.start = HEADROOM_BYTES;
+        buffer.end = HEADROOM_BYTES;
+        buffer.offload = Offload::default();
+        Some(Packet(Some(buffer)))
     }
 
     /// A packet with a copy of `frame`, if there is a free buffer that is large enough.
@@ -155,45 +167,61 @@ impl Pool {
 }
 
 /// A frame, from the destination address to the last byte before the frame check sequence, in a buffer of its own.
-pub struct Packet {
-    bytes: &'static mut [u8],
-    dma: u64,
-    start: usize,
-    end: usize,
-    offload: Offload,
-    home: &'static Pool,
-}
+pub struct Packet(
+    /// There until it is dropped.
+    Option<&'static mut Buffer>,
+);
 
 impl Packet {
+    #[inline]
+    fn buffer(&self) -> &Buffer {
+        match &self.0 {
+            Some(buffer) => buffer,
+            None => unreachable!("a packet has its buffer"),
+        }
+    }
+
+    #[inline]
+    fn buffer_mut(&mut self) -> &mut Buffer {
+        match &mut self.0 {
+            Some(buffer) => buffer,
+            None => unreachable!("a packet has its buffer"),
+        }
+    }
+
     /// The frame.
     #[inline]
     pub fn frame(&self) -> &[u8] {
-        &self.bytes[self.start..self.end]
+        let buffer = self.buffer();
+        &buffer.bytes[buffer.start..buffer.end]
     }
 
     /// The frame, to be changed in place.
     #[inline]
     pub fn frame_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.start..self.end]
+        let buffer = self.buffer_mut();
+        &mut buffer.bytes[buffer.start..buffer.end]
     }
 
     /// A copy in a buffer of the same pool, if one is free.
     pub fn duplicate(&self) -> Option<Self> {
-        let mut copy = self.home.copy_of(self.frame())?;
-        copy.offload = self.offload;
+        let mut copy = self.buffer().home.copy_of(self.frame())?;
+        copy.set_offload(self.offload());
         Some(copy)
     }
 
     /// All that the frame may become, from its first byte to the buffer's end: to be filled, and then told by [`Packet::set_len`].
     #[inline]
     pub fn room(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.start..]
+        let buffer = self.buffer_mut();
+        &mut buffer.bytes[buffer.start..]
     }
 
     /// The frame's length.
     #[inline]
     pub fn len(&self) -> usize {
-        self.end - self.start
+        let buffer = self.buffer();
+        buffer.end - buffer.start
     }
 
     /// True before anything was put in.
@@ -204,41 +232,45 @@ impl Packet {
     /// Says how long the frame is; cut to the room.
     #[inline]
     pub fn set_len(&mut self, bytes: usize) {
-        self.end = (self.start + bytes).min(self.bytes.len());
+        let buffer = self.buffer_mut();
+        buffer.end = (buffer.start + bytes).min(buffer.bytes.len());
     }
 
     /// Takes `count` bytes off the front, of those that there are.
     pub fn strip(&mut self, count: usize) {
-        self.start = (self.start + count).min(self.end);
+        let buffer = self.buffer_mut();
+        buffer.start = (buffer.start + count).min(buffer.end);
     }
 
     /// Adds `count` bytes of any value at the front, and gives the whole frame; `None` if there is no room for them.
     pub fn prepend(&mut self, count: usize) -> Option<&mut [u8]> {
-        self.start = self.start.checked_sub(count)?;
+        let buffer = self.buffer_mut();
+        buffer.start = buffer.start.checked_sub(count)?;
         Some(self.frame_mut())
     }
 
     /// The address of the frame's first byte for hardware.
     #[inline]
     pub fn dma(&self) -> u64 {
-        self.dma + self.start as u64
+        let buffer = self.buffer();
+        buffer.dma + buffer.start as u64
     }
 
     /// What is to be done to it.
     #[inline]
     pub fn offload(&self) -> Offload {
-        self.offload
+        self.buffer().offload
     }
 
     /// Says what is to be done to it.
     #[inline]
     pub fn set_offload(&mut self, offload: Offload) {
-        self.offload = offload;
+        self.buffer_mut().offload = offload;
     }
 
     /// Computes the checksum that the sender left out, if it did. False, and nothing changed, if its place is outside the frame.
     pub fn finish_checksum(&mut self) -> bool {
-        let Checksum::Partial(PartialChecksum { start, offset }) = self.offload.checksum else {
+        let Checksum::Partial(PartialChecksum { start, offset }) = self.offload().checksum else {
             return true;
         };
         let start = usize::from(start);
@@ -253,7 +285,7 @@ impl Packet {
         // 0 would mean "no checksum" in UDP, and FFFFh is the same number (RFC 768).
         let total = if total == 0 { 0xffff } else { total };
         place.copy_from_slice(&total.to_be_bytes());
-        self.offload.checksum = Checksum::Valid;
+        self.buffer_mut().offload.checksum = Checksum::Valid;
         true
     }
 }
@@ -261,19 +293,18 @@ impl Packet {
 impl Drop for Packet {
     #[inline]
     fn drop(&mut self) {
-        let buffer = Buffer {
-            bytes: mem::take(&mut self.bytes),
-            dma: self.dma,
-        };
-        // The queue has room for every buffer of the pool, and this is one.
-        let returned = self.home.free.push(buffer);
-        debug_assert!(returned.is_ok());
+        if let Some(buffer) = self.0.take() {
+            let home = buffer.home;
+            // The queue has room for every buffer of the pool, and this is one.
+            let returned = home.free.push(buffer);
+            debug_assert!(returned.is_ok());
+        }
     }
 }
 
 impl fmt::Debug for Packet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Packet({} bytes, {:?})", self.len(), self.offload)
+        write!(f, "Packet({} bytes, {:?})", self.len(), self.offload())
     }
 }
 

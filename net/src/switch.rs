@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use frame::{Header, Tagged};
 use hvm::packet::Packet;
 use hvm::vlan;
-use table::{Station, Table};
+use table::{Learned, Station, Table};
 
 /// A port's number: its place in the order of [`Switch::new`].
 pub type Port = usize;
@@ -72,6 +72,21 @@ pub trait Outlet {
     fn send(&mut self, packet: Packet) -> Result<(), Refusal>;
 }
 
+/// Where all ports lead.
+pub trait Outlets {
+    /// Hands a frame to a port. One that leads nowhere takes none, ever.
+    fn send(&mut self, to: Port, packet: Packet) -> Result<(), Refusal>;
+}
+
+impl<O: Outlet + ?Sized, const PORTS: usize> Outlets for [&mut O; PORTS] {
+    fn send(&mut self, to: Port, packet: Packet) -> Result<(), Refusal> {
+        match self.get_mut(to) {
+            Some(outlet) => outlet.send(packet),
+            None => Err(Refusal::Never),
+        }
+    }
+}
+
 /// How long a frame waits for room at the one port where it is to go. A port that has had none for longer is taken to be dead: what goes
 /// there is lost at once, until it takes a frame again, so that nobody waits for it twice.
 pub const PATIENCE_MS: u64 = 20;
@@ -98,12 +113,26 @@ struct PortState {
     counters: Counters,
     /// It takes nothing since then.
     full_since_ms: Option<u64>,
+    /// What was decided for the last frame from there.
+    last: Option<Decision>,
+}
+
+/// A way that was found. It holds for frames with the same header, until the second is over, which stations are heard of anew in and age
+/// by, or anything changes that it was found by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Decision {
+    header: Header,
+    now_s: u64,
+    generation: u64,
+    way: Way,
 }
 
 /// The switch.
 pub struct Switch {
     ports: Vec<PortState>,
     table: Table,
+    /// Counts changes of where stations are, and of ports.
+    generation: u64,
 }
 
 /// Where a frame goes.
@@ -121,6 +150,7 @@ impl Switch {
         let mut switch = Self {
             ports: Vec::new(),
             table: Table::new(),
+            generation: 0,
         };
         for setup in ports {
             switch.add(setup);
@@ -141,7 +171,9 @@ impl Switch {
             setup,
             counters: Counters::default(),
             full_since_ms: None,
+            last: None,
         });
+        self.generation += 1;
         self.ports.len() - 1
     }
 
@@ -150,6 +182,7 @@ impl Switch {
         if let Some(port) = self.ports.get_mut(port) {
             port.setup.station = station;
         }
+        self.generation += 1;
     }
 
     /// Passes a frame that came in at `from` on to `outlets`, one for each port, at `now_ms` of a clock that never goes back. Gives it
@@ -160,7 +193,7 @@ impl Switch {
         from: Port,
         packet: Packet,
         now_ms: u64,
-        outlets: &mut [&mut dyn Outlet],
+        outlets: &mut impl Outlets,
     ) -> Option<Packet> {
         let bytes = packet.len() as u64;
         let setup = self.ports.get(from)?.setup;
@@ -206,9 +239,9 @@ impl Switch {
         vlan: u16,
         packet: Packet,
         now_ms: u64,
-        outlets: &mut [&mut dyn Outlet],
+        outlets: &mut impl Outlets,
     ) {
-        let count = self.ports.len().min(outlets.len());
+        let count = self.ports.len();
         let takes = |switch: &Self, port: Port| port != from && switch.carries(port, vlan);
         let Some(last) = (0..count).rev().find(|port| takes(self, *port)) else {
             return;
@@ -238,7 +271,7 @@ impl Switch {
         to: Port,
         packet: Packet,
         now_ms: u64,
-        outlets: &mut [&mut dyn Outlet],
+        outlets: &mut impl Outlets,
     ) {
         if self.hand_over(to, packet, now_ms, outlets).is_some() {
             self.ports[to].counters.lost += 1;
@@ -251,16 +284,15 @@ impl Switch {
         to: Port,
         mut packet: Packet,
         now_ms: u64,
-        outlets: &mut [&mut dyn Outlet],
+        outlets: &mut impl Outlets,
     ) -> Option<Packet> {
         let port = self.ports.get_mut(to)?;
-        let outlet = outlets.get_mut(to)?;
         let tag = match port.setup.vlans {
             Vlans::Access(1..) => vlan::remove(&mut packet),
             Vlans::Access(0) | Vlans::All => None,
         };
         let bytes = packet.len() as u64;
-        match outlet.send(packet) {
+        match outlets.send(to, packet) {
             Ok(()) => {
                 port.full_since_ms = None;
                 port.counters.sent += 1;
@@ -286,8 +318,31 @@ impl Switch {
         }
     }
 
-    /// Decides, and learns.
+    /// Decides, and learns. Frames come in trains, so most often it was decided before.
+    #[inline]
     fn way(&mut self, from: Port, header: &Header, now_s: u64) -> Way {
+        let last = self.ports.get(from).and_then(|port| port.last);
+        if let Some(last) = last
+            && last.header == *header
+            && last.now_s == now_s
+            && last.generation == self.generation
+        {
+            return last.way;
+        }
+        let way = self.decide(from, header, now_s);
+        if let Some(port) = self.ports.get_mut(from) {
+            port.last = Some(Decision {
+                header: *header,
+                now_s,
+                generation: self.generation,
+                way,
+            });
+        }
+        way
+    }
+
+    #[inline(never)]
+    fn decide(&mut self, from: Port, header: &Header, now_s: u64) -> Way {
         if !header.source.is_station() || header.is_reserved() || !self.may_send(from, header) {
             return Way::Refused;
         }
@@ -296,7 +351,9 @@ impl Switch {
                 mac: header.source,
                 vlan: header.vlan,
             };
-            self.table.learn(station, from, now_s);
+            if self.table.learn(station, from, now_s) == Learned::New {
+                self.generation += 1;
+            }
         }
         if header.destination.is_group() {
             return Way::AllOthers;

@@ -18,6 +18,29 @@ pub enum Form {
     Executable,
 }
 
+/// Builds `qemu-tests/plugins/<name>.rs`, which QEMU loads, and returns its path.
+pub fn build_plugin(name: &str) -> Result<PathBuf> {
+    let directory = tree::guests().join("plugins");
+    fs::create_dir_all(&directory)
+        .with_context(|| format!("cannot create {}", directory.display()))?;
+    let output = directory.join(name).with_extension("so");
+    let source = tree::root().join("qemu-tests/plugins").join(name);
+    let mut rustc = Command::new("rustc");
+    rustc.args([
+        "--edition",
+        "2024",
+        "--crate-type",
+        "cdylib",
+        "-Copt-level=2",
+    ]);
+    rustc
+        .arg("-o")
+        .arg(&output)
+        .arg(source.with_extension("rs"));
+    command::output(&mut rustc)?;
+    Ok(output)
+}
+
 /// Builds `qemu-tests/guests/<name>.rs` and returns the program's path.
 pub fn build(name: &str, form: Form) -> Result<PathBuf> {
     // Tests run side by side, and two may want the same program. A poisoned lock guards nothing that could be broken.

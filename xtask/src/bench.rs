@@ -14,6 +14,9 @@ pub struct Options {
     /// Only shadow paging beside nested paging, as JSON
     #[arg(long)]
     paging: bool,
+    /// Only network traffic beside the bare machine's, as JSON
+    #[arg(long)]
+    network: bool,
     /// Also build and measure KVM with QEMU on the same machine
     #[arg(long)]
     peers: bool,
@@ -26,6 +29,10 @@ pub fn bench(options: &Options) -> Result<()> {
     let bench = Bench::prepare()?;
     if options.paging {
         println!("{}", figures::json(&bench.paging()?));
+        return Ok(());
+    }
+    if options.network {
+        println!("{}", figures::json(&bench.network()?));
         return Ok(());
     }
     eprintln!("measuring the bare machine");

@@ -6,6 +6,7 @@ mod card;
 mod consoles;
 mod interrupt;
 mod lines;
+mod ports;
 mod service;
 mod viewers;
 mod window;

@@ -3,38 +3,31 @@
 use super::card::Card;
 use super::consoles::{self, Cause, Consoles};
 use super::interrupt::{self, Found, Interrupt, Trust};
+use super::ports::{FIRST_GUEST, GuestPort, HOST, Ports, UPLINK, Uplink};
 use super::{PLUGS, Plug, WORK};
 use crate::service::alarm::{self, Bell};
 use crate::vm::Rdrand;
 use crate::{info, log, time, warn};
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 use appliance::config::Config;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use drivers::nic::{LinkNews, Nic};
-use heapless::{Deque, Vec as Few};
+use drivers::nic::LinkNews;
 use hvm::backend::{Entropy, Link};
-use hvm::packet::{Packet, Pool};
-use hvm::segment::{Cutter, Pieces};
+use hvm::packet::Packet;
 use net::Mac;
-use net::cable::{SwitchEnd, Want};
+use net::cable::Want;
 use net::credit::Credit;
 use net::host::address::Setup;
 use net::host::sntp::WallClock;
 use net::host::{Host, Lease, News, syslog};
-use net::switch::{Counters, Outlet, Port, PortSetup, Refusal, Sources, Switch, Vlans, WhenFull};
+use net::switch::{Counters, Port, PortSetup, Sources, Switch, Vlans, WhenFull};
 use spin::Mutex;
 
-const UPLINK: Port = 0;
-const HOST: Port = 1;
-const FIRST_GUEST: Port = 2;
 /// Uplink, host, and cards of the guest.
 const MAX_PORTS: usize = 10;
 /// Frames that one port may send in a turn before the others have theirs.
 const BURST: usize = 32;
-/// Most pieces that a long frame is cut into: an IP packet of 64 KiB in frames of the shortest that everybody takes (RFC 9293, 3.7.1).
-const MOST_PIECES: usize = 0x1_0000 / 536;
 /// How often a port that has no room is tried again, beside being told of it.
 const RETRY_MS: u64 = 1;
 /// How often the card is looked at while no interrupt has come from it yet, and while none is to be had.
@@ -55,16 +48,12 @@ const TURN_LINES: usize = 8;
 pub struct Service(());
 
 struct State {
-    uplink: Uplink,
+    ports: Ports,
     interrupt: Interrupt,
-    host: Host,
     consoles: Consoles,
-    guests: Vec<SwitchEnd>,
     switch: Switch,
-    /// Frames of each port that came in, and wait for room where they are to go.
-    waiting: Vec<Deque<Packet, BURST>>,
-    /// What guests may still send, where that is limited.
-    credits: Vec<Option<Credit>>,
+    /// The frame of each port that came in and waits for room where it is to go.
+    waiting: Vec<Option<Packet>>,
     link: Link,
     lease: Option<Lease>,
     /// Of the log, for a server.
@@ -72,51 +61,6 @@ struct State {
     clock: Option<WallClock>,
     /// Interrupts that earlier turns knew of.
     interrupts: u32,
-}
-
-/// The card as a port.
-struct Uplink {
-    nic: Box<dyn Nic>,
-    /// Where pieces of long frames come from, if the card does not cut.
-    pool: &'static Pool,
-}
-
-impl Outlet for Uplink {
-    fn send(&mut self, mut packet: Packet) -> Result<(), Refusal> {
-        if packet.offload().segmentation.is_some() && !self.nic.can_cut(&packet) {
-            return self.send_cut(packet);
-        }
-        if !self.nic.can_sum(&packet) && !packet.finish_checksum() {
-            return Err(Refusal::Never);
-        }
-        self.nic.send(packet).map_err(Refusal::Later)
-    }
-}
-
-impl Uplink {
-    /// Sends a frame in pieces, all of them or none.
-    fn send_cut(&mut self, packet: Packet) -> Result<(), Refusal> {
-        let Some(cutter) = Cutter::of(&packet) else {
-            return Err(Refusal::Never);
-        };
-        let longest = cutter.header_bytes() + cutter.piece_bytes(0).unwrap_or(0);
-        if longest > self.pool.frame_bytes() || cutter.pieces() > MOST_PIECES {
-            return Err(Refusal::Never);
-        }
-        if cutter.pieces() > self.nic.room().min(self.pool.available()) {
-            return Err(Refusal::Later(packet));
-        }
-        for mut piece in Pieces::new(&packet, &cutter, self.pool) {
-            if !self.nic.can_sum(&piece) {
-                piece.finish_checksum();
-            }
-            // There is room: it was asked for.
-            if self.nic.send(piece).is_err() {
-                break;
-            }
-        }
-        Ok(())
-    }
 }
 
 /// What a turn leaves to be done.
@@ -148,20 +92,21 @@ impl Service {
             },
         ]);
         *STATE.lock() = Some(State {
-            uplink: Uplink {
-                nic: card.nic,
-                pool: card.pool,
+            ports: Ports {
+                uplink: Uplink {
+                    nic: card.nic,
+                    pool: card.pool,
+                },
+                host,
+                guests: Vec::new(),
             },
             interrupt: card.interrupt,
             lease: None,
             lines: log::Reader::from_oldest(),
             clock: None,
-            host,
             consoles: Consoles::default(),
-            guests: Vec::new(),
             switch,
-            credits: Vec::new(),
-            waiting: (0..FIRST_GUEST).map(|_| Deque::new()).collect(),
+            waiting: (0..FIRST_GUEST).map(|_| None).collect(),
             link: Link::Down,
             interrupts: 0,
         });
@@ -196,30 +141,30 @@ impl State {
         let interrupts = interrupt::count();
         let interrupted = core::mem::replace(&mut self.interrupts, interrupts) != interrupts;
         self.plug_in();
-        if self.uplink.nic.acknowledge() == LinkNews::Changed {
+        if self.ports.uplink.nic.acknowledge() == LinkNews::Changed {
             self.look_at_link();
         }
         let now_ms = now_ms();
         let came = self.switch_from(UPLINK, now_ms);
         let mut most = came;
-        for guest in FIRST_GUEST..FIRST_GUEST + self.guests.len() {
+        for guest in FIRST_GUEST..FIRST_GUEST + self.ports.guests.len() {
             most = most.max(self.switch_from(guest, now_ms));
         }
-        let cause = match self.host.poll(now_ms) {
+        let cause = match self.ports.host.poll(now_ms) {
             News::Nothing => Cause::Turn,
             News::Connections => Cause::Connections,
         };
-        if self.consoles.poll(cause, &mut self.host, now_ms) {
-            self.host.poll(now_ms);
+        if self.consoles.poll(cause, &mut self.ports.host, now_ms) {
+            self.ports.host.poll(now_ms);
         }
         if self.send_lines(now_ms) > 0 {
-            self.host.poll(now_ms);
+            self.ports.host.poll(now_ms);
         }
         most = most.max(self.switch_from(HOST, now_ms));
-        self.uplink.nic.settle();
-        let wants = self.guests.iter_mut().map(SwitchEnd::settle);
+        self.ports.uplink.nic.settle();
+        let wants = self.ports.guests.iter_mut().map(|guest| guest.end.settle());
         let wanted = wants.filter(|want| *want == Want::Room).count() > 0;
-        let crowded = wanted || self.waiting.iter().any(|frames| !frames.is_empty());
+        let crowded = wanted || self.waiting.iter().any(Option::is_some);
         self.look_at_lease();
         self.look_at_clock(now_ms);
         if interrupted {
@@ -238,10 +183,10 @@ impl State {
             Trust::Unproven => Some(UNPROVEN_MS),
             Trust::None => Some(POLLED_MS),
         };
-        let host_ms = self.host.next_ms(now_ms).map(|ms| ms.max(1));
+        let host_ms = self.ports.host.next_ms(now_ms).map(|ms| ms.max(1));
         let consoles_ms = self.consoles.next_ms(now_ms).map(|ms| ms.max(1));
         let retry_ms = crowded.then_some(RETRY_MS);
-        let credit_ms = self.credit_ms(now_ms);
+        let credit_ms = self.ports.credit_ms(now_ms);
         let waits = look_ms.into_iter().chain(host_ms).chain(consoles_ms);
         Rest::Idle(waits.chain(retry_ms).chain(credit_ms).min())
     }
@@ -255,7 +200,7 @@ impl State {
                 mut end,
             } in plugs.drain(..)
             {
-                if self.guests.len() + FIRST_GUEST == MAX_PORTS {
+                if self.ports.guests.len() + FIRST_GUEST == MAX_PORTS {
                     warn!("network: the switch has no port for another card of the guest");
                     end.set_link(Link::Down);
                     end.settle();
@@ -263,17 +208,16 @@ impl State {
                 }
                 end.set_link(self.link);
                 self.switch.add(setup);
-                self.waiting.push(Deque::new());
+                self.waiting.push(None);
                 let now_us = now_ms() * 1000;
-                self.credits
-                    .push(rate.map(|rate| Credit::new(rate, now_us)));
-                self.guests.push(end);
+                let credit = rate.map(|rate| Credit::new(rate, now_us));
+                self.ports.guests.push(GuestPort { end, credit });
             }
         }
     }
 
     fn look_at_link(&mut self) {
-        let link = self.uplink.nic.link();
+        let link = self.ports.uplink.nic.link();
         if link == self.link {
             return;
         }
@@ -285,11 +229,11 @@ impl State {
                 Link::Down => "down",
             }
         );
-        for guest in &mut self.guests {
-            guest.set_link(link);
+        for guest in &mut self.ports.guests {
+            guest.end.set_link(link);
         }
         if link == Link::Up {
-            self.host.link_came_up(now_ms());
+            self.ports.host.link_came_up(now_ms());
         }
     }
 
@@ -300,7 +244,7 @@ impl State {
         }
         let mut sent = 0;
         while sent < TURN_LINES
-            && self.host.takes_lines()
+            && self.ports.host.takes_lines()
             && let Some(line) = self.lines.next_line()
         {
             let severity = match line.severity {
@@ -310,7 +254,7 @@ impl State {
             };
             let written_ms = time::tsc_to_ns(line.tsc) / 1_000_000;
             let age_ms = now_ms.saturating_sub(written_ms);
-            self.host.log(severity, line.text(), age_ms, now_ms);
+            self.ports.host.log(severity, line.text(), age_ms, now_ms);
             sent += 1;
         }
         // The rest has its turn, without an alarm of its own.
@@ -321,7 +265,7 @@ impl State {
     }
 
     fn look_at_clock(&mut self, now_ms: u64) {
-        let clock = self.host.clock();
+        let clock = self.ports.host.clock();
         if self.clock == clock {
             return;
         }
@@ -340,7 +284,7 @@ impl State {
     }
 
     fn look_at_lease(&mut self) {
-        let lease = self.host.lease();
+        let lease = self.ports.host.lease();
         if lease == self.lease {
             return;
         }
@@ -354,71 +298,31 @@ impl State {
         }
     }
 
-    /// Switches frames that came in at a port, those that wait first; how many.
+    /// Switches frames that came in at a port, the one that waits first; how many.
     fn switch_from(&mut self, from: Port, now_ms: u64) -> usize {
-        let mut frames = core::mem::take(&mut self.waiting[from]);
-        while !frames.is_full()
-            && let Some(packet) = self.fetch(from, now_ms)
-        {
-            // It was not full.
-            let _ = frames.push_back(packet);
-        }
-        let count = frames.len();
-        if count == 0 {
+        let Self {
+            ports,
+            switch,
+            waiting,
+            ..
+        } = self;
+        let Some(waiting) = waiting.get_mut(from) else {
             return 0;
-        }
-        let mut outlets: Few<&mut dyn Outlet, MAX_PORTS> = Few::new();
-        // There is room for all: `plug_in` sees to it.
-        let _ = outlets.push(&mut self.uplink);
-        let _ = outlets.push(&mut self.host);
-        for guest in &mut self.guests {
-            let _ = outlets.push(guest);
-        }
-        while let Some(packet) = frames.pop_front() {
-            if let Some(packet) = self.switch.pass(from, packet, now_ms, &mut outlets) {
-                // It comes from there.
-                let _ = frames.push_front(packet);
-                break;
+        };
+        for passed in 0..BURST {
+            let Some(packet) = waiting.take().or_else(|| ports.fetch(from, now_ms)) else {
+                return passed;
+            };
+            *waiting = switch.pass(from, packet, now_ms, ports);
+            if waiting.is_some() {
+                return passed;
             }
         }
-        let passed = count - frames.len();
-        self.waiting[from] = frames;
-        passed
-    }
-
-    /// The next frame that a port brings.
-    fn fetch(&mut self, from: Port, now_ms: u64) -> Option<Packet> {
-        match from {
-            UPLINK => self.uplink.nic.receive(),
-            HOST => self.host.take(),
-            guest => self.fetch_from_guest(guest - FIRST_GUEST, now_ms),
-        }
-    }
-
-    /// One that has sent all that it may waits: its cable fills, and its driver sees that.
-    fn fetch_from_guest(&mut self, guest: usize, now_ms: u64) -> Option<Packet> {
-        let end = self.guests.get_mut(guest)?;
-        let Some(credit) = self.credits.get_mut(guest)?.as_mut() else {
-            return end.receive();
-        };
-        if credit.wait_us(now_ms * 1000) > 0 {
-            return None;
-        }
-        let packet = end.receive()?;
-        credit.spend(packet.len());
-        Some(packet)
-    }
-
-    /// When the first guest that is out of credit has some again.
-    fn credit_ms(&mut self, now_ms: u64) -> Option<u64> {
-        let limits = self.credits.iter_mut().flatten();
-        let waits = limits.map(|credit| credit.wait_us(now_ms * 1000));
-        let waits = waits.filter(|wait_us| *wait_us > 0);
-        waits.min().map(|wait_us| wait_us.div_ceil(1000))
+        BURST
     }
 
     fn write(&mut self, out: &mut (impl Write + ?Sized)) -> fmt::Result {
-        let nic = &mut self.uplink.nic;
+        let nic = &mut self.ports.uplink.nic;
         write!(
             out,
             "network: {}, {}, link ",
@@ -433,15 +337,16 @@ impl State {
             Some(lease) => writeln!(out, "{lease}")?,
             None => writeln!(out, "no address")?,
         }
-        if let Some(name) = self.host.name() {
+        if let Some(name) = self.ports.host.name() {
             write!(out, "         {}.local", name.as_str())?;
-            self.host
+            self.ports
+                .host
                 .v6_addresses()
                 .try_for_each(|address| write!(out, ", {address}"))?;
             writeln!(out)?;
         }
         self.consoles.write(self.lease, out)?;
-        for port in 0..FIRST_GUEST + self.guests.len() {
+        for port in 0..FIRST_GUEST + self.ports.guests.len() {
             let counters = self.switch.counters(port);
             match port {
                 UPLINK => write!(out, "         uplink: ")?,
@@ -454,9 +359,9 @@ impl State {
             out,
             "         {} interrupts, {} frames damaged or missed by the card, {} of {} buffers free",
             interrupt::count(),
-            self.uplink.nic.faults(),
-            self.uplink.pool.available(),
-            self.uplink.pool.count()
+            self.ports.uplink.nic.faults(),
+            self.ports.uplink.pool.available(),
+            self.ports.uplink.pool.count()
         )
     }
 }
@@ -483,7 +388,7 @@ pub fn serve(config: &Config) {
     let Some(state) = state.as_mut() else {
         return consoles::refuse(&config.consoles);
     };
-    let host = &mut state.host;
+    let host = &mut state.ports.host;
     host.introduce(&config.name);
     if let Some(server) = config.servers.time {
         host.ask_time_of(server);

@@ -25,6 +25,15 @@ struct Entry {
     heard_s: u64,
 }
 
+/// Whether the table says something else than before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Learned {
+    /// The station is where it was, and heard of again.
+    Same,
+    /// It is new or elsewhere, and may have taken another's place.
+    New,
+}
+
 /// Where stations are.
 pub struct Table(Box<[[Option<Entry>; WAYS]; SETS]>);
 
@@ -51,19 +60,26 @@ impl Table {
     }
 
     /// A frame of `station` came in at `port`.
-    pub fn learn(&mut self, station: Station, port: Port, now_s: u64) {
+    pub fn learn(&mut self, station: Station, port: Port, now_s: u64) -> Learned {
         let set = &mut self.0[station.set()];
         let same = set
             .iter()
             .position(|entry| entry.is_some_and(|it| it.station == station));
         // `None` orders before every time.
         let oldest = (0..WAYS).min_by_key(|way| set[*way].map(|entry| entry.heard_s));
-        if let Some(way) = same.or(oldest) {
-            set[way] = Some(Entry {
-                station,
-                port,
-                heard_s: now_s,
-            });
+        let Some(way) = same.or(oldest) else {
+            return Learned::Same;
+        };
+        let before = set[way].replace(Entry {
+            station,
+            port,
+            heard_s: now_s,
+        });
+        let stayed =
+            before.is_some_and(|it| it.station == station && it.port == port && it.is_fresh(now_s));
+        match stayed {
+            true => Learned::Same,
+            false => Learned::New,
         }
     }
 

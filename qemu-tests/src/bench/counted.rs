@@ -12,7 +12,7 @@ use std::process::Command;
 use std::time::Duration;
 
 /// The longest run, the peer's, on a slow computer.
-const LIMIT: Duration = Duration::from_secs(900);
+pub const LIMIT: Duration = Duration::from_secs(900);
 
 /// One instruction takes 1 ns of virtual time, waiting is skipped (`sleep=off`), and what would differ from run to run is
 /// fixed: the seed of random numbers and the date.
@@ -57,7 +57,7 @@ pub fn start(payload: &Payload, size: Size, directory: &Path) -> Result<Console>
 }
 
 /// Boots a counted machine with these further arguments.
-fn start_with(arguments: &[OsString], size: Size, directory: &Path) -> Result<Console> {
+pub fn start_with(arguments: &[OsString], size: Size, directory: &Path) -> Result<Console> {
     let Emulator::Qemu(engine) = SvmNptQemu.emulator() else {
         bail!("{} is not QEMU", SvmNptQemu.name());
     };

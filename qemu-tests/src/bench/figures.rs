@@ -22,7 +22,7 @@ pub struct Key {
 
 /// Every figure, in the order in which they are shown.
 #[rustfmt::skip]
-pub const KEYS: [Key; 26] = [
+pub const KEYS: [Key; 35] = [
     row("boot_ratio_to_bare", "power-on to init, relative to bare", Some(1.05), Some(2.5), None),
     row("boot_monovisor_insns", "hypervisor's own part of a boot", None, None, None),
     row("iso_boot_ratio_to_bare", "from CD to init, relative to bare", Some(1.0), None, None),
@@ -47,6 +47,15 @@ pub const KEYS: [Key; 26] = [
     row("shadow_fork_ratio_to_npt", "fork, exec, exit", Some(2.5), None, None),
     row("shadow_switch_ratio_to_npt", "two processes that take turns", Some(1.3), None, None),
     row("shadow_fill", "fault that only fills the shadow", Some(1200.0), None, None),
+    row("virtio_net_tx_insns_per_packet", "TCP out by virtio-net, a packet", Some(1500.0), None, None),
+    row("virtio_net_rx_insns_per_packet", "TCP in by virtio-net, a packet", Some(1500.0), None, None),
+    row("virtio_net_exits_per_packet", "exits of either, a packet", Some(0.5), None, None),
+    row("virtio_net_tx_gso_insns_per_packet", "the same in long frames: out", Some(150.0), None, None),
+    row("virtio_net_rx_gso_insns_per_packet", "in", Some(150.0), None, None),
+    row("virtio_net_gso_exits_per_packet", "exits", Some(0.05), None, None),
+    row("rtl8139_tx_insns_per_packet", "TCP out by RTL8139C+, a packet", None, None, None),
+    row("rtl8139_rx_insns_per_packet", "TCP in by RTL8139C+, a packet", None, None, None),
+    row("ping_bridge_insns", "a ping through the bridge", Some(3000.0), None, None),
     row("image_bytes", "size of the bootable file", Some(1_572_864.0), None, None),
     row("reserved_mib", "memory kept from the guest", Some(24.0), None, None),
 ];

@@ -9,6 +9,7 @@ mod counted;
 mod disk;
 pub mod figures;
 mod micro;
+mod network;
 mod paging;
 mod pair;
 mod peer;
@@ -143,6 +144,11 @@ impl Bench {
     /// Shadow paging beside nested paging.
     pub fn paging(&self) -> Result<Figures> {
         paging::measure(self)
+    }
+
+    /// What network traffic costs more than on the bare machine.
+    pub fn network(&self) -> Result<Figures> {
+        network::measure(self)
     }
 
     /// Single exits on AMD-V and on VT-x, in Bochs.

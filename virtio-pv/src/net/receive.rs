@@ -37,8 +37,12 @@ impl Nic {
             let Some(header) = describe(&mut packet, self.accepted) else {
                 continue;
             };
-            let pair = u16::from(self.steering.pair(packet.frame()));
-            let pair = if pair < self.active_pairs { pair } else { 0 };
+            let pair = match self.active_pairs {
+                1 => 0,
+                pairs => Some(u16::from(self.steering.pair(packet.frame())))
+                    .filter(|pair| *pair < pairs)
+                    .unwrap_or(0),
+            };
             match self.place(super::receive_queue(pair), header, &packet, queues, memory) {
                 Ok(Placed::Done) => {}
                 Ok(Placed::NoBuffer) => {

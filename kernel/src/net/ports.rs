@@ -1,0 +1,133 @@
+//! The switch's ports: the card, the host's stack, and the cables of the guest's cards.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use drivers::nic::Nic;
+use hvm::packet::{Packet, Pool};
+use hvm::segment::{Cutter, Pieces};
+use net::cable::SwitchEnd;
+use net::credit::Credit;
+use net::host::Host;
+use net::switch::{Outlet, Outlets, Port, Refusal};
+
+/// The card's port, the host's, and the first of the guest's.
+pub const UPLINK: Port = 0;
+/// See [`UPLINK`].
+pub const HOST: Port = 1;
+/// See [`UPLINK`].
+pub const FIRST_GUEST: Port = 2;
+/// Most pieces that a long frame is cut into: an IP packet of 64 KiB in frames of the shortest that everybody takes (RFC 9293, 3.7.1).
+const MOST_PIECES: usize = 0x1_0000 / 536;
+
+/// What is at the ports.
+pub struct Ports {
+    /// The card.
+    pub uplink: Uplink,
+    /// The host's stack.
+    pub host: Host,
+    /// The cables.
+    pub guests: Vec<GuestPort>,
+}
+
+/// A cable of the guest's.
+pub struct GuestPort {
+    /// Our end.
+    pub end: SwitchEnd,
+    /// What it may still send, where that is limited.
+    pub credit: Option<Credit>,
+}
+
+impl Ports {
+    /// The next frame that a port brings.
+    #[inline]
+    pub fn fetch(&mut self, from: Port, now_ms: u64) -> Option<Packet> {
+        match from {
+            UPLINK => self.uplink.nic.receive(),
+            HOST => self.host.take(),
+            guest => self.guests.get_mut(guest - FIRST_GUEST)?.fetch(now_ms),
+        }
+    }
+
+    /// When the first cable that is out of credit has some again.
+    pub fn credit_ms(&mut self, now_ms: u64) -> Option<u64> {
+        let limits = self.guests.iter_mut().flat_map(|guest| &mut guest.credit);
+        let waits = limits.map(|credit| credit.wait_us(now_ms * 1000));
+        let waits = waits.filter(|wait_us| *wait_us > 0);
+        waits.min().map(|wait_us| wait_us.div_ceil(1000))
+    }
+}
+
+impl Outlets for Ports {
+    #[inline]
+    fn send(&mut self, to: Port, packet: Packet) -> Result<(), Refusal> {
+        match to {
+            UPLINK => self.uplink.send(packet),
+            HOST => self.host.send(packet),
+            guest => match self.guests.get_mut(guest - FIRST_GUEST) {
+                Some(guest) => guest.end.send(packet),
+                None => Err(Refusal::Never),
+            },
+        }
+    }
+}
+
+impl GuestPort {
+    /// One that has sent all that it may waits: its cable fills, and its driver sees that.
+    fn fetch(&mut self, now_ms: u64) -> Option<Packet> {
+        let Some(credit) = &mut self.credit else {
+            return self.end.receive();
+        };
+        if credit.wait_us(now_ms * 1000) > 0 {
+            return None;
+        }
+        let packet = self.end.receive()?;
+        credit.spend(packet.len());
+        Some(packet)
+    }
+}
+
+/// The card as a port.
+pub struct Uplink {
+    /// Its driver.
+    pub nic: Box<dyn Nic>,
+    /// Where pieces of long frames come from, if the card does not cut.
+    pub pool: &'static Pool,
+}
+
+impl Outlet for Uplink {
+    fn send(&mut self, mut packet: Packet) -> Result<(), Refusal> {
+        if packet.offload().segmentation.is_some() && !self.nic.can_cut(&packet) {
+            return self.send_cut(packet);
+        }
+        if !self.nic.can_sum(&packet) && !packet.finish_checksum() {
+            return Err(Refusal::Never);
+        }
+        self.nic.send(packet).map_err(Refusal::Later)
+    }
+}
+
+impl Uplink {
+    /// Sends a frame in pieces, all of them or none.
+    fn send_cut(&mut self, packet: Packet) -> Result<(), Refusal> {
+        let Some(cutter) = Cutter::of(&packet) else {
+            return Err(Refusal::Never);
+        };
+        let longest = cutter.header_bytes() + cutter.piece_bytes(0).unwrap_or(0);
+        if longest > self.pool.frame_bytes() || cutter.pieces() > MOST_PIECES {
+            return Err(Refusal::Never);
+        }
+        if cutter.pieces() > self.nic.room().min(self.pool.available()) {
+            return Err(Refusal::Later(packet));
+        }
+        for mut piece in Pieces::new(&packet, &cutter, self.pool) {
+            if !self.nic.can_sum(&piece) {
+                piece.finish_checksum();
+            }
+            // There is room: it was asked for.
+            if self.nic.send(piece).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,236 @@
+//! Network traffic: what a hypervisor adds to each packet of a TCP stream, and to a ping.
+//!
+//! At the other end are stations inside QEMU, on the emulated card's hub, so no socket of this computer takes part: a sink and a
+//! source of streams, and one that echoes. The machine is idle at times, so a plugin of QEMU counts, and not the TSC.
+
+use super::counted::{single, start_with};
+use super::figures::Figures;
+use super::{Bench, COMMAND_LINE, GUEST_MIB, monovisor};
+use crate::bundle::Guest;
+use crate::cpio::Archive;
+use crate::debian::Kernel;
+use crate::initramfs;
+use crate::loader::{Firmware, Loader, Payload};
+use crate::package::Architecture;
+use crate::program::{Form, build, build_plugin};
+use anyhow::{Context, Result, ensure};
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+/// A machine that holds hypervisor and guest.
+const HOST_MIB: u32 = 384;
+/// A stream's length, and the part of a packet that is data: 1,500 bytes less two headers.
+const STREAM_MIB: u64 = 16;
+const SEGMENT_BYTES: u64 = 1460;
+const PINGS: u64 = 1000;
+
+/// One card in the machine alone, then the guest's in a hypervisor's; what `stream` is asked for in turn.
+const INIT: &str = r#"#!/bin/sh
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+for module in $(cat /lib/modules/order); do insmod /lib/modules/$module; done
+until [ -e /sys/class/net/eth0 ]; do usleep 10000; done
+ip addr add 10.0.2.30/24 dev eth0
+ip link set eth0 up
+until [ "$(cat /sys/class/net/eth0/carrier)" = 1 ]; do usleep 10000; done
+for turn in "tx STREAM plain" "rx STREAM plain" "ping PINGS plain" "tx STREAM long" "rx STREAM long"; do
+    echo "TURN $turn"
+    stream $turn
+done
+echo TRAFFIC done
+poweroff -f
+"#;
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Count {
+    instructions: u64,
+    entries: u64,
+}
+
+/// The counts of one machine's run, in the order of the turns.
+struct Traffic {
+    sent: Count,
+    received: Count,
+    pings: Count,
+    sent_long: Count,
+    received_long: Count,
+}
+
+/// What each card of the guest adds to the same traffic of the bare machine.
+pub fn measure(bench: &Bench) -> Result<Figures> {
+    let kernel = Kernel::behind("linux-image-amd64", Architecture::Amd64)?;
+    let ramdisk = ramdisk(bench, &kernel)?;
+    let payload = bench.payload(&kernel.image(), Some(&ramdisk));
+    let bare = run(&payload, GUEST_MIB, &bench.place("bare-network")?)?;
+    let under = |model: &str| {
+        let directory = bench.place(&format!("monovisor-{model}"))?;
+        let mut guest = Guest::new(kernel.image());
+        guest.ramdisk = Some(ramdisk.clone());
+        guest.memory_mib = GUEST_MIB;
+        guest.cmdline = COMMAND_LINE.to_owned();
+        guest.settings = format!("vif = [\"model={model},mac=00:16:3e:00:00:21\"]\n");
+        run(&monovisor(&guest, &directory)?, HOST_MIB, &directory)
+    };
+    Ok(figures(&bare, &under("virtio")?, &under("rtl8139")?))
+}
+
+fn figures(bare: &Traffic, virtio: &Traffic, rtl8139: &Traffic) -> Figures {
+    let packets = (STREAM_MIB << 20) / SEGMENT_BYTES;
+    let added = |with: Count, without: Count, units: u64| {
+        (with.instructions as f64 - without.instructions as f64) / units as f64
+    };
+    let exits = |count: Count| count.entries as f64 / packets as f64;
+    Figures::from([
+        (
+            "virtio_net_tx_insns_per_packet",
+            added(virtio.sent, bare.sent, packets),
+        ),
+        (
+            "virtio_net_rx_insns_per_packet",
+            added(virtio.received, bare.received, packets),
+        ),
+        (
+            "virtio_net_exits_per_packet",
+            exits(virtio.sent).max(exits(virtio.received)),
+        ),
+        (
+            "virtio_net_tx_gso_insns_per_packet",
+            added(virtio.sent_long, bare.sent_long, packets),
+        ),
+        (
+            "virtio_net_rx_gso_insns_per_packet",
+            added(virtio.received_long, bare.received_long, packets),
+        ),
+        (
+            "virtio_net_gso_exits_per_packet",
+            exits(virtio.sent_long).max(exits(virtio.received_long)),
+        ),
+        (
+            "rtl8139_tx_insns_per_packet",
+            added(rtl8139.sent, bare.sent, packets),
+        ),
+        (
+            "rtl8139_rx_insns_per_packet",
+            added(rtl8139.received, bare.received, packets),
+        ),
+        ("ping_bridge_insns", added(virtio.pings, bare.pings, PINGS)),
+    ])
+}
+
+/// What the guest starts, with a driver for every card.
+fn ramdisk(bench: &Bench, kernel: &Kernel) -> Result<PathBuf> {
+    let directory = bench.place("network-guest")?;
+    let mut archive = Archive::default();
+    for name in ["bin", "dev", "lib", "lib/modules", "proc", "sys"] {
+        archive.directory(name);
+    }
+    archive
+        .device("dev/console", (5, 1))
+        .device("dev/null", (1, 3));
+    let init = INIT
+        .replace("STREAM", &STREAM_MIB.to_string())
+        .replace("PINGS", &PINGS.to_string());
+    archive.file("init", 0o755, init.as_bytes());
+    initramfs::busybox(&mut archive)?;
+    let modules = ["e1000", "virtio_pci", "virtio_net", "8139cp"];
+    initramfs::load_at_start(&mut archive, kernel, &modules)?;
+    let program = fs::read(build("stream", Form::Executable)?)?;
+    archive.file("bin/stream", 0o755, &program);
+    let ramdisk = directory.join("initrd.cpio");
+    fs::write(&ramdisk, archive.finish())?;
+    Ok(ramdisk)
+}
+
+/// Boots `payload` beside the stations, and reads the counts.
+fn run(payload: &Payload, memory_mib: u32, directory: &Path) -> Result<Traffic> {
+    let counts = directory.join("counts");
+    let mut arguments = Loader::Direct(Firmware::Bios).arguments(payload, directory)?;
+    arguments.extend(stations(directory)?);
+    let plugin = build_plugin("count")?;
+    let plugin = format!("{},to={}", plugin.display(), counts.display());
+    arguments.extend(["-plugin".into(), plugin.into()]);
+    let mut console = start_with(&arguments, single(memory_mib), directory)?;
+    console.expect("TRAFFIC done", super::counted::LIMIT)?;
+    let text =
+        fs::read_to_string(&counts).with_context(|| format!("cannot read {}", counts.display()))?;
+    Traffic::read(&text)
+}
+
+/// QEMU's card, and the stations at its cable. A pipe's ends are whatever lies at their paths: nothing, and zeros without end.
+fn stations(directory: &Path) -> Result<Vec<OsString>> {
+    let mut network = "user,id=stations,restrict=on".to_owned();
+    let mut arguments: Vec<OsString> = Vec::new();
+    for port in [7, 8] {
+        let pipe = directory.join(format!("source{port}"));
+        for (end, device) in [("in", "/dev/zero"), ("out", "/dev/null")] {
+            let path = pipe.with_extension(end);
+            let _ = fs::remove_file(&path);
+            symlink(device, &path).with_context(|| format!("cannot make {}", path.display()))?;
+        }
+        network.push_str(&format!(
+            ",guestfwd=tcp:10.0.2.100:{port}-chardev:sink{port},guestfwd=tcp:10.0.2.101:{port}-chardev:source{port}"
+        ));
+        let source = format!("pipe,id=source{port},path={}", pipe.display());
+        let sink = format!("null,id=sink{port}");
+        arguments.extend(["-chardev", &sink, "-chardev", &source].map(OsString::from));
+    }
+    arguments.extend(
+        [
+            "-netdev",
+            &network,
+            "-netdev",
+            "hubport,id=port0,hubid=0",
+            "-netdev",
+            "hubport,id=port1,hubid=0,netdev=stations",
+            "-device",
+            "e1000,netdev=port0",
+        ]
+        .map(OsString::from),
+    );
+    Ok(arguments)
+}
+
+impl Traffic {
+    /// Of the plugin's lines: a mark's number, instructions, VM entries.
+    fn read(text: &str) -> Result<Self> {
+        let mut marks = Vec::new();
+        for line in text.lines() {
+            let numbers: Vec<u64> = line
+                .split(' ')
+                .map(str::parse)
+                .collect::<Result<_, _>>()
+                .with_context(|| format!("{line:?} is no count"))?;
+            let [mark, instructions, entries] = numbers[..] else {
+                anyhow::bail!("{line:?} is no count");
+            };
+            marks.push((
+                mark,
+                Count {
+                    instructions,
+                    entries,
+                },
+            ));
+        }
+        ensure!(marks.len() == 10, "{} marks came of 10", marks.len());
+        let turn = |index: usize| {
+            let [(1, from), (2, to)] = marks[2 * index..2 * index + 2] else {
+                anyhow::bail!("marks come out of order");
+            };
+            Ok(Count {
+                instructions: to.instructions - from.instructions,
+                entries: to.entries - from.entries,
+            })
+        };
+        Ok(Self {
+            sent: turn(0)?,
+            received: turn(1)?,
+            pings: turn(2)?,
+            sent_long: turn(3)?,
+            received_long: turn(4)?,
+        })
+    }
+}
