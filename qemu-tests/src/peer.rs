@@ -20,6 +20,7 @@ const TYPE_IPV4: u16 = 0x0800;
 const PROTOCOL_ICMP: u8 = 1;
 const PROTOCOL_TCP: u8 = 6;
 const PROTOCOL_UDP: u8 = 17;
+const PORT_DNS: u16 = 53;
 const PORT_NTP: u16 = 123;
 const PORT_SYSLOG: u16 = 514;
 const PORT_MDNS: u16 = 5353;
@@ -277,6 +278,38 @@ impl Peer {
             is_last(&line).then_some(())
         })?;
         last.context("the log does not say it")
+    }
+
+    /// Answers questions for names (RFC 1035) with an address until it is `done`; returns how many there were.
+    pub fn answer_names(&self, address: Ipv4Addr, done: impl Fn() -> bool) -> Result<usize> {
+        let mut count = 0;
+        while !done() {
+            let question = self.attend(PATIENCE, |frame| {
+                udp_payload(frame, PORT_DNS).map(|_| frame.to_vec())
+            })?;
+            let Some(question) = question else { continue };
+            let payload = udp_payload(&question, PORT_DNS).context("no question")?;
+            let name = payload.get(12..).context("it is too short")?;
+            let end = name
+                .iter()
+                .position(|byte| *byte == 0)
+                .context("the name has no end")?;
+            let asked = name.get(..end + 5).context("there is no type")?;
+            let is_a = asked[end + 1..] == [0, 1, 0, 1];
+            let mut answer = Vec::from(&payload[..2]);
+            answer.extend([0x81, 0x80, 0, 1, 0, u8::from(is_a), 0, 0, 0, 0]);
+            answer.extend(asked);
+            if is_a {
+                answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+                answer.extend(address.octets());
+            }
+            let to = *question[6..].first_chunk().context("no sender")?;
+            let asker = Ipv4Addr::from(*question[26..].first_chunk().context("no sender")?);
+            let port = u16::from_be_bytes([question[34], question[35]]);
+            self.send(&udp(to, asker, PORT_DNS, port, &answer))?;
+            count += 1;
+        }
+        Ok(count)
     }
 
     /// Asks the link for `name.local` (RFC 6762).

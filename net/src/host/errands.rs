@@ -27,8 +27,8 @@ const DATAGRAM_BYTES: usize = 4096;
 /// Datagrams that one turn looks at.
 const TURN_DATAGRAMS: usize = 8;
 /// Port that questions for the time come from, and the log.
-const TIME_PORT: u16 = 49_123;
-const LOG_PORT: u16 = 49_514;
+pub(super) const TIME_PORT: u16 = 49_123;
+pub(super) const LOG_PORT: u16 = 49_514;
 
 /// Addresses of the host.
 type Addresses = Few<IpAddr, 8>;

@@ -15,6 +15,7 @@ fn fixed() -> Setup {
         address: Ipv4Addr::new(10, 0, 0, 1),
         prefix_bits: 24,
         gateway: None,
+        name_servers: [None; 2],
     })
 }
 

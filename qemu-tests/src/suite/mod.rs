@@ -30,6 +30,7 @@ mod session;
 mod shadow;
 mod smp;
 mod systems;
+mod translation;
 mod uplink;
 mod vectors;
 mod vnc;
@@ -126,6 +127,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         own_firmware::CASES,
         owner::CASES,
         systems::CASES,
+        translation::CASES,
         prompt::CASES,
         bad_input::CASES,
         crash::CASES,
