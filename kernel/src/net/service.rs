@@ -21,6 +21,7 @@ use net::Mac;
 use net::cable::{SwitchEnd, Want};
 use net::credit::Credit;
 use net::host::address::Setup;
+use net::host::mdns::Name;
 use net::host::sntp::WallClock;
 use net::host::{Host, Lease, News, syslog};
 use net::nat::{Face, Outside, Router};
@@ -72,6 +73,8 @@ struct State {
     credits: Vec<Option<Credit>>,
     link: Link,
     lease: Option<Lease>,
+    /// The host's name, as the log has it.
+    name: Option<Name>,
     /// Of the log, for a server.
     lines: log::Reader,
     clock: Option<WallClock>,
@@ -174,6 +177,7 @@ impl Service {
             },
             interrupt: card.interrupt,
             lease: None,
+            name: None,
             lines: log::Reader::from_oldest(),
             clock: None,
             host,
@@ -246,6 +250,7 @@ impl State {
         let wanted = wants.filter(|want| *want == Want::Room).count() > 0;
         let crowded = wanted || self.waiting.iter().any(|frames| !frames.is_empty());
         self.look_at_lease();
+        self.look_at_name();
         self.look_at_clock(now_ms);
         if interrupted {
             self.interrupt.settle(match most {
@@ -362,6 +367,22 @@ impl State {
         }
         BOOT_UNIX_MS.store(unix_ms.saturating_sub(now_ms), Ordering::Relaxed);
         self.clock = clock;
+    }
+
+    /// Says so where somebody else has the name that the host was to have.
+    fn look_at_name(&mut self) {
+        let name = self.host.name();
+        if self.name.as_ref() == name {
+            return;
+        }
+        if let (Some(before), Some(now)) = (&self.name, name) {
+            warn!(
+                "network: somebody else is {}.local; the host tries {}.local",
+                before.as_str(),
+                now.as_str()
+            );
+        }
+        self.name = name.cloned();
     }
 
     fn look_at_lease(&mut self) {

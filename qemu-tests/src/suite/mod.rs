@@ -17,6 +17,7 @@ mod guest;
 mod hammer;
 mod host;
 mod hyperv;
+mod lan;
 mod linux;
 mod loaders;
 mod network;
@@ -118,6 +119,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         guest::CASES,
         firmware::CASES,
         hammer::CASES,
+        lan::CASES,
         linux::CASES,
         loaders::CASES,
         network::CASES,

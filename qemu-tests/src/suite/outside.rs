@@ -29,9 +29,13 @@ macro_rules! card {
 
 pub(super) const CASES: &[Case] = &[
     card!("e1000", Full, "e1000", 4),
+    card!("e1000-82544", Full, "e1000-82544gc", 4),
+    card!("e1000-82545", Full, "e1000-82545em", 4),
     card!("e1000e", Full, "e1000e", 4),
     card!("rtl8139", Full, "rtl8139", 4),
     card!("virtio", Full, "virtio-net-pci", 4),
+    card!("virtio-modern", Full, "virtio-net-pci,disable-legacy=on", 4),
+    card!("virtio-legacy", Full, "virtio-net-pci,disable-modern=on", 4),
     card!("long", Full, "virtio-net-pci", 256),
 ];
 
