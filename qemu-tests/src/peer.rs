@@ -280,6 +280,36 @@ impl Peer {
         last.context("the log does not say it")
     }
 
+    /// Answers who asks for `address` in a VLAN, or in none, by frames in another, until it is `done`; returns how often.
+    pub fn be_found_at(
+        &self,
+        address: Ipv4Addr,
+        asked: Option<u16>,
+        answer: Option<u16>,
+        done: impl Fn() -> bool,
+    ) -> Result<usize> {
+        let mut count = 0;
+        while !done() {
+            let question = self.receive(|frame| {
+                let frame = match asked {
+                    Some(vlan) => untagged(frame, vlan)?,
+                    None => frame.to_vec(),
+                };
+                asks_for(&frame, address).then_some(frame)
+            })?;
+            let Some(question) = question else { continue };
+            let mut reply = arp_reply(&question);
+            reply[28..32].copy_from_slice(&address.octets());
+            if let Some(vlan) = answer {
+                let [high, low] = vlan.to_be_bytes();
+                reply.splice(12..12, [0x81, 0, high, low]);
+            }
+            self.send(&reply)?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
     /// Answers questions for names (RFC 1035) with an address until it is `done`; returns how many there were.
     pub fn answer_names(&self, address: Ipv4Addr, done: impl Fn() -> bool) -> Result<usize> {
         let mut count = 0;
@@ -331,6 +361,14 @@ impl Peer {
         })?;
         found.with_context(|| format!("nobody is {name}.local"))
     }
+}
+
+/// A frame of this VLAN without its tag (IEEE 802.1Q, 9.5).
+fn untagged(frame: &[u8], vlan: u16) -> Option<Vec<u8>> {
+    let [high, low] = vlan.to_be_bytes();
+    let is_its =
+        frame.get(12..14)? == [0x81, 0] && frame[14] & 0xf == high && *frame.get(15)? == low;
+    is_its.then(|| [&frame[..12], &frame[16..]].concat())
 }
 
 /// Whether a frame asks who has `address` (RFC 826).

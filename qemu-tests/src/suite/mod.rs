@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod boot;
+mod bounds;
 mod clocks;
 mod consoles;
 mod crash;
@@ -132,6 +133,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         translation::CASES,
         prompt::CASES,
         bad_input::CASES,
+        bounds::CASES,
         crash::CASES,
         clocks::CASES,
         consoles::CASES,
