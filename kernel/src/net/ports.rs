@@ -8,14 +8,17 @@ use hvm::segment::{Cutter, Pieces};
 use net::cable::SwitchEnd;
 use net::credit::Credit;
 use net::host::Host;
+use net::nat::{Face, Router};
 use net::switch::{Outlet, Outlets, Port, Refusal};
 
-/// The card's port, the host's, and the first of the guest's.
+/// The card's port, the host's, that of the network behind the host's address, and the first of the guest's.
 pub const UPLINK: Port = 0;
 /// See [`UPLINK`].
 pub const HOST: Port = 1;
 /// See [`UPLINK`].
-pub const FIRST_GUEST: Port = 2;
+pub const ROUTER: Port = 2;
+/// See [`UPLINK`].
+pub const FIRST_GUEST: Port = 3;
 /// Most pieces that a long frame is cut into: an IP packet of 64 KiB in frames of the shortest that everybody takes (RFC 9293, 3.7.1).
 const MOST_PIECES: usize = 0x1_0000 / 536;
 
@@ -25,6 +28,8 @@ pub struct Ports {
     pub uplink: Uplink,
     /// The host's stack.
     pub host: Host,
+    /// For cards that are behind the host's address.
+    pub router: Option<Router>,
     /// The cables.
     pub guests: Vec<GuestPort>,
 }
@@ -43,9 +48,15 @@ impl Ports {
     pub fn fetch(&mut self, from: Port, now_ms: u64) -> Option<Packet> {
         match from {
             UPLINK => self.uplink.nic.receive(),
-            HOST => self.host.take(),
+            HOST => self.host.take().or_else(|| self.routed(Face::Outside)),
+            ROUTER => self.routed(Face::Inside),
             guest => self.guests.get_mut(guest - FIRST_GUEST)?.fetch(now_ms),
         }
+    }
+
+    /// The next frame that the router sends to a side.
+    fn routed(&mut self, face: Face) -> Option<Packet> {
+        self.router.as_mut()?.take(face)
     }
 
     /// When the first cable that is out of credit has some again.
@@ -62,7 +73,15 @@ impl Outlets for Ports {
     fn send(&mut self, to: Port, packet: Packet) -> Result<(), Refusal> {
         match to {
             UPLINK => self.uplink.send(packet),
-            HOST => self.host.send(packet),
+            // The router looks at what is for the host's address before the host does.
+            HOST => match &mut self.router {
+                Some(router) => router.ends().0.send(packet),
+                None => self.host.send(packet),
+            },
+            ROUTER => match &mut self.router {
+                Some(router) => router.ends().1.send(packet),
+                None => Err(Refusal::Never),
+            },
             guest => match self.guests.get_mut(guest - FIRST_GUEST) {
                 Some(guest) => guest.end.send(packet),
                 None => Err(Refusal::Never),

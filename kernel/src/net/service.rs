@@ -3,7 +3,7 @@
 use super::card::Card;
 use super::consoles::{self, Cause, Consoles};
 use super::interrupt::{self, Found, Interrupt, Trust};
-use super::ports::{FIRST_GUEST, GuestPort, HOST, Ports, UPLINK, Uplink};
+use super::ports::{FIRST_GUEST, GuestPort, HOST, Ports, ROUTER, UPLINK, Uplink};
 use super::{PLUGS, Plug, WORK};
 use crate::service::alarm::{self, Bell};
 use crate::vm::Rdrand;
@@ -19,13 +19,15 @@ use net::Mac;
 use net::cable::Want;
 use net::credit::Credit;
 use net::host::address::Setup;
+use net::host::mdns::Name;
 use net::host::sntp::WallClock;
 use net::host::{Host, Lease, News, syslog};
+use net::nat::{Outside, Router};
 use net::switch::{Counters, Port, PortSetup, Sources, Switch, Vlans, WhenFull};
 use spin::Mutex;
 
-/// Uplink, host, and cards of the guest.
-const MAX_PORTS: usize = 10;
+/// Uplink, host, router, and cards of the guest.
+const MAX_PORTS: usize = 11;
 /// Frames that one port may send in a turn before the others have theirs.
 const BURST: usize = 32;
 /// How often a port that has no room is tried again, beside being told of it.
@@ -56,6 +58,8 @@ struct State {
     waiting: Vec<Option<Packet>>,
     link: Link,
     lease: Option<Lease>,
+    /// The host's name, as the log has it.
+    name: Option<Name>,
     /// Of the log, for a server.
     lines: log::Reader,
     clock: Option<WallClock>,
@@ -90,6 +94,12 @@ impl Service {
                 // Whatever VLANs guests are in, the host is in none.
                 vlans: Vlans::Access(0),
             },
+            PortSetup {
+                station: None,
+                sources: Sources::Any,
+                when_full: WhenFull::Wait,
+                vlans: Vlans::Private,
+            },
         ]);
         *STATE.lock() = Some(State {
             ports: Ports {
@@ -98,10 +108,12 @@ impl Service {
                     pool: card.pool,
                 },
                 host,
+                router: None,
                 guests: Vec::new(),
             },
             interrupt: card.interrupt,
             lease: None,
+            name: None,
             lines: log::Reader::from_oldest(),
             clock: None,
             consoles: Consoles::default(),
@@ -150,6 +162,10 @@ impl State {
         for guest in FIRST_GUEST..FIRST_GUEST + self.ports.guests.len() {
             most = most.max(self.switch_from(guest, now_ms));
         }
+        if let Some(router) = &mut self.ports.router {
+            router.work(&mut self.ports.host, now_ms);
+            most = most.max(self.switch_from(ROUTER, now_ms));
+        }
         let cause = match self.ports.host.poll(now_ms) {
             News::Nothing => Cause::Turn,
             News::Connections => Cause::Connections,
@@ -166,6 +182,7 @@ impl State {
         let wanted = wants.filter(|want| *want == Want::Room).count() > 0;
         let crowded = wanted || self.waiting.iter().any(Option::is_some);
         self.look_at_lease();
+        self.look_at_name();
         self.look_at_clock(now_ms);
         if interrupted {
             self.interrupt.settle(match most {
@@ -283,12 +300,38 @@ impl State {
         self.clock = clock;
     }
 
-    fn look_at_lease(&mut self) {
-        let lease = self.ports.host.lease();
-        if lease == self.lease {
+    /// Says so where somebody else has the name that the host was to have.
+    fn look_at_name(&mut self) {
+        let name = self.ports.host.name();
+        if self.name.as_ref() == name {
             return;
         }
-        self.lease = lease;
+        if let (Some(before), Some(now)) = (&self.name, name) {
+            warn!(
+                "network: somebody else is {}.local; the host tries {}.local",
+                before.as_str(),
+                now.as_str()
+            );
+        }
+        self.name = name.cloned();
+    }
+
+    fn look_at_lease(&mut self) {
+        let lease = self.ports.host.lease();
+        let told = self.ports.host.surroundings();
+        let is_followed = |router: &Router| {
+            let known = router.outside().map(|it| (it.lease, &it.told));
+            known == lease.map(|lease| (lease, told))
+        };
+        let follows = self.ports.router.as_ref().is_none_or(is_followed);
+        if lease == self.lease && follows {
+            return;
+        }
+        let before = core::mem::replace(&mut self.lease, lease);
+        self.guide_router();
+        if lease == before {
+            return;
+        }
         match lease {
             Some(lease) => {
                 info!("network: the host's address is {lease}");
@@ -321,6 +364,26 @@ impl State {
         BURST
     }
 
+    /// Tells the router of the host's address.
+    fn guide_router(&mut self) {
+        let Some(router) = &mut self.ports.router else {
+            return;
+        };
+        router.set_outside(self.lease.map(|lease| Outside {
+            lease,
+            told: self.ports.host.surroundings().clone(),
+        }));
+        let near = self
+            .lease
+            .filter(|lease| lease.has(router.address()) || router.is_inside(lease.address));
+        if let Some(lease) = near {
+            warn!(
+                "network: the host's network ({lease}) has the addresses of the one behind it ({}/24); give the guest's card another by `ip`",
+                router.address()
+            );
+        }
+    }
+
     fn write(&mut self, out: &mut (impl Write + ?Sized)) -> fmt::Result {
         let nic = &mut self.ports.uplink.nic;
         write!(
@@ -351,6 +414,10 @@ impl State {
             match port {
                 UPLINK => write!(out, "         uplink: ")?,
                 HOST => write!(out, "         host:   ")?,
+                ROUTER => {
+                    self.write_router(out)?;
+                    continue;
+                }
                 guest => write!(out, "         vif {}:  ", guest - FIRST_GUEST)?,
             }
             write_counters(counters, out)?;
@@ -363,6 +430,23 @@ impl State {
             self.ports.uplink.pool.available(),
             self.ports.uplink.pool.count()
         )
+    }
+}
+
+impl State {
+    fn write_router(&self, out: &mut (impl Write + ?Sized)) -> fmt::Result {
+        let Some(router) = &self.ports.router else {
+            return Ok(());
+        };
+        let (counters, flows) = router.counters();
+        writeln!(
+            out,
+            "         nat:    {}/24, {flows} conversations, {counters}",
+            router.address()
+        )?;
+        router
+            .forwards()
+            .try_for_each(|(forward, to)| writeln!(out, "         forward {forward} to {to}"))
     }
 }
 
@@ -398,6 +482,17 @@ pub fn serve(config: &Config) {
         LOGS.store(true, Ordering::Release);
     }
     state.consoles = Consoles::open(&config.consoles, &config.name, host);
+    if let Some(setup) = config.translation() {
+        let uplink = &state.ports.uplink;
+        let router = Router::new(setup, Mac(uplink.nic.address()), uplink.pool, seed());
+        info!(
+            "network: guests behind the host's address have {} for a router",
+            router.address()
+        );
+        state.switch.set_station(ROUTER, Some(router.mac()));
+        state.ports.router = Some(router);
+        state.guide_router();
+    }
     if let Some(lease) = state.lease {
         state.consoles.announce(lease);
     }

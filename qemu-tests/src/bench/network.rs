@@ -162,7 +162,7 @@ fn run(payload: &Payload, memory_mib: u32, directory: &Path) -> Result<Traffic> 
 
 /// QEMU's card, and the stations at its cable. A pipe's ends are whatever lies at their paths: nothing, and zeros without end.
 fn stations(directory: &Path) -> Result<Vec<OsString>> {
-    let mut network = "user,id=stations,restrict=on".to_owned();
+    let mut network = "user,id=stations,restrict=on,ipv6=off".to_owned();
     let mut arguments: Vec<OsString> = Vec::new();
     for port in [7, 8] {
         let pipe = directory.join(format!("source{port}"));
