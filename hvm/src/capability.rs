@@ -206,16 +206,19 @@ bitflags! {
         const MSR_CONTROLS = 1 << 15;
         /// The pause filter tells PAUSEs in a loop from those that are far apart.
         const PAUSE_THRESHOLD = 1 << 16;
+        /// An interrupt enters as a virtual one that is pending, and not as an injected event: better where injected ones may come twice.
+        const VIRTUAL_INTERRUPT = 1 << 17;
     }
 }
 
 impl Options {
-    const NAMES: [(Self, &'static str); 17] = [
+    const NAMES: [(Self, &'static str); 18] = [
         (Self::NEXT_RIP, "next RIP"),
         (Self::DECODE_ASSISTS, "decode assists"),
         (Self::CLEAN_BITS, "clean bits"),
         (Self::FLUSH_BY_TAG, "flush by tag"),
         (Self::UNRESTRICTED_GUEST, "unrestricted guest"),
+        (Self::VIRTUAL_INTERRUPT, "virtual interrupt"),
         (Self::VIRTUAL_NMI, "virtual NMI"),
         (Self::TSC_SCALING, "TSC scaling"),
         (Self::PREEMPTION_TIMER, "preemption timer"),

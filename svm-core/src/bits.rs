@@ -64,6 +64,7 @@ pub mod vintr {
     pub const V_IRQ: u64 = 1 << 8;
     pub const V_IGN_TPR: u64 = 1 << 20;
     pub const V_INTR_MASKING: u64 = 1 << 24;
+    pub const V_VECTOR_SHIFT: u32 = 32;
 }
 
 /// TLB control byte at VMCB 05Ch.

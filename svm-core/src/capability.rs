@@ -26,6 +26,9 @@ const SVM_EDX_OPTIONS: [(u32, Options); 8] = [
     (1 << 12, Options::PAUSE_THRESHOLD),
     (1 << 25, Options::VIRTUAL_NMI),
 ];
+/// QEMU's own emulation names itself where hypervisors do: EBX, ECX, EDX.
+const HYPERVISOR: u32 = 0x4000_0000;
+const TCG: [u32; 3] = [0x5447_4354, 0x4354_4743, 0x4743_5447];
 const VM_CR_LOCK: u64 = 1 << 3;
 const VM_CR_SVMDIS: u64 = 1 << 4;
 
@@ -63,6 +66,9 @@ fn features(cpuid: Source<'_>) -> Features {
     let mut always = Options::UNRESTRICTED_GUEST;
     // Nested tables are page tables like any other, and have their bits (APM vol. 2, 15.25.5).
     always.set(Options::NESTED_DIRTY_BITS, edx & SVM_EDX_NESTED_PAGING != 0);
+    let [_, name @ ..] = cpuid(HYPERVISOR, 0);
+    // It may deliver an injected interrupt a second time, whatever RFLAGS.IF says (docs/engines.md).
+    always.set(Options::VIRTUAL_INTERRUPT, name == TCG);
     Features {
         nested_paging: match (edx & SVM_EDX_NESTED_PAGING != 0, huge_pages) {
             (false, _) => NestedPaging::Absent,
@@ -115,6 +121,21 @@ mod tests {
             features.options,
             Options::NEXT_RIP | Options::UNRESTRICTED_GUEST | Options::NESTED_DIRTY_BITS
         );
+    }
+
+    #[test]
+    fn an_emulator_that_repeats_interrupts_is_known_by_its_name() {
+        let named = |leaf, index| match leaf {
+            HYPERVISOR => {
+                let word = |text: &[u8; 4]| u32::from_le_bytes(*text);
+                [0x4000_0001, word(b"TCGT"), word(b"CGTC"), word(b"GTCG")]
+            }
+            _ => epyc(1)(leaf, index),
+        };
+        let Extension::Usable(features) = detect(&named, &|_| 0).extension else {
+            panic!()
+        };
+        assert!(features.options.contains(Options::VIRTUAL_INTERRUPT));
     }
 
     #[test]

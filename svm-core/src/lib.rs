@@ -20,6 +20,7 @@ mod inject;
 mod maps;
 mod nmi;
 mod pause;
+mod pended;
 mod reset;
 mod shadow;
 mod vcpu;

@@ -7,7 +7,7 @@ use crate::maps::{self, IOPM_BYTES, MSRPM_BYTES};
 use crate::nmi::Nmi;
 use crate::shadow::Shadow as ShadowPaging;
 use crate::vmcb::{self, Vmcb};
-use crate::{exit, host, inject};
+use crate::{exit, host, inject, pended};
 use core::arch::asm;
 use core::ptr::NonNull;
 use hvm::Hpa;
@@ -60,6 +60,8 @@ pub struct Svm {
     pub(crate) hlt: Hlt,
     pub(crate) tsc: TscAccess,
     pub(crate) pause_filter: PauseFilter,
+    /// The interrupt that was to enter as a virtual one.
+    pub(crate) pended: Option<u8>,
 }
 
 // SAFETY: the pointers name pages that the vCPU owns alone; it may move to another CPU between entries.
@@ -93,6 +95,7 @@ impl Svm {
             hlt,
             tsc: TscAccess::Native,
             pause_filter: PauseFilter::Off,
+            pended: None,
         };
         // SAFETY: both maps are pages of ours alone, by the caller's promise.
         unsafe {
@@ -174,6 +177,9 @@ impl Svm {
         let control = &mut self.vmcb_mut().control;
         control.tlb_control = tlb::NOTHING;
         control.event_injection = 0;
+        if self.pended.is_some() {
+            self.settle_pended();
+        }
     }
 
     /// Has the next entry start with an empty TLB: by command where the CPU can flush one ASID, else by a fresh ASID.
@@ -280,7 +286,12 @@ impl Vcpu for Svm {
                 self.touch(clean::DRX).save.dr7 &= !DR7_GD;
             }
         }
-        self.vmcb_mut().control.event_injection = inject::encode(event);
+        match event {
+            Event::Interrupt { vector } if self.has(Options::VIRTUAL_INTERRUPT) => {
+                self.pend(vector);
+            }
+            _ => self.vmcb_mut().control.event_injection = inject::encode(event),
+        }
     }
 
     fn set_window(&mut self, window: Option<Window>) {
@@ -292,9 +303,10 @@ impl Vcpu for Svm {
             Some(Window::Priority(_)) | None => false,
         };
         let wanted = if for_interrupt {
+            self.inject_pended();
             idle | vintr::V_IRQ | vintr::V_IGN_TPR
         } else {
-            idle
+            idle | self.pended.map_or(0, pended::request)
         };
         // Writes of CR8 exit instead of a virtual interrupt with a priority, which QEMU 7.2 takes where priorities are equal. QEMU
         // also aborts at such a write while any virtual interrupt waits.
