@@ -126,9 +126,11 @@ struct PortState {
 /// by, or anything changes that it was found by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Decision {
-    header: Header,
+    /// What the way was found by: see [`frame::key`].
+    key: [u64; 2],
     now_s: u64,
     generation: u64,
+    vlan: u16,
     way: Way,
 }
 
@@ -202,26 +204,23 @@ impl Switch {
     ) -> Option<Packet> {
         let bytes = packet.len() as u64;
         let setup = self.ports.get(from)?.setup;
-        let (way, back) = match admit(setup.vlans, packet) {
-            None => (Way::Refused, None),
-            Some((packet, header)) => {
-                let way = self.way(from, &header, now_ms / 1000);
-                let vlan = header.vlan;
-                let back = match way {
-                    Way::Refused | Way::Nowhere => None,
-                    Way::One(to) if setup.when_full == WhenFull::Wait => {
-                        self.hand_over(to, packet, now_ms, outlets)
-                    }
-                    Way::One(to) => {
-                        self.hand_over_or_lose(to, packet, now_ms, outlets);
-                        None
-                    }
-                    Way::AllOthers => {
-                        self.flood(from, vlan, packet, now_ms, outlets);
-                        None
-                    }
-                };
-                (way, back)
+        let now_s = now_ms / 1000;
+        let (way, vlan, admitted) = match self.known_way(from, &packet, now_s) {
+            Some((way, vlan)) => (way, vlan, Some(packet)),
+            None => self.find_way(from, setup.vlans, packet, now_s),
+        };
+        let back = match (way, admitted) {
+            (Way::Refused | Way::Nowhere, _) | (_, None) => None,
+            (Way::One(to), Some(packet)) if setup.when_full == WhenFull::Wait => {
+                self.hand_over(to, packet, now_ms, outlets)
+            }
+            (Way::One(to), Some(packet)) => {
+                self.hand_over_or_lose(to, packet, now_ms, outlets);
+                None
+            }
+            (Way::AllOthers, Some(packet)) => {
+                self.flood(from, vlan, packet, now_ms, outlets);
+                None
             }
         };
         if let (None, Some(port)) = (&back, self.ports.get_mut(from)) {
@@ -324,30 +323,44 @@ impl Switch {
         }
     }
 
-    /// Decides, and learns. Frames come in trains, so most often it was decided before.
+    /// Where the frame before it went that had the same header. Frames come in trains, so most often there is one.
     #[inline]
-    fn way(&mut self, from: Port, header: &Header, now_s: u64) -> Way {
-        let last = self.ports.get(from).and_then(|port| port.last);
-        if let Some(last) = last
-            && last.header == *header
-            && last.now_s == now_s
+    fn known_way(&self, from: Port, packet: &Packet, now_s: u64) -> Option<(Way, u16)> {
+        let last = self.ports.get(from)?.last.as_ref()?;
+        let holds = last.now_s == now_s
             && last.generation == self.generation
-        {
-            return last.way;
-        }
-        let way = self.decide(from, header, now_s);
-        if let Some(port) = self.ports.get_mut(from) {
+            && last.key == frame::key(packet.frame())?;
+        holds.then_some((last.way, last.vlan))
+    }
+
+    /// Takes a frame into its port's VLAN and decides. Decisions for ports whose frames are not changed on the way are remembered.
+    #[inline(never)]
+    fn find_way(
+        &mut self,
+        from: Port,
+        vlans: Vlans,
+        packet: Packet,
+        now_s: u64,
+    ) -> (Way, u16, Option<Packet>) {
+        let key = frame::key(packet.frame()).filter(|_| vlans == Vlans::All);
+        let Some((packet, header)) = admit(vlans, packet) else {
+            return (Way::Refused, 0, None);
+        };
+        let way = self.decide(from, &header, now_s);
+        let generation = self.generation;
+        if let (Some(key), Some(port)) = (key, self.ports.get_mut(from)) {
             port.last = Some(Decision {
-                header: *header,
+                key,
                 now_s,
-                generation: self.generation,
+                generation,
+                vlan: header.vlan,
                 way,
             });
         }
-        way
+        (way, header.vlan, Some(packet))
     }
 
-    #[inline(never)]
+    /// Decides, and learns.
     fn decide(&mut self, from: Port, header: &Header, now_s: u64) -> Way {
         if !header.source.is_station() || header.is_reserved() || !self.may_send(from, header) {
             return Way::Refused;

@@ -31,6 +31,23 @@ pub struct Header {
     pub tagged: Tagged,
 }
 
+/// All that [`Header::read`] looks at, as two numbers; `None` for the shortest frames.
+#[inline]
+pub fn key(frame: &[u8]) -> Option<[u64; 2]> {
+    let bytes = frame.first_chunk::<16>()?;
+    let whole = u128::from_le_bytes(*bytes);
+    let [low, high] = [whole as u64, (whole >> 64) as u64];
+    let is_tagged = high >> 32 & 0xffff == u64::from(u16::from_le_bytes(TYPE_VLAN));
+    Some([
+        low,
+        if is_tagged {
+            high
+        } else {
+            high & 0xffff_ffff_ffff
+        },
+    ])
+}
+
 impl Header {
     /// Reads it; `None` if the frame has no room for it.
     pub fn read(frame: &[u8]) -> Option<Self> {

@@ -43,7 +43,13 @@ impl Nic {
                     .filter(|pair| *pair < pairs)
                     .unwrap_or(0),
             };
-            match self.place(super::receive_queue(pair), header, &packet, queues, memory) {
+            match self.place(
+                super::receive_queue(pair),
+                header,
+                &mut packet,
+                queues,
+                memory,
+            ) {
                 Ok(Placed::Done) => {}
                 Ok(Placed::NoBuffer) => {
                     self.waiting = Some(packet);
@@ -54,10 +60,43 @@ impl Nic {
         }
     }
 
-    /// Lays a frame, with its header, into as many buffers as it takes (5.1.6.4).
+    /// Lays a frame, with its header, into one buffer, or else into as many as it takes.
     fn place(
         &mut self,
         queue: usize,
+        header: Header,
+        packet: &mut Packet,
+        queues: &mut Queues,
+        memory: &GuestMemory,
+    ) -> Result<Placed, RingFault> {
+        let header_bytes = self.header_bytes();
+        let Some(head) = take(queue, &mut self.chain, queues, memory) else {
+            return Ok(Placed::NoBuffer);
+        };
+        let bytes = packet.len() + header_bytes;
+        if self.chain.writable_bytes() < bytes as u64 {
+            return self.spread(queue, head, header, packet, queues, memory);
+        }
+        // In one piece: there is room for the header before every frame.
+        if let Some(whole) = packet.prepend(header_bytes) {
+            whole[..header_bytes].copy_from_slice(&header.as_bytes()[..header_bytes]);
+            self.chain.write(memory, 0, whole)?;
+        } else {
+            let header = &header.as_bytes()[..header_bytes];
+            self.chain.write(memory, 0, header)?;
+            self.chain
+                .write(memory, header_bytes as u64, packet.frame())?;
+        }
+        queues.complete(queue, memory, head, bytes as u32);
+        Ok(Placed::Done)
+    }
+
+    /// Lays a frame, with its header, into the buffer at `head` and as many more as it takes (5.1.6.4).
+    #[cold]
+    fn spread(
+        &mut self,
+        queue: usize,
+        head: Head,
         mut header: Header,
         packet: &Packet,
         queues: &mut Queues,
@@ -67,6 +106,7 @@ impl Nic {
         let mergeable = self.negotiated.contains(bits::MERGEABLE);
         let mut used: Vec<(Head, u32), MAX_BUFFERS> = Vec::new();
         let mut rest = packet.frame();
+        let mut next = Some(head);
         while !rest.is_empty() || used.is_empty() {
             let first = used.is_empty();
             let chain = if first {
@@ -78,7 +118,7 @@ impl Nic {
                 give_back(queue, used, queues);
                 return Ok(Placed::Done);
             }
-            let Some(head) = take(queue, chain, queues, memory) else {
+            let Some(head) = next.take().or_else(|| take(queue, chain, queues, memory)) else {
                 give_back(queue, used, queues);
                 return Ok(Placed::NoBuffer);
             };

@@ -171,6 +171,11 @@ impl Chain {
         offset: u64,
         into: &mut [u8],
     ) -> Result<usize, Unmapped> {
+        // Most often it is one buffer.
+        if let Some(gpa) = one(self.readable(), offset, into.len()) {
+            memory.read(gpa, into)?;
+            return Ok(into.len());
+        }
         let mut rest = into;
         let mut done = 0;
         for piece in pieces(self.readable(), offset, rest.len()) {
@@ -184,6 +189,10 @@ impl Chain {
 
     /// Copies into the writable part, from `offset` on; returns how many bytes there was room for.
     pub fn write(&self, memory: &GuestMemory, offset: u64, from: &[u8]) -> Result<usize, Unmapped> {
+        if let Some(gpa) = one(self.writable(), offset, from.len()) {
+            memory.write(gpa, from)?;
+            return Ok(from.len());
+        }
         let mut rest = from;
         for piece in pieces(self.writable(), offset, rest.len()) {
             let (now, later) = rest.split_at(piece.bytes as usize);
@@ -268,6 +277,14 @@ fn sum(segments: &[Segment]) -> u64 {
         .iter()
         .map(|segment| u64::from(segment.bytes))
         .sum()
+}
+
+/// Where `bytes` bytes from `offset` on are, if the first of `segments` has them all.
+#[inline]
+fn one(segments: &[Segment], offset: u64, bytes: usize) -> Option<Gpa> {
+    let first = segments.first()?;
+    let end = offset.checked_add(bytes as u64)?;
+    (end <= u64::from(first.bytes)).then(|| first.gpa.wrapping_add(offset))
 }
 
 /// The parts of `segments` that cover `bytes` bytes from `offset` on, as far as they reach.
