@@ -14,7 +14,7 @@ pub struct Options {
     /// Only shadow paging beside nested paging, as JSON
     #[arg(long)]
     paging: bool,
-    /// Only network traffic beside the bare machine's, as JSON
+    /// Only network traffic beside the bare machine's, as JSON; with --peers, that of KVM and QEMU
     #[arg(long)]
     network: bool,
     /// Also build and measure KVM with QEMU on the same machine
@@ -32,7 +32,11 @@ pub fn bench(options: &Options) -> Result<()> {
         return Ok(());
     }
     if options.network {
-        println!("{}", figures::json(&bench.network()?));
+        let figures = match options.peers {
+            true => bench.network_of_peer()?,
+            false => bench.network()?,
+        };
+        println!("{}", figures::json(&figures));
         return Ok(());
     }
     eprintln!("measuring the bare machine");

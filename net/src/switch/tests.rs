@@ -261,6 +261,32 @@ proptest! {
         }
     }
 
+    /// What is remembered of the frame before changes nothing: a switch that forgets it each time sends the same frames the same ways.
+    #[test]
+    fn trains_of_frames_go_as_single_ones(
+        frames in proptest::collection::vec((0usize..3, 2u8..5, 2u8..4, 0u16..2, prop_oneof![9 => Just(0u64), 1 => Just(1)]), 1..300),
+    ) {
+        let mut bench = Bench::new(Sources::Any);
+        let mut forgetful = Bench::new(Sources::Any);
+        let station = |number: u8| match number {
+            4 => BROADCAST,
+            number => Mac([2, 0, 0, 0, 0, number]),
+        };
+        for (from, to, source, vlan, later_s) in frames {
+            let frame = match vlan {
+                0 => frame(station(to), station(source)),
+                vlan => tagged(station(to), station(source), vlan),
+            };
+            bench.now_s += later_s;
+            forgetful.now_s += later_s;
+            forgetful.switch.ports.iter_mut().for_each(|port| port.last = None);
+            prop_assert_eq!(bench.send(from, &frame), forgetful.send(from, &frame));
+        }
+        for port in 0..3 {
+            prop_assert_eq!(bench.switch.counters(port), forgetful.switch.counters(port));
+        }
+    }
+
     /// A station is found where it was heard last, as long as fewer stations than a set holds are about.
     #[test]
     fn the_last_place_counts(moves in proptest::collection::vec((0u8..4, 0usize..3), 1..50)) {

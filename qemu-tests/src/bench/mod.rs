@@ -151,6 +151,11 @@ impl Bench {
         network::measure(self)
     }
 
+    /// The same of KVM and QEMU.
+    pub fn network_of_peer(&self) -> Result<Figures> {
+        network::measure_peer(self)
+    }
+
     /// Single exits on AMD-V and on VT-x, in Bochs.
     pub fn twins(&self) -> Result<Figures> {
         twins::measure(self)

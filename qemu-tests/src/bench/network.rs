@@ -5,6 +5,7 @@
 
 use super::counted::{single, start_with};
 use super::figures::Figures;
+use super::peer::{self, Inner};
 use super::{Bench, COMMAND_LINE, GUEST_MIB, monovisor};
 use crate::bundle::Guest;
 use crate::cpio::Archive;
@@ -44,6 +45,15 @@ echo TRAFFIC done
 poweroff -f
 "#;
 
+/// The peer's network: the card and the guest's tap on a bridge.
+const BRIDGE: &str = "\
+brctl addbr br0
+brctl addif br0 eth0
+tunctl -t tap0
+brctl addif br0 tap0
+for name in eth0 tap0 br0; do ip link set $name up; done
+";
+
 /// What is counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Count {
@@ -64,8 +74,7 @@ struct Traffic {
 pub fn measure(bench: &Bench) -> Result<Figures> {
     let kernel = Kernel::behind("linux-image-amd64", Architecture::Amd64)?;
     let ramdisk = ramdisk(bench, &kernel)?;
-    let payload = bench.payload(&kernel.image(), Some(&ramdisk));
-    let bare = run(&payload, GUEST_MIB, &bench.place("bare-network")?)?;
+    let bare = bare(bench, &kernel, &ramdisk)?;
     let under = |model: &str| {
         let directory = bench.place(&format!("monovisor-{model}"))?;
         let mut guest = Guest::new(kernel.image());
@@ -76,6 +85,37 @@ pub fn measure(bench: &Bench) -> Result<Figures> {
         run(&monovisor(&guest, &directory)?, HOST_MIB, &directory)
     };
     Ok(figures(&bare, &under("virtio")?, &under("rtl8139")?))
+}
+
+/// The same of KVM and QEMU, with a tap and a bridge; virtio-net by the kernel's back end.
+pub fn measure_peer(bench: &Bench) -> Result<Figures> {
+    let kernel = Kernel::behind("linux-image-amd64", Architecture::Amd64)?;
+    let ramdisk = ramdisk(bench, &kernel)?;
+    let bare = bare(bench, &kernel, &ramdisk)?;
+    let under = |model: &str, back_end: &str| {
+        let directory = bench.place(&format!("peer-{model}"))?;
+        let image = kernel.image();
+        let devices = format!(
+            "-netdev tap,id=tap,ifname=tap0,script=no,downscript=no{back_end} -device {model},netdev=tap,romfile="
+        );
+        let inner = Inner {
+            initrd: Some(&ramdisk),
+            outer: Some(&kernel),
+            modules: &["e1000", "bridge", "tun", "vhost_net"],
+            before: BRIDGE,
+            devices: &devices,
+            ..Inner::new(&image)
+        };
+        let payload = peer::payload(bench, &inner, &directory)?;
+        run(&payload, peer::PEER_MIB, &directory)
+    };
+    let virtio = under("virtio-net-pci", ",vhost=on")?;
+    Ok(figures(&bare, &virtio, &under("rtl8139", "")?))
+}
+
+fn bare(bench: &Bench, kernel: &Kernel, ramdisk: &Path) -> Result<Traffic> {
+    let payload = bench.payload(&kernel.image(), Some(ramdisk));
+    run(&payload, GUEST_MIB, &bench.place("bare-network")?)
 }
 
 fn figures(bare: &Traffic, virtio: &Traffic, rtl8139: &Traffic) -> Figures {

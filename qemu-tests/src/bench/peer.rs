@@ -4,6 +4,8 @@ use super::counted::{self, Size, number_after};
 use super::figures::Figures;
 use super::{Bench, COMMAND_LINE, GUEST_MIB, micro, pair};
 use crate::cpio::Archive;
+use crate::debian::Kernel;
+use crate::loader::Payload;
 use crate::program::{Form, build};
 use crate::qemu::QEMU;
 use crate::{command, initramfs};
@@ -14,7 +16,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Its machine must hold QEMU, too.
-const PEER_MIB: u32 = 1024;
+pub(super) const PEER_MIB: u32 = 1024;
 /// What QEMU reads beside its libraries for a machine that boots a kernel directly.
 const FIRMWARE: [&str; 3] = [
     "/usr/share/seabios/bios-256k.bin",
@@ -41,6 +43,7 @@ if [ -e $second ]; then
     kill $!
 fi
 cd /inner
+[ -e ./before ] && sh ./before
 sh ./start | while read -r line; do
     echo "$line"
     case "$line" in TSC*|"UB done"*|"PAIR done"*) /bin/tsc; echo PEER done;; esac
@@ -80,28 +83,50 @@ pub fn measure(bench: &Bench, bare: &Figures) -> Result<Figures> {
 }
 
 /// The machine in the machine. The outer one has as many CPUs.
-struct Inner<'a> {
-    kernel: &'a Path,
-    initrd: Option<&'a Path>,
-    cpus: u32,
+pub(super) struct Inner<'a> {
+    /// What it boots.
+    pub kernel: &'a Path,
+    /// Its initramfs.
+    pub initrd: Option<&'a Path>,
+    /// Its CPUs.
+    pub cpus: u32,
+    /// The outer machine's kernel, where it is another than the bench's.
+    pub outer: Option<&'a Kernel>,
+    /// What that loads beside KVM, and what it does before the inner machine starts.
+    pub modules: &'a [&'a str],
+    /// See `modules`.
+    pub before: &'a str,
+    /// Further arguments of the inner machine.
+    pub devices: &'a str,
 }
 
 impl<'a> Inner<'a> {
-    fn new(kernel: &'a Path) -> Self {
+    pub(super) fn new(kernel: &'a Path) -> Self {
         Self {
             kernel,
             initrd: None,
             cpus: 1,
+            outer: None,
+            modules: &[],
+            before: "",
+            devices: "",
         }
     }
 }
 
-fn run(bench: &Bench, name: &str, inner: &Inner) -> Result<String> {
-    let directory = bench.place(name)?;
+/// What the outer machine boots.
+pub(super) fn payload(bench: &Bench, inner: &Inner, directory: &Path) -> Result<Payload> {
     let outer = directory.join("outer.cpio");
     fs::write(&outer, user_space(bench, inner)?)?;
-    let mut payload = bench.payload(&bench.kernel.image(), Some(&outer));
+    let kernel = inner.outer.unwrap_or(&bench.kernel);
+    let mut payload = bench.payload(&kernel.image(), Some(&outer));
     payload.append.push_str(FAIR);
+    Ok(payload)
+}
+
+fn run(bench: &Bench, name: &str, inner: &Inner) -> Result<String> {
+    let directory = bench.place(name)?;
+    let payload = payload(bench, inner, &directory)?;
     let size = Size {
         memory_mib: PEER_MIB,
         cpus: inner.cpus,
@@ -114,6 +139,10 @@ fn user_space(bench: &Bench, inner: &Inner) -> Result<Vec<u8>> {
         kernel,
         initrd,
         cpus,
+        outer,
+        modules,
+        before,
+        devices,
     } = *inner;
     let mut tree = Tree::default();
     for name in ["dev", "inner", "proc", "sys", "tmp", "lib/modules"] {
@@ -125,7 +154,14 @@ fn user_space(bench: &Bench, inner: &Inner) -> Result<Vec<u8>> {
     tree.archive.file("init", 0o755, INIT.as_bytes());
     tree.directory("bin");
     initramfs::busybox(&mut tree.archive)?;
-    initramfs::load_at_start(&mut tree.archive, &bench.kernel, &["kvm_amd"])?;
+    let modules: Vec<_> = std::iter::once("kvm_amd")
+        .chain(modules.iter().copied())
+        .collect();
+    let outer = outer.unwrap_or(&bench.kernel);
+    initramfs::load_at_start(&mut tree.archive, outer, &modules)?;
+    if !before.is_empty() {
+        tree.archive.file("inner/before", 0o644, before.as_bytes());
+    }
     for program in ["tsc", "pause"] {
         tree.copy(
             &build(program, Form::Executable)?,
@@ -148,7 +184,7 @@ fn user_space(bench: &Bench, inner: &Inner) -> Result<Vec<u8>> {
     tree.copy(kernel, "inner/kernel")?;
     let mut start = format!(
         "exec /bin/qemu -L /firmware -accel kvm -cpu host -M pc -m {GUEST_MIB} -smp {cpus} -nodefaults -display none \
-         -no-reboot -serial stdio -kernel kernel"
+         -no-reboot -serial stdio -kernel kernel {devices}"
     );
     if let Some(initrd) = initrd {
         tree.copy(initrd, "inner/initrd")?;
