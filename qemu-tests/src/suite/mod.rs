@@ -19,6 +19,7 @@ mod host;
 mod hyperv;
 mod linux;
 mod loaders;
+mod netboot;
 mod network;
 mod options;
 mod outside;
@@ -119,6 +120,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         hammer::CASES,
         linux::CASES,
         loaders::CASES,
+        netboot::CASES,
         network::CASES,
         outside::CASES,
         uplink::CASES,

@@ -1,6 +1,6 @@
 //! The calls of boot programs (PXE 2.1, chapters 3 and 4): operation and parameters by two entries, one call after another.
 //!
-//! The programs found, a call that finds its layer closed fails with the documented status. Only TFTP's calls wait.
+//! A call that finds its layer closed fails with the documented status. Only TFTP's calls wait.
 
 mod bits;
 mod preboot;
@@ -49,6 +49,8 @@ pub struct State {
     /// UDP is a program's.
     udp: udp::Port,
     transfer: Option<tftp::Transfer>,
+    /// Files that were asked for.
+    files: u16,
     /// What the program set, to be restored when the card is reset.
     filter: Filter,
     interrupts: Interrupts,
@@ -63,6 +65,7 @@ impl Default for State {
             packets: Default::default(),
             udp: udp::Port::Closed,
             transfer: None,
+            files: 0,
             filter: Filter::DIRECTED | Filter::BROADCAST,
             interrupts: Interrupts::Masked,
             transmitted: 0,

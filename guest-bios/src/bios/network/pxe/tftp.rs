@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 /// Frames that one call looks at.
 const MOST_FRAMES: usize = 32;
 const NAME_BYTES: usize = 128;
-/// Where answers come if the caller does not say.
-const LOCAL_PORT: u16 = 2071;
+/// Where answers come if the caller does not say: a port of its own for each file, so that none gets what is left of another.
+const LOCAL_PORTS: core::ops::Range<u16> = 2071..3071;
 
 /// What a file is read for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -159,7 +159,7 @@ fn open(
     let request = tftp::Request {
         server: Endpoint::new(server, port),
         router,
-        local_port: LOCAL_PORT,
+        local_port: state.next_port(),
         name: &name,
         block_bytes,
     };
@@ -196,7 +196,7 @@ fn open_file(
     let request = tftp::Request {
         server: Endpoint::new(server, or(remote, tftp::SERVER_PORT)),
         router,
-        local_port: or(local, LOCAL_PORT),
+        local_port: or(local, state.next_port()),
         name: &name,
         block_bytes: tftp::MOST_BLOCK_BYTES,
     };
@@ -205,6 +205,14 @@ fn open_file(
         purpose: Purpose::File { at, room, read: 0 },
     });
     Ok(status::SUCCESS)
+}
+
+impl State {
+    fn next_port(&mut self) -> u16 {
+        let count = LOCAL_PORTS.end - LOCAL_PORTS.start;
+        self.files = self.files.wrapping_add(1);
+        LOCAL_PORTS.start + self.files % count
+    }
 }
 
 fn name(call: &mut Call<'_>, parameters: Parameters, offset: u16) -> Served<Vec<u8>> {

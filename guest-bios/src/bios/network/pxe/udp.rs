@@ -37,11 +37,12 @@ pub fn serve(
             state.udp = Port::Open;
             Ok(status::SUCCESS)
         }
-        (_, Port::Closed) => Ok(status::UDP_CLOSED),
-        (operation::UDP_CLOSE, Port::Open) => {
+        // Loaders close more often than they open, and take an error for a stack that cannot be unloaded.
+        (operation::UDP_CLOSE, _) => {
             state.udp = Port::Closed;
             Ok(status::SUCCESS)
         }
+        (_, Port::Closed) => Ok(status::UDP_CLOSED),
         (operation::UDP_READ, Port::Open) => read(station, call, parameters),
         _ => write(station, call, parameters),
     }
