@@ -8,7 +8,6 @@ use guest_bios::rom;
 use guest_mem::Gpa;
 use hvm::backend::{Ethernet, Link};
 use hvm::checksum;
-use hvm::device::Lifecycle;
 use hvm::packet::{Packet, Pool};
 use hvm::regs::{Gpr, Registers, Segment, SegmentName, State};
 use libfuzzer_sys::fuzz_target;
@@ -120,10 +119,15 @@ fuzz_target!(|data: &[u8]| {
     card.resume();
     pc.card = Some(card);
     let mut state = State::reset();
-    for name in [SegmentName::Cs, SegmentName::Ss, SegmentName::Ds, SegmentName::Es] {
+    for name in [
+        SegmentName::Cs,
+        SegmentName::Ss,
+        SegmentName::Ds,
+        SegmentName::Es,
+    ] {
         real_mode(&mut state, name, 0);
     }
-    let mut trap = |bios: &mut guest_bios::bios::Bios, pc: &mut Pc, state: &mut State, offset: u16| {
+    let trap = |bios: &mut guest_bios::bios::Bios, pc: &mut Pc, state: &mut State, offset: u16| {
         real_mode(state, SegmentName::Cs, rom::SEGMENT);
         state.rip = u64::from(offset) + rom::OUT_BYTES;
         let _ = bios.trapped(state, pc);
@@ -146,7 +150,8 @@ fuzz_target!(|data: &[u8]| {
             _ => None,
         };
         let mut wire = wire.lock().unwrap();
-        wire.to_station.extend(frame.filter(|frame| frame.len() >= 14));
+        wire.to_station
+            .extend(frame.filter(|frame| frame.len() >= 14));
         drop(wire);
         pc.now = pc.now + (u64::from(what & 15) << 28);
         pc.poll_card();

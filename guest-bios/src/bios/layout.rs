@@ -10,8 +10,8 @@ use guest_mem::{Gpa, GuestMemory, PAGE_BYTES};
 /// Room for the tables.
 const TABLE_BYTES: u64 = 0xf000;
 
-/// Room for the network card's rings and buffers.
-const NETWORK_BYTES: u64 = 0xc000;
+/// Room for the network card's rings and buffers; with the rest it is whole blocks of 64 KiB, in which older calls count.
+const NETWORK_BYTES: u64 = 0x1_0000;
 
 /// Where the tables, the rings and the shared page go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,9 +83,9 @@ mod tests {
         assert_eq!(
             ends,
             [
-                (0x10_0000, 0xfe_4000, RangeKind::Ram),
-                (0xfe_4000, 0xff_3000, RangeKind::AcpiTables),
-                (0xff_3000, 0x100_0000, RangeKind::AcpiShared),
+                (0x10_0000, 0xfe_0000, RangeKind::Ram),
+                (0xfe_0000, 0xfe_f000, RangeKind::AcpiTables),
+                (0xfe_f000, 0x100_0000, RangeKind::AcpiShared),
             ]
         );
     }

@@ -340,20 +340,27 @@ impl Bios {
 
     /// Logs a call that is not offered, once for each function.
     fn log_missing(&mut self, call: &mut Call<'_>, interrupt: u8) {
-        let function = (interrupt, call.ah());
-        for place in &mut self.missing {
-            match place {
-                Some(logged) if *logged == function => return,
-                Some(_) => {}
-                None => {
-                    *place = Some(function);
-                    let ax = call.ax();
-                    call.machine.log(format_args!(
-                        "BIOS: INT {interrupt:02X}h with AX = {ax:04X}h is not offered"
-                    ));
-                    return;
-                }
+        if self.is_news((interrupt, call.ah())) {
+            let ax = call.ax();
+            call.machine.log(format_args!(
+                "BIOS: INT {interrupt:02X}h with AX = {ax:04X}h is not offered"
+            ));
+        }
+    }
+
+    /// Whether a function was not logged as missing yet, and there is room to note that it is now.
+    fn is_news(&mut self, function: (u8, u8)) -> bool {
+        let known = self
+            .missing
+            .iter()
+            .flatten()
+            .any(|logged| *logged == function);
+        match self.missing.iter_mut().find(|place| place.is_none()) {
+            Some(place) if !known => {
+                *place = Some(function);
+                true
             }
+            _ => false,
         }
     }
 }

@@ -3,7 +3,6 @@
 use super::*;
 use hvm::backend::{Ethernet, Link};
 use hvm::checksum;
-use hvm::device::Lifecycle;
 use hvm::packet::{Packet, Pool};
 use pc::rtl8139::{Revision, Rtl8139};
 use std::collections::VecDeque;
@@ -547,6 +546,29 @@ fn the_interrupt_names_the_calls_while_they_are_there() {
     assert!(pc.int(Service::Time, 0x5650));
 }
 
+#[test]
+fn protected_mode_callers_name_selectors() {
+    let mut lan = Lan::booted(Model::Virtio);
+    let pc = &mut lan.pc;
+    // A table at 5000h whose second descriptor is a segment at 12_3400h.
+    let descriptors = [0, 0x0000_9312_3400_ffff_u64];
+    pc.board.memory.store(Gpa(0x5000), &descriptors).unwrap();
+    pc.cpu.gdtr.base = 0x5000;
+    pc.cpu.gdtr.limit = 15;
+    pc.cpu.cr0 |= 1;
+    let frame = [0x95_u16, 8, 0x0002, 0, 8, 0x0c, 0x10, 8];
+    for (selector, exit) in [(8, 0), (0x10, 1), (0, 1)] {
+        let frame = [&frame[..7], &[selector]].concat();
+        let bytes: Vec<u8> = frame.iter().flat_map(|word| word.to_le_bytes()).collect();
+        pc.set_segment(SegmentName::Ss, 0);
+        pc.cpu.set_gpr(Gpr::Rsp, STACK.into());
+        pc.board.memory.write(Gpa(STACK.into()), &bytes).unwrap();
+        pc.trap(rom::stub(Service::Pxe)).unwrap();
+        assert_eq!(pc.get(Gpr::Rax), exit, "{selector:x}");
+    }
+    assert_eq!(pc.load::<[u8; 6]>(0x12_341c), MAC);
+}
+
 mod any {
     use super::*;
     use proptest::prelude::*;
@@ -570,7 +592,7 @@ mod any {
             }
             if let Some(byte) = spoilt {
                 let rings = crate::bios::layout::Layout::of(&lan.pc.board.memory).unwrap().network;
-                lan.pc.board.memory.fill(rings, 0xc000, byte).unwrap();
+                lan.pc.board.memory.fill(rings, 0x1_0000, byte).unwrap();
             }
             for (operation, mut parameters) in calls {
                 lan.pc.board.memory.write(Gpa(0x6000), &parameters).unwrap();

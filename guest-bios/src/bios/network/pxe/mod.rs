@@ -20,6 +20,9 @@ use hvm::regs::SegmentName;
 use serde::{Deserialize, Serialize};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
+/// Beside an operation's number where missing functions are noted by interrupt: nothing calls the BIOS by vector 0.
+const NOT_AN_INTERRUPT: u8 = 0;
+
 /// Which entry was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Convention {
@@ -170,17 +173,18 @@ pub fn serve(
     match perform(&mut bios.network, call, operation, parameters, entry)? {
         Outcome::Waits => {
             rtc::start_periodic(call);
-            return Ok(Turn::Wait);
+            Ok(Turn::Wait)
         }
         Outcome::Starts => {
             super::boot::start(bios, call)?;
-            return Ok(Turn::Done);
+            Ok(Turn::Done)
         }
         Outcome::Over(status) => {
             if waited && bios.waiting_until.is_none() {
                 rtc::stop_periodic(call);
             }
-            if status == status::UNSUPPORTED {
+            let [number, _] = operation.to_le_bytes();
+            if status == status::UNSUPPORTED && bios.is_news((NOT_AN_INTERRUPT, number)) {
                 call.machine.log(format_args!(
                     "BIOS: PXE call {operation:02X}h is not offered"
                 ));
