@@ -135,6 +135,9 @@ pub enum Exit {
     InvalidatePage,
     /// The registers that decide on paging were written since the vCPU was told its shadow tables. Nothing was executed.
     PagingChanged,
+    /// The CPU cannot run the guest in the mode that it is in: [`crate::emulate::run`] has to, until
+    /// [`crate::vcpu::Vcpu::executes`]. Nothing was executed.
+    Emulate,
     /// A host interrupt is pending; the kernel lets it in.
     HostInterrupt,
     /// A host NMI is pending.

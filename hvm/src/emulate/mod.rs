@@ -10,7 +10,7 @@
 //!
 //! Covered, in real, virtual-8086, 16-, 32- and 64-bit protected mode: integer, string, stack, branch, far-control, segment-load and
 //! system instructions, port I/O, and the moves of MMX, SSE and AVX where the vCPU can show its vector registers. Not covered, and
-//! reported: x87, other vector instructions, hardware task switches, SYSCALL and SYSENTER with their returns, and code outside RAM. Not
+//! reported: x87 but for its control and status words, other vector instructions, hardware task switches, SYSCALL and SYSENTER with their returns, and code outside RAM. Not
 //! modelled: debug-register breakpoints and protection keys.
 //!
 //! [`run`] strings steps together and [`deliver`]s what they raise, for code that the CPU cannot run itself.
@@ -27,6 +27,7 @@ mod decimal;
 mod descriptor;
 mod dispatch;
 mod flags;
+mod fpu;
 mod integer;
 mod interrupt;
 mod iret;
@@ -54,7 +55,7 @@ mod xsave;
 pub use atomic::compare_exchange;
 pub use bus::{Bus, Invalidation};
 pub use cache::{DecodeCache, warm_up};
-pub use run::{Delivery, Pause, deliver, run};
+pub use run::{Delivery, Pause, Run, deliver, run};
 pub use xsave::{XSAVE_HEAD_BYTES, XsaveImage};
 
 use crate::event::{Exception, Shadow};
@@ -97,6 +98,17 @@ pub struct Completion {
     pub shadow: Shadow,
     /// Whether RFLAGS.TF asks for #DB with DR6.BS before the next instruction.
     pub trap: Trap,
+    /// What became of the blocking of NMIs.
+    pub nmis: Nmis,
+}
+
+/// What an instruction does to the blocking of NMIs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nmis {
+    /// Nothing.
+    AsBefore,
+    /// It was an IRET, which ends it.
+    Open,
 }
 
 /// The single-step trap after an instruction.
@@ -308,7 +320,11 @@ impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
         } else {
             Trap::None
         };
-        let completion = Completion { shadow, trap };
+        let nmis = match flow {
+            Flow::Returned => Nmis::Open,
+            _ => Nmis::AsBefore,
+        };
+        let completion = Completion { shadow, trap, nmis };
         match flow {
             Flow::Halt => Step::Halt(completion),
             _ => Step::Done(completion),

@@ -296,4 +296,5 @@ fn flatten(state: &mut State, code: u32, data: u32) {
 const PLAIN: Step = Step::Done(Completion {
     shadow: Shadow::None,
     trap: Trap::None,
+    nmis: Nmis::AsBefore,
 });

@@ -109,6 +109,7 @@ fn halt_and_the_interrupt_flag() {
     let shadowed = Completion {
         shadow: Shadow::Active,
         trap: Trap::None,
+        nmis: Nmis::AsBefore,
     };
     assert_eq!(machine.step(&[0xfb]), Ok(Step::Done(shadowed))); // sti
     assert!(machine.flags().contains(Rflags::IF));
@@ -116,6 +117,7 @@ fn halt_and_the_interrupt_flag() {
     let bare = Completion {
         shadow: Shadow::None,
         trap: Trap::None,
+        nmis: Nmis::AsBefore,
     };
     assert_eq!(machine.step(&[0xf4]), Ok(Step::Halt(bare)));
     assert_eq!(machine.state.rip, CODE + 3);
@@ -249,6 +251,7 @@ fn segment_registers() {
     let shadowed = Completion {
         shadow: Shadow::Active,
         trap: Trap::None,
+        nmis: Nmis::AsBefore,
     };
     machine.state.rflags |= Rflags::TF.bits();
     assert_eq!(machine.step(&[0x8e, 0xd0]), Ok(Step::Done(shadowed))); // mov ss,ax
