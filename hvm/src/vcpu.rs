@@ -153,7 +153,13 @@ pub trait Vcpu: Registers {
     #[inline]
     fn set_delivery(&mut self, _delivery: Delivery) {}
 
-    /// DR6. (DR7 needs nobody's help, and DR0 to DR3 stay in the CPU.)
+    /// DR7. (DR0 to DR3 stay in the CPU.)
+    fn dr7(&self) -> u64;
+
+    /// Sets it.
+    fn set_dr7(&mut self, value: u64);
+
+    /// DR6.
     fn dr6(&self) -> u64;
 
     /// Sets it.

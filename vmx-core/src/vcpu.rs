@@ -497,6 +497,14 @@ impl<F: Fields> Vcpu for Vmx<F> {
         self.offer(delivery);
     }
 
+    fn dr7(&self) -> u64 {
+        self.fields.read(Field::GuestDr7)
+    }
+
+    fn set_dr7(&mut self, value: u64) {
+        self.fields.write(Field::GuestDr7, value & 0xffff_ffff);
+    }
+
     fn dr6(&self) -> u64 {
         live::dr6()
     }
@@ -528,7 +536,8 @@ impl<F: Fields> Vcpu for Vmx<F> {
             Field::GuestPdpte3,
         ];
         for (field, entry) in fields.into_iter().zip(entries) {
-            self.fields.write(field, entry);
+            self.fields
+                .write(field, pdpte(entry, self.msrs.physical_bits));
         }
     }
 
@@ -625,6 +634,17 @@ impl<F: Fields> Vcpu for Vmx<F> {
     fn reset(&mut self) {
         self.clear_control_block();
     }
+}
+
+/// A page-directory-pointer entry as VM entry takes it (27.3.1.6): the emulator has judged it, but another vCPU may have changed it since.
+const fn pdpte(entry: u64, physical_bits: u8) -> u64 {
+    /// Bits 2:1 and 8:6. Bit 5 is dropped: walks of some emulators set it.
+    const RESERVED: u64 = 0x1c6;
+    const ACCESSED: u64 = 1 << 5;
+    if entry & 1 != 0 && (entry & RESERVED != 0 || entry >> (physical_bits & 63) != 0) {
+        return 0;
+    }
+    entry & !ACCESSED
 }
 
 impl<F: Fields> Vmx<F> {

@@ -9,7 +9,7 @@ use crate::event::{Event, Exception, Shadow};
 use crate::regs::{DR6_BS, Registers, Rflags};
 
 /// How often a delivery starts again because another CPU of the guest is in the way.
-const ATTEMPTS: usize = 16;
+pub(super) const ATTEMPTS: usize = 16;
 const NMI: u8 = 2;
 const DEBUG: u8 = 1;
 

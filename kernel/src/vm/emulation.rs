@@ -2,14 +2,17 @@
 //! unrestricted guest (decision 61).
 //!
 //! A bounded number of steps at a time, so that mail, host interrupts, services and timers have their turn as they have between two exits.
+//! The same for single things that the CPU leaves to software whole: hardware task switches.
+//!
 //! Whatever happens to the vCPU meanwhile (`Local::attention`) ends them early, and so does a moment at which a waiting interrupt can enter.
 
 use super::bus::LocalBus;
 use super::exits::TRIPLE_FAULT;
+use super::local::Debug;
 use super::processor::{Next, Processor};
-use crate::service::control::{CONTROL, add};
+use crate::service::control::{CONTROL, add, count};
 use alloc::format;
-use hvm::emulate::{self, Delivery, Nmis, Pause, Run};
+use hvm::emulate::{self, Delivery, Hint, Nmis, Pause, Run};
 use hvm::event::{Event, Interruptible, Shadow, Window};
 use hvm::regs::Registers;
 use hvm::vcpu::Vcpu;
@@ -51,6 +54,7 @@ impl<V: Vcpu> Processor<V> {
             Err(stop) => return stop,
         };
         self.local.attention = false;
+        self.show_debug_registers();
         let shadow = self.cpu.shadow();
         let mut bus = LocalBus {
             local: &mut self.local,
@@ -68,6 +72,7 @@ impl<V: Vcpu> Processor<V> {
             },
         );
         self.local.vectors.put_back();
+        self.put_back_debug_registers();
         self.local.attention = true;
         let next = match run {
             Ok(run) => self.conclude(run),
@@ -83,6 +88,43 @@ impl<V: Vcpu> Processor<V> {
                 self.interrupted()
             }
             other => other,
+        }
+    }
+
+    /// A task switch: of the event whose delivery it cut short, which is delivered anew, or of the instruction at RIP.
+    #[cold]
+    pub(super) fn task_switch(&mut self) -> Next {
+        count(&CONTROL.counters.other);
+        self.show_debug_registers();
+        let next = if self.local.events.is_delivering() {
+            self.recall();
+            self.deliver_by_emulator()
+                .map_or_else(|stop| stop, |_| Next::Enter)
+        } else {
+            self.emulate(Hint::None)
+        };
+        self.put_back_debug_registers();
+        self.local.attention = true;
+        self.follow_control_registers();
+        // A fault of the new task's finds segment registers that no CPU would take.
+        match next {
+            Next::Enter if !self.cpu.executes() => self.start_emulating(),
+            other => other,
+        }
+    }
+
+    /// Lets the emulator see the registers that only the vCPU knows.
+    fn show_debug_registers(&mut self) {
+        self.local.debug = Some(Debug {
+            status: self.cpu.dr6(),
+            control: self.cpu.dr7(),
+        });
+    }
+
+    fn put_back_debug_registers(&mut self) {
+        if let Some(debug) = self.local.debug.take() {
+            self.cpu.set_dr6(debug.status);
+            self.cpu.set_dr7(debug.control);
         }
     }
 

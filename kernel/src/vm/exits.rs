@@ -94,6 +94,7 @@ impl<V: Vcpu> Processor<V> {
             }
             Exit::InvalidatePage => self.invalidate_page(),
             Exit::Emulate => self.start_emulating(),
+            Exit::TaskSwitch => self.task_switch(),
             Exit::Exception { vector, error_code } => self.exception(vector, error_code),
             Exit::TripleFault => self.stop(TRIPLE_FAULT.into()),
             Exit::EntryFailed { code, reason } => self.stop(format!(

@@ -52,18 +52,6 @@ fn a_task_register_is_never_null_and_becomes_busy() {
 }
 
 #[test]
-fn task_switches_are_refused_by_name() {
-    let mut machine = with_table(&[0x0000_8900_0000_0067, 0x0000_8500_0018_0000]);
-    for selector in [0x18, 0x20] {
-        let report = machine.step(&[0xea, 0, 0, 0, 0, selector, 0]).unwrap_err();
-        assert_eq!(report.reason, Reason::TaskSwitch);
-    }
-    machine.state.rflags |= Rflags::NT.bits();
-    let report = machine.step(&[0xcf]).unwrap_err(); // iret
-    assert_eq!(report.reason, Reason::TaskSwitch);
-}
-
-#[test]
 fn a_16_bit_call_gate_pushes_words() {
     let mut machine = with_table(&[0x0000_8400_0008_2000]);
     machine.step(&[0x9a, 0, 0, 0, 0, 0x18, 0]).unwrap();

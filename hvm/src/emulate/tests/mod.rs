@@ -6,6 +6,7 @@ mod faults;
 mod moves;
 mod robust;
 mod strings;
+mod switch;
 mod system;
 
 use super::*;
