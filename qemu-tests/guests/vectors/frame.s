@@ -67,6 +67,7 @@ main32:
     mov esi, offset text_begin
     call put_text
     call protected_cases
+    call task_cases
     call virtual_cases
     call real_cases
     call long_cases

@@ -35,6 +35,14 @@ const QEMU: &[(&str, &str)] = &[
     ("read-only", "types: SDM vol. 3A, 5.4.1"),
     ("execute-only", "types: SDM vol. 3A, 5.4.1"),
     ("null segment", "null selectors: SDM vol. 3A, 5.4.1"),
+    (
+        "task: trap bit",
+        "a task's T bit is #DB: SDM vol. 3A, 8.2.1",
+    ),
+    (
+        "task: bad data",
+        "the fault is the new task's, and tells its EIP: SDM vol. 3A, 8.3",
+    ),
     ("vm86 limit", "limits: SDM vol. 3B, 22.2.1"),
     ("vm86 stack limit", "limits: SDM vol. 3B, 22.2.1"),
     ("vm86 32-bit address", "limits: SDM vol. 3B, 22.2.1"),
