@@ -139,7 +139,15 @@ task_cases:
     far 0xea, OTHER_TASK
     ends
 
-    // Tables as the cases of paging left them, and others that map 304000h elsewhere.
+    // The first 4 MiB mapped one to one, and other tables that map 304000h elsewhere.
+    mov dword ptr [0x200000], 0x201007
+    mov edi, 0x201000
+    mov eax, 7
+    mov ecx, 1024
+2:  mov [edi], eax
+    add edi, 4
+    add eax, 0x1000
+    loop 2b
     mov esi, 0x201000
     mov edi, 0x205000
     mov ecx, 1024
