@@ -3,6 +3,7 @@
 use super::*;
 use hvm::backend::{Ethernet, Link};
 use hvm::checksum;
+use hvm::device::Lifecycle;
 use hvm::packet::{Packet, Pool};
 use pc::rtl8139::{Revision, Rtl8139};
 use std::collections::VecDeque;
