@@ -253,6 +253,7 @@ long_start:
     long_ends
     long_case "long cr0 above 32 bits"
     mov rax, cr0
+    and eax, 0x9fffffff                 // caches are as the loader left them
     bts rax, 40
     mov cr0, rax
     long_ends
