@@ -1,7 +1,7 @@
 //! An access that the shadow does not allow: the guest's fault, the device's access, or an entry that is missing.
 
 use super::entry;
-use super::entry::Rights;
+use super::entry::{Path, Rights};
 use super::pool::NO_TABLE;
 use super::role::{Kind, Meaning, Role};
 use super::{Host, Shadow, Store};
@@ -35,6 +35,9 @@ impl<S: Store> Shadow<S> {
         access: Access,
         host: &mut impl Host,
     ) -> Verdict {
+        if self.fill_last(cpu, paging, gva, access, host).is_some() {
+            return Verdict::Again;
+        }
         let Some(active) = self.active.get(cpu) else {
             return Verdict::Again;
         };
@@ -65,6 +68,59 @@ impl<S: Store> Shadow<S> {
         };
         self.path = [NO_TABLE; 4];
         Verdict::Again
+    }
+
+    /// Enters a page where nothing but its entry is missing: the guest has it marked, and the CPU finds its table. What leads there is as
+    /// good as what a CPU remembers of its walks (SDM vol. 3A, 4.10.3). `None` if it takes more.
+    #[inline]
+    fn fill_last(
+        &mut self,
+        cpu: usize,
+        paging: &Paging,
+        gva: Gva,
+        access: Access,
+        host: &mut impl Host,
+    ) -> Option<()> {
+        let mut table = self.root_for(cpu, gva);
+        let mut level = self.tables.get(table as usize)?.role?.level;
+        let mut path = Path::new();
+        while level > 1 {
+            let entry = self.read(table, Role::direct(level).index(gva.0));
+            if entry & (entry::PRESENT | entry::PAGE_SIZE) != entry::PRESENT {
+                return None;
+            }
+            path.add(entry);
+            table = self.table_at(entry);
+            level -= 1;
+        }
+        let last = self.tables.get(table as usize)?;
+        let (role, frame) = (last.role?, last.frame);
+        if !matches!(role.kind, Kind::Long | Kind::Pae) {
+            return None;
+        }
+        let index = role.index(gva.0);
+        let entry = role.load(host.memory(), frame, index);
+        let reserved = role.reserved(self.beyond);
+        let Meaning::Page { gpa, rights } = role.meaning(index, entry, reserved) else {
+            return None;
+        };
+        path.add(entry);
+        let together = path.rights();
+        if !paging.permits_rights(together.bits(), access) {
+            return None;
+        }
+        if access.kind == AccessKind::Write {
+            let mapping = self.translate(gpa, host)?;
+            let is_ram = mapping.rights == MapRights::ReadWriteExecute;
+            let is_writable = together.is_writable() && rights.is_writable();
+            if !is_ram || !is_writable || self.is_protected(gpa.0 >> 12, host) {
+                return None;
+            }
+        }
+        self.fill_page(table, index, (gpa, rights), host)?;
+        self.fill_around((table, role, reserved), index, host);
+        self.counters.fills += 1;
+        Some(())
     }
 
     /// Enters what the walk found, from the top. `None` if it is no longer so, or there is no table left at this moment.
