@@ -255,6 +255,7 @@ long_start:
     mov rax, cr0
     and eax, 0x9fffffff                 // caches are as the loader left them
     bts rax, 40
+    test rax, rax                       // BTS leaves flags undefined
     mov cr0, rax
     long_ends
     long_case "long cr8"
