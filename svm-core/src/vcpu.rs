@@ -336,6 +336,14 @@ impl Vcpu for Svm {
         self.touch(clean::TPR).control.vintr = word;
     }
 
+    fn dr7(&self) -> u64 {
+        self.vmcb().save.dr7
+    }
+
+    fn set_dr7(&mut self, value: u64) {
+        self.touch(clean::DRX).save.dr7 = value & 0xffff_ffff;
+    }
+
     fn dr6(&self) -> u64 {
         self.vmcb().save.dr6
     }

@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod boot;
+mod bounds;
 mod clocks;
 mod consoles;
 mod crash;
@@ -17,6 +18,7 @@ mod guest;
 mod hammer;
 mod host;
 mod hyperv;
+mod lan;
 mod linux;
 mod loaders;
 mod network;
@@ -30,6 +32,7 @@ mod session;
 mod shadow;
 mod smp;
 mod systems;
+mod translation;
 mod uplink;
 mod vectors;
 mod vnc;
@@ -80,6 +83,8 @@ enum Machines {
     Bochs,
     /// Those with VT-x.
     VmxEpt,
+    /// All but QEMU's without nested paging, which has no intercept for task switches: there a guest loads CR3 unseen.
+    TaskSwitches,
 }
 
 /// One test.
@@ -105,6 +110,9 @@ impl Case {
             Machines::SvmNptQemu => engine.name() == SvmNptQemu.name(),
             Machines::Bochs => !qemu,
             Machines::VmxEpt => engine.virtualization() == Virtualization::VmxEpt,
+            Machines::TaskSwitches => {
+                !(qemu && engine.virtualization() == Virtualization::SvmShadow)
+            }
         };
         machine && (hypervisor || self.scope == Scope::Everything)
     }
@@ -117,6 +125,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         guest::CASES,
         firmware::CASES,
         hammer::CASES,
+        lan::CASES,
         linux::CASES,
         loaders::CASES,
         network::CASES,
@@ -126,8 +135,10 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         own_firmware::CASES,
         owner::CASES,
         systems::CASES,
+        translation::CASES,
         prompt::CASES,
         bad_input::CASES,
+        bounds::CASES,
         crash::CASES,
         clocks::CASES,
         consoles::CASES,

@@ -1,4 +1,4 @@
-//! System instructions, real and virtual-8086 mode: one program by the emulator alone, and on the machine; both must say the same.
+//! System instructions, task switches, real and virtual-8086 mode: programs by the emulator alone, and on the machine; both must say the same.
 //!
 //! Where an engine does something else, the manual decides. Those cases are listed here, with the rule that the engine breaks.
 
@@ -11,13 +11,22 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::collections::BTreeMap;
 use std::fs;
 
-pub(super) const CASES: &[Case] = &[Case {
-    name: "vectors",
-    tier: Tier::Always,
-    scope: Scope::Everything,
-    machines: Machines::Any,
-    body: vectors,
-}];
+pub(super) const CASES: &[Case] = &[
+    Case {
+        name: "vectors",
+        tier: Tier::Always,
+        scope: Scope::Everything,
+        machines: Machines::Any,
+        body: |lab| vectors(lab, "vectors", QEMU),
+    },
+    Case {
+        name: "task-switches",
+        tier: Tier::Always,
+        scope: Scope::Everything,
+        machines: Machines::TaskSwitches,
+        body: |lab| vectors(lab, "tasks", QEMU_TASKS),
+    },
+];
 
 /// A write of CR0, which shadow paging intercepts and has the emulator do.
 const CR0: &str = "long cr0 above 32 bits";
@@ -76,6 +85,17 @@ const QEMU: &[(&str, &str)] = &[
     (CR0, "#GP(0): SDM vol. 2B, MOV to control registers"),
     ("long cr8", "#GP(0): SDM vol. 2B, MOV to control registers"),
 ];
+/// The same of task switches.
+const QEMU_TASKS: &[(&str, &str)] = &[
+    (
+        "task: trap bit",
+        "a task's T bit is #DB: SDM vol. 3A, 8.2.1",
+    ),
+    (
+        "task: bad data",
+        "the fault is the new task's, and tells its EIP: SDM vol. 3A, 8.3",
+    ),
+];
 /// What Bochs 2.7 does otherwise.
 const BOCHS: &[(&str, &str)] = &[];
 /// QEMU pushes RFLAGS without RF for a fault (SDM vol. 3B, 18.3.1.1), so it cannot be compared there.
@@ -106,8 +126,9 @@ fn outcomes(text: &str) -> BTreeMap<String, Vec<u64>> {
     outcomes
 }
 
-fn vectors(lab: &mut Lab) -> Result<()> {
-    let program = build("vectors", Form::Kernel)?;
+/// Runs a program of cases; `qemu` are those that QEMU does otherwise.
+fn vectors(lab: &mut Lab, name: &str, qemu: &[(&str, &str)]) -> Result<()> {
+    let program = build(name, Form::Kernel)?;
     let expected = lab.step("the emulator alone", |_| {
         let image = fs::read(&program)?;
         let text = differential::pc::run(&image).map_err(|reason| anyhow!(reason))?;
@@ -119,7 +140,7 @@ fn vectors(lab: &mut Lab) -> Result<()> {
         session.console.expect("VECTORS begin", BOOT)?;
         let text = session.console.expect("VECTORS end", BOOT)?;
         let (known, ignored) = match lab.emulator() {
-            Emulator::Qemu(_) => (QEMU, RF),
+            Emulator::Qemu(_) => (qemu, RF),
             Emulator::Bochs(_) => (BOCHS, 0),
         };
         let is_emulated = |name| name == CR0 && lab.has_shadow_paging();
