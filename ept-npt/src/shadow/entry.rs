@@ -38,6 +38,11 @@ impl Rights {
         Self(self.0 & !WRITE)
     }
 
+    /// What the supervisor may do where nothing is read-only to it, and nobody else anything.
+    pub const fn supervisors(self) -> Self {
+        Self(self.0 & !USER | WRITE)
+    }
+
     /// True if somebody who knows `self` may do what `new` forbids.
     pub const fn exceed(self, new: Self) -> bool {
         let lost = self.0 & !new.0 & WRITE | (self.0 ^ new.0) & USER;

@@ -3,7 +3,7 @@
 use super::entry;
 use super::entry::{Path, Rights};
 use super::pool::NO_TABLE;
-use super::role::{Kind, Meaning, Role};
+use super::role::{Kind, Meaning, Role, Side};
 use super::{Host, Shadow, Store};
 use crate::{Level, Rights as MapRights};
 use guest_mem::{Gpa, Gva};
@@ -53,7 +53,9 @@ impl<S: Store> Shadow<S> {
         if writes && mapping.rights != MapRights::ReadWriteExecute {
             return Verdict::Outside(gpa);
         }
-        if writes && access.privilege != Privilege::User && !trace.found.is_writable() {
+        let is_only_supervisors =
+            writes && access.privilege != Privilege::User && !trace.found.is_writable();
+        if is_only_supervisors && !paging.lets_supervisor_write_all() {
             return Verdict::Emulate;
         }
         if writes && self.is_protected(gpa.0 >> 12, host) {
@@ -64,7 +66,7 @@ impl<S: Store> Shadow<S> {
         let table = self.root_for(cpu, gva);
         match paging.tables() {
             Tables::Unpaged => self.fill_direct(table, gva.0 & 0xffff_ffff, host),
-            _ => self.fill(table, gva, trace.entries(), host),
+            _ => self.fill(table, (gva, side(access)), trace.entries(), host),
         };
         self.path = [NO_TABLE; 4];
         Verdict::Again
@@ -101,7 +103,8 @@ impl<S: Store> Shadow<S> {
         let index = role.index(gva.0);
         let entry = role.load(host.memory(), frame, index);
         let reserved = role.reserved(self.beyond);
-        let Meaning::Page { gpa, rights } = role.meaning(index, entry, reserved) else {
+        let side = side(access);
+        let Meaning::Page { gpa, rights } = role.meaning(index, entry, reserved, side) else {
             return None;
         };
         path.add(entry);
@@ -127,7 +130,7 @@ impl<S: Store> Shadow<S> {
     fn fill(
         &mut self,
         root: u32,
-        gva: Gva,
+        (gva, side): (Gva, Side),
         entries: impl Iterator<Item = u64>,
         host: &mut impl Host,
     ) -> Option<()> {
@@ -138,11 +141,11 @@ impl<S: Store> Shadow<S> {
             let role = self.tables.get(table as usize)?.role?;
             *self.path.get_mut(depth)? = table;
             let index = role.index(gva.0);
-            if let Some(child) = self.led((table, role), index, entry) {
+            if let Some(child) = self.led((table, role), index, (entry, side)) {
                 table = child;
                 continue;
             }
-            match role.meaning(index, entry, reserved) {
+            match role.meaning(index, entry, reserved, side) {
                 Meaning::Table {
                     frame,
                     role,
@@ -172,13 +175,18 @@ impl<S: Store> Shadow<S> {
 
     /// The table behind an entry of a guest's wide table, if it leads where the guest's entry does already: most do.
     #[inline]
-    fn led(&self, (table, role): (u32, Role), index: usize, guests: u64) -> Option<u32> {
+    fn led(
+        &self,
+        (table, role): (u32, Role),
+        index: usize,
+        (guests, side): (u64, Side),
+    ) -> Option<u32> {
         let old = self.read(table, index);
         let links = (old | guests) & entry::PAGE_SIZE == 0 && old & entry::PRESENT != 0;
         if role.level == 1
             || role.kind == Kind::Bits32
             || !links
-            || Rights::of(old) != Rights::of(guests)
+            || Rights::of(old) != role.rights(guests, side)
         {
             return None;
         }
@@ -252,7 +260,8 @@ impl<S: Store> Shadow<S> {
         for at in (0..AROUND).filter(|at| filled >> at & 1 == 0) {
             let index = first + at;
             let entry = role.load(host.memory(), frame, index);
-            if let Meaning::Page { gpa, rights } = role.meaning(index, entry, reserved) {
+            let meaning = role.meaning(index, entry, reserved, Side::User);
+            if let Meaning::Page { gpa, rights } = meaning {
                 self.fill_page(table, index, (gpa, rights), host);
             }
         }
@@ -303,5 +312,13 @@ impl<S: Store> Shadow<S> {
         let below = (Role::direct(1), base.0 >> 12, Rights::ALL);
         let direct = self.follow(table, index, below, host)?;
         self.fill_direct(direct, gpa, host)
+    }
+}
+
+/// Whom an entry that was missing is made for.
+const fn side(access: Access) -> Side {
+    match access.privilege {
+        Privilege::User => Side::User,
+        Privilege::Supervisor | Privilege::Implicit => Side::Supervisor,
     }
 }

@@ -69,9 +69,10 @@ impl Paging {
         self.efer.contains(Efer::NXE)
     }
 
-    /// Writes below CPL 3 respect read-only pages.
-    pub const fn protects_from_supervisor(&self) -> bool {
-        self.cr0.contains(Cr0::WP)
+    /// Writes below CPL 3 go to read-only pages as well, and nothing that is CPL 3's is kept from there.
+    pub const fn lets_supervisor_write_all(&self) -> bool {
+        let guards = Cr4::SMEP.union(Cr4::SMAP);
+        !self.cr0.contains(Cr0::WP) && !self.cr4.intersects(guards)
     }
 
     /// The four pointers as CR3's load finds them.
