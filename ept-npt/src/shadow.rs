@@ -299,6 +299,12 @@ impl<S: Store> Shadow<S> {
         core::mem::take(&mut self.own_exceeds)
     }
 
+    /// How many tables there are now.
+    #[inline]
+    pub fn tables_in_use(&self) -> u32 {
+        (self.tables.len() - self.free.len() - self.limbo.len()) as u32
+    }
+
     /// What happened so far.
     pub const fn counters(&self) -> Counters {
         self.counters

@@ -8,6 +8,7 @@ use crate::service::control::{CONTROL, count};
 use alloc::format;
 use alloc::string::{String, ToString};
 use appliance::config::{Config, Paging as Wanted};
+use core::sync::atomic::Ordering;
 use ept_npt::Mapping;
 use ept_npt::shadow::{Budget, Host, Root, Shadow, Slot, Store, Verdict};
 use guest_mem::{Gpa, GuestMemory, Gva, Hpa};
@@ -130,6 +131,10 @@ impl ShadowPaging {
         })?;
         let no_memory = || format!("no host memory left for {budget_mib} MiB of shadow tables");
         memory.table_log().ok_or_else(no_memory)?;
+        CONTROL
+            .shadow_tables
+            .room
+            .store(budget.tables(), Ordering::Relaxed);
         let pages = frames::alloc_zeroed(u64::from(budget.tables()) * PAGE_BYTES);
         let store = Pages {
             base: Hpa(pages.ok_or_else(no_memory)?.base),
@@ -155,7 +160,13 @@ impl ShadowPaging {
 
     /// What the CPU is to walk for vCPU `index`.
     fn activate(&self, around: &mut Around, paging: &Paging) -> ShadowRoot {
-        let root = self.tables.lock().activate(around.index, paging, around);
+        let mut tables = self.tables.lock();
+        let root = tables.activate(around.index, paging, around);
+        let told = &CONTROL.shadow_tables;
+        told.used.store(tables.tables_in_use(), Ordering::Relaxed);
+        let peak = tables.counters().peak_tables;
+        told.peak.store(peak, Ordering::Relaxed);
+        drop(tables);
         match root {
             Root::Long(table) => ShadowRoot::Long(table),
             Root::Pae(pointers) => {
