@@ -412,7 +412,7 @@ impl Machine {
     }
 
     fn invalidate_at(&mut self, cpu: usize, va: u64) {
-        self.shadow.invalidate(cpu, Gva(va), &mut self.world);
+        self.shadow.invalidate(Gva(va), &mut self.world);
         if self.shadow.must_flush() {
             self.world.tlbs[cpu].clear();
         }

@@ -193,7 +193,7 @@ impl Machine {
                 machine: self,
                 index,
             };
-            shadow.tables.lock().invalidate(index, gva, &mut around);
+            shadow.tables.lock().invalidate(gva, &mut around);
         }
     }
 
