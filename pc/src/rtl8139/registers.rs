@@ -201,6 +201,7 @@ impl Chip {
                 state.receive_config = value & bits::RECEIVE_CONFIG_WRITABLE;
                 let last = state.receive().ring_bytes() - 1;
                 state.ring.chip &= last as u16;
+                self.listen();
             }
             register::TIMER => state.timer.restart(context.now),
             register::MISSED => state.missed = 0,
