@@ -17,6 +17,8 @@ mod rings;
 mod slots;
 mod state;
 #[cfg(test)]
+mod table;
+#[cfg(test)]
 mod tests;
 mod timer;
 
