@@ -36,7 +36,7 @@ pub use links::Slot;
 
 use crate::{Level, Mapping, Rights as MapRights};
 use alloc::vec::Vec;
-use guest_mem::{Gpa, GuestMemory, Hpa};
+use guest_mem::{Gpa, GuestMemory, Gva, Hpa};
 use hvm::walk::{Directories, Paging, Tables};
 use links::{Head, Links};
 use pool::{NO_TABLE, Table};
@@ -255,6 +255,19 @@ impl<S: Store> Shadow<S> {
             *place = table;
         }
         table
+    }
+
+    /// Where walks of an address start on a vCPU: it has one table of four levels, or one for each GiB, and then perhaps not for each.
+    fn root_for(&self, cpu: usize, gva: Gva) -> u32 {
+        let Some(Active { roots, .. }) = self.active.get(cpu) else {
+            return NO_TABLE;
+        };
+        let first = self.tables.get(roots[0] as usize);
+        let is_only = first.is_some_and(|table| table.role.is_some_and(|role| role.level == 4));
+        match is_only {
+            true => roots[0],
+            false => roots[(gva.0 >> 30) as usize % 4],
+        }
     }
 
     /// The guest has flushed the TLB of the vCPU at work, all of it.

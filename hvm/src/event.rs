@@ -74,6 +74,13 @@ impl Exception {
         }
     }
 
+    /// True if it is a fault by its class: RIP is at the instruction, which may run again. The RFLAGS that its handler finds then have RF
+    /// set, so that a breakpoint on the instruction is not met twice (SDM vol. 3B, 18.3.1.1; APM vol. 2, 3.1.6). Debug exceptions are
+    /// none: those of breakpoints push RF as it is.
+    pub const fn is_fault(self) -> bool {
+        !matches!(self.vector, 1 | 3 | 4 | 8 | 18)
+    }
+
     /// What this exception becomes that arises while `first` is being delivered: itself, a double fault, or the end.
     pub const fn after(self, first: Self) -> Result<Self, TripleFault> {
         match (first.class(), self.class()) {
@@ -439,6 +446,17 @@ mod tests {
             (plan.inject, plan.window),
             (Some(Event::Nmi), Some(Window::Interrupt))
         );
+    }
+
+    #[test]
+    fn faults_are_those_whose_instruction_runs_again() {
+        let is_fault = |vector: u8| Exception::plain(vector).is_fault();
+        assert!(
+            [0, 5, 6, 7, 10, 11, 12, 13, 14, 16, 17, 19]
+                .into_iter()
+                .all(is_fault)
+        );
+        assert!(![1, 3, 4, 8, 18].into_iter().any(is_fault));
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod cable;
 pub mod credit;
 pub mod host;
 mod mac;
+pub mod nat;
 pub mod rate;
 pub mod rfb;
 pub mod server;

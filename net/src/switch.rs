@@ -42,7 +42,12 @@ pub enum Vlans {
     /// This one, whose tag is put on frames that come in and taken off those that go out; tagged frames are not taken. 0: frames without
     /// a VLAN.
     Access(u16),
+    /// None of them: a network of its own, of those ports that say so. Tagged frames are not taken.
+    Private,
 }
+
+/// What the private network's frames have for a VLAN here: a number that no tag can hold.
+const PRIVATE: u16 = 0x1000;
 
 /// How a port is set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -227,8 +232,9 @@ impl Switch {
 
     fn carries(&self, port: Port, vlan: u16) -> bool {
         match self.ports.get(port).map(|port| port.setup.vlans) {
-            Some(Vlans::All) => true,
+            Some(Vlans::All) => vlan != PRIVATE,
             Some(Vlans::Access(own)) => own == vlan,
+            Some(Vlans::Private) => vlan == PRIVATE,
             None => false,
         }
     }
@@ -257,7 +263,7 @@ impl Switch {
         let outlet = outlets.get_mut(to)?;
         let tag = match port.setup.vlans {
             Vlans::Access(1..) => vlan::remove(&mut packet),
-            Vlans::Access(0) | Vlans::All => None,
+            Vlans::Access(0) | Vlans::All | Vlans::Private => None,
         };
         let bytes = packet.len() as u64;
         match outlet.send(packet) {
@@ -335,10 +341,13 @@ impl Switch {
 /// Takes a frame into its port's VLAN; `None` if it may not be there, or is no frame.
 fn admit(vlans: Vlans, mut packet: Packet) -> Option<(Packet, Header)> {
     let header = Header::read(packet.frame())?;
-    let Vlans::Access(own) = vlans else {
-        return Some((packet, header));
+    let own = match vlans {
+        Vlans::All => return Some((packet, header)),
+        Vlans::Access(own) => own,
+        Vlans::Private => PRIVATE,
     };
-    if header.tagged == Tagged::Yes || own != 0 && !vlan::insert(&mut packet, own) {
+    let is_marked = !matches!(own, 0 | PRIVATE);
+    if header.tagged == Tagged::Yes || is_marked && !vlan::insert(&mut packet, own) {
         return None;
     }
     let header = Header {

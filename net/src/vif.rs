@@ -4,6 +4,7 @@
 //! interface. Every keyword of the manual page is known: it lands in a field, or in [`Vif::ignored`] with the reason.
 
 use crate::Mac;
+use crate::nat::forward::Forward;
 use crate::rate::Rate;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -25,7 +26,7 @@ pub enum Model {
 }
 
 /// How the guest's frames reach the wire.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Attachment {
     /// On the L2 switch with the uplink, under the guest's own address. A bridge's name says nothing more: there is one.
     #[default]
@@ -55,8 +56,10 @@ pub struct Vif {
     pub attachment: Attachment,
     /// Limit on what the guest sends.
     pub rate: Option<Rate>,
-    /// Addresses that the guest may use; empty: any.
+    /// Addresses that the guest may use; empty: any. Behind the host's address, the one that it is given.
     pub ip: Vec<IpAddr>,
+    /// Ports of the host's that lead to it, behind the host's address.
+    pub forwards: Vec<Forward>,
     /// The VLAN that the switch puts the guest in, without the guest knowing; `None`: none, and tags pass.
     pub vlan: Option<u16>,
     /// Whose frames the guest may send.
@@ -82,7 +85,7 @@ impl fmt::Display for VifError {
     }
 }
 
-const KEYWORDS: &str = "one of mac, bridge, nat, model, type, rate, ip, mtu, antispoof (or another keyword of xl-network-configuration(5))";
+const KEYWORDS: &str = "one of mac, bridge, nat, forward, model, type, rate, ip, mtu, antispoof (or another keyword of xl-network-configuration(5))";
 
 /// Keywords of the manual page (and of xm) that have no meaning without a dom0.
 const NOT_HERE: &[(&str, &str)] = &[
@@ -121,7 +124,30 @@ impl Vif {
                 expected,
             })?;
         }
+        vif.check(text)?;
         Ok(vif)
+    }
+
+    /// Whether its parts go together.
+    fn check(&self, text: &str) -> Result<(), VifError> {
+        let bad = |expected| {
+            Err(VifError {
+                found: text.to_string(),
+                expected,
+            })
+        };
+        match self.attachment {
+            Attachment::Bridge if !self.forwards.is_empty() => {
+                bad("`nat` beside `forward`: a card that is bridged has an address of its own")
+            }
+            Attachment::Nat if self.vlan.is_some() => {
+                bad("no VLAN beside `nat`: the guest is not on the network outside")
+            }
+            Attachment::Nat if !matches!(self.ip[..], [] | [IpAddr::V4(_)]) => {
+                bad("at most one `ip` beside `nat`, of IPv4: the address that the guest is given")
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Takes one keyword; the error says what was expected.
@@ -167,6 +193,13 @@ impl Vif {
                     .map(str::parse)
                     .collect::<Result<_, _>>()
                     .map_err(|_| "IP addresses with spaces between them")?;
+            }
+            "forward" => {
+                self.forwards = value
+                    .split_whitespace()
+                    .map(str::parse)
+                    .collect::<Result<_, _>>()
+                    .map_err(|_| "tcp:PORT:PORT or udp:PORT:PORT, the host's and the guest's, with spaces between several")?;
             }
             "mtu" => {
                 let mtu = value.parse().ok().filter(|mtu| (68..=9000).contains(mtu));
@@ -242,6 +275,23 @@ mod tests {
     fn a_vlan_and_a_guard_are_taken() {
         let vif = Vif::parse("bridge=ovsbr0.10,antispoof").unwrap();
         assert_eq!((vif.vlan, vif.senders), (Some(10), Senders::Own));
+    }
+
+    #[test]
+    fn translation_has_an_address_and_ports() {
+        let vif = Vif::parse("nat, ip=10.5.0.9, forward=tcp:8080:80 udp:53:53").unwrap();
+        assert_eq!(vif.attachment, Attachment::Nat);
+        assert_eq!(vif.forwards.len(), 2);
+        for (text, what) in [
+            ("forward=tcp:80:80", "nat"),
+            ("nat,ip=10.0.0.1 10.0.0.2", "one"),
+            ("nat,ip=fe80::1", "IPv4"),
+            ("bridge=br0.7,nat", "VLAN"),
+            ("nat,forward=80", "tcp:PORT:PORT"),
+        ] {
+            let error = Vif::parse(text).unwrap_err();
+            assert!(error.expected.contains(what), "{text}: {error}");
+        }
     }
 
     #[test]

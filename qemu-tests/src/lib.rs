@@ -14,6 +14,7 @@ pub mod debian;
 pub mod desk;
 pub mod engine;
 pub mod initramfs;
+pub mod lan;
 pub mod loader;
 pub mod machine;
 pub mod medium;

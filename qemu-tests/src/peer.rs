@@ -20,6 +20,7 @@ const TYPE_IPV4: u16 = 0x0800;
 const PROTOCOL_ICMP: u8 = 1;
 const PROTOCOL_TCP: u8 = 6;
 const PROTOCOL_UDP: u8 = 17;
+const PORT_DNS: u16 = 53;
 const PORT_NTP: u16 = 123;
 const PORT_SYSLOG: u16 = 514;
 const PORT_MDNS: u16 = 5353;
@@ -279,6 +280,68 @@ impl Peer {
         last.context("the log does not say it")
     }
 
+    /// Answers who asks for `address` in a VLAN, or in none, by frames in another, until it is `done`; returns how often.
+    pub fn be_found_at(
+        &self,
+        address: Ipv4Addr,
+        asked: Option<u16>,
+        answer: Option<u16>,
+        done: impl Fn() -> bool,
+    ) -> Result<usize> {
+        let mut count = 0;
+        while !done() {
+            let question = self.receive(|frame| {
+                let frame = match asked {
+                    Some(vlan) => untagged(frame, vlan)?,
+                    None => frame.to_vec(),
+                };
+                asks_for(&frame, address).then_some(frame)
+            })?;
+            let Some(question) = question else { continue };
+            let mut reply = arp_reply(&question);
+            reply[28..32].copy_from_slice(&address.octets());
+            if let Some(vlan) = answer {
+                let [high, low] = vlan.to_be_bytes();
+                reply.splice(12..12, [0x81, 0, high, low]);
+            }
+            self.send(&reply)?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// Answers questions for names (RFC 1035) with an address until it is `done`; returns how many there were.
+    pub fn answer_names(&self, address: Ipv4Addr, done: impl Fn() -> bool) -> Result<usize> {
+        let mut count = 0;
+        while !done() {
+            let question = self.attend(PATIENCE, |frame| {
+                udp_payload(frame, PORT_DNS).map(|_| frame.to_vec())
+            })?;
+            let Some(question) = question else { continue };
+            let payload = udp_payload(&question, PORT_DNS).context("no question")?;
+            let name = payload.get(12..).context("it is too short")?;
+            let end = name
+                .iter()
+                .position(|byte| *byte == 0)
+                .context("the name has no end")?;
+            let asked = name.get(..end + 5).context("there is no type")?;
+            let is_a = asked[end + 1..] == [0, 1, 0, 1];
+            let mut answer = Vec::from(&payload[..2]);
+            answer.extend([0x81, 0x80, 0, 1, 0, u8::from(is_a), 0, 0, 0, 0]);
+            answer.extend(asked);
+            if is_a {
+                answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+                answer.extend(address.octets());
+            }
+            let to = *question[6..].first_chunk().context("no sender")?;
+            let asker = Ipv4Addr::from(*question[26..].first_chunk().context("no sender")?);
+            let port = u16::from_be_bytes([question[34], question[35]]);
+            self.send(&udp(to, asker, PORT_DNS, port, &answer))?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
     /// Asks the link for `name.local` (RFC 6762).
     pub fn find_name(&self, name: &str, within: Duration) -> Result<Ipv4Addr> {
         let mut label = vec![name.len() as u8];
@@ -298,6 +361,14 @@ impl Peer {
         })?;
         found.with_context(|| format!("nobody is {name}.local"))
     }
+}
+
+/// A frame of this VLAN without its tag (IEEE 802.1Q, 9.5).
+fn untagged(frame: &[u8], vlan: u16) -> Option<Vec<u8>> {
+    let [high, low] = vlan.to_be_bytes();
+    let is_its =
+        frame.get(12..14)? == [0x81, 0] && frame[14] & 0xf == high && *frame.get(15)? == low;
+    is_its.then(|| [&frame[..12], &frame[16..]].concat())
 }
 
 /// Whether a frame asks who has `address` (RFC 826).

@@ -21,9 +21,9 @@ pub enum Need {
     Everything,
 }
 
-/// Debian packages for booting in an emulator: QEMU and Bochs with their firmware, tools for media, the guest's user space, viewers. Bochs
+/// Debian packages for booting in an emulator: QEMU and Bochs with their firmware, tools for media, the guest's user space, viewers, a network with a DHCP server. Bochs
 /// wants one of its screens installed; that for terminals is the smallest.
-const PACKAGES: [&str; 20] = [
+const PACKAGES: [&str; 22] = [
     "qemu-system-x86",
     "seabios",
     "ovmf",
@@ -44,6 +44,8 @@ const PACKAGES: [&str; 20] = [
     "python3-venv",
     "tigervnc-viewer",
     "xvfb",
+    "dnsmasq-base",
+    "socat",
 ];
 
 /// Sees to it that everything is there, or says in one line what to install.

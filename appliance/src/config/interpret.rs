@@ -9,7 +9,7 @@ use super::setting::{Setting, Value};
 use super::{
     BlobName, Boot, BootDevice, Config, Firmware, FirmwareImage, Loaded, MAX_BOOT_MENU_S,
     MAX_MEMORY_MIB, MAX_TSC_MHZ, MAX_VCPUS, Memory, Paging, Placement, Serial, Servers, TscRate,
-    Viridian, Without, suggest,
+    Viridian, Without, suggest, translation,
 };
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -65,6 +65,7 @@ pub(super) fn config(settings: Vec<Setting>, notes: Vec<Note>) -> Result<Loaded,
             None => None,
         },
     };
+    translation::check(&reader, &config.vifs, &config.consoles)?;
     Ok(Loaded {
         config,
         notes: reader.notes,

@@ -26,6 +26,7 @@ mod suggest;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod translation;
 mod viridian;
 
 pub use action::{Action, Actions};

@@ -57,12 +57,8 @@ impl<S: Store> Shadow<S> {
             self.loosen(gpa.0 >> 12, host);
         }
         self.counters.fills += 1;
-        let root = match paging.tables() {
-            Tables::Long => 0,
-            _ => (gva.0 >> 30) as usize % 4,
-        };
         self.path = [NO_TABLE; 4];
-        let table = self.active[cpu].roots[root];
+        let table = self.root_for(cpu, gva);
         match paging.tables() {
             Tables::Unpaged => self.fill_direct(table, gva.0 & 0xffff_ffff, host),
             _ => self.fill(table, gva, trace.entries(), host),

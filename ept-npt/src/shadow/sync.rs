@@ -202,13 +202,7 @@ impl<S: Store> Shadow<S> {
             }
         }
         self.own_exceeds = true;
-        let Some(active) = self.active.get(cpu) else {
-            return;
-        };
-        let mut table = match active.roots {
-            [root, super::NO_TABLE, ..] => root,
-            roots => roots[(gva.0 >> 30) as usize % 4],
-        };
+        let mut table = self.root_for(cpu, gva);
         while let Some(known) = self.tables.get(table as usize) {
             let Some(role) = known.role else { return };
             let index = role.index(gva.0);

@@ -189,7 +189,9 @@ impl Host for World {
             if let Some(table) = table {
                 let at = table & !0xfff | self.random.slot();
                 let before: u64 = self.memory.load(Gpa(at)).unwrap();
-                self.history.entry(at).or_default().push((self.now, before));
+                // Who flushes at this moment began before.
+                let until = self.now + 1;
+                self.history.entry(at).or_default().push((until, before));
                 let value = self.random.entry();
                 // Nobody is told.
                 let log = self.memory.table_log().unwrap();
@@ -339,9 +341,22 @@ impl Machine {
             registers.cr3 = self.random.below(6) << 12;
             if registers.pae && !registers.long {
                 registers.cr3 |= self.random.below(3) << 5;
+                self.write_directories(cpu);
             }
         }
         self.activate(cpu);
+    }
+
+    /// Most random entries are not right for PAE paging's first four, which have hardly any bits to set; some of these are not there.
+    fn write_directories(&mut self, cpu: usize) {
+        let table = self.cpus[cpu].registers.cr3 & 0xffff_ffe0;
+        for part in 0..4 {
+            let entry = match self.random.below(4) {
+                0 => 0,
+                _ => self.random.below(TABLES) << 12 | 1,
+            };
+            self.world.write(table + part * 8, entry);
+        }
     }
 
     fn change_mode(&mut self, cpu: usize) {

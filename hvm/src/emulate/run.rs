@@ -135,9 +135,11 @@ fn enter(cpu: &mut impl Registers, bus: &mut impl Bus, event: Event) -> Result<(
             execution.enter_handler(vector, rflags, None)?;
         }
         Event::Exception(exception) => {
-            // Faults resume without meeting the same breakpoint again (SDM vol. 3B, 18.3.1.1).
-            let is_fault = !matches!(exception.vector, DEBUG | 3 | 4 | 8 | 18);
-            let resume = if is_fault { Rflags::RF.bits() } else { 0 };
+            let resume = if exception.is_fault() {
+                Rflags::RF.bits()
+            } else {
+                0
+            };
             if let Some(address) = exception.cr2 {
                 execution.cpu.set_cr2(address);
             }

@@ -22,17 +22,21 @@ use net::Mac;
 use net::cable::{SwitchEnd, Want};
 use net::credit::Credit;
 use net::host::address::Setup;
+use net::host::mdns::Name;
 use net::host::sntp::WallClock;
 use net::host::{Host, Lease, News, syslog};
+use net::nat::{Face, Outside, Router};
 use net::stations::{Crowd, Stations};
 use net::switch::{Counters, Outlet, Port, PortSetup, Refusal, Sources, Switch, Vlans, WhenFull};
 use spin::Mutex;
 
 const UPLINK: Port = 0;
 const HOST: Port = 1;
-const FIRST_GUEST: Port = 2;
-/// Uplink, host, and cards of the guest.
-const MAX_PORTS: usize = 10;
+/// Of the network behind the host's address.
+const ROUTER: Port = 2;
+const FIRST_GUEST: Port = 3;
+/// Uplink, host, router, and cards of the guest.
+const MAX_PORTS: usize = 11;
 /// Frames that one port may send in a turn before the others have theirs.
 const BURST: usize = 32;
 /// Most pieces that a long frame is cut into: an IP packet of 64 KiB in frames of the shortest that everybody takes (RFC 9293, 3.7.1).
@@ -65,6 +69,8 @@ struct State {
     interrupt: Interrupt,
     host: Host,
     consoles: Consoles,
+    /// For cards that are behind the host's address.
+    router: Option<Router>,
     guests: Vec<SwitchEnd>,
     switch: Switch,
     /// Frames of each port that came in, and wait for room where they are to go.
@@ -73,6 +79,8 @@ struct State {
     credits: Vec<Option<Credit>>,
     link: Link,
     lease: Option<Lease>,
+    /// The host's name, as the log has it.
+    name: Option<Name>,
     /// Of the log, for a server.
     lines: log::Reader,
     clock: Option<WallClock>,
@@ -86,6 +94,15 @@ struct State {
     stations: Stations,
     wants: Wants,
     admits: Admits,
+}
+
+/// A port with nobody there.
+struct Nobody;
+
+impl Outlet for Nobody {
+    fn send(&mut self, _: Packet) -> Result<(), Refusal> {
+        Err(Refusal::Never)
+    }
 }
 
 /// The card as a port.
@@ -164,6 +181,12 @@ impl Service {
                 // Whatever VLANs guests are in, the host is in none.
                 vlans: Vlans::Access(0),
             },
+            PortSetup {
+                station: None,
+                sources: Sources::Any,
+                when_full: WhenFull::Wait,
+                vlans: Vlans::Private,
+            },
         ]);
         *STATE.lock() = Some(State {
             uplink: Uplink {
@@ -173,10 +196,12 @@ impl Service {
             },
             interrupt: card.interrupt,
             lease: None,
+            name: None,
             lines: log::Reader::from_oldest(),
             clock: None,
             host,
             consoles: Consoles::default(),
+            router: None,
             guests: Vec::new(),
             switch,
             credits: Vec::new(),
@@ -232,6 +257,10 @@ impl State {
         for guest in FIRST_GUEST..FIRST_GUEST + self.guests.len() {
             most = most.max(self.switch_from(guest, now_ms));
         }
+        if let Some(router) = &mut self.router {
+            router.work(&mut self.host, now_ms);
+            most = most.max(self.switch_from(ROUTER, now_ms));
+        }
         let cause = match self.host.poll(now_ms) {
             News::Nothing => Cause::Turn,
             News::Connections => Cause::Connections,
@@ -248,6 +277,7 @@ impl State {
         let wanted = wants.filter(|want| *want == Want::Room).count() > 0;
         let crowded = wanted || self.waiting.iter().any(|frames| !frames.is_empty());
         self.look_at_lease();
+        self.look_at_name();
         self.look_at_clock(now_ms);
         if interrupted {
             self.interrupt.settle(match most {
@@ -418,12 +448,38 @@ impl State {
         self.clock = clock;
     }
 
-    fn look_at_lease(&mut self) {
-        let lease = self.host.lease();
-        if lease == self.lease {
+    /// Says so where somebody else has the name that the host was to have.
+    fn look_at_name(&mut self) {
+        let name = self.host.name();
+        if self.name.as_ref() == name {
             return;
         }
-        self.lease = lease;
+        if let (Some(before), Some(now)) = (&self.name, name) {
+            warn!(
+                "network: somebody else is {}.local; the host tries {}.local",
+                before.as_str(),
+                now.as_str()
+            );
+        }
+        self.name = name.cloned();
+    }
+
+    fn look_at_lease(&mut self) {
+        let lease = self.host.lease();
+        let told = self.host.surroundings();
+        let is_followed = |router: &Router| {
+            let known = router.outside().map(|it| (it.lease, &it.told));
+            known == lease.map(|lease| (lease, told))
+        };
+        let follows = self.router.as_ref().is_none_or(is_followed);
+        if lease == self.lease && follows {
+            return;
+        }
+        let before = core::mem::replace(&mut self.lease, lease);
+        self.guide_router();
+        if lease == before {
+            return;
+        }
         match lease {
             Some(lease) => {
                 info!("network: the host's address is {lease}");
@@ -446,10 +502,20 @@ impl State {
         if count == 0 {
             return 0;
         }
+        let mut nobody = Nobody;
         let mut outlets: Few<&mut dyn Outlet, MAX_PORTS> = Few::new();
         // There is room for all: `plug_in` sees to it.
         let _ = outlets.push(&mut self.uplink);
-        let _ = outlets.push(&mut self.host);
+        let (host, router): (&mut dyn Outlet, &mut dyn Outlet) = match &mut self.router {
+            // It looks at what is for the host's address before the host does.
+            Some(router) => {
+                let (outside, inside) = router.ends();
+                (outside, inside)
+            }
+            None => (&mut self.host, &mut nobody),
+        };
+        let _ = outlets.push(host);
+        let _ = outlets.push(router);
         for guest in &mut self.guests {
             let _ = outlets.push(guest);
         }
@@ -469,8 +535,34 @@ impl State {
     fn fetch(&mut self, from: Port, now_ms: u64) -> Option<Packet> {
         match from {
             UPLINK => self.uplink.nic.receive(),
-            HOST => self.host.take(),
+            HOST => self.host.take().or_else(|| self.routed(Face::Outside)),
+            ROUTER => self.routed(Face::Inside),
             guest => self.fetch_from_guest(guest - FIRST_GUEST, now_ms),
+        }
+    }
+
+    /// The next frame that the router sends to a side.
+    fn routed(&mut self, face: Face) -> Option<Packet> {
+        self.router.as_mut()?.take(face)
+    }
+
+    /// Tells the router of the host's address.
+    fn guide_router(&mut self) {
+        let Some(router) = &mut self.router else {
+            return;
+        };
+        router.set_outside(self.lease.map(|lease| Outside {
+            lease,
+            told: self.host.surroundings().clone(),
+        }));
+        let near = self
+            .lease
+            .filter(|lease| lease.has(router.address()) || router.is_inside(lease.address));
+        if let Some(lease) = near {
+            warn!(
+                "network: the host's network ({lease}) has the addresses of the one behind it ({}/24); give the guest's card another by `ip`",
+                router.address()
+            );
         }
     }
 
@@ -528,6 +620,10 @@ impl State {
             match port {
                 UPLINK => write!(out, "         uplink: ")?,
                 HOST => write!(out, "         host:   ")?,
+                ROUTER => {
+                    self.write_router(out)?;
+                    continue;
+                }
                 guest => write!(out, "         vif {}:  ", guest - FIRST_GUEST)?,
             }
             write_counters(counters, out)?;
@@ -545,6 +641,23 @@ impl State {
             self.uplink.pool.available(),
             self.uplink.pool.count()
         )
+    }
+}
+
+impl State {
+    fn write_router(&self, out: &mut (impl Write + ?Sized)) -> fmt::Result {
+        let Some(router) = &self.router else {
+            return Ok(());
+        };
+        let (counters, flows) = router.counters();
+        writeln!(
+            out,
+            "         nat:    {}/24, {flows} conversations, {counters}",
+            router.address()
+        )?;
+        router
+            .forwards()
+            .try_for_each(|(forward, to)| writeln!(out, "         forward {forward} to {to}"))
     }
 }
 
@@ -580,6 +693,17 @@ pub fn serve(config: &Config) {
         LOGS.store(true, Ordering::Release);
     }
     state.consoles = Consoles::open(&config.consoles, &config.name, host);
+    if let Some(setup) = config.translation() {
+        let uplink = &state.uplink;
+        let router = Router::new(setup, Mac(uplink.nic.address()), uplink.pool, seed());
+        info!(
+            "network: guests behind the host's address have {} for a router",
+            router.address()
+        );
+        state.switch.set_station(ROUTER, Some(router.mac()));
+        state.router = Some(router);
+        state.guide_router();
+    }
     if let Some(lease) = state.lease {
         state.consoles.announce(lease);
     }

@@ -35,7 +35,10 @@ fn card(vif: &Vif, index: u32, name: &str, pairs: u16) -> Box<dyn Function> {
             Senders::Any => Sources::Any,
             Senders::Own => Sources::Only(mac),
         },
-        vlans: vif.vlan.map_or(Vlans::All, Vlans::Access),
+        vlans: match vif.attachment {
+            Attachment::Nat => Vlans::Private,
+            Attachment::Bridge => vif.vlan.map_or(Vlans::All, Vlans::Access),
+        },
         rate: vif.rate,
     };
     let cable = net::plug(port, frames, super::kick);
@@ -70,13 +73,12 @@ fn note(vif: &Vif, index: u32) {
             "vif {index}: `model=e1000`: there is no such card yet, so the guest gets an RTL8139C+"
         );
     }
-    if vif.attachment == Attachment::Nat {
-        warn!("vif {index}: `nat`: there is no address translation yet, so the card is bridged");
-    }
-    if !vif.ip.is_empty() {
+    if !vif.ip.is_empty() && vif.attachment == Attachment::Bridge {
         warn!("vif {index}: `ip`: not enforced yet; the guest may use any address");
     }
-    if vif.mtu_bytes.is_some() && vif.model != Model::Virtio {
+    // Behind the host's address, the DHCP server tells.
+    let is_told = vif.model == Model::Virtio || vif.attachment == Attachment::Nat;
+    if vif.mtu_bytes.is_some() && !is_told {
         warn!("vif {index}: `mtu`: only a virtio card can tell the guest; set it there");
     }
 }

@@ -14,7 +14,7 @@ use alloc::string::String;
 use core::sync::atomic::Ordering;
 use hvm::device::PowerEvent;
 use hvm::emulate::DecodeCache;
-use hvm::event::{Exception, Interruptible, Plan, Shadow, TripleFault, Window};
+use hvm::event::{Event, Exception, Interruptible, Plan, Shadow, TripleFault, Window};
 use hvm::regs::{DR6_BS, Rflags, State};
 use hvm::vcpu::{ModificationLog, Vcpu};
 use hvm::virtual_apic::Served;
@@ -410,6 +410,13 @@ impl<V: Vcpu> Processor<V> {
     #[inline]
     pub(super) fn carry_out(&mut self, plan: Plan) {
         if let Some(event) = plan.inject {
+            if let Event::Exception(exception) = event
+                && exception.is_fault()
+            {
+                // Neither vendor's entry sets it in the image (SDM vol. 3C, 27.6.1.1); one whose delivery was cut short has it already.
+                let rflags = self.cpu.rflags();
+                self.cpu.set_rflags(rflags | Rflags::RF.bits());
+            }
             self.cpu.inject(event);
         }
         // Not every CPU has a window for an NMI that a shadow, or an event before it, holds back.

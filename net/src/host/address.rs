@@ -1,5 +1,5 @@
 //! `ip=` of the command line, as Linux has it (Documentation/admin-guide/nfs/nfsroot.rst):
-//! `ip=<client>:<server>:<gateway>:<netmask>:<host name>:<device>:<autoconf>:…`, or `ip=<autoconf>` alone.
+//! `ip=<client>:<server>:<gateway>:<netmask>:<host name>:<device>:<autoconf>:<name server>:<name server>:…`, or `ip=<autoconf>` alone.
 
 use core::fmt;
 use core::net::Ipv4Addr;
@@ -25,6 +25,8 @@ pub struct Address {
     pub prefix_bits: u8,
     /// The way to everywhere else.
     pub gateway: Option<Ipv4Addr>,
+    /// Whom names are asked of.
+    pub name_servers: [Option<Ipv4Addr>; 2],
 }
 
 /// One part that cannot be used.
@@ -38,6 +40,8 @@ pub enum BadSetup {
     Netmask,
     /// The protocol.
     Autoconf,
+    /// A name server's.
+    NameServer,
 }
 
 impl fmt::Display for BadSetup {
@@ -46,6 +50,7 @@ impl fmt::Display for BadSetup {
             Self::Client => "the first part is no IPv4 address that one station has",
             Self::Gateway => "the third part, the gateway, is no IPv4 address",
             Self::Netmask => "the fourth part is no netmask, such as 255.255.255.0",
+            Self::NameServer => "the eighth or ninth part, a name server, is no IPv4 address",
             Self::Autoconf => {
                 "the protocol is none of dhcp, on, any, off, none (bootp and rarp are not there)"
             }
@@ -60,7 +65,7 @@ impl Setup {
         let (first, more) = (parts.next().unwrap_or(""), text.contains(':'));
         if !more {
             return match first.parse::<Ipv4Addr>() {
-                Ok(address) => Self::fixed(address, None, None),
+                Ok(address) => Self::fixed(address, None, None, [None; 2]),
                 Err(_) => autoconf(first),
             };
         }
@@ -78,13 +83,15 @@ impl Setup {
         let netmask = optional(netmask, BadSetup::Netmask)?;
         // A given address stands, whatever the protocol is; a misspelt one is told all the same.
         autoconf(protocol)?;
-        Self::fixed(address, gateway, netmask)
+        let mut server = || optional(parts.next().unwrap_or(""), BadSetup::NameServer);
+        Self::fixed(address, gateway, netmask, [server()?, server()?])
     }
 
     fn fixed(
         address: Ipv4Addr,
         gateway: Option<Ipv4Addr>,
         netmask: Option<Ipv4Addr>,
+        name_servers: [Option<Ipv4Addr>; 2],
     ) -> Result<Self, BadSetup> {
         if address.is_unspecified() || address.is_multicast() || address.is_broadcast() {
             return Err(BadSetup::Client);
@@ -103,6 +110,7 @@ impl Setup {
             address,
             prefix_bits,
             gateway,
+            name_servers,
         }))
     }
 }
@@ -138,6 +146,7 @@ mod tests {
             address: address.into(),
             prefix_bits,
             gateway: gateway.map(Into::into),
+            name_servers: [None; 2],
         }))
     }
 
@@ -158,6 +167,17 @@ mod tests {
             Setup::parse("172.16.0.9:::"),
             fixed([172, 16, 0, 9], 16, None)
         );
+    }
+
+    #[test]
+    fn name_servers_are_behind_the_protocol() {
+        let setup = Setup::parse("10.0.0.1:::255.0.0.0::eth0:off:10.0.0.53::10.0.0.9");
+        let Ok(Setup::Static(Address { name_servers, .. })) = setup else {
+            panic!("{setup:?}");
+        };
+        assert_eq!(name_servers, [Some(Ipv4Addr::new(10, 0, 0, 53)), None]);
+        let setup = Setup::parse("10.0.0.1:::::::10.0.0.53x");
+        assert_eq!(setup, Err(BadSetup::NameServer));
     }
 
     #[test]

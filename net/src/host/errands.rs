@@ -1,10 +1,11 @@
 //! What the host does on the network by itself: it answers to its name, asks for the time, and sends its log.
 
-use super::mdns::{self, Audience, Name};
+use super::mdns::{self, Audience, Claim, Name};
 use super::sntp::{self, Sntp, WallClock};
 use super::syslog::{self, Severity};
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use heapless::Vec as Few;
 use smoltcp::iface::{Interface, SocketHandle, SocketSet};
@@ -18,6 +19,13 @@ const GROUPS: [IpAddr; 2] = [
 ];
 /// RFC 6762, 11.
 const HOP_LIMIT: u8 = 255;
+/// How often a name is asked for before it is taken, how far apart, and after how long at most the first time (RFC 6762, 8.1).
+const PROBES: u8 = 3;
+const PROBE_MS: u64 = 250;
+/// How long who loses to another probe waits (RFC 6762, 8.2), and who has lost too many names (8.1).
+const LOSER_MS: u64 = 1000;
+const MANY_LOSSES: u32 = 15;
+const MANY_LOSSES_MS: u64 = 5000;
 /// How often addresses are announced, and how far apart (RFC 6762, 8.3).
 const ANNOUNCEMENTS: u8 = 2;
 const ANNOUNCEMENT_MS: u64 = 1000;
@@ -27,18 +35,32 @@ const DATAGRAM_BYTES: usize = 4096;
 /// Datagrams that one turn looks at.
 const TURN_DATAGRAMS: usize = 8;
 /// Port that questions for the time come from, and the log.
-const TIME_PORT: u16 = 49_123;
-const LOG_PORT: u16 = 49_514;
+pub(super) const TIME_PORT: u16 = 49_123;
+pub(super) const LOG_PORT: u16 = 49_514;
 
 /// Addresses of the host.
 type Addresses = Few<IpAddr, 8>;
+
+/// How far the name is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Nobody has been asked yet.
+    New,
+    /// Somebody may have it: questions that are left, and when the next is due, or when silence means that it is ours.
+    Probing(u8, u64),
+    /// It is ours: announcements that are left, and when the next is due.
+    Announcing(u8, u64),
+    /// It is ours, and everybody was told.
+    Known,
+}
 
 /// The errands. Nothing is done of which nobody has spoken.
 pub struct Errands {
     name: Option<(Name, SocketHandle)>,
     told: Addresses,
-    /// Announcements that are left, and when the next is due.
-    announcing: Option<(u8, u64)>,
+    stage: Stage,
+    /// Names that were lost.
+    losses: u32,
     time: Option<(IpAddr, SocketHandle, Sntp)>,
     clock: Option<WallClock>,
     log: Option<(SocketAddr, SocketHandle)>,
@@ -52,7 +74,8 @@ impl Errands {
         Self {
             name: None,
             told: Few::new(),
-            announcing: None,
+            stage: Stage::New,
+            losses: 0,
             time: None,
             clock: None,
             log: None,
@@ -84,6 +107,7 @@ impl Errands {
         };
         self.name = Some((name, socket));
         self.told.clear();
+        self.stage = Stage::New;
     }
 
     /// The name.
@@ -160,16 +184,19 @@ impl Errands {
         }
         let asked = self.ask_time(&addresses, sockets, now_ms);
         self.hear_time(sockets, now_ms);
-        let announced = self.announce(&addresses, sockets, now_ms);
-        let answered = self.answer(&addresses, sockets);
+        let answered = self.hear_names(&addresses, sockets, now_ms);
+        let announced = self.speak_of_name(&addresses, sockets, now_ms);
         asked || announced || answered
     }
 
     /// In how many milliseconds something is due.
     pub fn next_ms(&self, now_ms: u64) -> Option<u64> {
-        let announcement = self
-            .announcing
-            .map(|(_, at_ms)| at_ms.saturating_sub(now_ms));
+        let announcement = match self.stage {
+            Stage::Probing(_, at_ms) | Stage::Announcing(_, at_ms) => {
+                Some(at_ms.saturating_sub(now_ms))
+            }
+            Stage::New | Stage::Known => None,
+        };
         let question = self.time.as_ref().map(|(.., sntp)| sntp.next_ms(now_ms));
         announcement.into_iter().chain(question).min()
     }
@@ -226,52 +253,80 @@ impl Errands {
         }
     }
 
-    /// Tells the link of addresses that are new.
-    fn announce(
+    /// Asks the link for the name, or tells it of addresses that are new, if that is due.
+    fn speak_of_name(
         &mut self,
         addresses: &Addresses,
         sockets: &mut SocketSet<'static>,
         now_ms: u64,
     ) -> bool {
+        if self.stage == Stage::New {
+            // Not all who start at the same moment ask at the same moment.
+            self.stage = Stage::Probing(PROBES, now_ms + self.roll() % PROBE_MS);
+        }
         let Some((name, socket)) = &self.name else {
             return false;
         };
-        if self.told != *addresses {
+        if let Stage::Probing(0, at_ms) = self.stage
+            && now_ms >= at_ms
+        {
+            self.told.clear();
+            self.stage = Stage::Known;
+        }
+        if self.told != *addresses && matches!(self.stage, Stage::Known | Stage::Announcing(..)) {
             self.told = addresses.clone();
-            self.announcing = Some((ANNOUNCEMENTS, now_ms));
+            self.stage = Stage::Announcing(ANNOUNCEMENTS, now_ms);
         }
-        let Some((left, at_ms)) = self.announcing else {
-            return false;
-        };
-        if now_ms < at_ms {
-            return false;
-        }
-        self.announcing = (left > 1).then_some((left - 1, now_ms + ANNOUNCEMENT_MS));
         let mut message = Vec::new();
-        mdns::announce(name, addresses, &mut message);
+        match self.stage {
+            Stage::Probing(left @ 1.., at_ms) if now_ms >= at_ms => {
+                mdns::probe(name, addresses, &mut message);
+                self.stage = Stage::Probing(left - 1, now_ms + PROBE_MS);
+            }
+            Stage::Announcing(left, at_ms) if now_ms >= at_ms => {
+                mdns::announce(name, addresses, &mut message);
+                self.stage = match left {
+                    0 | 1 => Stage::Known,
+                    left => Stage::Announcing(left - 1, now_ms + ANNOUNCEMENT_MS),
+                };
+            }
+            _ => return false,
+        }
         let socket = sockets.get_mut::<Socket<'_>>(*socket);
         for group in GROUPS {
             if addresses.iter().any(|own| own.is_ipv4() == group.is_ipv4()) {
-                // It is said twice.
+                // It is said several times.
                 let _ = socket.send_slice(&message, IpEndpoint::new(group.into(), mdns::PORT));
             }
         }
         true
     }
 
-    fn answer(&mut self, addresses: &Addresses, sockets: &mut SocketSet<'static>) -> bool {
-        let Some((name, socket)) = &self.name else {
-            return false;
-        };
-        let socket = sockets.get_mut::<Socket<'_>>(*socket);
+    /// Answers who asks for the name, and hears who has it. True if something is to be sent.
+    fn hear_names(
+        &mut self,
+        addresses: &Addresses,
+        sockets: &mut SocketSet<'static>,
+        now_ms: u64,
+    ) -> bool {
         let mut answered = false;
         for _ in 0..TURN_DATAGRAMS {
-            let Ok((query, from)) = socket.recv() else {
+            let Some((name, socket)) = &self.name else {
                 break;
             };
-            let mut message = Vec::new();
+            let socket = sockets.get_mut::<Socket<'_>>(*socket);
+            let Ok((message, from)) = socket.recv() else {
+                break;
+            };
+            if let Some(claim) = mdns::claim(message, name, addresses) {
+                self.yield_name(claim, now_ms);
+                continue;
+            }
+            let mut answer = Vec::new();
             let asker = from.endpoint;
-            let to = match mdns::answer(query, asker.port, name, addresses, &mut message) {
+            let is_ours = matches!(self.stage, Stage::Announcing(..) | Stage::Known);
+            let to = match mdns::answer(message, asker.port, name, addresses, &mut answer) {
+                _ if !is_ours => continue,
                 None => continue,
                 Some(Audience::Asker) => asker,
                 Some(Audience::Link) => {
@@ -284,10 +339,35 @@ impl Errands {
                 }
             };
             // Who asked asks again.
-            let _ = socket.send_slice(&message, UdpMetadata::from(to));
+            let _ = socket.send_slice(&answer, UdpMetadata::from(to));
             answered = true;
         }
         answered
+    }
+
+    /// Somebody else has the name, or wants it.
+    fn yield_name(&mut self, claim: Claim, now_ms: u64) {
+        let Some((name, _)) = &mut self.name else {
+            return;
+        };
+        self.stage = match (claim, self.stage) {
+            // RFC 6762, 9: it is asked for again, and whoever has it says so.
+            (Claim::Theirs, Stage::Announcing(..) | Stage::Known) => Stage::Probing(PROBES, now_ms),
+            (Claim::Theirs, _) => {
+                *name = name.next();
+                self.losses += 1;
+                let wait_ms = if self.losses > MANY_LOSSES {
+                    MANY_LOSSES_MS
+                } else {
+                    PROBE_MS
+                };
+                Stage::Probing(PROBES, now_ms + wait_ms)
+            }
+            (Claim::Wanted(Ordering::Less), Stage::Probing(..)) => {
+                Stage::Probing(PROBES, now_ms + LOSER_MS)
+            }
+            (Claim::Wanted(_), stage) => stage,
+        };
     }
 }
 

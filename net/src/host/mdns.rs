@@ -1,8 +1,10 @@
 //! The host's name on the link: `<name>.local` by multicast DNS (RFC 6762), its addresses and nothing else.
 //!
-//! Names are not probed for, and conflicts are not looked for: give each host a name of its own.
+//! A name is probed for before it is used, and given up where somebody else has it ([`Claim`]).
 
 use alloc::vec::Vec;
+use core::cmp::Ordering;
+use core::fmt::Write;
 use core::net::IpAddr;
 use heapless::{String, Vec as Few};
 
@@ -12,6 +14,8 @@ pub const PORT: u16 = 5353;
 const LABEL_BYTES: usize = 63;
 /// Questions that are looked at.
 const QUESTIONS: usize = 16;
+/// Records that are looked at, for names that are ours.
+const RECORDS: usize = 64;
 /// Addresses that are told.
 const ADDRESSES: usize = 8;
 /// How long an answer holds (RFC 6762, 10), and for those who ask once (6.7).
@@ -57,6 +61,25 @@ impl Name {
             name.pop();
         }
         (!name.is_empty()).then_some(Self(name))
+    }
+
+    /// The next one to try when it is taken (RFC 6762, 9): `name-2` behind `name`, `name-3` behind `name-2`.
+    pub fn next(&self) -> Self {
+        let (stem, number) = match self.0.rsplit_once('-') {
+            Some((stem, digits)) if !stem.is_empty() => match digits.parse::<u32>() {
+                Ok(number) if number > 1 => (stem, number.saturating_add(1)),
+                _ => (&*self.0, 2),
+            },
+            _ => (&*self.0, 2),
+        };
+        let mut suffix: String<11> = String::new();
+        // A hyphen and ten digits fit.
+        let _ = write!(suffix, "-{number}");
+        let mut name = String::new();
+        // Names are ASCII.
+        let _ = name.push_str(&stem[..stem.len().min(LABEL_BYTES - suffix.len())]);
+        let _ = name.push_str(&suffix);
+        Self(name)
     }
 
     /// Without `.local`.
@@ -145,6 +168,108 @@ pub fn answer(
     }
 }
 
+/// What a message says of a name that we have, or want.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// Somebody else has it.
+    Theirs,
+    /// Somebody else wants it, too: who of us comes first (RFC 6762, 8.2), `Greater` being us.
+    Wanted(Ordering),
+}
+
+/// Whether a message claims `name` for somebody with other addresses than these.
+pub fn claim(message: &[u8], name: &Name, addresses: &[IpAddr]) -> Option<Claim> {
+    let word = |at: usize| {
+        Some(u16::from_be_bytes([
+            *message.get(at)?,
+            *message.get(at + 1)?,
+        ]))
+    };
+    let is_response = word(2)? & RESPONSE != 0;
+    let mut at = HEADER_BYTES;
+    for _ in 0..usize::from(word(4)?).min(QUESTIONS) {
+        let (_, behind) = is_name(message, at, name)?;
+        at = behind + 4;
+    }
+    let (answers, authorities, others) = (word(6)?, word(8)?, word(10)?);
+    // A probe has what its sender wants in the second section.
+    let counts = match is_response {
+        true => [answers, authorities, others].map(usize::from),
+        false => [0, authorities.into(), 0],
+    };
+    if !is_response && answers != 0 {
+        return None;
+    }
+    let mut theirs: Few<Record, ADDRESSES> = Few::new();
+    for _ in 0..counts.iter().sum::<usize>().min(RECORDS) {
+        let (is_ours, behind) = is_name(message, at, name)?;
+        let (kind, class, bytes) = (
+            word(behind)?,
+            word(behind + 2)?,
+            usize::from(word(behind + 8)?),
+        );
+        let data = message.get(behind + 10..behind + 10 + bytes)?;
+        at = behind + 10 + bytes;
+        if is_ours
+            && class & !TOP_OF_CLASS == CLASS_IN
+            && let Some(record) = Record::read(kind, data)
+        {
+            // More than we could have ourselves decide nothing.
+            let _ = theirs.push(record);
+        }
+    }
+    let mut ours: Few<Record, ADDRESSES> = addresses
+        .iter()
+        .take(ADDRESSES)
+        .map(|it| Record::of(*it))
+        .collect();
+    // Who says what we would is ourselves, by another way.
+    if theirs.iter().all(|record| ours.contains(record)) {
+        return None;
+    }
+    if is_response {
+        return Some(Claim::Theirs);
+    }
+    ours.sort_unstable();
+    theirs.sort_unstable();
+    Some(Claim::Wanted(ours.cmp(&theirs)))
+}
+
+/// A record of an address, ordered by type and then by its bytes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Record(u16, Few<u8, 16>);
+
+impl Record {
+    fn read(kind: u16, data: &[u8]) -> Option<Self> {
+        let is_address = matches!((kind, data.len()), (TYPE_A, 4) | (TYPE_AAAA, 16));
+        is_address.then(|| Few::from_slice(data).ok().map(|data| Self(kind, data)))?
+    }
+
+    fn of(address: IpAddr) -> Self {
+        let (kind, data) = match address {
+            IpAddr::V4(address) => (TYPE_A, Few::from_slice(&address.octets())),
+            IpAddr::V6(address) => (TYPE_AAAA, Few::from_slice(&address.octets())),
+        };
+        // 16 bytes fit.
+        Self(kind, data.unwrap_or_default())
+    }
+}
+
+/// Appends a question whether somebody has `name`, with what we want it for (RFC 6762, 8.1).
+pub fn probe(name: &Name, addresses: &[IpAddr], out: &mut Vec<u8>) {
+    let addresses = &addresses[..addresses.len().min(ADDRESSES)];
+    for word in [0, 0, 1, 0, addresses.len() as u16, 0] {
+        out.extend_from_slice(&word.to_be_bytes());
+    }
+    name.put(out);
+    for word in [TYPE_ANY, CLASS_IN | TOP_OF_CLASS] {
+        out.extend_from_slice(&word.to_be_bytes());
+    }
+    for address in addresses {
+        put_record(name, *address, CLASS_IN, TTL_S, out);
+    }
+}
+
 /// Appends an announcement of all addresses (RFC 6762, 8.3).
 pub fn announce(name: &Name, addresses: &[IpAddr], out: &mut Vec<u8>) {
     put(
@@ -167,25 +292,18 @@ fn put(legacy: Option<(u16, &[u8], u16)>, name: &Name, addresses: &[IpAddr], out
         None => (CLASS_IN | TOP_OF_CLASS, TTL_S),
     };
     for address in addresses {
-        name.put(out);
-        let kind = match address {
-            IpAddr::V4(_) => TYPE_A,
-            IpAddr::V6(_) => TYPE_AAAA,
-        };
-        out.extend_from_slice(&kind.to_be_bytes());
-        out.extend_from_slice(&class.to_be_bytes());
-        out.extend_from_slice(&ttl_s.to_be_bytes());
-        match address {
-            IpAddr::V4(address) => {
-                out.extend_from_slice(&[0, 4]);
-                out.extend_from_slice(&address.octets());
-            }
-            IpAddr::V6(address) => {
-                out.extend_from_slice(&[0, 16]);
-                out.extend_from_slice(&address.octets());
-            }
-        }
+        put_record(name, *address, class, ttl_s, out);
     }
+}
+
+fn put_record(name: &Name, address: IpAddr, class: u16, ttl_s: u32, out: &mut Vec<u8>) {
+    name.put(out);
+    let Record(kind, data) = Record::of(address);
+    out.extend_from_slice(&kind.to_be_bytes());
+    out.extend_from_slice(&class.to_be_bytes());
+    out.extend_from_slice(&ttl_s.to_be_bytes());
+    out.extend_from_slice(&(data.len() as u16).to_be_bytes());
+    out.extend_from_slice(&data);
 }
 
 /// Whether the name at `at` is `name.local`, and where what follows it begins. `None` if it is broken. A pointer leads backwards only, so
@@ -301,7 +419,52 @@ mod tests {
         assert_eq!(audience, Some(Audience::Link));
     }
 
+    #[test]
+    fn the_next_name_has_the_next_number() {
+        let next = |text: &str| std::string::String::from(Name::of(text).unwrap().next().as_str());
+        assert_eq!(next("florizel"), "florizel-2");
+        assert_eq!(next("florizel-2"), "florizel-3");
+        assert_eq!(next("web-01"), "web-01-2");
+        assert_eq!(next("7"), "7-2");
+        let long = next(&"a".repeat(63));
+        assert_eq!((long.len(), &long[60..]), (63, "a-2"));
+        assert_eq!(next(&long).len(), 63);
+    }
+
+    #[test]
+    fn claims_of_others_are_seen_and_our_own_are_not() {
+        let own = addresses();
+        let others: [IpAddr; 1] = ["10.0.2.99".parse().unwrap()];
+        let claim_of = |addresses: &[IpAddr], put: fn(&Name, &[IpAddr], &mut Vec<u8>)| {
+            let mut message = Vec::new();
+            put(&name(), addresses, &mut message);
+            claim(&message, &name(), &own)
+        };
+        assert_eq!(claim_of(&own, announce), None);
+        assert_eq!(claim_of(&others, announce), Some(Claim::Theirs));
+        assert_eq!(claim_of(&own, probe), None);
+        // 10.0.2.99 comes behind 10.0.2.15.
+        assert_eq!(
+            claim_of(&others, probe),
+            Some(Claim::Wanted(Ordering::Less))
+        );
+        let earlier: [IpAddr; 1] = ["10.0.1.200".parse().unwrap()];
+        assert_eq!(
+            claim_of(&earlier, probe),
+            Some(Claim::Wanted(Ordering::Greater))
+        );
+        let mut message = Vec::new();
+        announce(&Name::of("perdita").unwrap(), &others, &mut message);
+        assert_eq!(claim(&message, &name(), &own), None);
+        assert_eq!(claim(&query(1, 1), &name(), &own), None);
+    }
+
     proptest! {
+        #[test]
+        fn any_bytes_claim_something_or_not(bytes in prop::collection::vec(prop_oneof![Just(0xc0_u8), 0_u8..20, any::<u8>()], 0..200)) {
+            let _ = claim(&bytes, &name(), &addresses());
+        }
+
         #[test]
         fn any_bytes_are_answered_shortly_or_not(
             mut bytes in prop::collection::vec(prop_oneof![Just(0xc0_u8), 0_u8..20, any::<u8>()], 0..200),

@@ -21,6 +21,7 @@ use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use device::Device;
 use errands::Errands;
+use heapless::Vec as Few;
 use hvm::packet::{Packet, Pool};
 use slaac::Slaac;
 use smoltcp::iface::{Config, Interface, PollResult, SocketHandle, SocketSet};
@@ -42,6 +43,14 @@ pub struct Lease {
     pub gateway: Option<Ipv4Addr>,
 }
 
+impl Lease {
+    /// Whether an address is of the host's network.
+    pub fn has(&self, address: Ipv4Addr) -> bool {
+        let differing = self.address.to_bits() ^ address.to_bits();
+        differing.leading_zeros() >= self.prefix_bits.into()
+    }
+}
+
 impl fmt::Display for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.address, self.prefix_bits)?;
@@ -50,6 +59,17 @@ impl fmt::Display for Lease {
             None => Ok(()),
         }
     }
+}
+
+/// What the host was told with its address, for others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// Whom names are asked of.
+    pub name_servers: Few<Ipv4Addr, 3>,
+    /// The domain's name.
+    pub domain: Few<u8, 64>,
+    /// Who knows the time.
+    pub time_server: Option<Ipv4Addr>,
 }
 
 /// What [`Host::poll`] brought.
@@ -61,8 +81,9 @@ pub enum News {
     Connections,
 }
 
-/// Options that a DHCP server is asked for (RFC 2132): netmask, routers, name servers, time servers.
-const DHCP_PARAMETERS: &[u8] = &[1, 3, 6, DHCP_TIME_SERVERS];
+/// Options that a DHCP server is asked for (RFC 2132): netmask, routers, name servers, the domain's name, time servers.
+const DHCP_PARAMETERS: &[u8] = &[1, 3, 6, DHCP_DOMAIN, DHCP_TIME_SERVERS];
+const DHCP_DOMAIN: u8 = 15;
 const DHCP_HOST_NAME: u8 = 12;
 const DHCP_TIME_SERVERS: u8 = 42;
 /// The longest answer of a server that is looked at.
@@ -71,6 +92,9 @@ const DHCP_BYTES: usize = 576;
 const ICMP_PACKETS: usize = 4;
 const ICMP_BYTES: usize = 2048;
 
+/// Ports of UDP that the host itself uses: DHCP's client, multicast DNS, the time and the log.
+pub const UDP_PORTS: [u16; 4] = [68, mdns::PORT, errands::TIME_PORT, errands::LOG_PORT];
+
 /// The stack.
 pub struct Host {
     device: Device,
@@ -78,6 +102,8 @@ pub struct Host {
     sockets: SocketSet<'static>,
     dhcp: Option<SocketHandle>,
     lease: Option<Lease>,
+    /// What came with it.
+    surroundings: Surroundings,
     v6: Option<V6>,
     errands: Errands,
 }
@@ -102,6 +128,7 @@ impl Host {
             sockets: SocketSet::new(alloc::vec![]),
             dhcp: None,
             lease: None,
+            surroundings: Surroundings::default(),
             v6: None,
             errands: Errands::new(!seed),
         };
@@ -119,11 +146,14 @@ impl Host {
                 socket.set_receive_packet_buffer(alloc::vec![0; DHCP_BYTES].leak());
                 host.dhcp = Some(host.sockets.add(socket));
             }
-            Setup::Static(fixed) => host.settle_at(Some(Lease {
-                address: fixed.address,
-                prefix_bits: fixed.prefix_bits,
-                gateway: fixed.gateway,
-            })),
+            Setup::Static(fixed) => {
+                host.surroundings.name_servers = fixed.name_servers.into_iter().flatten().collect();
+                host.settle_at(Some(Lease {
+                    address: fixed.address,
+                    prefix_bits: fixed.prefix_bits,
+                    gateway: fixed.gateway,
+                }));
+            }
             Setup::Off => {}
         }
         host
@@ -132,6 +162,11 @@ impl Host {
     /// The host's address.
     pub fn lease(&self) -> Option<Lease> {
         self.lease
+    }
+
+    /// What it was told with its address.
+    pub fn surroundings(&self) -> &Surroundings {
+        &self.surroundings
     }
 
     /// The cable was plugged in again, perhaps elsewhere: a lease is asked for anew, and routers.
@@ -316,25 +351,38 @@ impl Host {
 
     fn look_at_lease(&mut self) {
         let Some(dhcp) = self.dhcp else { return };
-        let (lease, clock) = match self.sockets.get_mut::<dhcpv4::Socket<'_>>(dhcp).poll() {
+        let (lease, surroundings) = match self.sockets.get_mut::<dhcpv4::Socket<'_>>(dhcp).poll() {
             None => return,
-            Some(dhcpv4::Event::Deconfigured) => (None, None),
+            Some(dhcpv4::Event::Deconfigured) => (None, Surroundings::default()),
             Some(dhcpv4::Event::Configured(given)) => {
                 let lease = Lease {
                     address: given.address.address(),
                     prefix_bits: given.address.prefix_len(),
                     gateway: given.router,
                 };
-                let mut options = given.packet.iter().flat_map(|packet| packet.options());
-                let clocks = options.find(|option| option.kind == DHCP_TIME_SERVERS);
-                let clock = clocks.and_then(|clocks| clocks.data.first_chunk::<4>().copied());
-                (Some(lease), clock.map(Ipv4Addr::from))
+                let packet = given.packet.as_ref();
+                let option = |wanted| {
+                    let mut options = packet.into_iter().flat_map(|packet| packet.options());
+                    options
+                        .find(|option| option.kind == wanted)
+                        .map(|option| option.data)
+                };
+                let clock = option(DHCP_TIME_SERVERS).and_then(|clocks| clocks.first_chunk::<4>());
+                let domain = option(DHCP_DOMAIN).unwrap_or(&[]);
+                let surroundings = Surroundings {
+                    name_servers: given.dns_servers.iter().copied().take(3).collect(),
+                    // One that is too long is no name.
+                    domain: Few::from_slice(domain).unwrap_or_default(),
+                    time_server: clock.map(|clock| Ipv4Addr::from(*clock)),
+                };
+                (Some(lease), surroundings)
             }
         };
         self.settle_at(lease);
-        if let Some(clock) = clock {
+        if let Some(clock) = surroundings.time_server {
             self.ask_time_of(clock.into());
         }
+        self.surroundings = surroundings;
     }
 
     fn settle_at(&mut self, lease: Option<Lease>) {

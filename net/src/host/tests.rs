@@ -15,6 +15,7 @@ fn fixed() -> Setup {
         address: Ipv4Addr::new(10, 0, 0, 1),
         prefix_bits: 24,
         gateway: None,
+        name_servers: [None; 2],
     })
 }
 
@@ -364,4 +365,43 @@ fn a_host_without_addresses_says_nothing() {
     host.poll(5000);
     assert!(host.take().is_none());
     assert_eq!(host.v6_addresses().count(), 0);
+}
+
+/// What of a frame is a message of multicast DNS.
+fn named(frame: &[u8]) -> Option<&[u8]> {
+    (frame[12..14] == [8, 0] && is_to(5353)(frame)).then(|| &frame[42..])
+}
+
+#[test]
+fn a_name_that_is_taken_is_given_up_for_the_next() {
+    let (mut host, pool) = host(fixed());
+    host.introduce("florizel");
+    give(&mut host, pool, &arp(), 0);
+    let mut now_ms = 0;
+    let probe = |host: &mut Host, now_ms: &mut u64| {
+        let frame = wait(host, now_ms, |frame| {
+            named(frame).is_some_and(|message| message[2] & 0x80 == 0)
+        });
+        named(&frame).unwrap()[13..13 + usize::from(named(&frame).unwrap()[12])].to_vec()
+    };
+    assert_eq!(probe(&mut host, &mut now_ms), b"florizel");
+    // Somebody has it.
+    let theirs = [IpAddr::from([10, 0, 0, 2])];
+    let mut message = Vec::new();
+    mdns::announce(host.name().unwrap(), &theirs, &mut message);
+    let answer = udp(([10, 0, 0, 2], 5353), ([224, 0, 0, 251], 5353), &message);
+    let mut frame = answer.clone();
+    frame[..6].copy_from_slice(&[1, 0, 0x5e, 0, 0, 0xfb]);
+    give(&mut host, pool, &frame, now_ms);
+    let taken_ms = now_ms;
+    for _ in 0..3 {
+        assert_eq!(probe(&mut host, &mut now_ms), b"florizel-2");
+    }
+    // Nobody has that, so it is ours from a quarter of a second later on.
+    let announced = wait(&mut host, &mut now_ms, |frame| {
+        named(frame).is_some_and(|message| message[2] & 0x80 != 0)
+    });
+    assert_eq!(&named(&announced).unwrap()[12..23], b"\x0aflorizel-2");
+    assert!((1000..1300).contains(&(now_ms - taken_ms)), "{now_ms}");
+    assert_eq!(host.name().unwrap().as_str(), "florizel-2");
 }

@@ -276,3 +276,47 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_private_network_is_no_part_of_the_other() {
+    const ROUTER_MAC: Mac = Mac([2, 0, 0, 0, 0, 4]);
+    let port = |station, vlans| PortSetup {
+        station,
+        sources: Sources::Any,
+        when_full: WhenFull::Wait,
+        vlans,
+    };
+    // The uplink, the router, and two guests of its.
+    let mut switch = Switch::new([
+        port(None, Vlans::All),
+        port(Some(ROUTER_MAC), Vlans::Private),
+        port(None, Vlans::Private),
+        port(None, Vlans::Private),
+    ]);
+    let pool = Pool::ordinary(8, 256);
+    let mut pass = |from: Port, bytes: &[u8]| {
+        let mut sinks: [Sink; 4] = Default::default();
+        let [a, b, c, d] = &mut sinks;
+        let packet = pool.copy_of(bytes).unwrap();
+        assert!(switch.pass(from, packet, 0, &mut [a, b, c, d]).is_none());
+        sinks.map(|sink| sink.0.len())
+    };
+    let plain = |to: Mac, from: Mac| {
+        let mut frame = Vec::from(to.0);
+        frame.extend(from.0);
+        frame.extend([8, 0, 1, 2, 3]);
+        frame
+    };
+    assert_eq!(pass(2, &plain(BROADCAST, GUEST_MAC)), [0, 1, 0, 1]);
+    assert_eq!(pass(0, &plain(BROADCAST, PEER_MAC)), [0; 4]);
+    // Nobody outside learns the way to a guest, and no guest to the outside.
+    assert_eq!(pass(0, &plain(GUEST_MAC, PEER_MAC)), [0; 4]);
+    assert_eq!(pass(2, &plain(PEER_MAC, GUEST_MAC)), [0, 1, 0, 1]);
+    assert_eq!(pass(1, &plain(GUEST_MAC, ROUTER_MAC)), [0, 0, 1, 0]);
+    assert_eq!(pass(3, &plain(GUEST_MAC, HOST_MAC)), [0, 0, 1, 0]);
+    // A tag of the private network's number (which is one of no VLAN) changes nothing.
+    let mut tagged = plain(BROADCAST, GUEST_MAC);
+    tagged.splice(12..12, [0x81, 0, 0x10, 0]);
+    assert_eq!(pass(2, &tagged), [0; 4]);
+    assert_eq!(pass(0, &tagged), [0; 4]);
+}

@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod boot;
+mod bounds;
 mod clocks;
 mod consoles;
 mod crash;
@@ -17,6 +18,7 @@ mod guest;
 mod hammer;
 mod host;
 mod hyperv;
+mod lan;
 mod linux;
 mod loaders;
 mod network;
@@ -30,6 +32,7 @@ mod session;
 mod shadow;
 mod smp;
 mod systems;
+mod translation;
 mod uplink;
 mod vectors;
 mod vnc;
@@ -117,6 +120,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         guest::CASES,
         firmware::CASES,
         hammer::CASES,
+        lan::CASES,
         linux::CASES,
         loaders::CASES,
         network::CASES,
@@ -126,8 +130,10 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         own_firmware::CASES,
         owner::CASES,
         systems::CASES,
+        translation::CASES,
         prompt::CASES,
         bad_input::CASES,
+        bounds::CASES,
         crash::CASES,
         clocks::CASES,
         consoles::CASES,

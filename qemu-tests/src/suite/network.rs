@@ -72,11 +72,17 @@ pub(super) const CARDS: [Card; 3] = [
 
 /// The default guest on a kernel with drivers for all cards, with all of them.
 pub(super) fn guest(lab: &Lab) -> Result<Guest> {
+    guest_with(lab, |_| String::new())
+}
+
+/// The same with further words for each card's `vif`.
+pub(super) fn guest_with(lab: &Lab, words: impl Fn(&Card) -> String) -> Result<Guest> {
     let kernel = Kernel::behind(AMD64.metapackage, AMD64.architecture)?;
     let ramdisk = tree::guests().join("network.cpio");
     let archive = initramfs::build_for(&kernel, Path::new(initramfs::BUSYBOX), &MODULES)?;
     tree::replace(&ramdisk, &archive)?;
-    let vifs = CARDS.map(|card| format!("'model={},mac={}'", card.model, card.mac));
+    let vif = |card: &Card| format!("'model={},mac={},{}'", card.model, card.mac, words(card));
+    let vifs = CARDS.each_ref().map(vif);
     let mut guest = Guest {
         kernel: kernel.image(),
         ramdisk: Some(ramdisk),

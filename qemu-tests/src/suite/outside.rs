@@ -29,9 +29,13 @@ macro_rules! card {
 
 pub(super) const CASES: &[Case] = &[
     card!("e1000", Full, "e1000", 4),
+    card!("e1000-82544", Full, "e1000-82544gc", 4),
+    card!("e1000-82545", Full, "e1000-82545em", 4),
     card!("e1000e", Full, "e1000e", 4),
     card!("rtl8139", Full, "rtl8139", 4),
     card!("virtio", Full, "virtio-net-pci", 4),
+    card!("virtio-modern", Full, "virtio-net-pci,disable-legacy=on", 4),
+    card!("virtio-legacy", Full, "virtio-net-pci,disable-modern=on", 4),
     card!("long", Full, "virtio-net-pci", 256),
 ];
 
@@ -96,7 +100,7 @@ fn lease(session: &mut Session, name: &str) -> Result<()> {
     Ok(())
 }
 
-fn put_away(session: &mut Session, name: &str, card: &Card) -> Result<()> {
+pub(super) fn put_away(session: &mut Session, name: &str, card: &Card) -> Result<()> {
     session
         .run(&format!(
             "ip addr flush dev {name}; ip link set {name} down"
@@ -106,7 +110,7 @@ fn put_away(session: &mut Session, name: &str, card: &Card) -> Result<()> {
 }
 
 /// Does `work` while the host answers pings of the station.
-fn while_answering(peer: &Peer, work: impl FnOnce() -> Result<()>) -> Result<()> {
+pub(super) fn while_answering(peer: &Peer, work: impl FnOnce() -> Result<()>) -> Result<()> {
     let host = Ipv4Addr::new(10, 0, 2, 15);
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -125,7 +129,12 @@ fn while_answering(peer: &Peer, work: impl FnOnce() -> Result<()>) -> Result<()>
 }
 
 /// The guest fetches data from this computer.
-fn fetch(session: &mut Session, directory: &Path, serving: &TcpListener, mib: usize) -> Result<()> {
+pub(super) fn fetch(
+    session: &mut Session,
+    directory: &Path,
+    serving: &TcpListener,
+    mib: usize,
+) -> Result<()> {
     let file = directory.join("data");
     fs::write(&file, noise(mib))?;
     let sent = hash(&file)?;
@@ -175,7 +184,7 @@ fn answer(serving: &TcpListener, file: &Path) -> Result<()> {
 }
 
 /// This computer fetches data from the guest.
-fn serve(session: &mut Session, directory: &Path, port: u16, mib: usize) -> Result<()> {
+pub(super) fn serve(session: &mut Session, directory: &Path, port: u16, mib: usize) -> Result<()> {
     session.run(&format!(
         "dd if=/dev/urandom of=/tmp/data bs=64k count={} 2>/dev/null",
         mib * 16
@@ -202,7 +211,7 @@ fn serve(session: &mut Session, directory: &Path, port: u16, mib: usize) -> Resu
 }
 
 /// Data without a pattern that a mistake could repeat.
-fn noise(mib: usize) -> Vec<u8> {
+pub(super) fn noise(mib: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let words = (0..mib << 17).flat_map(|_| {
         // xorshift64.
@@ -214,7 +223,7 @@ fn noise(mib: usize) -> Vec<u8> {
     words.collect()
 }
 
-fn hash(file: &Path) -> Result<String> {
+pub(super) fn hash(file: &Path) -> Result<String> {
     let output = Command::new("sha256sum").arg(file).output()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let (sum, _) = text.split_once(' ').context("sha256sum says nothing")?;

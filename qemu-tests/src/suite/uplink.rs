@@ -114,7 +114,7 @@ fn faults(lab: &mut Lab, card: &str) -> Result<()> {
 }
 
 /// A card keeps the last frames that it sent until it sends more; what is lost of one kind of frame would be a thousand.
-fn ensure_no_leak(before: usize, after: usize) -> Result<()> {
+pub(super) fn ensure_no_leak(before: usize, after: usize) -> Result<()> {
     const KEPT: usize = 8;
     ensure!(
         after + KEPT >= before,
@@ -155,7 +155,7 @@ fn wrong(peer: &Peer, station: [u8; 6], address: Ipv4Addr, round: usize) -> Vec<
 }
 
 /// How many buffers are free, once all is quiet.
-fn buffers(session: &mut Session) -> Result<usize> {
+pub(super) fn buffers(session: &mut Session) -> Result<usize> {
     let count = |session: &mut Session| -> Result<usize> {
         session.console.send("info\r")?;
         // What the log says meanwhile brings prompts of its own, so it is not the prompt that ends the answer.

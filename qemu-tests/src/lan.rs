@@ -1,0 +1,281 @@
+//! A network with a real station on it: Linux in a name space of its own, with a DHCP and name server (dnsmasq) and a web server.
+//!
+//! The name space has a tap, which `socat` joins with a socket; this process carries frames between that socket and the machine's, and may
+//! lose some and change their order, the same ones in every run. Nothing of it needs more rights than user name spaces, and nothing of
+//! this computer's own network changes.
+
+use crate::{command, initramfs};
+use anyhow::{Context, Result, bail, ensure};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// The station's address; its DHCP server gives out 10.9.0.50 and up.
+pub const ADDRESS: &str = "10.9.0.1";
+/// A name that its name server knows.
+pub const NAME: &str = "station.lan.test";
+/// How often the carriers look whether they are still wanted.
+const TICK: Duration = Duration::from_millis(100);
+/// The longest frame.
+const FRAME_BYTES: usize = 65_536;
+
+/// What happens to frames on their way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Weather {
+    /// Of a thousand frames, how many are lost.
+    pub lost_per_mille: u64,
+    /// Of a thousand frames, how many come after the one behind them.
+    pub late_per_mille: u64,
+}
+
+/// What the carriers have done to frames.
+#[derive(Debug, Default)]
+struct Damage {
+    lost: AtomicU64,
+    late: AtomicU64,
+}
+
+/// The network.
+pub struct Lan {
+    child: Child,
+    /// The process to enter the name space by.
+    inside: u32,
+    directory: PathBuf,
+    over: Arc<AtomicBool>,
+    damage: Arc<Damage>,
+    carriers: Vec<JoinHandle<()>>,
+}
+
+impl Lan {
+    /// A network whose files are in `directory`.
+    pub fn start(directory: &Path, weather: Weather) -> Result<Self> {
+        fs::create_dir_all(directory.join("www"))?;
+        let over = Arc::new(AtomicBool::new(false));
+        let damage = Arc::new(Damage::default());
+        let bind = |name: &str| -> Result<UnixDatagram> {
+            let socket = UnixDatagram::bind(directory.join(name))
+                .with_context(|| format!("cannot make a socket in {}", directory.display()))?;
+            socket.set_read_timeout(Some(TICK))?;
+            Ok(socket)
+        };
+        let (near, far) = (bind("wire")?, bind("far")?);
+        let ways = [
+            (
+                near.try_clone()?,
+                far.try_clone()?,
+                directory.join("tap"),
+                1,
+            ),
+            (far, near, directory.join("hub"), 2),
+        ];
+        let carriers = ways.map(|(from, by, to, seed)| {
+            let (over, damage) = (over.clone(), damage.clone());
+            thread::spawn(move || carry(&from, &by, &to, weather, seed, &over, &damage))
+        });
+        let mut child = Command::new("unshare")
+            .args([
+                "--map-root-user",
+                "--net",
+                "--pid",
+                "--fork",
+                "--kill-child",
+                "sh",
+                "-c",
+                &script(directory),
+            ])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(fs::File::create(directory.join("lan.log"))?)
+            .spawn()
+            .context("cannot start `unshare`")?;
+        let output = child.stdout.take().context("no output")?;
+        let is_ready = BufReader::new(output)
+            .lines()
+            .map_while(Result::ok)
+            .any(|line| line == "ready");
+        let mut lan = Self {
+            inside: 0,
+            child,
+            directory: directory.to_owned(),
+            over,
+            damage,
+            carriers: carriers.into(),
+        };
+        if !is_ready {
+            bail!(
+                "there is no network in a name space (it needs user name spaces and /dev/net/tun): {}",
+                fs::read_to_string(directory.join("lan.log")).unwrap_or_default()
+            );
+        }
+        let unshare = lan.child.id();
+        let children = fs::read_to_string(format!("/proc/{unshare}/task/{unshare}/children"))?;
+        let inside = children
+            .trim()
+            .parse()
+            .with_context(|| format!("{children:?} is no process"))?;
+        lan.inside = inside;
+        Ok(lan)
+    }
+
+    /// QEMU's arguments for a card of this model on it.
+    pub fn arguments(&self, card: &str) -> Vec<String> {
+        let wire = format!(
+            "dgram,id=wire,local.type=unix,local.path={},remote.type=unix,remote.path={}",
+            self.directory.join("hub").display(),
+            self.directory.join("wire").display()
+        );
+        [
+            "-netdev",
+            &wire,
+            "-device",
+            &format!("{card},id=card,netdev=wire"),
+        ]
+        .map(str::to_owned)
+        .into()
+    }
+
+    /// Runs a shell's command in the name space, and returns what it says.
+    pub fn run(&self, line: &str) -> Result<String> {
+        command::output(&mut self.enter(line)).map(|said| said.trim().to_owned())
+    }
+
+    /// The command that does so.
+    pub fn enter(&self, line: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        command.args([
+            "-t",
+            &self.inside.to_string(),
+            "-U",
+            "-n",
+            "--preserve-credentials",
+            "sh",
+            "-c",
+            line,
+        ]);
+        command
+    }
+
+    /// A file that the web server has.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.directory.join("www").join(name)
+    }
+
+    /// The address that its DHCP server gave to the card with this MAC address.
+    pub fn lease_of(&self, mac: &str) -> Result<String> {
+        let leases = fs::read_to_string(self.directory.join("leases"))?;
+        // Time, MAC address, address, name, client.
+        let mut lines = leases.lines().map(|line| line.split(' '));
+        let found = lines
+            .find_map(|mut words| (words.nth(1)? == mac).then(|| words.next().map(str::to_owned)));
+        found
+            .flatten()
+            .with_context(|| format!("{mac} has no lease: {leases}"))
+    }
+
+    /// Frames that were lost on the way, and those that came late.
+    pub fn damage(&self) -> (u64, u64) {
+        (
+            self.damage.lost.load(Ordering::Relaxed),
+            self.damage.late.load(Ordering::Relaxed),
+        )
+    }
+
+    /// That frames were lost and late.
+    pub fn ensure_damage(&self) -> Result<()> {
+        let (lost, late) = self.damage();
+        ensure!(
+            lost > 0 && late > 0,
+            "{lost} frames were lost and {late} late: nothing was tested"
+        );
+        Ok(())
+    }
+}
+
+impl Drop for Lan {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        // Its end is the end of all that runs in the name space.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        for carrier in self.carriers.drain(..) {
+            let _ = carrier.join();
+        }
+    }
+}
+
+fn script(directory: &Path) -> String {
+    let (directory, busybox) = (directory.display(), initramfs::BUSYBOX);
+    format!(
+        "ip link set lo up
+        socat UNIX-SENDTO:{directory}/far,bind={directory}/tap \
+            TUN:{ADDRESS}/24,tun-type=tap,iff-no-pi,iff-up,tun-name=lan0 >&2 &
+        until ip -4 addr show lan0 2>/dev/null | grep -q {ADDRESS}; do
+            kill -0 $! || exit 1
+            sleep 0.05
+        done
+        dnsmasq --keep-in-foreground --user=root --group=root --conf-file=/dev/null --no-resolv --no-hosts --no-poll \
+            --interface=lan0 --bind-interfaces --dhcp-range=10.9.0.50,10.9.0.99,255.255.255.0,120s --dhcp-authoritative \
+            --dhcp-leasefile={directory}/leases --pid-file={directory}/dnsmasq.pid --address=/{NAME}/{ADDRESS} \
+            --domain=lan.test --log-dhcp --log-queries --log-facility={directory}/dnsmasq.log >&2 &
+        {busybox} httpd -f -p 80 -h {directory}/www >&2 &
+        until {busybox} netstat -ltn | grep -q ':80 ' && {busybox} netstat -lun | grep -q ':67 '; do
+            kill -0 $! || exit 1
+            sleep 0.05
+        done
+        echo ready
+        exec >&2
+        wait"
+    )
+}
+
+/// Carries frames one way until it is over.
+fn carry(
+    from: &UnixDatagram,
+    by: &UnixDatagram,
+    to: &Path,
+    weather: Weather,
+    seed: u64,
+    over: &AtomicBool,
+    damage: &Damage,
+) {
+    let mut dice = seed;
+    let mut roll = move || {
+        // Steele, Lea and Flood's generator (SplitMix64).
+        dice = dice.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (dice ^ dice >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        (mixed ^ mixed >> 29) % 1000
+    };
+    let mut frame = vec![0; FRAME_BYTES];
+    let mut late: Option<Vec<u8>> = None;
+    // A frame that nobody takes is lost, as on a wire.
+    let send = |frame: &[u8]| drop(by.send_to(frame, to));
+    while !over.load(Ordering::Relaxed) {
+        let Ok(length) = from.recv(&mut frame) else {
+            // Nothing comes after it.
+            if let Some(late) = late.take() {
+                send(&late);
+            }
+            continue;
+        };
+        let frame = &frame[..length];
+        if roll() < weather.lost_per_mille {
+            damage.lost.fetch_add(1, Ordering::Relaxed);
+            continue;
+        }
+        if late.is_none() && roll() < weather.late_per_mille {
+            damage.late.fetch_add(1, Ordering::Relaxed);
+            late = Some(frame.to_vec());
+            continue;
+        }
+        send(frame);
+        if let Some(late) = late.take() {
+            send(&late);
+        }
+    }
+}
