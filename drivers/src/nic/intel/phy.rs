@@ -3,6 +3,7 @@
 
 use super::bits::{MDIC, SW_FW_SYNC, SWSM};
 use crate::window::Window;
+use hvm::backend::Link;
 
 /// Basic mode control (IEEE 802.3, 22.2.4.1), which is register 0.
 const BASIC_CONTROL: u32 = 0;
@@ -61,13 +62,14 @@ pub fn write(
     access(registers, command, pause_us)
 }
 
-/// Turns the transceiver on, if somebody left it off, set apart, or at a speed of his own. What does not answer is left as it is: the
-/// link tells.
+/// Turns the transceiver on, if somebody left it off, set apart, or at a speed of his own, and has it negotiate if it has no link. What
+/// does not answer is left as it is: the link tells.
 pub fn wake(registers: &mut impl Window, phy: u32, pause_us: &mut dyn FnMut(u32)) {
     let Some(control) = read(registers, phy, BASIC_CONTROL, pause_us) else {
         return;
     };
-    if control & (POWER_DOWN | ISOLATE) != 0 || control & NEGOTIATE == 0 {
+    let linked = super::link(registers) == Link::Up;
+    if control & (POWER_DOWN | ISOLATE) != 0 || control & NEGOTIATE == 0 || !linked {
         let _ = write(registers, phy, BASIC_CONTROL, NEGOTIATE | RESTART, pause_us);
     }
 }
