@@ -245,7 +245,12 @@ impl<R: Window, W: Window> E1000<R, W> {
 
     /// (8254x, 14.4 and 14.5.)
     fn set_up(&mut self) {
-        let off = Ctrl::LINK_RESET | Ctrl::INVERT_LOSS | Ctrl::VLAN | Ctrl::PHY_RESET;
+        let off = Ctrl::LINK_RESET
+            | Ctrl::INVERT_LOSS
+            | Ctrl::VLAN
+            | Ctrl::PHY_RESET
+            | Ctrl::FORCE_SPEED
+            | Ctrl::FORCE_DUPLEX;
         let control = Ctrl::from_bits_retain(self.registers.read_u32(CTRL)) - off;
         let on = Ctrl::SET_LINK_UP | Ctrl::AUTO_SPEED;
         self.registers.write_u32(CTRL, (control | on).bits());

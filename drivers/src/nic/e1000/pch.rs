@@ -74,17 +74,22 @@ const LOAD_LOOKS: u32 = 1000;
 /// Takes the flag; whether software has it.
 fn take(registers: &mut impl Window, pause_us: &mut dyn FnMut(u32)) -> bool {
     for _ in 0..FLAG_LOOKS {
-        let control = registers.read_u32(EXTCNF_CTRL);
-        if control & SOFTWARE_FLAG == 0 {
-            registers.write_u32(EXTCNF_CTRL, control | SOFTWARE_FLAG);
-            // It does not stay where the engine was faster.
-            if registers.read_u32(EXTCNF_CTRL) & SOFTWARE_FLAG != 0 {
-                return true;
-            }
+        if take_at_once(registers) {
+            return true;
         }
         pause_us(1000);
     }
     false
+}
+
+/// Takes the flag if nobody has it. It does not stay where the engine was faster.
+fn take_at_once(registers: &mut impl Window) -> bool {
+    let control = registers.read_u32(EXTCNF_CTRL);
+    if control & SOFTWARE_FLAG != 0 {
+        return false;
+    }
+    registers.write_u32(EXTCNF_CTRL, control | SOFTWARE_FLAG);
+    registers.read_u32(EXTCNF_CTRL) & SOFTWARE_FLAG != 0
 }
 
 fn give(registers: &mut impl Window) {
@@ -223,11 +228,15 @@ pub fn prepare(registers: &mut impl Window) {
     registers.write_u32(TARC1, arbitration | bit);
 }
 
-/// Fills the shared addresses, as far as the engine leaves them to us; whether all had room. A locked one keeps what it had.
+/// Fills the shared addresses, as far as the engine leaves them to us; whether all had room. A locked one keeps what it had, and all do
+/// while somebody has the flag: this does not wait.
 pub fn set_addresses(registers: &mut impl Window, filter: &Filter) -> Admits {
     let Filter::Only(stations) = filter else {
         return Admits::Everybody;
     };
+    if !take_at_once(registers) {
+        return Admits::Everybody;
+    }
     // 1: all are the engine's; 0: none is; else those from this number on.
     let ours = match (registers.read_u32(FWSM) & LOCKED_ADDRESSES) >> 7 {
         0 => SHARED_ADDRESSES,
@@ -237,6 +246,7 @@ pub fn set_addresses(registers: &mut impl Window, filter: &Filter) -> Admits {
         let station = stations.get(index).copied();
         intel::set_address(registers, SHRAL0 + RA_STEP * index, station);
     }
+    give(registers);
     let taken = stations
         .iter()
         .take(ours)
