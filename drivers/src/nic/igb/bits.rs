@@ -11,6 +11,8 @@ pub const ICR: usize = 0x1500;
 pub const IMS: usize = 0x1508;
 /// Interrupt mask: ones clear.
 pub const IMC: usize = 0x150c;
+/// Causes that mask themselves when the cause register is read.
+pub const IAM: usize = 0x1510;
 /// Extended interrupt mask: ones clear.
 pub const EIMC: usize = 0x1528;
 /// Split and replication: how receive buffers are.

@@ -196,6 +196,7 @@ impl<R: Window, W: Window> Igb<R, W> {
             self.registers.write_u32(register, 0);
         }
         self.registers.write_u32(GPIE, GPIE_READ_CLEARS);
+        self.registers.write_u32(IAM, 0);
         self.registers.write_u32(RXCSUM, RXCSUM_ON);
         let longest = self.sizes.frame_bytes() + CRC_BYTES;
         self.registers.write_u32(RLPML, longest as u32);
