@@ -258,17 +258,22 @@ fn exchange(session: &mut Session, lan: &Lan, guest: &str, port: u16, mib: usize
             ),
             PATIENCE,
         )?;
-        ensure!(said == sent, "fetched {said:?} of {sent:?}");
+        // What the log says meanwhile may stand before it.
+        ensure!(said.ends_with(&sent), "fetched {said:?} of {sent:?}");
         session.run(&format!(
             "dd if=/dev/urandom of=/tmp/data bs=64k count={} 2>/dev/null",
             mib.min(ROUND_MIB) * 16
         ))?;
-        let there = session.run("sha256sum </tmp/data | cut -d' ' -f1")?;
+        let said = session.run("sha256sum </tmp/data | cut -d' ' -f1")?;
+        let there = said.lines().last().unwrap_or_default();
         let came = lan.run(&format!(
             "{BUSYBOX} wget -q -T {} -O - http://{guest}:{port}/data | sha256sum",
             SOON.as_secs()
         ))?;
-        ensure!(came.starts_with(&there), "served {came:?} of {there:?}");
+        ensure!(
+            !there.is_empty() && came.starts_with(there),
+            "served {came:?} of {there:?}"
+        );
     }
     Ok(())
 }
