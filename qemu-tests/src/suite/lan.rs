@@ -267,7 +267,7 @@ fn exchange(session: &mut Session, lan: &Lan, guest: &str, port: u16, mib: usize
         let said = session.run("sha256sum </tmp/data | cut -d' ' -f1")?;
         let there = said.lines().last().unwrap_or_default();
         let came = lan.run(&format!(
-            "{BUSYBOX} wget -q -T {} -O - http://{guest}:{port}/data | sha256sum",
+            "timeout {} {BUSYBOX} wget -q -O - http://{guest}:{port}/data | sha256sum",
             SOON.as_secs()
         ))?;
         ensure!(
