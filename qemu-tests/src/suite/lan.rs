@@ -75,7 +75,7 @@ fn bridged(lab: &mut Lab, model: &str, mib: usize, weather: Weather) -> Result<(
             session.run(&format!("ip link set {name} up"))?;
             session.run(&format!("udhcpc -i {name} -n -q -t 20 -s /tmp/lease 2>&1"))?;
             let address = lan.lease_of(card.mac)?;
-            session.run(&format!("ping -c 1 -W 30 {}", lan::ADDRESS))?;
+            session.run(&format!("ping -c 3 -W 10 {}", lan::ADDRESS))?;
             ping(&lan, &address)?;
             Ok(address)
         })?;
@@ -109,7 +109,7 @@ fn behind(lab: &mut Lab, weather: Weather) -> Result<()> {
             let said = session.run(&format!("udhcpc -i {name} -n -q -t 20 -s /tmp/lease 2>&1"))?;
             ensure!(said.contains("got 10.77.86."), "{said}");
             session.run(&format!(
-                "ip route add default via 10.77.86.1; ping -c 1 -W 30 {}",
+                "ip route add default via 10.77.86.1; ping -c 3 -W 10 {}",
                 lan::ADDRESS
             ))?;
             let said = session.run(&format!("nslookup {} 10.77.86.1 | cat", lan::NAME))?;
@@ -170,7 +170,7 @@ fn start(
 }
 
 fn ping(lan: &Lan, address: &str) -> Result<()> {
-    lan.run(&format!("{BUSYBOX} ping -c 1 -w 30 {address}"))
+    lan.run(&format!("{BUSYBOX} ping -c 3 -W 10 {address}"))
         .map(drop)
 }
 
