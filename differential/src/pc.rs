@@ -3,7 +3,7 @@
 use guest_mem::{Gpa, GuestMemory};
 use hvm::Width;
 use hvm::emulate::{self, Bus, DecodeCache, Invalidation, Pause, XSAVE_HEAD_BYTES, XsaveImage};
-use hvm::event::Exception;
+use hvm::event::{Exception, Shadow};
 use hvm::regs::{Cr4, SegmentName, State};
 use std::collections::BTreeMap;
 
@@ -143,9 +143,16 @@ pub fn run(image: &[u8]) -> Result<String, String> {
         xsave: Box::new([0; XSAVE_HEAD_BYTES]),
     };
     let mut cache = DecodeCache::new();
-    let pause = emulate::run(&mut state, &mut bus, &mut cache, STEPS, |_| false);
+    let run = emulate::run(
+        &mut state,
+        &mut bus,
+        &mut cache,
+        STEPS,
+        Shadow::None,
+        |_, _, _| false,
+    );
     let text = String::from_utf8_lossy(&bus.text).into_owned();
-    match pause {
+    match run.map(|run| run.pause) {
         Ok(Pause::Halted) => Ok(text),
         Ok(other) => Err(format!("{other:?} at {:#x}, after {text}", state.rip)),
         Err(report) => Err(format!("{report}, after {text}")),

@@ -230,6 +230,11 @@ impl Events {
         self.queued.is_none() && self.nmis_pending == 0
     }
 
+    /// True if an exception waits, or an event whose delivery was cut short.
+    pub const fn is_delivering(&self) -> bool {
+        self.queued.is_some()
+    }
+
     /// True if something waits that ends HLT whatever RFLAGS.IF is.
     pub fn ends_halt(&self) -> bool {
         self.queued.is_some() || self.nmis_pending > 0 && !self.nmi_blocked()

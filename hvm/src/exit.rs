@@ -131,10 +131,16 @@ pub enum Exit {
         /// What the CPU would have pushed.
         error_code: u32,
     },
+    /// A hardware task switch, by the instruction at RIP, or by the event that this exit cut short; nothing of it is done yet. The emulator
+    /// executes or delivers that.
+    TaskSwitch,
     /// INVLPG, where the CPU walks shadow tables; the emulator runs it.
     InvalidatePage,
     /// The registers that decide on paging were written since the vCPU was told its shadow tables. Nothing was executed.
     PagingChanged,
+    /// The CPU cannot run the guest in the mode that it is in: [`crate::emulate::run`] has to, until
+    /// [`crate::vcpu::Vcpu::executes`]. Nothing was executed.
+    Emulate,
     /// A host interrupt is pending; the kernel lets it in.
     HostInterrupt,
     /// A host NMI is pending.

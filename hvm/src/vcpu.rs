@@ -85,6 +85,12 @@ pub trait Vcpu: Registers {
     /// Runs guest code until something has to be done. Host interrupts are held.
     fn run(&mut self) -> Exit;
 
+    /// True if the CPU can run the guest in the mode that it is in, and with the segments that it has. Asked where the emulator has
+    /// run it; [`Exit::Emulate`] says that it has to.
+    fn executes(&self) -> bool {
+        true
+    }
+
     /// Where the next instruction starts, where the CPU tells (next-RIP save, VM-exit instruction length). Otherwise
     /// the bytes at RIP must be looked at.
     fn next_rip(&self) -> Option<u64>;
@@ -107,6 +113,12 @@ pub trait Vcpu: Registers {
 
     /// True if the CPU tells that no NMI handler runs in the guest. It may not know; then [`Exit::NmiWindow`] tells.
     fn nmis_open(&self) -> bool;
+
+    /// An NMI was delivered by the emulator: no other is to enter before the handler's end. For CPUs that keep account of that.
+    fn block_nmis(&mut self) {}
+
+    /// The emulator executed the IRET that ends it.
+    fn open_nmis(&mut self) {}
 
     /// Asks for an exit at `window`, or for none.
     fn set_window(&mut self, window: Option<Window>);
@@ -141,7 +153,13 @@ pub trait Vcpu: Registers {
     #[inline]
     fn set_delivery(&mut self, _delivery: Delivery) {}
 
-    /// DR6. (DR7 needs nobody's help, and DR0 to DR3 stay in the CPU.)
+    /// DR7. (DR0 to DR3 stay in the CPU.)
+    fn dr7(&self) -> u64;
+
+    /// Sets it.
+    fn set_dr7(&mut self, value: u64);
+
+    /// DR6.
     fn dr6(&self) -> u64;
 
     /// Sets it.
@@ -167,6 +185,12 @@ pub trait Vcpu: Registers {
 
     /// What is added to the host's TSC, scaled, for the guest's.
     fn set_tsc_offset(&mut self, ticks: u64);
+
+    /// The page that nested paging must map, and where, for guests that have no paging on CPUs that have to have some. `None` if there
+    /// is to be none.
+    fn identity_page(&self) -> Option<(Gpa, Hpa)> {
+        None
+    }
 
     /// The root of the nested page tables.
     fn set_nested_root(&mut self, root: Hpa);

@@ -252,6 +252,19 @@ impl Paging {
         }
     }
 
+    /// Whether the CPU would load the four page-directory-pointer entries of PAE paging: where a bit that is reserved is set in one that is
+    /// present, the write of the register that asks for it is #GP(0) (SDM vol. 3A, 4.4.1). True of other paging.
+    pub fn takes_pointers(&self, memory: &GuestMemory) -> bool {
+        let Some(table) = self.pae_table() else {
+            return true;
+        };
+        let entries = memory.load::<[u64; 4]>(table).unwrap_or([u64::MAX; 4]);
+        let reserved = self.reserved | PDPTE_RESERVED;
+        entries
+            .iter()
+            .all(|entry| entry & PRESENT == 0 || entry & reserved == 0)
+    }
+
     /// Where the four page-directory-pointer entries of a PAE guest are: 32-byte aligned, below 4 GiB (SDM vol. 3A, table 4-7).
     pub const fn pae_table(&self) -> Option<Gpa> {
         match self.mode {

@@ -14,7 +14,12 @@ global_asm!(
     include_str!("vectors/protected.s"),
     include_str!("vectors/virtual.s"),
     include_str!("vectors/real.s"),
-    include_str!("vectors/long.s")
+    include_str!("vectors/long.s"),
+    "all_cases: call protected_cases",
+    "call virtual_cases",
+    "call real_cases",
+    "call long_cases",
+    "ret"
 );
 
 #[panic_handler]

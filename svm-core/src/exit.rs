@@ -43,6 +43,7 @@ pub fn decode(vmcb: &Vmcb) -> Exit {
             reason: check::first_violation(vmcb),
         },
         code::INVLPG => Exit::InvalidatePage,
+        code::TASK_SWITCH => Exit::TaskSwitch,
         other => Exit::Unexpected {
             code: other,
             info: [control.exit_info1, control.exit_info2],

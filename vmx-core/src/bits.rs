@@ -275,6 +275,7 @@ pub mod reason {
     pub const GETSEC: u64 = 11;
     pub const HLT: u64 = 12;
     pub const INVD: u64 = 13;
+    pub const TASK_SWITCH: u64 = 9;
     pub const INVLPG: u64 = 14;
     pub const RDPMC: u64 = 15;
     pub const RDTSC: u64 = 16;

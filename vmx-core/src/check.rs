@@ -42,6 +42,12 @@ pub fn first_violation(fields: &impl Fields, msrs: &Msrs) -> &'static str {
         .map_or("no rule that this checker knows is broken", |rule| rule.1)
 }
 
+/// Whether the segment registers are such that VM entry takes them.
+pub fn segments_fit(fields: &impl Fields, msrs: &Msrs) -> bool {
+    let state = State { fields, msrs };
+    !segments::RULES.iter().any(|(broken, _)| broken(&state))
+}
+
 /// What the rules look at.
 struct State<'a> {
     fields: &'a dyn Fields,

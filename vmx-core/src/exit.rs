@@ -34,6 +34,7 @@ pub fn decode(fields: &impl Fields, apic_access: impl FnOnce() -> Gpa) -> Exit {
         reason::EXCEPTION_OR_NMI => exception(fields),
         reason::CONTROL_REGISTER => Exit::ControlRegister,
         reason::INVLPG => Exit::InvalidatePage,
+        reason::TASK_SWITCH => Exit::TaskSwitch,
         reason::TRIPLE_FAULT => Exit::TripleFault,
         reason::INIT | reason::SIPI => Exit::Init,
         reason::RDTSC => by_name(Instruction::Rdtsc),

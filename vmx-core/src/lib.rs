@@ -6,7 +6,7 @@
 //! `reset` the state after one, `vcpu` the whole with its `registers`, `host` what a CPU needs before its first entry, `capability`
 //! what it offers. Without a twin, because AMD-V needs nothing of the kind: `controls` what of all that the CPU allows is used,
 //! `apic` the local APIC as the CPU serves it, `posted` interrupts left for it, `areas` MSRs that are switched by list, `live` guest registers
-//! that stay in the CPU, `pml` the page-modification log.
+//! that stay in the CPU, `pml` the page-modification log, `unpaged` guests without paging on CPUs that page always.
 #![no_std]
 
 #[cfg(test)]
@@ -30,6 +30,7 @@ pub mod posted;
 mod registers;
 mod reset;
 mod shadow;
+pub mod unpaged;
 mod vcpu;
 pub mod vmcs;
 mod vpid;

@@ -36,8 +36,8 @@ pub(crate) enum EferPlace {
     Field,
     /// In the area that it does.
     Area,
-    /// With what shadow paging keeps.
-    Shadow,
+    /// With what is kept where the CPU pages otherwise than the guest.
+    Apart,
 }
 
 /// The four fields of a segment register: selector, base, limit, access rights.
@@ -257,6 +257,7 @@ impl<F: Fields> Registers for Vmx<F> {
         let real = (value & !caches | self.cr0_fixed()) & self.msrs.cr0_fixed.1;
         self.fields.write(Field::GuestCr0, real);
         self.fields.write(Field::Cr0ReadShadow, value);
+        self.follow_cr0(value);
         self.forget_root();
         self.forget(Flush::Linear);
     }
@@ -288,7 +289,11 @@ impl<F: Fields> Registers for Vmx<F> {
 
     fn set_cr4(&mut self, value: u64) {
         let (fixed, allowed) = self.msrs.cr4_fixed;
-        let real = (value | fixed | Cr4::MCE.bits()) & allowed;
+        let wanted = match self.is_unpaged() {
+            true => Self::cr4_while_unpaged(value),
+            false => value,
+        };
+        let real = (wanted | fixed | Cr4::MCE.bits()) & allowed;
         self.fields.write(Field::GuestCr4, real);
         self.fields.write(Field::Cr4ReadShadow, value);
         self.forget_root();
@@ -300,14 +305,21 @@ impl<F: Fields> Registers for Vmx<F> {
         match self.own.efer {
             EferPlace::Field => self.fields.read(Field::GuestEfer),
             EferPlace::Area => self.areas().efer(),
-            EferPlace::Shadow => self.shadow.map_or(0, |shadow| shadow.efer),
+            EferPlace::Apart => match self.unpaged {
+                Some(unpaged) => unpaged.efer,
+                None => self.shadow.map_or(0, |shadow| shadow.efer),
+            },
         }
     }
 
     fn set_efer(&mut self, value: u64) {
-        match &mut self.shadow {
-            None => self.load_efer(value),
-            Some(shadow) => shadow.efer = value,
+        match (self.own.efer, &mut self.shadow, &mut self.unpaged) {
+            (EferPlace::Apart, Some(shadow), _) => shadow.efer = value,
+            (EferPlace::Apart, None, Some(unpaged)) => {
+                unpaged.efer = value;
+                self.load_efer(Self::efer_while_unpaged(value));
+            }
+            _ => self.load_efer(value),
         }
         self.forget_root();
         self.forget(Flush::Linear);

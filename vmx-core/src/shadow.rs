@@ -31,7 +31,7 @@ pub(crate) const OWN: Own = Own {
         .bits(),
     // There are none to compare with (25.6.7), so nothing but us looks at it.
     cr3: Field::Cr3Target0,
-    efer: EferPlace::Shadow,
+    efer: EferPlace::Apart,
 };
 
 /// What of a CPU's features can be used: without nested paging nothing that builds on it. The local APIC is left to software then.

@@ -11,6 +11,7 @@ use crate::enter::{self, Entered, Launch};
 use crate::maps::{self, IO_BITMAPS_BYTES, MSR_BITMAP_BYTES};
 use crate::registers::Own;
 use crate::shadow::{self, Shadow as ShadowPaging};
+use crate::unpaged::{self, Unpaged};
 use crate::vmcs::{Current, Field, Fields};
 use crate::vpid::{self, Extent, Flush};
 use crate::{check, exit, host, inject, live, pml};
@@ -40,6 +41,8 @@ pub struct Pages {
     pub apic_access: Hpa,
     /// The MSR areas.
     pub areas: (Hpa, NonNull<Areas>),
+    /// A table of [`unpaged::fill`], which all vCPUs may share.
+    pub identity: Hpa,
     /// The page-modification log.
     pub modified: (Hpa, NonNull<pml::Log>),
 }
@@ -61,6 +64,8 @@ pub struct Vmx<F = Current> {
     pub(crate) own: Own,
     /// Without nested paging.
     pub(crate) shadow: Option<ShadowPaging>,
+    /// With nested paging, where the CPU has to page even if the guest does not.
+    pub(crate) unpaged: Option<Unpaged>,
     launch: Launch,
     pub(crate) flush: Flush,
     invvpid: Option<Extent>,
@@ -95,6 +100,7 @@ impl<F: Fields> Vmx<F> {
         let features = &shadow::usable(features);
         let nested = features.nested_paging;
         let controls = Controls::choose(&msrs, features, hlt);
+        let own = Self::choose_own(features, &controls);
         let mut vcpu = Self {
             gprs: [0; 16],
             fields,
@@ -103,8 +109,9 @@ impl<F: Fields> Vmx<F> {
             controls,
             apic: Virtualization::new(features, hlt),
             options: features.options,
-            own: Self::choose_own(features, &controls),
+            own,
             shadow: (nested == NestedPaging::Absent).then(ShadowPaging::default),
+            unpaged: Unpaged::choose(features, own),
             launch: Launch::Clear,
             flush: Flush::Nested,
             invvpid: vpid::invvpid_extent(&msrs).filter(|_| features.tags > 0),
@@ -174,15 +181,9 @@ impl<F: Fields> Vmx<F> {
         self.flush = Flush::None;
     }
 
-    /// True if the guest is unpaged or in real mode, and the CPU cannot run it so (SDM vol. 3C, 24.8).
+    /// True if the guest is in real mode, and the CPU cannot run it so (SDM vol. 3C, 24.8).
     fn is_beyond(&self) -> bool {
-        let needed = match self.shadow {
-            None => Cr0::PE | Cr0::PG,
-            // Under shadow tables the CPU pages anyway.
-            Some(_) => Cr0::PE,
-        }
-        .bits();
-        !self.has(Options::UNRESTRICTED_GUEST) && self.cr0() & needed != needed
+        !self.has(Options::UNRESTRICTED_GUEST) && self.cr0() & Cr0::PE.bits() == 0
     }
 
     /// Tells the preemption timer how long it is to the deadline: it counts from each entry on, at a fraction of the TSC's rate
@@ -250,11 +251,7 @@ impl<F: Fields> Vmx<F> {
     }
 
     fn refused(&self, code: u64) -> Exit {
-        let reason = if self.is_beyond() {
-            "real mode, and protected mode without paging, need an unrestricted guest (SDM 3C, 24.8), which this CPU does not offer"
-        } else {
-            check::first_violation(&self.fields, &self.msrs)
-        };
+        let reason = check::first_violation(&self.fields, &self.msrs);
         Exit::EntryFailed { code, reason }
     }
 
@@ -301,7 +298,10 @@ impl<F: Fields> Vcpu for Vmx<F> {
     #[inline]
     fn run(&mut self) -> Exit {
         if self.enter() == Entered::Failed {
-            if self.lacks_root() && !self.is_beyond() {
+            if self.is_beyond() {
+                return Exit::Emulate;
+            }
+            if self.lacks_root() {
                 return Exit::PagingChanged;
             }
             return self.refused(self.fields.read(Field::InstructionError));
@@ -327,6 +327,11 @@ impl<F: Fields> Vcpu for Vmx<F> {
             }
             _ => seen,
         }
+    }
+
+    fn executes(&self) -> bool {
+        self.has(Options::UNRESTRICTED_GUEST)
+            || !self.is_beyond() && check::segments_fit(&self.fields, &self.msrs)
     }
 
     #[inline]
@@ -420,6 +425,22 @@ impl<F: Fields> Vcpu for Vmx<F> {
         enabled || self.fields.read(Field::ExitReason) == reason::HLT
     }
 
+    fn block_nmis(&mut self) {
+        if self.has(Options::VIRTUAL_NMI) {
+            let old = self.fields.read(Field::GuestInterruptibility);
+            self.fields
+                .write(Field::GuestInterruptibility, old | interruptibility::NMI);
+        }
+    }
+
+    fn open_nmis(&mut self) {
+        if self.has(Options::VIRTUAL_NMI) {
+            let old = self.fields.read(Field::GuestInterruptibility);
+            self.fields
+                .write(Field::GuestInterruptibility, old & !interruptibility::NMI);
+        }
+    }
+
     fn set_window(&mut self, window: Option<Window>) {
         self.window = window;
         let both = window == Some(Window::NmiOrInterrupt);
@@ -476,6 +497,14 @@ impl<F: Fields> Vcpu for Vmx<F> {
         self.offer(delivery);
     }
 
+    fn dr7(&self) -> u64 {
+        self.fields.read(Field::GuestDr7)
+    }
+
+    fn set_dr7(&mut self, value: u64) {
+        self.fields.write(Field::GuestDr7, value & 0xffff_ffff);
+    }
+
     fn dr6(&self) -> u64 {
         live::dr6()
     }
@@ -507,7 +536,8 @@ impl<F: Fields> Vcpu for Vmx<F> {
             Field::GuestPdpte3,
         ];
         for (field, entry) in fields.into_iter().zip(entries) {
-            self.fields.write(field, entry);
+            self.fields
+                .write(field, pdpte(entry, self.msrs.physical_bits));
         }
     }
 
@@ -528,6 +558,10 @@ impl<F: Fields> Vcpu for Vmx<F> {
 
     fn set_tsc_offset(&mut self, ticks: u64) {
         self.fields.write(Field::TscOffset, ticks);
+    }
+
+    fn identity_page(&self) -> Option<(Gpa, Hpa)> {
+        self.unpaged.map(|_| (unpaged::TABLE, self.pages.identity))
     }
 
     fn set_nested_root(&mut self, root: Hpa) {
@@ -600,6 +634,17 @@ impl<F: Fields> Vcpu for Vmx<F> {
     fn reset(&mut self) {
         self.clear_control_block();
     }
+}
+
+/// A page-directory-pointer entry as VM entry takes it (27.3.1.6): the emulator has judged it, but another vCPU may have changed it since.
+const fn pdpte(entry: u64, physical_bits: u8) -> u64 {
+    /// Bits 2:1 and 8:6. Bit 5 is dropped: walks of some emulators set it.
+    const RESERVED: u64 = 0x1c6;
+    const ACCESSED: u64 = 1 << 5;
+    if entry & 1 != 0 && (entry & RESERVED != 0 || entry >> (physical_bits & 63) != 0) {
+        return 0;
+    }
+    entry & !ACCESSED
 }
 
 impl<F: Fields> Vmx<F> {

@@ -186,6 +186,12 @@ impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
             Mnemonic::Sahf => self.store_flags(),
             Mnemonic::Clac => self.set_access_flag(Rflags::empty()),
             Mnemonic::Stac => self.set_access_flag(Rflags::AC),
+            Mnemonic::Wait
+            | Mnemonic::Fninit
+            | Mnemonic::Fnclex
+            | Mnemonic::Fldcw
+            | Mnemonic::Fnstcw
+            | Mnemonic::Fnstsw => self.control_fpu(),
             _ => self.execute_by_code(),
         }
     }

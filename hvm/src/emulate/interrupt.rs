@@ -4,8 +4,9 @@ use super::code::CodeMode;
 use super::descriptor::{ACCESSED, Descriptor, System};
 use super::segment::{Found, GENERAL, NOT_PRESENT};
 use super::stack::Stack;
+use super::switch::Cause;
 use super::transfer::Way;
-use super::{Bus, Execution, Flow, PROTECTION, Reason, Stop};
+use super::{Bus, Execution, Flow, PROTECTION, Stop};
 use crate::Width;
 use crate::event::Exception;
 use crate::regs::{Attributes, Cr4, Gpr, Registers, Rflags, Segment, SegmentName};
@@ -63,8 +64,7 @@ impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
         }
         let gate = self.interrupt_gate(vector, guard)?;
         let flags = self.cpu.rflags();
-        self.enter_gate(&gate, flags, None)?;
-        Ok(Flow::Entered)
+        self.enter_gate(&gate, flags, None)
     }
 
     /// Enters the handler of an event that no instruction asked for; `flags` and the error code are what it finds on its stack.
@@ -78,7 +78,7 @@ impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
             return self.interrupt(vector, Guard::None).map(drop);
         }
         let gate = self.interrupt_gate(vector, Guard::None)?;
-        self.enter_gate(&gate, flags, error_code)
+        self.enter_gate(&gate, flags, error_code).map(drop)
     }
 
     /// By a table of far pointers, as in real mode.
@@ -128,9 +128,6 @@ impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
         if !descriptor.is_present() {
             return Err(vector_fault(NOT_PRESENT, vector));
         }
-        if descriptor.system() == System::TaskGate {
-            return Err(Stop::Unsupported(Reason::TaskSwitch));
-        }
         Ok(Found {
             descriptor,
             selector: descriptor.target(),
@@ -143,7 +140,11 @@ impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
         gate: &Found,
         flags: u64,
         error_code: Option<u32>,
-    ) -> Result<(), Stop> {
+    ) -> Result<Flow, Stop> {
+        if gate.descriptor.system() == System::TaskGate {
+            let task = self.gated_task(gate)?;
+            return self.switch_task(&task, Cause::Event(error_code), flags);
+        }
         let target = self.gate_target(gate, Way::GateCall)?;
         let level = match target.descriptor.is_conforming() {
             true => self.cpl,
@@ -207,7 +208,7 @@ impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
             self.drop_segments();
         }
         self.enter_code(segment, offset);
-        Ok(())
+        Ok(Flow::Entered)
     }
 
     /// Where the frame goes: the level's stack, one of the table, or on with the same; aligned in long mode.

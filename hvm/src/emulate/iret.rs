@@ -4,8 +4,9 @@ use super::code::CodeMode;
 use super::descriptor::ACCESSED;
 use super::segment::{GENERAL, is_null, selector_fault};
 use super::stack::Stack;
+use super::switch::Cause;
 use super::transfer::Way;
-use super::{Bus, Execution, Flow, PROTECTION, Reason, Stop, alu};
+use super::{Bus, Execution, Flow, PROTECTION, Stop, alu};
 use crate::Width;
 use crate::regs::{Cr4, Registers, Rflags, Segment, SegmentName};
 use iced_x86::Code;
@@ -39,11 +40,11 @@ impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
         }
         let is_protected = !self.has_paragraphs();
         if is_protected && self.cpu.rflags() & Rflags::NT.bits() != 0 {
-            return Err(if self.is_long_mode() {
-                PROTECTION
-            } else {
-                Stop::Unsupported(Reason::TaskSwitch)
-            });
+            if self.is_long_mode() {
+                return Err(PROTECTION);
+            }
+            let task = self.calling_task()?;
+            return self.switch_task(&task, Cause::Return, self.cpu.rflags());
         }
         let mut stack = self.stack();
         let frame = Frame {

@@ -50,13 +50,13 @@ impl Span {
         (self.before == 0).then_some(self.first)
     }
 
-    /// The eight bytes from `index` on.
-    fn qword(&self, index: u64) -> Self {
+    /// So many bytes from `index` on.
+    pub(super) fn part(&self, index: u64, bytes: u64) -> Self {
         Self {
             first: self.at(index),
             rest: self.rest,
             before: match self.before.checked_sub(index) {
-                Some(before) if before < 8 => before,
+                Some(before) if before < bytes => before,
                 _ => 0,
             },
         }
@@ -195,6 +195,21 @@ impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
             .map_err(|fault| Stop::Fault(fault.into()))
     }
 
+    /// Translates a system structure of at most a page.
+    pub(super) fn system_span(&self, gva: Gva, bytes: u64, kind: AccessKind) -> Result<Span, Stop> {
+        let gva = self.paging().wrap(gva);
+        let first = self.translate_system(gva, kind)?;
+        let in_page = PAGE_BYTES - gva.page_offset();
+        if bytes <= in_page {
+            return Ok(Span::in_page(first));
+        }
+        Ok(Span {
+            first,
+            rest: self.translate_system(gva.wrapping_add(in_page), kind)?,
+            before: in_page,
+        })
+    }
+
     /// Reads an operand of up to eight bytes.
     #[inline]
     pub(super) fn load(&mut self, span: &Span, width: Width) -> u64 {
@@ -247,14 +262,14 @@ impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
     /// Reads such an operand, as accesses of eight bytes.
     pub(super) fn load_wide(&mut self, span: &Span, into: &mut [u64]) {
         for (index, part) in (0..).step_by(8).zip(into) {
-            *part = self.load(&span.qword(index), Width::Qword);
+            *part = self.load(&span.part(index, 8), Width::Qword);
         }
     }
 
     /// Writes it.
     pub(super) fn store_wide(&mut self, span: &Span, from: &[u64]) {
         for (index, part) in (0..).step_by(8).zip(from) {
-            self.store(&span.qword(index), Width::Qword, *part);
+            self.store(&span.part(index, 8), Width::Qword, *part);
         }
     }
 }

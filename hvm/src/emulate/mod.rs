@@ -10,7 +10,7 @@
 //!
 //! Covered, in real, virtual-8086, 16-, 32- and 64-bit protected mode: integer, string, stack, branch, far-control, segment-load and
 //! system instructions, port I/O, and the moves of MMX, SSE and AVX where the vCPU can show its vector registers. Not covered, and
-//! reported: x87, other vector instructions, hardware task switches, SYSCALL and SYSENTER with their returns, and code outside RAM. Not
+//! reported: x87 but for its control and status words, other vector instructions, SYSCALL and SYSENTER with their returns, and code outside RAM. Not
 //! modelled: debug-register breakpoints and protection keys.
 //!
 //! [`run`] strings steps together and [`deliver`]s what they raise, for code that the CPU cannot run itself.
@@ -27,6 +27,7 @@ mod decimal;
 mod descriptor;
 mod dispatch;
 mod flags;
+mod fpu;
 mod integer;
 mod interrupt;
 mod iret;
@@ -42,6 +43,7 @@ mod segment;
 mod site;
 mod stack;
 mod string;
+mod switch;
 mod system;
 mod tables;
 mod task;
@@ -54,7 +56,7 @@ mod xsave;
 pub use atomic::compare_exchange;
 pub use bus::{Bus, Invalidation};
 pub use cache::{DecodeCache, warm_up};
-pub use run::{Delivery, Pause, deliver, run};
+pub use run::{Delivery, Pause, Run, deliver, run};
 pub use xsave::{XSAVE_HEAD_BYTES, XsaveImage};
 
 use crate::event::{Exception, Shadow};
@@ -86,7 +88,7 @@ pub enum Step {
     Halt(Completion),
     /// Some of it is done, RIP is still at it: step again, or enter the guest, after looking for interrupts.
     Again,
-    /// It faults: raise this. Nothing has changed.
+    /// It faults: raise this. Nothing has changed; but a fault of a task that was switched to is its own, and the registers are its, too.
     Fault(Exception),
 }
 
@@ -97,6 +99,17 @@ pub struct Completion {
     pub shadow: Shadow,
     /// Whether RFLAGS.TF asks for #DB with DR6.BS before the next instruction.
     pub trap: Trap,
+    /// What became of the blocking of NMIs.
+    pub nmis: Nmis,
+}
+
+/// What an instruction does to the blocking of NMIs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nmis {
+    /// Nothing.
+    AsBefore,
+    /// It was an IRET, which ends it.
+    Open,
 }
 
 /// The single-step trap after an instruction.
@@ -128,8 +141,6 @@ pub enum Reason {
     Undecodable,
     /// The instruction is not covered.
     Instruction,
-    /// It switches to another task by its task-state segment.
-    TaskSwitch,
     /// The instruction uses vector registers, and this vCPU cannot show them.
     Vectors,
     /// The code lies outside RAM.
@@ -149,9 +160,6 @@ impl fmt::Display for Unsupported {
         match self.reason {
             Reason::Undecodable => f.write_str(": AVX-512, XOP and 3DNow! are not covered"),
             Reason::Instruction => f.write_str(": this instruction is not covered"),
-            Reason::TaskSwitch => {
-                f.write_str(": hardware task switches are not covered; the guest's kernel must switch tasks itself")
-            }
             Reason::Vectors => f.write_str(": it needs vector registers, which are not at hand"),
             Reason::CodeNotRam(gpa) => write!(f, ": code at guest-physical {gpa:#x}, outside RAM"),
         }
@@ -194,6 +202,10 @@ enum Flow {
     Entered,
     /// Behind IRET, which has loaded RF.
     Returned,
+    /// In another task, which has its own RF and no single step to report.
+    Switched,
+    /// The same by IRET.
+    SwitchedBack,
     Halt,
 }
 
@@ -295,20 +307,28 @@ impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
     fn complete(&mut self, flow: Flow, rflags_before: u64) -> Step {
         self.cpu.set_rip(self.next);
         let rflags = self.cpu.rflags();
-        if rflags & Rflags::RF.bits() != 0 && flow != Flow::Returned {
+        let has_loaded = matches!(flow, Flow::Returned | Flow::Switched | Flow::SwitchedBack);
+        if rflags & Rflags::RF.bits() != 0 && !has_loaded {
             self.cpu.set_rflags(rflags & !Rflags::RF.bits());
         }
         let shadow = match flow {
             Flow::Shadowed => Shadow::Active,
             _ => Shadow::None,
         };
-        let is_quiet = matches!(flow, Flow::Shadowed | Flow::Entered);
+        let is_quiet = matches!(
+            flow,
+            Flow::Shadowed | Flow::Entered | Flow::Switched | Flow::SwitchedBack
+        );
         let trap = if rflags_before & Rflags::TF.bits() != 0 && !is_quiet {
             Trap::SingleStep
         } else {
             Trap::None
         };
-        let completion = Completion { shadow, trap };
+        let nmis = match flow {
+            Flow::Returned | Flow::SwitchedBack => Nmis::Open,
+            _ => Nmis::AsBefore,
+        };
+        let completion = Completion { shadow, trap, nmis };
         match flow {
             Flow::Halt => Step::Halt(completion),
             _ => Step::Done(completion),

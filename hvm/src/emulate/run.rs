@@ -3,13 +3,13 @@
 use super::cache::Decoded;
 use super::code::CodeMode;
 use super::{
-    Bus, DecodeCache, Execution, Hint, Reason, Step, Stop, Trap, Unsupported, report, step,
+    Bus, DecodeCache, Execution, Hint, Nmis, Reason, Step, Stop, Trap, Unsupported, report, step,
 };
-use crate::event::{Event, Exception};
+use crate::event::{Event, Exception, Shadow};
 use crate::regs::{DR6_BS, Registers, Rflags};
 
 /// How often a delivery starts again because another CPU of the guest is in the way.
-const ATTEMPTS: usize = 16;
+pub(super) const ATTEMPTS: usize = 16;
 const NMI: u8 = 2;
 const DEBUG: u8 = 1;
 
@@ -26,6 +26,19 @@ pub enum Pause {
     Shutdown,
 }
 
+/// What [`run`] leaves behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Why it ended.
+    pub pause: Pause,
+    /// The interrupt shadow from now on.
+    pub shadow: Shadow,
+    /// How many steps were taken.
+    pub steps: u32,
+    /// What became of the blocking of NMIs.
+    pub nmis: Nmis,
+}
+
 /// What became of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
@@ -35,46 +48,62 @@ pub enum Delivery {
     Shutdown,
 }
 
-/// Emulates up to `steps` steps until `is_reached`, which is asked before each. Exceptions and single steps go to the guest's handlers.
-/// Interrupts from elsewhere are the caller's, between two calls.
-pub fn run<C: Registers>(
+/// Emulates up to `steps` steps until `is_reached`, which is asked before each, with the shadow that the last one left; `shadow` is that
+/// before the first. Exceptions and single steps go to the guest's handlers. Interrupts from elsewhere are the caller's, between two calls.
+pub fn run<C: Registers, B: Bus>(
     cpu: &mut C,
-    bus: &mut impl Bus,
+    bus: &mut B,
     cache: &mut DecodeCache,
     steps: u32,
-    is_reached: impl Fn(&C) -> bool,
-) -> Result<Pause, Unsupported> {
-    for _ in 0..steps {
-        if is_reached(cpu) {
-            return Ok(Pause::Reached);
+    shadow: Shadow,
+    is_reached: impl Fn(&C, &B, Shadow) -> bool,
+) -> Result<Run, Unsupported> {
+    let mut run = Run {
+        pause: Pause::Spent,
+        shadow,
+        steps: 0,
+        nmis: Nmis::AsBefore,
+    };
+    while run.steps < steps {
+        if is_reached(cpu, bus, run.shadow) {
+            run.pause = Pause::Reached;
+            break;
         }
-        let (raised, halts) = match step(cpu, bus, cache, Hint::None, None)? {
+        run.steps += 1;
+        let (completion, halts) = match step(cpu, bus, cache, Hint::None, None)? {
             Step::Again => continue,
-            Step::Fault(exception) => (Some(exception), false),
-            Step::Done(completion) => (single_step(completion.trap, bus), false),
-            Step::Halt(completion) => (single_step(completion.trap, bus), true),
-        };
-        match raised {
-            Some(exception) => {
-                let delivery = deliver(cpu, bus, Event::Exception(exception))?;
-                if delivery == Delivery::Shutdown {
-                    return Ok(Pause::Shutdown);
+            Step::Done(completion) => (completion, false),
+            Step::Halt(completion) => (completion, true),
+            Step::Fault(exception) => {
+                run.shadow = Shadow::None;
+                if deliver(cpu, bus, Event::Exception(exception))? == Delivery::Shutdown {
+                    run.pause = Pause::Shutdown;
+                    break;
                 }
+                continue;
             }
-            None if halts => return Ok(Pause::Halted),
-            None => {}
+        };
+        run.shadow = completion.shadow;
+        if completion.nmis == Nmis::Open {
+            run.nmis = Nmis::Open;
+        }
+        if completion.trap == Trap::SingleStep {
+            if single_step(cpu, bus)? == Delivery::Shutdown {
+                run.pause = Pause::Shutdown;
+                break;
+            }
+        } else if halts {
+            run.pause = Pause::Halted;
+            break;
         }
     }
-    Ok(Pause::Spent)
+    Ok(run)
 }
 
-fn single_step(trap: Trap, bus: &mut impl Bus) -> Option<Exception> {
-    if trap == Trap::None {
-        return None;
-    }
+fn single_step(cpu: &mut impl Registers, bus: &mut impl Bus) -> Result<Delivery, Unsupported> {
     let status = bus.read_debug(6);
     bus.write_debug(6, status | DR6_BS);
-    Some(Exception::plain(DEBUG))
+    deliver(cpu, bus, Event::Exception(Exception::plain(DEBUG)))
 }
 
 /// Delivers an event through the guest's interrupt table, as the CPU would (SDM vol. 3A, chapter 6): with what its faults become.

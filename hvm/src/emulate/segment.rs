@@ -172,10 +172,15 @@ impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
         if self.is_virtual_8086() {
             return Segment::new(selector, 0xf3, 0xffff, base);
         }
+        let before = self.cpu.segment(name);
+        // A null selector that was loaded in protected mode leaves nothing to keep.
+        if before.attributes.contains(Attributes::UNUSABLE) {
+            return Segment::new(selector, 0x93, 0xffff, base);
+        }
         Segment {
             selector,
             base,
-            ..self.cpu.segment(name)
+            ..before
         }
     }
 

@@ -32,6 +32,9 @@ const CR4_FLUSHING: Cr4 = Cr4::PSE
     .union(Cr4::SMEP)
     .union(Cr4::SMAP)
     .union(Cr4::PKE);
+/// Changes of these load the page-directory-pointer entries of PAE paging (SDM vol. 3A, 4.4.1).
+const CR0_LOADING: Cr0 = Cr0::NW.union(Cr0::CD).union(Cr0::PG);
+const CR4_LOADING: Cr4 = Cr4::PSE.union(Cr4::PAE).union(Cr4::PGE).union(Cr4::SMEP);
 /// CR3 bit 63 with process contexts: keep the TLB.
 const KEEP_TLB: u64 = 1 << 63;
 /// DR7.GD: accesses to debug registers trap; DR6.BD says so.
@@ -299,6 +302,11 @@ impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
             self.cpu.set_efer((efer - Efer::LMA).bits());
         }
         self.cpu.set_cr0(new.bits());
+        if (old ^ new).intersects(CR0_LOADING) && !self.takes_pointers() {
+            self.cpu.set_cr0(old.bits());
+            self.cpu.set_efer(efer.bits());
+            return Err(PROTECTION);
+        }
         if (old ^ new).intersects(CR0_FLUSHING) {
             self.bus.invalidate(Invalidation::All);
         }
@@ -312,7 +320,12 @@ impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
         if base >> (self.bus.physical_bits() & 63) != 0 {
             return Err(PROTECTION);
         }
+        let old = self.cpu.cr3();
         self.cpu.set_cr3(base);
+        if !self.takes_pointers() {
+            self.cpu.set_cr3(old);
+            return Err(PROTECTION);
+        }
         if kept == 0 {
             self.bus.invalidate(Invalidation::AddressSpace);
         }
@@ -330,10 +343,18 @@ impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
             return Err(PROTECTION);
         }
         self.cpu.set_cr4(value);
+        if (old ^ new).intersects(CR4_LOADING) && !self.takes_pointers() {
+            self.cpu.set_cr4(old.bits());
+            return Err(PROTECTION);
+        }
         if (old ^ new).intersects(CR4_FLUSHING) {
             self.bus.invalidate(Invalidation::All);
         }
         Ok(())
+    }
+
+    fn takes_pointers(&self) -> bool {
+        self.paging().takes_pointers(self.bus.memory())
     }
 
     fn clear_task_switched(&mut self) -> Result<Flow, Stop> {

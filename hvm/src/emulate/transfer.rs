@@ -5,7 +5,8 @@ use super::descriptor::{ACCESSED, System};
 use super::memory::Span;
 use super::segment::{Found, GENERAL, NOT_PRESENT, is_null, selector_fault};
 use super::stack::Stack;
-use super::{Bus, Execution, Flow, Hint, PROTECTION, Reason, Stop};
+use super::switch::Cause;
+use super::{Bus, Execution, Flow, Hint, PROTECTION, Stop};
 use crate::Width;
 use crate::regs::{Attributes, Gpr, Registers, Segment, SegmentName};
 use iced_x86::{Code, OpKind};
@@ -139,12 +140,7 @@ impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
             _ => false,
         };
         if !is_gate {
-            let is_task = matches!(kind, System::TaskGate | System::Tss16 | System::Tss32);
-            return Err(if is_task && !self.is_long_mode() {
-                Stop::Unsupported(Reason::TaskSwitch)
-            } else {
-                found.fault(GENERAL)
-            });
+            return Err(found.fault(GENERAL));
         }
         let dpl = found.descriptor.dpl();
         if dpl < self.cpl || found.rpl() > dpl {
@@ -179,6 +175,9 @@ impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
         let mut target = self.far_target(selector)?;
         let mut offset = offset;
         if target.descriptor.is_system() {
+            if let Some(task) = self.task_behind(&target)? {
+                return self.switch_task(&task, Cause::Jump, self.cpu.rflags());
+            }
             let gate = self.call_gate(target)?;
             offset = gate.descriptor.offset();
             target = self.gate_target(&gate, Way::GateJump)?;
@@ -214,7 +213,10 @@ impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
         }
         let target = self.far_target(selector)?;
         if target.descriptor.is_system() {
-            return self.call_gate_far(target);
+            return match self.task_behind(&target)? {
+                Some(task) => self.switch_task(&task, Cause::Call, self.cpu.rflags()),
+                None => self.call_gate_far(target),
+            };
         }
         let target = self.code_segment(selector, Way::Direct)?;
         let segment = self.at_level(&target, self.cpl);

@@ -128,6 +128,44 @@ impl<'a> XsaveImage<'a> {
         self.0[FTW] = 0xff;
     }
 
+    /// The x87 control word.
+    pub fn control(&self) -> u16 {
+        match self.has(X87) {
+            true => self.word(FCW),
+            false => FCW_INITIAL,
+        }
+    }
+
+    /// Changes it.
+    pub fn set_control(&mut self, value: u16) {
+        self.keep_x87();
+        self.set_word(FCW, value);
+    }
+
+    /// The x87 status word.
+    pub fn status(&self) -> u16 {
+        match self.has(X87) {
+            true => self.word(FSW),
+            false => 0,
+        }
+    }
+
+    /// FNINIT: the registers keep what they have, and count as empty.
+    pub fn initialize_x87(&mut self) {
+        self.keep_x87();
+        let top = usize::from((self.word(FSW) & TOP) >> TOP_SHIFT);
+        self.0[ST..XMM].rotate_right(16 * top);
+        self.0[FCW..ST - 8].fill(0);
+        self.set_word(FCW, FCW_INITIAL);
+    }
+
+    /// FNCLEX.
+    pub fn clear_exceptions(&mut self) {
+        const EXCEPTIONS: u16 = 0x80ff;
+        self.keep_x87();
+        self.set_word(FSW, self.word(FSW) & !EXCEPTIONS);
+    }
+
     /// An x87 exception waits for the next x87 or MMX instruction.
     pub fn has_pending_exception(&self) -> bool {
         self.has(X87) && self.word(FSW) & ERROR_SUMMARY != 0

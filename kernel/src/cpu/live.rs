@@ -28,7 +28,7 @@ pub fn reset() {
 }
 
 /// DR0 to DR3.
-fn breakpoints() -> [u64; 4] {
+pub fn breakpoints() -> [u64; 4] {
     let (zero, one, two, three);
     // SAFETY: reading has no effect; the host's DR7 does not guard them.
     unsafe {

@@ -149,6 +149,7 @@ pub struct Counters {
     pub interrupts: AtomicU64,
     pub halts: AtomicU64,
     pub shadow: AtomicU64,
+    pub emulated: AtomicU64,
     pub other: AtomicU64,
 }
 
@@ -162,12 +163,13 @@ impl Counters {
             interrupts: AtomicU64::new(0),
             halts: AtomicU64::new(0),
             shadow: AtomicU64::new(0),
+            emulated: AtomicU64::new(0),
             other: AtomicU64::new(0),
         }
     }
 
     /// Each counter with its name.
-    pub fn all(&self) -> [(&'static str, u64); 8] {
+    pub fn all(&self) -> [(&'static str, u64); 9] {
         [
             ("I/O", &self.io),
             ("MMIO", &self.mmio),
@@ -176,6 +178,7 @@ impl Counters {
             ("interrupts", &self.interrupts),
             ("HLT", &self.halts),
             ("shadow", &self.shadow),
+            ("emulated steps", &self.emulated),
             ("other", &self.other),
         ]
         .map(|(name, counter)| (name, counter.load(Ordering::Relaxed)))
@@ -185,8 +188,14 @@ impl Counters {
 /// Adds one to a counter that only the calling CPU writes: no locked instruction on the exit path.
 #[inline]
 pub fn count(counter: &AtomicU64) {
+    add(counter, 1);
+}
+
+/// Adds to such a counter.
+#[inline]
+pub fn add(counter: &AtomicU64, amount: u64) {
     counter.store(
-        counter.load(Ordering::Relaxed).wrapping_add(1),
+        counter.load(Ordering::Relaxed).wrapping_add(amount),
         Ordering::Relaxed,
     );
 }

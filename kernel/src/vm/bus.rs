@@ -14,8 +14,8 @@ use pc::board::Board;
 ///
 /// Where the CPU serves the local APIC, an access to another device page than the expected one recalls it: it may be the APIC's.
 ///
-/// Registers that only the control block holds are not here: the time-stamp counter's offset and the debug registers. Instructions that
-/// reach them exit by name, or not at all, and never come to the emulator.
+/// Registers that only the control block holds are not here: the time-stamp counter's offset, and the debug registers but where
+/// `Local::debug` has them. Elsewhere instructions that reach them exit by name, or not at all, and never come to the emulator.
 pub struct LocalBus<'a> {
     pub local: &'a mut Local,
     /// A page that the exit has shown not to be RAM: no need to look, unless an area is there.
@@ -168,11 +168,31 @@ impl Bus for LocalBus<'_> {
         self.local.attention = true;
     }
 
-    fn read_debug(&mut self, _index: u8) -> u64 {
-        0
+    fn read_debug(&mut self, index: u8) -> u64 {
+        match (index, self.local.debug) {
+            (6, Some(debug)) => debug.status,
+            (7, Some(debug)) => debug.control,
+            (0..=3, Some(_)) => live::breakpoints()[usize::from(index)],
+            _ => 0,
+        }
     }
 
-    fn write_debug(&mut self, _index: u8, _value: u64) {}
+    fn write_debug(&mut self, index: u8, value: u64) {
+        let Some(debug) = &mut self.local.debug else {
+            return;
+        };
+        match index {
+            6 => debug.status = value,
+            7 => debug.control = value,
+            _ => {
+                let mut breakpoints = live::breakpoints();
+                if let Some(breakpoint) = breakpoints.get_mut(usize::from(index)) {
+                    *breakpoint = value;
+                    live::set_breakpoints(breakpoints);
+                }
+            }
+        }
+    }
 
     /// The register setters of the vCPU flush where the architecture asks for it. INVLPG comes here only where tables are shadowed.
     fn invalidate(&mut self, what: Invalidation) {

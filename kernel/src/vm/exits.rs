@@ -10,7 +10,7 @@ use guest_mem::Gpa;
 use hvm::Width;
 use hvm::cpuid::Leaf;
 use hvm::emulate::length::{self, Lost};
-use hvm::emulate::{self, Completion, Hint, Step, Trap};
+use hvm::emulate::{self, Completion, Hint, Nmis, Step, Trap};
 use hvm::event::Exception;
 use hvm::exit::{Access, Exit, Instruction, IoDirection, IoExit, IoKind};
 use hvm::hyperv::bits::INVALID_HYPERCALL_CODE;
@@ -93,6 +93,8 @@ impl<V: Vcpu> Processor<V> {
                 Next::Enter
             }
             Exit::InvalidatePage => self.invalidate_page(),
+            Exit::Emulate => self.start_emulating(),
+            Exit::TaskSwitch => self.task_switch(),
             Exit::Exception { vector, error_code } => self.exception(vector, error_code),
             Exit::TripleFault => self.stop(TRIPLE_FAULT.into()),
             Exit::EntryFailed { code, reason } => self.stop(format!(
@@ -235,18 +237,23 @@ impl<V: Vcpu> Processor<V> {
         self.complete(next_rip)
     }
 
-    /// A MOV to or from a control register, CLTS or LMSW. With PAE paging the CPU loads four entries when these change
-    /// (SDM vol. 3A, 4.4.1); where an emulated write stood for that, they are told to it.
+    /// A MOV to or from a control register, CLTS or LMSW.
     #[cold]
     fn control_register(&mut self) -> Next {
         count(&CONTROL.counters.other);
         let next = self.emulate(Hint::None);
+        self.follow_control_registers();
+        next
+    }
+
+    /// The emulator may have written control registers. With PAE paging the CPU loads four entries when these change (SDM vol. 3A, 4.4.1);
+    /// where an emulated write stood for that, they are told to it.
+    pub(super) fn follow_control_registers(&mut self) {
         if let Some(table) = self.paging().pae_table() {
             let entries = self.local.machine.memory.load::<[u64; 4]>(table);
             self.cpu.set_pdptes(entries.unwrap_or_default());
         }
         self.follow_paging();
-        next
     }
 
     #[cold]
@@ -469,6 +476,9 @@ impl<V: Vcpu> Processor<V> {
     #[inline]
     fn completed(&mut self, completion: Completion) -> Next {
         self.cpu.set_shadow(completion.shadow);
+        if completion.nmis == Nmis::Open {
+            self.open_nmis();
+        }
         match completion.trap {
             Trap::None => Next::Enter,
             Trap::SingleStep => self.single_step(),

@@ -9,7 +9,7 @@ use hvm::capability::Features;
 use hvm::vcpu::Hlt;
 use spin::Once;
 use vmx_core::vmcs::Current;
-use vmx_core::{Msrs, Pages, Vmx, host};
+use vmx_core::{Msrs, Pages, Vmx, host, unpaged};
 
 /// VT-x.
 pub enum Intel {}
@@ -24,6 +24,19 @@ fn msrs() -> Msrs {
 fn access_page() -> Result<Hpa, String> {
     static PAGE: Once<Hpa> = Once::new();
     PAGE.try_call_once(|| Ok(vendor::pages::<[u8; 4096]>()?.0))
+        .copied()
+}
+
+/// The table for guests without paging, likewise.
+fn identity_table() -> Result<Hpa, String> {
+    static TABLE: Once<Hpa> = Once::new();
+    TABLE
+        .try_call_once(|| {
+            let (base, mut table) = vendor::pages::<unpaged::Table>()?;
+            // SAFETY: zeroed, just allocated, and not told anybody yet.
+            unpaged::fill(unsafe { table.as_mut() });
+            Ok(base)
+        })
         .copied()
 }
 
@@ -61,6 +74,7 @@ impl Vendor for Intel {
             apic: (apic, unsafe { page.as_ref() }),
             apic_access: access_page()?,
             areas: vendor::pages()?,
+            identity: identity_table()?,
             modified: vendor::pages()?,
         };
         let (region, revision) = vendor::pages::<u32>()?;

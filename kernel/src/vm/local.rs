@@ -20,6 +20,13 @@ use hvm::{Gpa, Instant, Width};
 use pc::board::Board;
 use pc::lapic::Lapic;
 
+/// DR6 and DR7.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Debug {
+    pub status: u64,
+    pub control: u64,
+}
+
 /// The surroundings of a virtual CPU.
 pub struct Local {
     /// Which vCPU this is; its APIC id is the same.
@@ -37,6 +44,8 @@ pub struct Local {
     pub(super) physical_bits: u8,
     pub(super) machine: &'static Machine,
     pub(super) vectors: Vectors,
+    /// While the emulator may have to do with them.
+    pub(super) debug: Option<Debug>,
     pub(super) power: Option<PowerEvent>,
     /// The emulator wrote to the port that the BIOS's stubs trap with.
     pub(super) trapped: bool,
@@ -85,6 +94,7 @@ impl Local {
             physical_bits,
             machine,
             vectors: Vectors::new(),
+            debug: None,
             power: None,
             trapped: false,
             pic_output: false,

@@ -15,6 +15,7 @@ mod crash;
 mod devices;
 mod dirty;
 mod disk;
+mod emulation;
 mod exits;
 mod firmware;
 mod framebuffer;

@@ -1,6 +1,7 @@
 //! One virtual CPU, and the loop that runs it.
 
 use super::crash::Crash;
+use super::emulation::Executor;
 use super::interrupts::{Pic, Sources};
 use super::local::Local;
 use super::machine::Machine;
@@ -126,6 +127,7 @@ pub struct Processor<V> {
     pub(super) company: Company,
     pub(super) activity: Activity,
     posture: Posture,
+    pub(super) executor: Executor,
     pub(super) window: Option<Window>,
     pub(super) armed: Option<Instant>,
     /// When others on this CPU want their turn.
@@ -154,6 +156,7 @@ impl<V: Vcpu> Processor<V> {
             company,
             activity: Activity::WaitForStartUp,
             posture: Posture::Ready,
+            executor: Executor::Cpu,
             window: None,
             armed: None,
             limit: None,
@@ -349,26 +352,14 @@ impl<V: Vcpu> Processor<V> {
                     self.follow_areas();
                 }
             }
-            if !self.may_enter() {
+            let next = if looks && self.executor == Executor::Emulator {
+                self.emulate_on()
+            } else if self.may_enter() {
+                self.enter(looks)
+            } else {
                 continue;
-            }
-            // From here on nothing but the guest comes next: an event that was taken from its source is not planned again.
-            if looks {
-                match self.cpu.served_apic() {
-                    Served::All(page) => self.hand_over(page),
-                    Served::Priority | Served::Nothing => {
-                        self.deliver();
-                        self.rearm();
-                    }
-                }
-            }
-            let exit = self.cpu.run();
-            self.local.mailbox.come_back();
-            if let Some(event) = self.cpu.interrupted_event() {
-                self.local.events.interrupted(event);
-                self.local.attention = true;
-            }
-            match self.handle(exit) {
+            };
+            match next {
                 Next::Enter => {}
                 Next::Halt => self.halt(),
                 Next::Yield => return Leave::Yield,
@@ -376,6 +367,28 @@ impl<V: Vcpu> Processor<V> {
                 Next::Stop(crash) => return Leave::Outcome(Outcome::Crash(crash)),
             }
         }
+    }
+
+    /// Runs guest code, and does what its exit asks for. Nothing but the guest comes next: an event that is taken from its source is not
+    /// planned again.
+    #[inline(always)]
+    fn enter(&mut self, looks: bool) -> Next {
+        if looks {
+            match self.cpu.served_apic() {
+                Served::All(page) => self.hand_over(page),
+                Served::Priority | Served::Nothing => {
+                    self.deliver();
+                    self.rearm();
+                }
+            }
+        }
+        let exit = self.cpu.run();
+        self.local.mailbox.come_back();
+        if let Some(event) = self.cpu.interrupted_event() {
+            self.local.events.interrupted(event);
+            self.local.attention = true;
+        }
+        self.handle(exit)
     }
 
     /// Says that it enters the guest. A single vCPU's requests come from the services alone, which ring in any case.
@@ -394,6 +407,14 @@ impl<V: Vcpu> Processor<V> {
         if nothing && self.window.is_none() {
             return;
         }
+        let plan = self.plan();
+        self.carry_out(plan);
+    }
+
+    /// Decides what enters the guest.
+    #[inline]
+    pub(super) fn plan(&mut self) -> Plan {
+        let local = &mut *self.local;
         let mut sources = Sources {
             lapic: &mut local.lapic,
             pic: Pic {
@@ -402,8 +423,7 @@ impl<V: Vcpu> Processor<V> {
             },
         };
         let enabled = Interruptible::from(self.cpu.rflags());
-        let plan = local.events.plan(enabled, self.cpu.shadow(), &mut sources);
-        self.carry_out(plan);
+        local.events.plan(enabled, self.cpu.shadow(), &mut sources)
     }
 
     /// Does what was decided.
@@ -438,6 +458,14 @@ impl<V: Vcpu> Processor<V> {
         if self.local.events.nmi_blocked() && self.cpu.nmis_open() {
             self.local.events.nmi_done();
         }
+    }
+
+    /// The emulator executed an IRET.
+    #[cold]
+    pub(super) fn open_nmis(&mut self) {
+        self.cpu.open_nmis();
+        self.local.events.nmi_done();
+        self.local.attention = true;
     }
 
     /// The window that was asked for has opened, or is no longer what it was.

@@ -67,6 +67,12 @@ impl<V: Vendor> Seat<V> {
             // SAFETY: the extension is on, on every CPU, and `features` are of this one, which alone runs the vCPU.
             let mut cpu = unsafe { V::vcpu(features, hlt) }?;
             cpu.set_nested_root(machine.root);
+            if index == KEEPER
+                && let Some((gpa, page)) = cpu.identity_page()
+            {
+                let mapped = machine.tracker.lock().tables().map_page(gpa, page);
+                mapped.map_err(|_| "no host memory left for a guest without paging")?;
+            }
             if !cpu.set_tsc_scale(machine.timeline.scale()) {
                 return Err(format!(
                     "`tsc_mhz`: this CPU, whose TSC runs at {} MHz, cannot show its guest another rate, or not this one; leave the key out",

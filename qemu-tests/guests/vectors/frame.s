@@ -66,10 +66,7 @@ main32:
     lldt ax
     mov esi, offset text_begin
     call put_text
-    call protected_cases
-    call virtual_cases
-    call real_cases
-    call long_cases
+    call all_cases
     mov esi, offset text_end
     call put_text
 3:  cli

@@ -52,18 +52,6 @@ fn a_task_register_is_never_null_and_becomes_busy() {
 }
 
 #[test]
-fn task_switches_are_refused_by_name() {
-    let mut machine = with_table(&[0x0000_8900_0000_0067, 0x0000_8500_0018_0000]);
-    for selector in [0x18, 0x20] {
-        let report = machine.step(&[0xea, 0, 0, 0, 0, selector, 0]).unwrap_err();
-        assert_eq!(report.reason, Reason::TaskSwitch);
-    }
-    machine.state.rflags |= Rflags::NT.bits();
-    let report = machine.step(&[0xcf]).unwrap_err(); // iret
-    assert_eq!(report.reason, Reason::TaskSwitch);
-}
-
-#[test]
 fn a_16_bit_call_gate_pushes_words() {
     let mut machine = with_table(&[0x0000_8400_0008_2000]);
     machine.step(&[0x9a, 0, 0, 0, 0, 0x18, 0]).unwrap();
@@ -155,8 +143,10 @@ fn a_run_ends_where_it_should() {
             &mut machine.bus,
             &mut machine.cache,
             steps,
-            |state| state.cr0 & Cr0::PE.bits() != 0,
+            Shadow::None,
+            |state, _, _| state.cr0 & Cr0::PE.bits() != 0,
         )
+        .map(|run| run.pause)
     };
     let mut machine = Machine::bits16();
     // mov eax,1; mov cr0,eax
@@ -175,4 +165,56 @@ fn a_run_ends_where_it_should() {
     machine.state.idtr.limit = 0;
     machine.put(machine.state.rip, &[0x0f, 0x0b]);
     assert_eq!(run_for(&mut machine, 9), Ok(Pause::Shutdown));
+}
+
+#[test]
+fn a_run_tells_shadows_steps_and_returns() {
+    let mut machine = Machine::bits16();
+    // sti; cli; iret; to what the stack says.
+    machine.put(CODE, &[0xfb, 0xfa, 0xcf]);
+    machine.put(STACK, &[0x00, 0x50, 0x00, 0x00, 0x02, 0x00]);
+    let mut go = |steps, shadow| {
+        let Machine { state, bus, cache } = &mut machine;
+        let open = |state: &State, _: &TestBus, shadow| {
+            state.rflags & Rflags::IF.bits() != 0 && shadow == Shadow::None
+        };
+        run(state, bus, cache, steps, shadow, open).unwrap()
+    };
+    let first = go(1, Shadow::None);
+    assert_eq!((first.steps, first.shadow), (1, Shadow::Active));
+    // The shadow hides the window that STI opens until the next instruction shuts it.
+    let second = go(2, first.shadow);
+    assert_eq!((second.pause, second.steps), (Pause::Spent, 2));
+    assert_eq!((second.shadow, second.nmis), (Shadow::None, Nmis::Open));
+    assert_eq!(machine.state.rip, 0x5000);
+}
+
+#[test]
+fn segments_that_were_null_are_paragraphs_again() {
+    let mut machine = Machine::bits16().with(Gpr::Rax, 0x123);
+    machine.state.segments[SegmentName::Ds as usize] =
+        Segment::new(0, crate::regs::Attributes::UNUSABLE.bits(), 0, 0);
+    machine.run(&[0x8e, 0xd8]); // mov ds,ax
+    let loaded = machine.state.segments[SegmentName::Ds as usize];
+    assert_eq!(loaded, Segment::new(0x123, 0x93, 0xffff, 0x1230));
+}
+
+#[test]
+fn the_fpu_is_found() {
+    let mut machine = Machine::bits16();
+    machine.bus.xsave = Some([0; XSAVE_HEAD_BYTES]);
+    machine.state.gprs[Gpr::Rax as usize] = 0xffff;
+    machine.run(&[0xdb, 0xe3]); // fninit
+    machine.run(&[0xdf, 0xe0]); // fnstsw ax
+    assert_eq!(machine.gpr(Gpr::Rax), 0);
+    machine.run(&[0xd9, 0x3e, 0x00, 0x30]); // fnstcw [3000h]
+    assert_eq!(machine.ram(DATA), [0x7f, 0x03]);
+    machine.put(DATA, &[0x7e, 0x02]);
+    machine.run(&[0xd9, 0x2e, 0x00, 0x30]); // fldcw [3000h]
+    machine.run(&[0xd9, 0x3e, 0x02, 0x30]); // fnstcw [3002h]
+    assert_eq!(machine.ram(DATA + 2), [0x7e, 0x02]);
+    machine.run(&[0xdb, 0xe2]); // fnclex
+    machine.run(&[0x9b]); // wait
+    machine.state.cr0 |= Cr0::TS.bits();
+    assert_eq!(machine.fault(&[0xdb, 0xe3]), Exception::plain(7));
 }

@@ -187,6 +187,7 @@ fn completion_clears_rf_and_owes_the_trap() {
     let trapped = Completion {
         shadow: Shadow::None,
         trap: Trap::SingleStep,
+        nmis: Nmis::AsBefore,
     };
     assert_eq!(machine.step(&MOV_RAX_RBX), Ok(Step::Done(trapped)));
     assert!(!machine.flags().contains(Rflags::RF));

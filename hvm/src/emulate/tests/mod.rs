@@ -6,6 +6,7 @@ mod faults;
 mod moves;
 mod robust;
 mod strings;
+mod switch;
 mod system;
 
 use super::*;
@@ -296,4 +297,5 @@ fn flatten(state: &mut State, code: u32, data: u32) {
 const PLAIN: Step = Step::Done(Completion {
     shadow: Shadow::None,
     trap: Trap::None,
+    nmis: Nmis::AsBefore,
 });

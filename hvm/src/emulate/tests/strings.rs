@@ -157,6 +157,7 @@ fn single_steps_trap_after_each_iteration() {
     let trapped = Ok(Step::Done(Completion {
         shadow: Shadow::None,
         trap: Trap::SingleStep,
+        nmis: Nmis::AsBefore,
     }));
     assert_eq!(machine.step(&[0xf3, 0xaa]), trapped);
     assert_eq!((machine.state.rip, machine.gpr(Gpr::Rcx)), (CODE, 1));

@@ -109,6 +109,7 @@ fn halt_and_the_interrupt_flag() {
     let shadowed = Completion {
         shadow: Shadow::Active,
         trap: Trap::None,
+        nmis: Nmis::AsBefore,
     };
     assert_eq!(machine.step(&[0xfb]), Ok(Step::Done(shadowed))); // sti
     assert!(machine.flags().contains(Rflags::IF));
@@ -116,6 +117,7 @@ fn halt_and_the_interrupt_flag() {
     let bare = Completion {
         shadow: Shadow::None,
         trap: Trap::None,
+        nmis: Nmis::AsBefore,
     };
     assert_eq!(machine.step(&[0xf4]), Ok(Step::Halt(bare)));
     assert_eq!(machine.state.rip, CODE + 3);
@@ -184,6 +186,52 @@ fn control_registers_refuse_contradictions() {
 }
 
 #[test]
+fn pae_pointers_with_reserved_bits_are_not_loaded() {
+    const POINTERS: u64 = TABLES + 0x20;
+    let mut machine = Machine::bits32().with(Gpr::Rax, 0x8000_0011);
+    machine.state.cr4 = Cr4::PAE.bits();
+    machine.state.cr3 = POINTERS;
+    let mov_cr0 = [0x0f, 0x22, 0xc0];
+    let mov_cr3 = [0x0f, 0x22, 0xd8];
+    let put = |machine: &Machine, entry: u64| {
+        machine
+            .bus
+            .memory
+            .store(Gpa(POINTERS + 16), &entry)
+            .unwrap();
+    };
+    put(&machine, (TABLES + 0x1000) | 3); // writable: reserved here
+    assert_eq!(machine.fault(&mov_cr0), Exception::GENERAL_PROTECTION);
+    // What is not present may be anything. The code's page is mapped by a large one.
+    put(&machine, 0xfff0_0000_0000_0002);
+    machine
+        .bus
+        .memory
+        .store(Gpa(POINTERS), &(TABLES + 0x1001))
+        .unwrap();
+    machine
+        .bus
+        .memory
+        .store(Gpa(TABLES + 0x1000), &0x83_u64)
+        .unwrap();
+    machine.run(&mov_cr0);
+    machine.state.gprs[0] = POINTERS + 0x20;
+    machine
+        .bus
+        .memory
+        .store(Gpa(POINTERS + 0x20), &0x1e7_u64)
+        .unwrap();
+    assert_eq!(machine.fault(&mov_cr3), Exception::GENERAL_PROTECTION);
+    // Another bit of CR4 has them loaded again.
+    put(&machine, 1 | 1 << 40);
+    machine.state.gprs[0] = (Cr4::PAE | Cr4::PGE).bits();
+    let mov_cr4 = [0x0f, 0x22, 0xe0];
+    assert_eq!(machine.fault(&mov_cr4), Exception::GENERAL_PROTECTION);
+    machine.state.gprs[0] = (Cr4::PAE | Cr4::DE).bits();
+    machine.run(&mov_cr4);
+}
+
+#[test]
 fn address_spaces_change() {
     let mut machine = Machine::bits64()
         .with(Gpr::Rax, TABLES)
@@ -249,6 +297,7 @@ fn segment_registers() {
     let shadowed = Completion {
         shadow: Shadow::Active,
         trap: Trap::None,
+        nmis: Nmis::AsBefore,
     };
     machine.state.rflags |= Rflags::TF.bits();
     assert_eq!(machine.step(&[0x8e, 0xd0]), Ok(Step::Done(shadowed))); // mov ss,ax
