@@ -1,7 +1,7 @@
 //! Words of guest RAM with the values that they had: what an answer depends on, so that it can be kept for as long as
 //! they stay the same.
 
-use crate::{Gpa, GuestMemory, raw};
+use crate::{Gpa, GuestMemory, PAGE_BYTES, raw};
 
 /// A few aligned 64-bit words in the largest piece of RAM.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +42,13 @@ impl Watch {
             }
             None => self.count = usize::MAX,
         }
+    }
+
+    /// True if a page has the first word's value where the first word is in its own.
+    pub fn begins_as_in(&self, memory: &GuestMemory, page: Gpa) -> bool {
+        let [[(offset, value), _], ..] = self.words;
+        let at = page.wrapping_add(offset % PAGE_BYTES);
+        self.count != 0 && memory.load::<u64>(at) == Ok(value)
     }
 
     /// True if every word holds its value now.
@@ -95,6 +102,20 @@ mod tests {
             watch.add(&memory, Gpa(0x10000 + 8 * word), 0);
         }
         assert!(!watch.holds(&memory));
+    }
+
+    #[test]
+    fn another_page_may_begin_alike() {
+        let memory = GuestMemory::anonymous(&[(Gpa(0), 0x4000)]);
+        memory.store(Gpa(0x1ff8), &5_u64).unwrap();
+        memory.store(Gpa(0x3ff8), &5_u64).unwrap();
+        let mut watch = Watch::new(&memory);
+        assert!(!watch.begins_as_in(&memory, Gpa(0x3000)));
+        watch.add(&memory, Gpa(0x1ff8), 5);
+        watch.add(&memory, Gpa(0x1000), 0);
+        assert!(watch.begins_as_in(&memory, Gpa(0x3000)));
+        assert!(!watch.begins_as_in(&memory, Gpa(0x2000)));
+        assert!(!watch.begins_as_in(&memory, Gpa(0x8000)));
     }
 
     #[test]

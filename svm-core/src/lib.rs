@@ -3,7 +3,8 @@
 //! Guarantees to `kernel`: [`Svm`] is an [`hvm::vcpu::Vcpu`]; nothing of VMCB layouts or exit codes leaves this crate.
 //! File by file the mirror of `vmx-core`: `bits` constants, `vmcb` the control block, `enter` the world switch, `exit`
 //! its codes in neutral form, `inject` events, `check` the state checker, `maps` MSR and I/O bitmaps, `asid` TLB tags,
-//! `reset` the state after one, `vcpu` the whole, `host` what a CPU needs before its first entry, `capability` what it offers.
+//! `reset` the state after one, `live` what not all entries load, `vcpu` the whole, `host` what a CPU needs before its first entry,
+//! `capability` what it offers.
 #![no_std]
 
 #[cfg(test)]
@@ -17,6 +18,7 @@ mod enter;
 mod exit;
 pub mod host;
 mod inject;
+mod live;
 mod maps;
 mod nmi;
 mod pause;

@@ -7,7 +7,7 @@ use crate::maps::{self, IOPM_BYTES, MSRPM_BYTES};
 use crate::nmi::Nmi;
 use crate::shadow::Shadow as ShadowPaging;
 use crate::vmcb::{self, Vmcb};
-use crate::{exit, host, inject};
+use crate::{exit, host, inject, live};
 use core::arch::asm;
 use core::ptr::NonNull;
 use hvm::Hpa;
@@ -396,6 +396,7 @@ impl Vcpu for Svm {
         self.changed = clean::ALL;
         self.asids.restart();
         self.flush_tlb();
+        live::set_cr2(self.cr2());
     }
 
     fn set_pause_filter(&mut self, state: PauseFilter) -> bool {
@@ -536,6 +537,7 @@ impl Registers for Svm {
 
     fn set_cr2(&mut self, value: u64) {
         self.touch(clean::CR2).save.cr2 = value;
+        live::set_cr2(value);
     }
 
     #[inline]

@@ -25,6 +25,11 @@ impl Rights {
         Self(entry & Self::BITS)
     }
 
+    /// The bits that say so.
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
+
     pub const fn is_writable(self) -> bool {
         self.0 & WRITE != 0
     }
@@ -33,10 +38,40 @@ impl Rights {
         Self(self.0 & !WRITE)
     }
 
+    /// What the supervisor may do where nothing is read-only to it, and nobody else anything.
+    pub const fn supervisors(self) -> Self {
+        Self(self.0 & !USER | WRITE)
+    }
+
     /// True if somebody who knows `self` may do what `new` forbids.
     pub const fn exceed(self, new: Self) -> bool {
         let lost = self.0 & !new.0 & WRITE | (self.0 ^ new.0) & USER;
         lost | new.0 & !self.0 & NO_EXECUTE != 0
+    }
+}
+
+/// What the entries of a walk allow together.
+pub struct Path {
+    all: u64,
+    any: u64,
+}
+
+impl Path {
+    pub const fn new() -> Self {
+        Self {
+            all: u64::MAX,
+            any: 0,
+        }
+    }
+
+    pub const fn add(&mut self, entry: u64) {
+        self.all &= entry;
+        self.any |= entry;
+    }
+
+    /// The right to write and CPL 3's if all give it; no fetches if one forbids them.
+    pub const fn rights(&self) -> Rights {
+        Rights(self.all & (WRITE | USER) | self.any & NO_EXECUTE)
     }
 }
 

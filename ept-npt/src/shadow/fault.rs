@@ -1,9 +1,9 @@
 //! An access that the shadow does not allow: the guest's fault, the device's access, or an entry that is missing.
 
 use super::entry;
-use super::entry::Rights;
+use super::entry::{Path, Rights};
 use super::pool::NO_TABLE;
-use super::role::{Kind, Meaning, Role};
+use super::role::{Kind, Meaning, Role, Side};
 use super::{Host, Shadow, Store};
 use crate::{Level, Rights as MapRights};
 use guest_mem::{Gpa, Gva};
@@ -35,6 +35,9 @@ impl<S: Store> Shadow<S> {
         access: Access,
         host: &mut impl Host,
     ) -> Verdict {
+        if self.fill_last(cpu, paging, gva, access, host).is_some() {
+            return Verdict::Again;
+        }
         let Some(active) = self.active.get(cpu) else {
             return Verdict::Again;
         };
@@ -50,7 +53,9 @@ impl<S: Store> Shadow<S> {
         if writes && mapping.rights != MapRights::ReadWriteExecute {
             return Verdict::Outside(gpa);
         }
-        if writes && access.privilege != Privilege::User && !trace.found.is_writable() {
+        let is_only_supervisors =
+            writes && access.privilege != Privilege::User && !trace.found.is_writable();
+        if is_only_supervisors && !paging.lets_supervisor_write_all() {
             return Verdict::Emulate;
         }
         if writes && self.is_protected(gpa.0 >> 12, host) {
@@ -61,17 +66,71 @@ impl<S: Store> Shadow<S> {
         let table = self.root_for(cpu, gva);
         match paging.tables() {
             Tables::Unpaged => self.fill_direct(table, gva.0 & 0xffff_ffff, host),
-            _ => self.fill(table, gva, trace.entries(), host),
+            _ => self.fill(table, (gva, side(access)), trace.entries(), host),
         };
         self.path = [NO_TABLE; 4];
         Verdict::Again
+    }
+
+    /// Enters a page where nothing but its entry is missing: the guest has it marked, and the CPU finds its table. What leads there is as
+    /// good as what a CPU remembers of its walks (SDM vol. 3A, 4.10.3). `None` if it takes more.
+    #[inline]
+    fn fill_last(
+        &mut self,
+        cpu: usize,
+        paging: &Paging,
+        gva: Gva,
+        access: Access,
+        host: &mut impl Host,
+    ) -> Option<()> {
+        let mut table = self.root_for(cpu, gva);
+        let mut level = self.tables.get(table as usize)?.role?.level;
+        let mut path = Path::new();
+        while level > 1 {
+            let entry = self.read(table, Role::direct(level).index(gva.0));
+            if entry & (entry::PRESENT | entry::PAGE_SIZE) != entry::PRESENT {
+                return None;
+            }
+            path.add(entry);
+            table = self.table_at(entry);
+            level -= 1;
+        }
+        let last = self.tables.get(table as usize)?;
+        let (role, frame) = (last.role?, last.frame);
+        if !matches!(role.kind, Kind::Long | Kind::Pae) {
+            return None;
+        }
+        let index = role.index(gva.0);
+        let entry = role.load(host.memory(), frame, index);
+        let reserved = role.reserved(self.beyond);
+        let side = side(access);
+        let Meaning::Page { gpa, rights } = role.meaning(index, entry, reserved, side) else {
+            return None;
+        };
+        path.add(entry);
+        let together = path.rights();
+        if !paging.permits_rights(together.bits(), access) {
+            return None;
+        }
+        if access.kind == AccessKind::Write {
+            let mapping = self.translate(gpa, host)?;
+            let is_ram = mapping.rights == MapRights::ReadWriteExecute;
+            let is_writable = together.is_writable() && rights.is_writable();
+            if !is_ram || !is_writable || self.is_protected(gpa.0 >> 12, host) {
+                return None;
+            }
+        }
+        self.fill_page(table, index, (gpa, rights), host)?;
+        self.fill_around((table, role, reserved), index, host);
+        self.counters.fills += 1;
+        Some(())
     }
 
     /// Enters what the walk found, from the top. `None` if it is no longer so, or there is no table left at this moment.
     fn fill(
         &mut self,
         root: u32,
-        gva: Gva,
+        (gva, side): (Gva, Side),
         entries: impl Iterator<Item = u64>,
         host: &mut impl Host,
     ) -> Option<()> {
@@ -82,11 +141,11 @@ impl<S: Store> Shadow<S> {
             let role = self.tables.get(table as usize)?.role?;
             *self.path.get_mut(depth)? = table;
             let index = role.index(gva.0);
-            if let Some(child) = self.led((table, role), index, entry) {
+            if let Some(child) = self.led((table, role), index, (entry, side)) {
                 table = child;
                 continue;
             }
-            match role.meaning(index, entry, reserved) {
+            match role.meaning(index, entry, reserved, side) {
                 Meaning::Table {
                     frame,
                     role,
@@ -116,13 +175,18 @@ impl<S: Store> Shadow<S> {
 
     /// The table behind an entry of a guest's wide table, if it leads where the guest's entry does already: most do.
     #[inline]
-    fn led(&self, (table, role): (u32, Role), index: usize, guests: u64) -> Option<u32> {
+    fn led(
+        &self,
+        (table, role): (u32, Role),
+        index: usize,
+        (guests, side): (u64, Side),
+    ) -> Option<u32> {
         let old = self.read(table, index);
         let links = (old | guests) & entry::PAGE_SIZE == 0 && old & entry::PRESENT != 0;
         if role.level == 1
             || role.kind == Kind::Bits32
             || !links
-            || Rights::of(old) != Rights::of(guests)
+            || Rights::of(old) != role.rights(guests, side)
         {
             return None;
         }
@@ -196,7 +260,8 @@ impl<S: Store> Shadow<S> {
         for at in (0..AROUND).filter(|at| filled >> at & 1 == 0) {
             let index = first + at;
             let entry = role.load(host.memory(), frame, index);
-            if let Meaning::Page { gpa, rights } = role.meaning(index, entry, reserved) {
+            let meaning = role.meaning(index, entry, reserved, Side::User);
+            if let Meaning::Page { gpa, rights } = meaning {
                 self.fill_page(table, index, (gpa, rights), host);
             }
         }
@@ -247,5 +312,13 @@ impl<S: Store> Shadow<S> {
         let below = (Role::direct(1), base.0 >> 12, Rights::ALL);
         let direct = self.follow(table, index, below, host)?;
         self.fill_direct(direct, gpa, host)
+    }
+}
+
+/// Whom an entry that was missing is made for.
+const fn side(access: Access) -> Side {
+    match access.privilege {
+        Privilege::User => Side::User,
+        Privilege::Supervisor | Privilege::Implicit => Side::Supervisor,
     }
 }

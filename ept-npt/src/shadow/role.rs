@@ -1,6 +1,6 @@
 //! What a shadow table stands for: a table of the guest's, in a format, or a piece of guest-physical memory.
 
-use super::entry::{ACCESSED, ADDRESS, DIRTY, NO_EXECUTE, PAGE_SIZE, PRESENT, Rights, WRITE};
+use super::entry::{ACCESSED, ADDRESS, DIRTY, NO_EXECUTE, PAGE_SIZE, PRESENT, Rights, USER};
 use guest_mem::{Gpa, GuestMemory};
 use hvm::walk::Paging;
 
@@ -34,6 +34,28 @@ pub struct Role {
 
 const NO_EXECUTE_IS_VALID: u8 = 1;
 const PAGE_SIZE_IS_VALID: u8 = 2;
+/// The guest's CR0.WP is clear, and so are CR4.SMEP and SMAP.
+const SUPERVISOR_WRITES_ALL: u8 = 4;
+
+/// Whom an entry is made for, where one cannot serve both: a page that is read-only and CPL 3's, and that the supervisor may write all the
+/// same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// CPL 3, which may read it.
+    User,
+    /// Lower ones, which may write it; CPL 3 has no access meanwhile.
+    Supervisor,
+}
+
+impl Side {
+    /// Whom an entry of ours was made for.
+    pub const fn of(entry: u64) -> Self {
+        match entry & USER {
+            0 => Self::Supervisor,
+            _ => Self::User,
+        }
+    }
+}
 
 /// What an entry of a shadow table must lead to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +94,10 @@ impl Role {
             Kind::Long | Kind::Pae if paging.has_no_execute() => NO_EXECUTE_IS_VALID,
             Kind::Long | Kind::Pae => 0,
         };
+        let valid = match kind != Kind::Direct && paging.lets_supervisor_write_all() {
+            true => valid | SUPERVISOR_WRITES_ALL,
+            false => valid,
+        };
         Self {
             kind,
             level: if kind == Kind::Long { 4 } else { 2 },
@@ -85,6 +111,33 @@ impl Role {
         match self.kind {
             Kind::Long => self.level == 4,
             Kind::Pae | Kind::Bits32 | Kind::Direct => self.level == 2,
+        }
+    }
+
+    /// Pages that are read-only are the supervisor's to write.
+    pub const fn lets_supervisor_write_all(self) -> bool {
+        self.valid & SUPERVISOR_WRITES_ALL != 0
+    }
+
+    /// What our entry allows where the guest's is `entry`.
+    #[inline]
+    pub const fn rights(self, entry: u64, side: Side) -> Rights {
+        let rights = Rights::of(entry);
+        match side {
+            Side::Supervisor if self.lets_supervisor_write_all() && !rights.is_writable() => {
+                rights.supervisors()
+            }
+            _ => rights,
+        }
+    }
+
+    /// The same of one that maps a page. Before the guest's entry is marked dirty no write gets through, so that we can mark it.
+    #[inline]
+    const fn page_rights(self, entry: u64, side: Side) -> Rights {
+        let rights = self.rights(entry, side);
+        match entry & DIRTY {
+            0 => rights.read_only(),
+            _ => rights,
         }
     }
 
@@ -140,29 +193,29 @@ impl Role {
         }
     }
 
-    /// What entry `index` must be where the guest's is `entry`. `reserved` is what [`Self::reserved`] says.
+    /// What entry `index` must be, for whom, where the guest's is `entry`. `reserved` is what [`Self::reserved`] says.
     #[inline]
-    pub fn meaning(self, index: usize, entry: u64, reserved: u64) -> Meaning {
+    pub fn meaning(self, index: usize, entry: u64, reserved: u64, side: Side) -> Meaning {
         if entry & (PRESENT | ACCESSED) != PRESENT | ACCESSED {
             return Meaning::Absent;
         }
         match self.kind {
             Kind::Long | Kind::Pae if entry & reserved != 0 => Meaning::Absent,
-            Kind::Long | Kind::Pae => self.meaning_64(index, entry),
-            Kind::Bits32 => self.meaning_32(index, entry, reserved),
+            Kind::Long | Kind::Pae => self.meaning_64(index, entry, side),
+            Kind::Bits32 => self.meaning_32(index, entry, reserved, side),
             Kind::Direct => Meaning::Absent,
         }
     }
 
     #[inline]
-    fn meaning_64(self, index: usize, entry: u64) -> Meaning {
+    fn meaning_64(self, index: usize, entry: u64, side: Side) -> Meaning {
         if self.level == 1 {
             let gpa = Gpa(entry & ADDRESS);
-            let rights = written(entry);
+            let rights = self.page_rights(entry, side);
             return Meaning::Page { gpa, rights };
         }
         if entry & PAGE_SIZE == 0 {
-            return self.table(index, entry & ADDRESS, Rights::of(entry));
+            return self.table(index, entry & ADDRESS, self.rights(entry, side));
         }
         let offset = (1_u64 << self.shift()) - 1;
         // Below the base of a large page only bit 12, PAT, may be set.
@@ -171,19 +224,19 @@ impl Role {
         }
         Meaning::Large {
             gpa: Gpa(entry & ADDRESS & !offset),
-            rights: written(entry),
+            rights: self.page_rights(entry, side),
         }
     }
 
-    fn meaning_32(self, index: usize, entry: u64, beyond: u64) -> Meaning {
+    fn meaning_32(self, index: usize, entry: u64, beyond: u64, side: Side) -> Meaning {
         if self.level == 1 {
             return Meaning::Page {
                 gpa: Gpa(entry & 0xffff_f000),
-                rights: written(entry),
+                rights: self.page_rights(entry, side),
             };
         }
         if entry & PAGE_SIZE == 0 || self.valid & PAGE_SIZE_IS_VALID == 0 {
-            return self.table(index, entry & 0xffff_f000, Rights::of(entry));
+            return self.table(index, entry & 0xffff_f000, self.rights(entry, side));
         }
         // PSE-36: bits 20:13 are address bits 39:32.
         let base = entry & 0xffc0_0000 | (entry & 0x1f_e000) << 19;
@@ -192,7 +245,7 @@ impl Role {
         }
         Meaning::Large {
             gpa: Gpa(base + ((index as u64 % 2) << 21)),
-            rights: written(entry),
+            rights: self.page_rights(entry, side),
         }
     }
 
@@ -200,22 +253,12 @@ impl Role {
         let mut role = self.below();
         if self.kind == Kind::Bits32 {
             role.part = (index % 2) as u8;
-            role.valid = 0;
+            role.valid &= SUPERVISOR_WRITES_ALL;
         }
         Meaning::Table {
             frame: at >> 12,
             role,
             rights,
         }
-    }
-}
-
-/// What an entry that maps a page allows. Before the guest's entry is marked dirty no write gets through, so that we can mark it.
-const fn written(entry: u64) -> Rights {
-    let rights = Rights::of(entry);
-    if entry & (WRITE | DIRTY) == WRITE {
-        rights.read_only()
-    } else {
-        rights
     }
 }

@@ -1,7 +1,7 @@
 //! What the guest's flushes ask for: entries that the guest has changed meanwhile go, or follow.
 
 use super::entry::{self, ADDRESS, PAGE_SIZE, Rights};
-use super::role::{Meaning, Role};
+use super::role::{Meaning, Role, Side};
 use super::{Host, Shadow, Store};
 use crate::Rights as MapRights;
 use guest_mem::{Gpa, Gva};
@@ -114,7 +114,7 @@ impl<S: Store> Shadow<S> {
         let Some(role) = known.role else { return false };
         let guests = role.load(host.memory(), known.frame, index);
         let old = self.read(table, index);
-        match role.meaning(index, guests, role.reserved(self.beyond)) {
+        match role.meaning(index, guests, role.reserved(self.beyond), Side::of(old)) {
             Meaning::Page { gpa, rights } => self.compare_page(table, index, (gpa, rights), host),
             Meaning::Large { gpa, rights } if old & PAGE_SIZE != 0 => {
                 self.compare_page(table, index, (gpa, rights), host)

@@ -576,6 +576,7 @@ impl Machine {
             }
             Verdict::Emulate => {
                 assert!(!registers.wp && query.kind == AccessKind::Write);
+                assert!(registers.smep || registers.smap);
                 assert_ne!(query.privilege, Privilege::User);
                 let now = oracle::answers(&registers, query, &|at| self.values(at, self.now));
                 let page = now.into_iter().next().unwrap();

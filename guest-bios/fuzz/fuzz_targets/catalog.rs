@@ -13,7 +13,10 @@ const RECORD: usize = 17 * 2048;
 
 fn trap(state: &mut State, offset: u16) {
     let base = u64::from(rom::SEGMENT) << 4;
-    state.set_segment(SegmentName::Cs, Segment::new(rom::SEGMENT, 0x9b, 0xffff, base));
+    state.set_segment(
+        SegmentName::Cs,
+        Segment::new(rom::SEGMENT, 0x9b, 0xffff, base),
+    );
     state.rip = u64::from(offset) + rom::OUT_BYTES;
 }
 
@@ -28,9 +31,9 @@ fuzz_target!(|data: &[u8]| {
     catalog[0] = 1;
     catalog[30..32].copy_from_slice(&[0x55, 0xaa]);
     catalog[28..30].fill(0);
-    let sum = catalog[..32]
-        .chunks(2)
-        .fold(0_u16, |sum, word| sum.wrapping_add(u16::from_le_bytes([word[0], word[1]])));
+    let sum = catalog[..32].chunks(2).fold(0_u16, |sum, word| {
+        sum.wrapping_add(u16::from_le_bytes([word[0], word[1]]))
+    });
     catalog[28..30].copy_from_slice(&sum.wrapping_neg().to_le_bytes());
     let (mut pc, mut bios) = Pc::new(cd);
     let mut state = State::reset();

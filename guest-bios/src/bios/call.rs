@@ -7,7 +7,7 @@
 use super::machine::Machine;
 use guest_mem::{Gpa, Gva, PAGE_BYTES};
 use hvm::Width;
-use hvm::regs::{Attributes, Gpr, Registers, Rflags, SegmentName};
+use hvm::regs::{Attributes, Cr0, Gpr, Registers, Rflags, SegmentName};
 use hvm::walk::{self, Access, AccessKind, PageFault, Paging, Privilege};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -127,8 +127,7 @@ impl<'a> Call<'a> {
             }
             FlagsAt::Stack => {
                 // Where the stack was on entry, whatever the service did to it since.
-                let entry = self.cpu.gpr(Gpr::Rsp) as u16;
-                let at = self.linear(SegmentName::Ss, entry.wrapping_add(4).into());
+                let at = self.stack(4);
                 let old: u16 = self.load(at)?;
                 let flags = changed(old.into()) as u16;
                 if flags != old {
@@ -247,6 +246,45 @@ impl<'a> Call<'a> {
     pub fn linear(&self, segment: SegmentName, offset: u32) -> Gva {
         let base = self.cpu.segment(segment).base;
         self.paging.wrap(Gva(base).wrapping_add(offset.into()))
+    }
+
+    /// The linear address of a far pointer of the caller's, in any mode; `None` for a selector without a segment. What the
+    /// segment allows is not asked.
+    pub fn far(&mut self, selector: u16, offset: u16) -> Served<Option<Gva>> {
+        const RPL_AND_TABLE: u16 = 7;
+        const LOCAL_TABLE: u16 = 4;
+        let protected = Cr0::from_bits_retain(self.cpu.cr0()).contains(Cr0::PE);
+        if !protected || self.flags().contains(Rflags::VM) {
+            let linear = (u64::from(selector) << 4).wrapping_add(offset.into());
+            return Ok(Some(self.wrap(Gva(linear))));
+        }
+        let (base, limit) = match selector & LOCAL_TABLE {
+            0 => (self.cpu.gdtr().base, u32::from(self.cpu.gdtr().limit)),
+            _ => {
+                let table = self.cpu.segment(SegmentName::Ldtr);
+                (table.base, table.limit)
+            }
+        };
+        let index = selector & !RPL_AND_TABLE;
+        if selector & !3 == 0 || u32::from(index | RPL_AND_TABLE) > limit {
+            return Ok(None);
+        }
+        let at = self.wrap(Gva(base).wrapping_add(index.into()));
+        let [_, _, low_0, low_1, low_2, _, _, high]: [u8; 8] = self.load(at)?;
+        let base = u32::from_le_bytes([low_0, low_1, low_2, high]);
+        let linear = u64::from(base).wrapping_add(offset.into());
+        Ok(Some(self.wrap(Gva(linear))))
+    }
+
+    /// The linear address of what lies so many bytes above the top of the stack as it was on entry, a stack of either size.
+    pub fn stack(&self, above: u16) -> Gva {
+        let attributes = self.cpu.segment(SegmentName::Ss).attributes;
+        let mask = match attributes.contains(Attributes::DB) {
+            true => u32::MAX,
+            false => 0xffff,
+        };
+        let top = self.cpu.gpr(Gpr::Rsp) as u32;
+        self.linear(SegmentName::Ss, top.wrapping_add(above.into()) & mask)
     }
 
     /// A linear address as the CPU's adder leaves it.

@@ -1,5 +1,6 @@
 //! What the BIOS keeps of the guest's RAM, and the memory map that says so: at the end of the RAM below 4 GiB the ACPI
-//! tables, which the guest may reclaim, and a page that it may not, with the FACS.
+//! tables, which the guest may reclaim, and what it may not: the rings of the network card that was booted from, and a page with the
+//! FACS.
 
 use crate::memory::{Range, RangeKind, e820};
 use crate::platform::{DEVICE_HOLE, HIGH_MEMORY};
@@ -9,10 +10,14 @@ use guest_mem::{Gpa, GuestMemory, PAGE_BYTES};
 /// Room for the tables.
 const TABLE_BYTES: u64 = 0xf000;
 
-/// Where the tables and the shared page go.
+/// Room for the network card's rings and buffers; with the rest it is whole blocks of 64 KiB, in which older calls count.
+const NETWORK_BYTES: u64 = 0x1_0000;
+
+/// Where the tables, the rings and the shared page go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
     pub tables: Gpa,
+    pub network: Gpa,
     pub shared: Gpa,
 }
 
@@ -26,9 +31,11 @@ impl Layout {
             .filter(|&end| end <= DEVICE_HOLE.0)
             .max()?;
         let shared = end.checked_sub(PAGE_BYTES)?;
-        let tables = shared.checked_sub(TABLE_BYTES)?;
+        let network = shared.checked_sub(NETWORK_BYTES)?;
+        let tables = network.checked_sub(TABLE_BYTES)?;
         (tables > HIGH_MEMORY.0).then_some(Self {
             tables: Gpa(tables),
+            network: Gpa(network),
             shared: Gpa(shared),
         })
     }
@@ -43,15 +50,15 @@ pub fn memory_map(memory: &GuestMemory) -> Vec<Range> {
     let end = layout.shared.0 + PAGE_BYTES;
     let last = |range: &Range| range.base.0 + range.bytes == end;
     if let Some(index) = map.iter().position(last) {
-        map[index].bytes -= TABLE_BYTES + PAGE_BYTES;
+        map[index].bytes -= TABLE_BYTES + NETWORK_BYTES + PAGE_BYTES;
         let tables = Range {
             base: layout.tables,
             bytes: TABLE_BYTES,
             kind: RangeKind::AcpiTables,
         };
         let shared = Range {
-            base: layout.shared,
-            bytes: PAGE_BYTES,
+            base: layout.network,
+            bytes: NETWORK_BYTES + PAGE_BYTES,
             kind: RangeKind::AcpiShared,
         };
         map.splice(index + 1..index + 1, [tables, shared]);
@@ -76,9 +83,9 @@ mod tests {
         assert_eq!(
             ends,
             [
-                (0x10_0000, 0xff_0000, RangeKind::Ram),
-                (0xff_0000, 0xff_f000, RangeKind::AcpiTables),
-                (0xff_f000, 0x100_0000, RangeKind::AcpiShared),
+                (0x10_0000, 0xfe_0000, RangeKind::Ram),
+                (0xfe_0000, 0xfe_f000, RangeKind::AcpiTables),
+                (0xfe_f000, 0x100_0000, RangeKind::AcpiShared),
             ]
         );
     }

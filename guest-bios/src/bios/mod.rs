@@ -19,6 +19,7 @@ mod keyboard;
 mod layout;
 mod machine;
 mod mouse;
+mod network;
 mod pci;
 mod pic;
 mod post;
@@ -49,6 +50,7 @@ use hvm::event::Exception;
 use hvm::regs::{Registers, SegmentName};
 use hvm::walk::{self, Access, Paging, Privilege};
 use int13::drives::{Emulation, Target};
+use network::pxe::{self, Convention};
 
 /// What the stubs ask for, by the number in the trap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,11 +108,15 @@ pub enum Service {
     Paused,
     /// APM, from 16-bit and 32-bit code.
     Apm,
+    /// PXE, by the entry of "!PXE".
+    Pxe,
+    /// PXE, by that of "PXENV+".
+    Pxenv,
 }
 
 impl Service {
     /// All of them, by number.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::Post,
         Self::Video,
         Self::Equipment,
@@ -137,6 +143,8 @@ impl Service {
         Self::Palette,
         Self::Paused,
         Self::Apm,
+        Self::Pxe,
+        Self::Pxenv,
     ];
 
     /// Stubs that end with IRET answer in the flags on the stack, the others in the register.
@@ -212,6 +220,7 @@ pub struct Bios {
     fonts: Box<Fonts>,
     memory_map: Vec<Range>,
     emulation: Option<Emulation>,
+    network: network::Network,
     /// The place in the boot order of what is tried next.
     next_device: usize,
     /// What INT 19h waits for.
@@ -236,6 +245,7 @@ impl Bios {
             fonts: Fonts::new(),
             memory_map: Vec::new(),
             emulation: None,
+            network: network::Network::default(),
             next_device: 0,
             stage: boot::Stage::default(),
             apm: int15::Connection::default(),
@@ -312,6 +322,8 @@ impl Bios {
             Service::Palette => int10::palette_32(call)?,
             Service::Paused => keyboard::int09::paused(call)?,
             Service::Apm => int15::apm(self, call),
+            Service::Pxe => return pxe::serve(self, call, Convention::Stack, entry),
+            Service::Pxenv => return pxe::serve(self, call, Convention::Registers, entry),
             Service::Bios32 => bios32(call),
             Service::PciBios => int1a::pci_bios(call)?,
         }
@@ -328,20 +340,27 @@ impl Bios {
 
     /// Logs a call that is not offered, once for each function.
     fn log_missing(&mut self, call: &mut Call<'_>, interrupt: u8) {
-        let function = (interrupt, call.ah());
-        for place in &mut self.missing {
-            match place {
-                Some(logged) if *logged == function => return,
-                Some(_) => {}
-                None => {
-                    *place = Some(function);
-                    let ax = call.ax();
-                    call.machine.log(format_args!(
-                        "BIOS: INT {interrupt:02X}h with AX = {ax:04X}h is not offered"
-                    ));
-                    return;
-                }
+        if self.is_news((interrupt, call.ah())) {
+            let ax = call.ax();
+            call.machine.log(format_args!(
+                "BIOS: INT {interrupt:02X}h with AX = {ax:04X}h is not offered"
+            ));
+        }
+    }
+
+    /// Whether a function was not logged as missing yet, and there is room to note that it is now.
+    fn is_news(&mut self, function: (u8, u8)) -> bool {
+        let known = self
+            .missing
+            .iter()
+            .flatten()
+            .any(|logged| *logged == function);
+        match self.missing.iter_mut().find(|place| place.is_none()) {
+            Some(place) if !known => {
+                *place = Some(function);
+                true
             }
+            _ => false,
         }
     }
 }

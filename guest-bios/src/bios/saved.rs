@@ -4,13 +4,14 @@ use super::Bios;
 use super::boot::Stage;
 use super::int13::drives::Emulation;
 use super::int15::Connection;
+use super::network::Network;
 use alloc::format;
 use alloc::vec::Vec;
 use hvm::Instant;
 use hvm::device::{Lifecycle, RestoreError};
 use serde::{Deserialize, Serialize};
 
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 
 #[derive(Serialize, Deserialize)]
 struct Saved {
@@ -19,6 +20,7 @@ struct Saved {
     stage: Stage,
     apm: Connection,
     waiting_until: Option<Instant>,
+    network: Network,
 }
 
 /// The drives, the boot order and what was logged belong to the machine and stay.
@@ -33,6 +35,7 @@ impl Lifecycle for Bios {
         self.stage = Stage::default();
         self.apm = Connection::default();
         self.waiting_until = None;
+        self.network = Network::default();
     }
 
     fn save(&self) -> Vec<u8> {
@@ -42,6 +45,7 @@ impl Lifecycle for Bios {
             stage: self.stage,
             apm: self.apm,
             waiting_until: self.waiting_until,
+            network: self.network.clone(),
         };
         // A record of numbers always serializes; should it not, the empty payload is refused.
         postcard::to_allocvec(&(VERSION, saved)).unwrap_or_default()
@@ -74,6 +78,7 @@ impl Lifecycle for Bios {
         self.stage = state.stage;
         self.apm = state.apm;
         self.waiting_until = state.waiting_until;
+        self.network = state.network;
         Ok(())
     }
 }

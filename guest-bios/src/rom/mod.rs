@@ -54,7 +54,7 @@ const STI: u8 = 0xfb;
 const HLT: u8 = 0xf4;
 
 /// Bytes from stub to stub.
-const STUB_BYTES: u16 = 16;
+pub const STUB_BYTES: u16 = 16;
 /// Where the stubs start.
 const STUBS: u16 = 0x8000;
 
@@ -74,7 +74,7 @@ pub const fn stub(service: Service) -> u16 {
 }
 
 /// Trap and return; behind that, a wait for an interrupt, and the trap again.
-fn stub_bytes(service: Service) -> [u8; STUB_BYTES as usize] {
+pub fn stub_bytes(service: Service) -> [u8; STUB_BYTES as usize] {
     let number = service as u8;
     let mut stub = [0; STUB_BYTES as usize];
     stub[..6].copy_from_slice(&trap_bytes(number));
@@ -177,6 +177,9 @@ mod post {
         code
     }
 }
+
+/// Where a boot program that returns goes: INT 18h.
+pub const NO_BOOT: u16 = post::OFFSET + 10;
 
 /// BIOS32 (Standard BIOS 32-bit Service Directory 0.4) and the PCI BIOS behind it: trap; RETF.
 pub mod bios32 {

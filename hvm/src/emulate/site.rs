@@ -203,6 +203,20 @@ mod tests {
     }
 
     #[test]
+    fn another_address_space_with_the_same_code_gives_the_same_answer() {
+        let (mut state, memory) = guest();
+        memory.write(Gpa(0x5000), &[0x0f, 0xa2]).unwrap();
+        state.rip = 0;
+        let sites = known(&state, &memory);
+        state.cr3 = 0x6000;
+        assert_eq!(sites.recall(&state, &memory, Instruction::Cpuid), None);
+        memory.store(Gpa(0x6000), &0x2027_u64).unwrap();
+        assert_eq!(sites.recall(&state, &memory, Instruction::Cpuid), Some(2));
+        memory.store(Gpa(0x3000), &0x4007_u64).unwrap();
+        assert_eq!(sites.recall(&state, &memory, Instruction::Cpuid), None);
+    }
+
+    #[test]
     fn other_bytes_and_the_end_of_a_page_are_not_remembered() {
         for (rip, bytes) in [(0x10, [0x0f, 0x0b]), (0xfff, [0x0f, 0xa2])] {
             let (mut state, memory) = guest();

@@ -2,7 +2,7 @@
 
 use super::{
     ACCESSED, ATTEMPTS, Access, AccessKind, Broken, DIRTY, Mode, PDPTE_RESERVED, PRESENT,
-    PageFault, Paging, Translation,
+    PageFault, PageSize, Paging, Translation,
 };
 use crate::regs::{Cr0, Cr4, Efer};
 use guest_mem::{Gpa, GuestMemory, Gva};
@@ -69,9 +69,10 @@ impl Paging {
         self.efer.contains(Efer::NXE)
     }
 
-    /// Writes below CPL 3 respect read-only pages.
-    pub const fn protects_from_supervisor(&self) -> bool {
-        self.cr0.contains(Cr0::WP)
+    /// Writes below CPL 3 go to read-only pages as well, and nothing that is CPL 3's is kept from there.
+    pub const fn lets_supervisor_write_all(&self) -> bool {
+        let guards = Cr4::SMEP.union(Cr4::SMAP);
+        !self.cr0.contains(Cr0::WP) && !self.cr4.intersects(guards)
     }
 
     /// The four pointers as CR3's load finds them.
@@ -86,6 +87,17 @@ impl Paging {
     pub fn directory_of(&self, pointer: u64) -> Option<Gpa> {
         (pointer & (self.reserved | PDPTE_RESERVED | PRESENT) == PRESENT)
             .then_some(Gpa(pointer & super::ADDRESS))
+    }
+
+    /// True if an access gets through entries with these rights: the bits W and U if all of them have it, NX if any has.
+    #[inline]
+    pub fn permits_rights(&self, rights: u64, access: Access) -> bool {
+        let found = Translation {
+            gpa: Gpa(0),
+            size: PageSize::Kib4,
+            rights,
+        };
+        self.permits(&found, access)
     }
 
     fn descend_from(

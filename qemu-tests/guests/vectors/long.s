@@ -253,7 +253,9 @@ long_start:
     long_ends
     long_case "long cr0 above 32 bits"
     mov rax, cr0
+    and eax, 0x9fffffff                 // caches are as the loader left them
     bts rax, 40
+    test rax, rax                       // BTS leaves flags undefined
     mov cr0, rax
     long_ends
     long_case "long cr8"

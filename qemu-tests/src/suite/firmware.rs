@@ -69,7 +69,7 @@ fn grub_cd(lab: &mut Lab) -> Result<()> {
 }
 
 /// A disk's boot sector that says this on the serial line, by INT 14h, and halts.
-fn speaking_disk() -> Vec<u8> {
+pub(super) fn speaking_disk() -> Vec<u8> {
     #[rustfmt::skip]
     const PROGRAM: [u8; 0x15] = [
         0xbe, 0x15, 0x7c,                    // MOV SI, 7C15h
@@ -87,7 +87,7 @@ fn speaking_disk() -> Vec<u8> {
     disk
 }
 
-const SPOKEN: &str = "the next device speaks";
+pub(super) const SPOKEN: &str = "the next device speaks";
 
 /// A CD with a boot record, whose catalog is said to be at sector `catalog` and is at 19, and whose boot image is at `image`.
 fn bootable_cd(catalog: u32, image: u32) -> Vec<u8> {
@@ -143,7 +143,7 @@ fn bad_media(lab: &mut Lab) -> Result<()> {
             let complaint = format!("boot from {device}: {reason}");
             for words in [
                 &complaint,
-                "boot from network: no network card has a boot ROM",
+                "boot from network: the guest has no network card",
             ] {
                 ensure!(said.contains(words), "the log has no {words:?}");
             }

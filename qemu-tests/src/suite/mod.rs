@@ -21,6 +21,7 @@ mod hyperv;
 mod lan;
 mod linux;
 mod loaders;
+mod netboot;
 mod network;
 mod options;
 mod outside;
@@ -137,6 +138,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         lan::CASES,
         linux::CASES,
         loaders::CASES,
+        netboot::CASES,
         network::CASES,
         outside::CASES,
         uplink::CASES,

@@ -2,7 +2,7 @@
 
 use super::session::{BOOT, Lab, SOON, Session};
 use crate::engine::{Emulator, Subject};
-use crate::machine::Desk;
+use crate::machine::{Desk, Machine};
 use crate::pc::Pc;
 use anyhow::{Result, bail};
 use std::fs;
@@ -19,7 +19,11 @@ pub(super) struct Seat {
 impl Seat {
     /// Switches the PC on. Under Monovisor, its prompt is in front, and tells the screen.
     pub(super) fn take(lab: &Lab, pc: &Pc) -> Result<Self> {
-        let mut machine = lab.machine();
+        Self::take_on(lab, &mut lab.machine(), pc)
+    }
+
+    /// The same on a machine of the case's own.
+    pub(super) fn take_on(lab: &Lab, machine: &mut Machine, pc: &Pc) -> Result<Self> {
         let media: u64 = pc
             .media
             .iter()
@@ -32,7 +36,7 @@ impl Seat {
         if let Emulator::Qemu(_) = lab.emulator() {
             machine.desk = Desk::Attended;
         }
-        let mut session = lab.start_pc_on(&mut machine, pc)?;
+        let mut session = lab.start_pc_on(machine, pc)?;
         if lab.subject() == Subject::Monovisor {
             session.console.expect("guest starts", BOOT)?;
             session.enter_prompt()?;
@@ -113,7 +117,9 @@ impl Seat {
         self.session.console.desk()?.type_text(text)
     }
 
-    pub(super) fn presses(&mut self, key: &str) -> Result<()> {
-        self.session.console.desk()?.press(&[key])
+    /// Presses a key, or several at once, as in `ctrl-b`.
+    pub(super) fn presses(&mut self, keys: &str) -> Result<()> {
+        let keys: Vec<_> = keys.split('-').collect();
+        self.session.console.desk()?.press(&keys)
     }
 }

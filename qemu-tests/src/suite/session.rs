@@ -81,6 +81,16 @@ impl<'a> Lab<'a> {
         self.engine.emulator()
     }
 
+    /// True if the machine's CPU has no nested paging, and a hypervisor.
+    pub fn has_shadow_paging(&self) -> bool {
+        let virtualization = self.engine.virtualization();
+        self.subject() == Subject::Monovisor
+            && matches!(
+                virtualization,
+                Virtualization::SvmShadow | Virtualization::VmxShadow
+            )
+    }
+
     /// The CPU's kind of virtualization.
     pub fn virtualization(&self) -> Virtualization {
         self.engine.virtualization()

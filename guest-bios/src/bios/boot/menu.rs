@@ -97,11 +97,15 @@ fn entries(bios: &Bios) -> impl Iterator<Item = Choice> {
     of(BootDevice::Floppy, drives.floppies)
         .chain(of(BootDevice::Disk, drives.disks))
         .chain(of(BootDevice::Cdrom, drives.cdroms))
+        .chain(of(BootDevice::Network, bios.network.count()))
         .take(MOST)
 }
 
 fn describe(bios: &Bios, call: &mut Call<'_>, choice: Choice) -> String {
     let index = choice.index.unwrap_or(0);
+    if choice.device == BootDevice::Network {
+        return describe_card(bios, call, index);
+    }
     let first = match choice.device {
         BootDevice::Disk => FIRST_DISK,
         BootDevice::Cdrom => FIRST_CDROM,
@@ -127,6 +131,19 @@ fn describe(bios: &Bios, call: &mut Call<'_>, choice: Choice) -> String {
         let mut sector = [0; 512];
         if read_sector(call.machine, &target, VOLUME_DESCRIPTOR, &mut sector).is_ok() {
             let _ = write!(line, " {}", volume_name(&sector));
+        }
+    }
+    line
+}
+
+fn describe_card(bios: &Bios, call: &mut Call<'_>, index: u8) -> String {
+    let mut line = String::from(super::name(BootDevice::Network));
+    let _ = write!(line, " {}: ", index + 1);
+    if let Some((kind, address)) = bios.network.describe(call, index) {
+        let _ = write!(line, "{kind}");
+        for (place, byte) in address.into_iter().enumerate() {
+            let between = if place == 0 { ' ' } else { ':' };
+            let _ = write!(line, "{between}{byte:02x}");
         }
     }
     line

@@ -5,10 +5,13 @@
 
 mod menu;
 
+pub(super) use menu::say;
+
 use super::call::{Call, Resume, Served};
 use super::int13::drives::{Emulation, FIRST_CDROM, FIRST_DISK, Target, read_sector};
 use super::int13::eltorito::{self, CD_SECTOR_BYTES, Image, NotBootable};
 use super::machine::{Drive, DriveKind};
+use super::network::boot as network;
 use super::{Bios, Entry, Turn, int10};
 use alloc::string::String;
 use core::fmt::{self, Write};
@@ -36,14 +39,14 @@ pub enum BootDevice {
 const BOOT_ADDRESS: u64 = 0x7c00;
 
 /// Why a device did not start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Failure {
     NoDrive,
     Empty,
     Unreadable,
     NoSignature([u8; 2]),
     Cd(NotBootable),
-    NoNetwork,
+    Network(network::Failure),
 }
 
 impl fmt::Display for Failure {
@@ -57,7 +60,7 @@ impl fmt::Display for Failure {
                 "its boot sector ends in {low:02x} {high:02x}, not 55 aa: nothing was installed there"
             ),
             Self::Cd(error) => error.fmt(f),
-            Self::NoNetwork => f.write_str("no network card has a boot ROM"),
+            Self::Network(why) => why.fmt(f),
         }
     }
 }
@@ -78,6 +81,17 @@ pub(super) enum Stage {
     /// Somebody who wants the menu, until then.
     Offer(Instant),
     /// A choice from the menu.
+    Menu,
+    /// The network. If that fails, there is the rest of the order.
+    Network(Origin),
+}
+
+/// Who chose a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Origin {
+    /// The boot order.
+    Order,
+    /// Somebody at the menu.
     Menu,
 }
 
@@ -126,9 +140,39 @@ fn wait(bios: &mut Bios, call: &mut Call<'_>) -> Served<Turn> {
         (Stage::Menu, Some(key)) => choose(bios, call, key),
         (Stage::Menu, None) => Ok(Turn::Wait),
         (Stage::Offer(_), Some(Key::Menu)) => open_menu(bios, call),
+        (Stage::Network(origin), key) => proceed(bios, call, origin, key),
         (Stage::Offer(until), None) if call.machine.now() < until => Ok(Turn::Wait),
         // Any other key says that nobody is waiting for the menu.
         _ => try_devices(bios, call),
+    }
+}
+
+/// The boot from the network goes on, unless Esc stops it.
+fn proceed(bios: &mut Bios, call: &mut Call<'_>, origin: Origin, key: Option<Key>) -> Served<Turn> {
+    let state = match key {
+        Some(Key::Menu) => network::State::Failed(network::Failure::Cancelled),
+        _ => network::proceed(bios, call)?,
+    };
+    match state {
+        network::State::Waiting => Ok(Turn::Wait),
+        network::State::Loaded => {
+            bios.stage = Stage::Order;
+            network::start(bios, call)?;
+            Ok(Turn::Done)
+        }
+        network::State::Failed(why) => {
+            bios.network.leave(call)?;
+            tell(
+                bios,
+                call,
+                name(BootDevice::Network),
+                &Failure::Network(why),
+            )?;
+            match origin {
+                Origin::Order => try_devices(bios, call),
+                Origin::Menu => open_menu(bios, call),
+            }
+        }
     }
 }
 
@@ -141,10 +185,13 @@ fn open_menu(bios: &mut Bios, call: &mut Call<'_>) -> Served<Turn> {
 fn try_devices(bios: &mut Bios, call: &mut Call<'_>) -> Served<Turn> {
     bios.emulation = None;
     bios.stage = Stage::Order;
+    bios.network.leave(call)?;
     while let Some(&device) = bios.order.get(bios.next_device) {
         bios.next_device += 1;
-        if try_device(bios, call, Choice::of(device))? {
-            return Ok(Turn::Done);
+        match try_device(bios, call, Choice::of(device), Origin::Order)? {
+            Tried::Started => return Ok(Turn::Done),
+            Tried::Waits => return Ok(Turn::Wait),
+            Tried::Failed => {}
         }
     }
     menu::say(bios, call, "No device could be started.\n")?;
@@ -171,19 +218,41 @@ impl Choice {
     }
 }
 
-/// Starts a device, or tells why not. True if it starts.
-fn try_device(bios: &mut Bios, call: &mut Call<'_>, choice: Choice) -> Served<bool> {
-    match start(bios, call, choice) {
-        Ok(start) => {
-            bios.stage = Stage::Order;
-            hand_over(call, &start);
-            Ok(true)
+/// What became of a device.
+enum Tried {
+    Started,
+    /// It is yet to be seen.
+    Waits,
+    Failed,
+}
+
+/// Starts a device, or tells why not.
+fn try_device(
+    bios: &mut Bios,
+    call: &mut Call<'_>,
+    choice: Choice,
+    origin: Origin,
+) -> Served<Tried> {
+    let failure = if choice.device == BootDevice::Network {
+        match network::begin(bios, call, choice.index.unwrap_or(0))? {
+            Ok(()) => {
+                bios.stage = Stage::Network(origin);
+                return Ok(Tried::Waits);
+            }
+            Err(failure) => Failure::Network(failure),
         }
-        Err(failure) => {
-            tell(bios, call, name(choice.device), &failure)?;
-            Ok(false)
+    } else {
+        match start(bios, call, choice) {
+            Ok(start) => {
+                bios.stage = Stage::Order;
+                hand_over(call, &start);
+                return Ok(Tried::Started);
+            }
+            Err(failure) => failure,
         }
-    }
+    };
+    tell(bios, call, name(choice.device), &failure)?;
+    Ok(Tried::Failed)
 }
 
 /// The menu's answer: a key names a device, or starts over.
@@ -200,10 +269,9 @@ fn choose(bios: &mut Bios, call: &mut Call<'_>, key: Key) -> Served<Turn> {
         return Ok(Turn::Wait);
     };
     bios.emulation = None;
-    if try_device(bios, call, choice)? {
-        Ok(Turn::Done)
-    } else {
-        Ok(Turn::Wait)
+    match try_device(bios, call, choice, Origin::Menu)? {
+        Tried::Started => Ok(Turn::Done),
+        Tried::Waits | Tried::Failed => Ok(Turn::Wait),
     }
 }
 
@@ -233,7 +301,7 @@ fn start(bios: &mut Bios, call: &mut Call<'_>, choice: Choice) -> Result<Start, 
         (BootDevice::Disk, _) => from_sector(bios, call, FIRST_DISK.saturating_add(index)),
         (BootDevice::Cdrom, None) => from_cds(bios, call),
         (BootDevice::Cdrom, Some(cdrom)) => from_cd(bios, call, cdrom),
-        (BootDevice::Network, _) => Err(Failure::NoNetwork),
+        (BootDevice::Network, _) => Err(Failure::Network(network::Failure::NoCard)),
     }
 }
 

@@ -33,6 +33,7 @@ pub(super) fn run(bios: &mut Bios, call: &mut Call<'_>) -> Served {
     devices::keyboard(call)?;
     devices::serial_ports(call)?;
     devices::pci(call);
+    bios.network.find_cards(call);
     tables::install(bios, call);
     shadow::set(call, shadow::Segments::Protected);
     int10::set_mode(call, &bios.fonts, 3)?;

@@ -3,6 +3,7 @@
 mod boot;
 mod disk;
 mod input;
+mod network;
 mod robust;
 mod system;
 mod vbe;
@@ -16,9 +17,13 @@ use crate::platform::{Console, Platform};
 use crate::rom;
 use core::fmt;
 use guest_mem::{Gpa, GuestMemory};
+use hvm::apic::ApicMessage;
 use hvm::backend::{BlockError, Segment, Transfer};
+use hvm::device::{Context, PowerEvent, Signals};
+use hvm::pci::{Function, Window};
 use hvm::regs::{Gpr, Registers, Rflags, Segment as SegmentRegister, SegmentName, State};
 use hvm::{Instant, Width};
+use std::boxed::Box;
 use std::collections::BTreeMap;
 use std::string::{String, ToString};
 use std::vec::Vec;
@@ -47,6 +52,24 @@ pub struct Board {
     /// The adapter's configuration space in slot 2, and the address register.
     pub config: [u32; 64],
     pub address: u32,
+    /// What is in slot 3.
+    pub card: Option<Box<dyn Function>>,
+}
+
+/// Nobody hears the card's messages; its pin is asked for.
+struct Unheard;
+
+impl Signals for Unheard {
+    fn interrupt(&mut self, _: ApicMessage) {}
+    fn end_of_interrupt(&mut self, _: u8) {}
+    fn power(&mut self, _: PowerEvent) {}
+}
+
+/// What an access to the card wants.
+#[derive(Clone, Copy)]
+enum Access {
+    Read,
+    Write(u32),
 }
 
 /// The bits of the adapter's BARs that do not take a one: 16 MiB of memory, a page of it, and 16 ports.
@@ -79,6 +102,50 @@ impl Board {
                 config
             },
             address: 0,
+            card: None,
+        }
+    }
+
+    /// The card's answer, if the port is its: in configuration space, or in its first window.
+    fn reach_card(&mut self, port: u16, width: Width, access: Access) -> Option<u32> {
+        let card = self.card.as_mut()?;
+        let mut context = Context {
+            memory: &self.memory,
+            now: self.now,
+            signals: &mut Unheard,
+        };
+        if (0xcfc..=0xcff).contains(&port) && self.address >> 8 & 0xff_ffff == 0x80_0018 {
+            let offset = (self.address & 0xfc) as u8 | (port & 3) as u8;
+            return Some(match access {
+                Access::Read => card.config_read(offset, width),
+                Access::Write(value) => {
+                    card.config_write(offset, width, value, &mut context);
+                    0
+                }
+            });
+        }
+        let Some(Window::Port { base, bytes }) = card.window(0) else {
+            return None;
+        };
+        let offset = port.checked_sub(base).filter(|offset| *offset < bytes)?;
+        Some(match access {
+            Access::Read => card.bar_read(0, offset.into(), width, &mut context) as u32,
+            Access::Write(value) => {
+                card.bar_write(0, offset.into(), width, value.into(), &mut context);
+                0
+            }
+        })
+    }
+
+    /// Gives the card its turn.
+    pub fn poll_card(&mut self) {
+        let mut context = Context {
+            memory: &self.memory,
+            now: self.now,
+            signals: &mut Unheard,
+        };
+        if let Some(card) = &mut self.card {
+            card.poll(&mut context);
         }
     }
 
@@ -175,6 +242,9 @@ impl Machine for Board {
     }
 
     fn port_in(&mut self, port: u16, width: Width) -> u32 {
+        if let Some(value) = self.reach_card(port, width, Access::Read) {
+            return value;
+        }
         match port {
             0x1cf => {
                 return self
@@ -198,6 +268,9 @@ impl Machine for Board {
     }
 
     fn port_out(&mut self, port: u16, width: Width, value: u32) {
+        if self.reach_card(port, width, Access::Write(value)).is_some() {
+            return;
+        }
         match port {
             0x1ce => self.dispi.0 = value as u16,
             0x1cf => {

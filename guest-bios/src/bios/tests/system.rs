@@ -34,7 +34,7 @@ fn the_memory_map_comes_range_by_range() {
         }
     }
     assert_eq!(ranges[0], (0, 0x9_fc00, 1));
-    assert!(ranges.contains(&(0x10_0000, 0xef_0000, 1)));
+    assert!(ranges.contains(&(0x10_0000, 0xee_0000, 1)));
     assert!(ranges.iter().any(|range| range.2 == 3), "ACPI tables");
     pc.cpu.gprs[Gpr::Rbx as usize] = 99;
     pc.cpu.gprs[Gpr::Rax as usize] = 0xe820;
@@ -48,7 +48,7 @@ fn older_sizes_agree_with_the_map() {
     let mut pc = Pc::on();
     assert!(!pc.int(Service::System, 0x8800));
     let kib = pc.get(Gpr::Rax);
-    assert_eq!(kib, 15 * 1024 - 64);
+    assert_eq!(kib, 15 * 1024 - 128);
     assert!(!pc.int(Service::System, 0xe801));
     assert_eq!((pc.get(Gpr::Rax), pc.get(Gpr::Rbx)), (kib, 0));
     assert_eq!((pc.get(Gpr::Rcx), pc.get(Gpr::Rdx)), (kib, 0));
