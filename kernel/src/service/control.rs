@@ -178,7 +178,7 @@ impl Counters {
             ("interrupts", &self.interrupts),
             ("HLT", &self.halts),
             ("shadow", &self.shadow),
-            ("emulated steps", &self.emulated),
+            ("emulated", &self.emulated),
             ("other", &self.other),
         ]
         .map(|(name, counter)| (name, counter.load(Ordering::Relaxed)))
