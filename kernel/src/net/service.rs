@@ -1,6 +1,6 @@
 //! The service: moves frames between the card, the host's stack and the guest's cables.
 
-use super::card::Card;
+use super::card::{self, Card};
 use super::consoles::{self, Cause, Consoles};
 use super::interrupt::{self, Found, Interrupt, Trust};
 use super::{PLUGS, Plug, WORK};
@@ -12,9 +12,10 @@ use alloc::vec::Vec;
 use appliance::config::Config;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use drivers::nic::{LinkNews, Nic};
+use drivers::nic::watch::Watch;
+use drivers::nic::{Admits, Filter, LinkNews, Nic, Sizes};
 use heapless::{Deque, Vec as Few};
-use hvm::backend::{Entropy, Link};
+use hvm::backend::{Entropy, Link, Wants};
 use hvm::packet::{Packet, Pool};
 use hvm::segment::{Cutter, Pieces};
 use net::Mac;
@@ -25,6 +26,7 @@ use net::host::mdns::Name;
 use net::host::sntp::WallClock;
 use net::host::{Host, Lease, News, syslog};
 use net::nat::{Face, Outside, Router};
+use net::stations::{Crowd, Stations};
 use net::switch::{Counters, Outlet, Port, PortSetup, Refusal, Sources, Switch, Vlans, WhenFull};
 use spin::Mutex;
 
@@ -44,6 +46,10 @@ const RETRY_MS: u64 = 1;
 /// How often the card is looked at while no interrupt has come from it yet, and while none is to be had.
 const UNPROVEN_MS: u64 = 100;
 const POLLED_MS: u64 = 1;
+
+/// How often the card is asked how it is getting on; and after a reset that failed.
+const WATCH_MS: u64 = 2000;
+const RESET_AGAIN_MS: u64 = 60_000;
 
 /// What there is, for whoever asks. Only tasks touch it, so it is never contended.
 static STATE: Mutex<Option<State>> = Mutex::new(None);
@@ -80,6 +86,14 @@ struct State {
     clock: Option<WallClock>,
     /// Interrupts that earlier turns knew of.
     interrupts: u32,
+    /// How the card is getting on, when it is looked at next, and how often it was reset.
+    watch: Watch,
+    next_watch_ms: u64,
+    resets: u32,
+    /// Whose frames the card is to let in, and whose it does.
+    stations: Stations,
+    wants: Wants,
+    admits: Admits,
 }
 
 /// A port with nobody there.
@@ -96,12 +110,16 @@ struct Uplink {
     nic: Box<dyn Nic>,
     /// Where pieces of long frames come from, if the card does not cut.
     pool: &'static Pool,
+    sizes: Sizes,
 }
 
 impl Outlet for Uplink {
     fn send(&mut self, mut packet: Packet) -> Result<(), Refusal> {
         if packet.offload().segmentation.is_some() && !self.nic.can_cut(&packet) {
             return self.send_cut(packet);
+        }
+        if packet.offload().segmentation.is_none() && packet.len() > self.sizes.frame_bytes() {
+            return Err(Refusal::Never);
         }
         if !self.nic.can_sum(&packet) && !packet.finish_checksum() {
             return Err(Refusal::Never);
@@ -117,7 +135,7 @@ impl Uplink {
             return Err(Refusal::Never);
         };
         let longest = cutter.header_bytes() + cutter.piece_bytes(0).unwrap_or(0);
-        if longest > self.pool.frame_bytes() || cutter.pieces() > MOST_PIECES {
+        if longest > self.sizes.frame_bytes() || cutter.pieces() > MOST_PIECES {
             return Err(Refusal::Never);
         }
         if cutter.pieces() > self.nic.room().min(self.pool.available()) {
@@ -172,6 +190,7 @@ impl Service {
         ]);
         *STATE.lock() = Some(State {
             uplink: Uplink {
+                sizes: card.nic.sizes(),
                 nic: card.nic,
                 pool: card.pool,
             },
@@ -189,6 +208,12 @@ impl Service {
             waiting: (0..FIRST_GUEST).map(|_| Deque::new()).collect(),
             link: Link::Down,
             interrupts: 0,
+            watch: Watch::default(),
+            next_watch_ms: 0,
+            resets: 0,
+            stations: Stations::default(),
+            wants: Wants::Own,
+            admits: Admits::Everybody,
         });
         Self(())
     }
@@ -225,6 +250,8 @@ impl State {
             self.look_at_link();
         }
         let now_ms = now_ms();
+        self.watch_card(now_ms);
+        self.narrow();
         let came = self.switch_from(UPLINK, now_ms);
         let mut most = came;
         for guest in FIRST_GUEST..FIRST_GUEST + self.guests.len() {
@@ -272,7 +299,9 @@ impl State {
         let consoles_ms = self.consoles.next_ms(now_ms).map(|ms| ms.max(1));
         let retry_ms = crowded.then_some(RETRY_MS);
         let credit_ms = self.credit_ms(now_ms);
+        let watch_ms = Some(self.next_watch_ms.saturating_sub(now_ms).max(1));
         let waits = look_ms.into_iter().chain(host_ms).chain(consoles_ms);
+        let waits = waits.chain(watch_ms);
         Rest::Idle(waits.chain(retry_ms).chain(credit_ms).min())
     }
 
@@ -282,6 +311,7 @@ impl State {
             for Plug {
                 setup,
                 rate,
+                mac,
                 mut end,
             } in plugs.drain(..)
             {
@@ -292,6 +322,7 @@ impl State {
                     continue;
                 }
                 end.set_link(self.link);
+                self.stations.add(mac);
                 self.switch.add(setup);
                 self.waiting.push(Deque::new());
                 let now_us = now_ms() * 1000;
@@ -300,6 +331,54 @@ impl State {
                 self.guests.push(end);
             }
         }
+    }
+
+    /// Looks whether the card still moves, from time to time, and resets one that does not.
+    fn watch_card(&mut self, now_ms: u64) {
+        if now_ms < self.next_watch_ms {
+            return;
+        }
+        self.next_watch_ms = now_ms + WATCH_MS;
+        self.look_at_link();
+        let progress = self.uplink.nic.progress();
+        let Some(hang) = self.watch.look(progress, self.link, now_ms) else {
+            return;
+        };
+        self.resets += 1;
+        warn!("network: the card hangs: {hang}; it is reset");
+        match self.uplink.nic.restart(&mut card::pause) {
+            Ok(()) => info!("network: the card runs again; what was on its way is lost"),
+            Err(failure) => {
+                self.next_watch_ms = now_ms + RESET_AGAIN_MS;
+                warn!(
+                    "network: the reset failed: {failure}; the next is in {} s",
+                    RESET_AGAIN_MS / 1000
+                );
+            }
+        }
+        self.look_at_link();
+    }
+
+    /// Tells the card whose frames to let in, where that has changed.
+    fn narrow(&mut self) {
+        let listens = |guest: &SwitchEnd| guest.wants() == Wants::Everybody;
+        let wants = match self.guests.iter().any(listens) {
+            true => Wants::Everybody,
+            false => Wants::Own,
+        };
+        if core::mem::replace(&mut self.wants, wants) != wants {
+            self.stations.tell_again();
+        }
+        let Some(crowd) = self.stations.news() else {
+            return;
+        };
+        let filter = match crowd {
+            Crowd::Few(stations) if wants == Wants::Own => {
+                Filter::Only(stations.iter().map(|mac| mac.0).collect())
+            }
+            _ => Filter::Everybody,
+        };
+        self.admits = self.uplink.nic.set_filter(&filter);
     }
 
     fn look_at_link(&mut self) {
@@ -491,12 +570,15 @@ impl State {
     fn fetch_from_guest(&mut self, guest: usize, now_ms: u64) -> Option<Packet> {
         let end = self.guests.get_mut(guest)?;
         let Some(credit) = self.credits.get_mut(guest)?.as_mut() else {
-            return end.receive();
+            let packet = end.receive()?;
+            self.stations.note(packet.frame());
+            return Some(packet);
         };
         if credit.wait_us(now_ms * 1000) > 0 {
             return None;
         }
         let packet = end.receive()?;
+        self.stations.note(packet.frame());
         credit.spend(packet.len());
         Some(packet)
     }
@@ -548,9 +630,14 @@ impl State {
         }
         writeln!(
             out,
-            "         {} interrupts, {} frames damaged or missed by the card, {} of {} buffers free",
+            "         {} interrupts, {} frames damaged or missed by the card, {} resets, {}, {} of {} buffers free",
             interrupt::count(),
             self.uplink.nic.faults(),
+            self.resets,
+            match self.admits {
+                Admits::Everybody => "promiscuous",
+                Admits::Named => "filtered",
+            },
             self.uplink.pool.available(),
             self.uplink.pool.count()
         )
