@@ -16,8 +16,8 @@
 //! table that has to go.
 //!
 //! Rights of entries above the last level are the guest's own, so that a shadow table depends on the guest's table alone and all that
-//! have it in common share it. The CPU's CR0.WP is always set; a guest without it has the few writes that differ emulated
-//! ([`Verdict::Emulate`]).
+//! have it in common share it. The CPU's CR0.WP is always set; for a guest without it, entries that it
+//! writes all the same are the supervisor's or CPL 3's, by turns (`role::Side`).
 
 mod budget;
 mod entry;
@@ -297,6 +297,12 @@ impl<S: Store> Shadow<S> {
     #[inline]
     pub fn must_flush(&mut self) -> bool {
         core::mem::take(&mut self.own_exceeds)
+    }
+
+    /// How many tables there are now.
+    #[inline]
+    pub fn tables_in_use(&self) -> u32 {
+        (self.tables.len() - self.free.len() - self.limbo.len()) as u32
     }
 
     /// What happened so far.

@@ -130,6 +130,17 @@ pub trait Ethernet: Send {
     /// Says which frames that are too long for the wire may come uncut from now on; none, before. For a moment some may still come that were
     /// accepted before.
     fn accept_long(&mut self, _cuts: Cuts) {}
+    /// Says whose frames the guest wants; at first its own.
+    fn listen(&mut self, _wants: Wants) {}
+}
+
+/// Whose frames a card of the guest wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wants {
+    /// Those for addresses that it sends from, and for groups.
+    Own,
+    /// Everybody's: it is promiscuous.
+    Everybody,
 }
 
 bitflags::bitflags! {

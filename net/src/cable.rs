@@ -8,7 +8,7 @@ use crate::switch::{Outlet, Refusal};
 use alloc::{boxed::Box, sync::Arc};
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence};
 use crossbeam_queue::ArrayQueue;
-use hvm::backend::{Cuts, Ethernet, Link};
+use hvm::backend::{Cuts, Ethernet, Link, Wants};
 use hvm::packet::{Packet, Pool};
 use hvm::segment::{Cutter, Pieces};
 
@@ -38,6 +38,8 @@ struct Shared {
     up: AtomicBool,
     /// Which long frames the guest takes: [`Cuts`].
     long: AtomicU8,
+    /// The guest wants everybody's frames.
+    promiscuous: AtomicBool,
     wakers: Wakers,
 }
 
@@ -73,6 +75,7 @@ pub fn cable(pools: &[&'static Pool], wakers: Wakers) -> (GuestEnd, SwitchEnd) {
         crowded: AtomicBool::new(false),
         up: AtomicBool::new(true),
         long: AtomicU8::new(0),
+        promiscuous: AtomicBool::new(false),
         wakers,
     });
     let switch_end = SwitchEnd {
@@ -153,12 +156,27 @@ impl Ethernet for GuestEnd {
     fn accept_long(&mut self, cuts: Cuts) {
         self.0.long.store(cuts.bits(), Ordering::Relaxed);
     }
+
+    fn listen(&mut self, wants: Wants) {
+        let everybody = wants == Wants::Everybody;
+        if self.0.promiscuous.swap(everybody, Ordering::Relaxed) != everybody {
+            (self.0.wakers.switch)();
+        }
+    }
 }
 
 impl SwitchEnd {
     /// The next frame from the guest.
     pub fn receive(&mut self) -> Option<Packet> {
         self.shared.to_switch.pop()
+    }
+
+    /// Whose frames the guest wants.
+    pub fn wants(&self) -> Wants {
+        match self.shared.promiscuous.load(Ordering::Relaxed) {
+            true => Wants::Everybody,
+            false => Wants::Own,
+        }
     }
 
     /// Plugs the cable in or out at the far side.
@@ -264,6 +282,9 @@ mod tests {
         assert_eq!(guest.link(), Link::Up);
         switch.set_link(Link::Down);
         assert_eq!(guest.link(), Link::Down);
+        assert_eq!(switch.wants(), Wants::Own);
+        guest.listen(Wants::Everybody);
+        assert_eq!(switch.wants(), Wants::Everybody);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Network for the host and the guest.
 //!
 //! An L2 [`switch`] has ports for the uplink, the host and the guest. A guest's card hangs on it by a [`cable`], whose guest end a vCPU
-//! uses and whose other end the service CPU. [`host`] is the hypervisor's own
+//! uses and whose other end the service CPU. [`stations`] knows whom guests' cards stand for. [`host`] is the hypervisor's own
 //! TCP/IP stack, [`server`] what it serves. [`vif`] is the guest's interface as xl-network-configuration(5) writes it.
 //!
 //! It guarantees to the configuration loader that a parsed value is one that an Ethernet device may have (an interface's address is
@@ -21,6 +21,7 @@ pub mod nat;
 pub mod rate;
 pub mod rfb;
 pub mod server;
+pub mod stations;
 pub mod switch;
 pub mod vif;
 

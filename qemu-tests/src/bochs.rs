@@ -73,11 +73,8 @@ pub fn launch(
             machine.loader.name()
         );
     };
-    if !machine.extra.is_empty() {
-        bail!(
-            "Bochs takes none of QEMU's arguments: {}",
-            machine.extra.join(" ")
-        );
+    if let Some(argument) = machine.extra.iter().find(|line| line.starts_with('-')) {
+        bail!("Bochs takes none of QEMU's arguments: {argument}");
     }
     let (com1, line) = console(&machine.serial)?;
     let image = loader::iso_image(payload, directory)?;
@@ -150,6 +147,7 @@ fn bochsrc(
         Virtualization::VmxEpt | Virtualization::VmxShadow => ("", ""),
         Virtualization::SvmNpt | Virtualization::SvmShadow => (", cpu0=ignore", ", cpu0=report"),
     };
+    let extra = machine.extra.join("\n");
     format!(
         "\
 config_interface: textconfig
@@ -172,6 +170,7 @@ panic: action=fatal{panics}
 error: action=report{errors}
 info: action=report
 debug: action=ignore
+{extra}
 "
     )
 }

@@ -110,7 +110,9 @@ impl Lan {
         if !is_ready {
             bail!(
                 "there is no network in a name space (it needs user name spaces and /dev/net/tun): {}",
-                fs::read_to_string(directory.join("lan.log")).unwrap_or_default()
+                ["lan.log", "dnsmasq.log"]
+                    .map(|log| fs::read_to_string(directory.join(log)).unwrap_or_default())
+                    .concat()
             );
         }
         let unshare = lan.child.id();
@@ -219,13 +221,14 @@ fn script(directory: &Path) -> String {
             kill -0 $! || exit 1
             sleep 0.05
         done
-        dnsmasq --keep-in-foreground --user=root --group=root --conf-file=/dev/null --no-resolv --no-hosts --no-poll \
+        dnsmasq --no-daemon --conf-file=/dev/null --no-resolv --no-hosts --no-poll \
             --interface=lan0 --bind-interfaces --dhcp-range=10.9.0.50,10.9.0.99,255.255.255.0,120s --dhcp-authoritative \
             --dhcp-leasefile={directory}/leases --pid-file={directory}/dnsmasq.pid --address=/{NAME}/{ADDRESS} \
-            --domain=lan.test --log-dhcp --log-queries --log-facility={directory}/dnsmasq.log >&2 &
+            --domain=lan.test --local=/lan.test/ --log-dhcp --log-queries --log-facility={directory}/dnsmasq.log >&2 &
+        names=$!
         {busybox} httpd -f -p 80 -h {directory}/www >&2 &
         until {busybox} netstat -ltn | grep -q ':80 ' && {busybox} netstat -lun | grep -q ':67 '; do
-            kill -0 $! || exit 1
+            kill -0 $! && kill -0 $names || exit 1
             sleep 0.05
         done
         echo ready

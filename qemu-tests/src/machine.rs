@@ -48,7 +48,7 @@ pub struct Machine {
     pub serial: Serial,
     /// Whether it is typed to and looked at, which QEMU's machines can be.
     pub desk: Desk,
-    /// Further QEMU arguments; they come last, so they win.
+    /// Further arguments of QEMU's, or lines of Bochs' configuration; they come last, so they win.
     pub extra: Vec<String>,
 }
 

@@ -125,7 +125,7 @@ impl Peer {
     /// The first frame within a short time that `wanted` makes something of.
     fn receive<T>(&self, mut wanted: impl FnMut(&[u8]) -> Option<T>) -> Result<Option<T>> {
         let end = Instant::now() + PATIENCE;
-        let mut frame = [0; 2048];
+        let mut frame = [0; 0x1_0000];
         loop {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {

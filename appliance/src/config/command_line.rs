@@ -38,7 +38,7 @@ const LOADER_WORDS: &[&str] = &[
 const TEST_WORDS: &[&str] = &["test_tsc_skew", "test_tsc_write", "test_tsc_compensation"];
 
 /// What the host's own network stack takes from there (`net/src/host/address.rs`).
-const HOST_WORDS: &[&str] = &["ip"];
+const HOST_WORDS: &[&str] = &["ip", "mtu"];
 
 /// Puts the words of `line` over `settings`.
 pub(super) fn overlay(

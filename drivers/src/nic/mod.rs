@@ -1,15 +1,104 @@
 //! Network cards.
 //!
 //! A driver takes a card in any state, resets it, and runs one ring each way. The rings are in memory that the kernel gives, the frames
-//! in [`Packet`]s. It takes every frame that comes along, whoever it is for: behind it is a switch. All calls come from one task, and
-//! none waits, but a reset.
+//! in [`Packet`]s. At first it takes every frame that comes along, whoever it is for: behind it is a switch, which narrows that down once
+//! it knows who is there ([`Nic::set_filter`]). All calls come from one task, and none waits, but a reset.
 
 pub mod e1000;
+mod failure;
+pub mod igb;
+pub mod intel;
+mod offload;
 pub mod rtl8139;
+pub mod rtl8168;
+#[cfg(test)]
+mod testing;
 pub mod virtio;
+pub mod watch;
 
+pub use failure::Failure;
+
+use alloc::vec::Vec;
 use hvm::backend::Link;
-use hvm::packet::Packet;
+use hvm::packet::{HEADROOM_BYTES, Packet};
+use watch::Progress;
+
+/// What every network takes: the payload of a frame.
+pub const USUAL_MTU: usize = 1500;
+/// The most that is asked of any card.
+pub const MOST_MTU: usize = 9000;
+/// What comes to a payload: two addresses and a type, and two tags.
+pub const HEADER_BYTES: usize = 14 + 8;
+/// Bytes of a frame's check sequence.
+pub const CRC_BYTES: usize = 4;
+
+/// How long frames may be, and so buffers must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// The payload of the longest frame.
+    pub mtu: usize,
+    /// What a buffer has room for behind its headroom: at least such a frame, and what the card may write beyond.
+    pub buffer_bytes: usize,
+}
+
+impl Sizes {
+    /// For a card that takes `most_mtu`, where `wanted_mtu` is wanted. Its buffers have to hold `usual_bytes` for frames as everybody has
+    /// them, and `jumbo_bytes` for longer ones.
+    const fn new(
+        wanted_mtu: usize,
+        most_mtu: usize,
+        usual_bytes: usize,
+        jumbo_bytes: usize,
+    ) -> Self {
+        let mtu = if wanted_mtu < most_mtu {
+            wanted_mtu
+        } else {
+            most_mtu
+        };
+        if mtu > USUAL_MTU {
+            return Self {
+                mtu,
+                buffer_bytes: jumbo_bytes,
+            };
+        }
+        Self {
+            mtu: USUAL_MTU,
+            buffer_bytes: usual_bytes,
+        }
+    }
+
+    /// The longest frame, without its check sequence.
+    pub const fn frame_bytes(self) -> usize {
+        self.mtu + HEADER_BYTES
+    }
+
+    /// Bytes of a whole buffer, in cache lines.
+    pub const fn with_headroom(self) -> usize {
+        (HEADROOM_BYTES + self.buffer_bytes).next_multiple_of(64)
+    }
+
+    /// Whether frames are longer than everybody's.
+    const fn are_jumbo(self) -> bool {
+        self.mtu > USUAL_MTU
+    }
+}
+
+/// Which stations' frames a card lets in; those for groups it lets in all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Filter {
+    /// Every station's.
+    Everybody,
+    /// Its own, and these.
+    Only(Vec<[u8; 6]>),
+}
+
+/// An address, if it is a station's.
+fn sound(address: [u8; 6]) -> Result<[u8; 6], Failure> {
+    match address == [0; 6] || address == [0xff; 6] || address[0] & 1 != 0 {
+        true => Err(Failure::Address(address)),
+        false => Ok(address),
+    }
+}
 
 /// Whether the cable was touched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +107,15 @@ pub enum LinkNews {
     Same,
     /// It may be another.
     Changed,
+}
+
+/// Whom a card really lets in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admits {
+    /// Everybody: it has no filter, or too small a one.
+    Everybody,
+    /// Those that it was told of.
+    Named,
 }
 
 /// A network card that runs.
@@ -33,7 +131,7 @@ pub trait Nic: Send {
     /// The next frame from the wire.
     fn receive(&mut self) -> Option<Packet>;
     /// Queues a frame, or gives it back where there is no room. What is to be done to it must be what [`Nic::can_sum`] and
-    /// [`Nic::can_cut`] take.
+    /// [`Nic::can_cut`] take, and one that is not to be cut is no longer than [`Sizes::frame_bytes`].
     fn send(&mut self, packet: Packet) -> Result<(), Packet>;
     /// How many plain frames could be queued now.
     fn room(&self) -> usize;
@@ -45,4 +143,13 @@ pub trait Nic: Send {
     fn settle(&mut self);
     /// Frames that the card itself has lost or found damaged.
     fn faults(&mut self) -> u64;
+    /// How long frames may be.
+    fn sizes(&self) -> Sizes;
+    /// Says whose frames to let in.
+    fn set_filter(&mut self, filter: &Filter) -> Admits;
+    /// How it is getting on.
+    fn progress(&mut self) -> Progress;
+    /// Resets it and starts it anew, with the filter that it had. What was on its way is lost. After a failure it is as before, so that
+    /// its buffers stay where it may still reach them. `pause_us` waits for microseconds.
+    fn restart(&mut self, pause_us: &mut dyn FnMut(u32)) -> Result<(), Failure>;
 }

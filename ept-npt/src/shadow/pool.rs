@@ -155,8 +155,7 @@ impl<S: Store> Shadow<S> {
         if is_loose {
             self.loose.push(table);
         }
-        let in_use = self.tables.len() - self.free.len() - self.limbo.len();
-        self.counters.peak_tables = self.counters.peak_tables.max(in_use as u32);
+        self.counters.peak_tables = self.counters.peak_tables.max(self.tables_in_use());
         Some(table)
     }
 

@@ -187,35 +187,26 @@ impl<S: Store> Shadow<S> {
         }
     }
 
-    /// INVLPG on the vCPU `cpu`: what it knows of the page with this address, and of the tables above, is up to date.
-    pub fn invalidate(&mut self, cpu: usize, gva: Gva, host: &mut impl Host) {
+    /// INVLPG: what is known of pages with this address, and of all tables above the last, is up to date. Not only along the way that the
+    /// address takes now: another one may lead to the same tables before the next flush.
+    pub fn invalidate(&mut self, gva: Gva, host: &mut impl Host) {
         self.take_written(host);
         for at in 0..self.loose.len() {
             let Some(&table) = self.loose.get(at) else {
                 break;
             };
-            if self.tables[table as usize]
-                .role
-                .is_some_and(|role| role.level > 1)
-            {
-                self.compare(table, host);
+            let known = &self.tables[table as usize];
+            let index = Role::direct(1).index(gva.0);
+            match known.role {
+                Some(role) if role.level > 1 => {
+                    self.compare(table, host);
+                }
+                _ if known.filled[index / 64] >> (index % 64) & 1 != 0 => {
+                    self.compare_entry(table, index, host);
+                }
+                _ => {}
             }
         }
         self.own_exceeds = true;
-        let mut table = self.root_for(cpu, gva);
-        while let Some(known) = self.tables.get(table as usize) {
-            let Some(role) = known.role else { return };
-            let index = role.index(gva.0);
-            let entry = self.read(table, index);
-            match self.child(table, entry) {
-                Some(child) => table = child,
-                None => {
-                    if entry != 0 && self.tables[table as usize].is_loose {
-                        self.compare_entry(table, index, host);
-                    }
-                    return;
-                }
-            }
-        }
     }
 }

@@ -143,8 +143,17 @@ struct World {
 impl World {
     /// Writes an entry, as a device does, or a vCPU that has a way to it.
     fn write(&mut self, at: u64, value: u64) {
+        self.write_at(at, value, self.now);
+    }
+
+    /// The same after what the step at hand may have flushed.
+    fn write_late(&mut self, at: u64, value: u64) {
+        self.write_at(at, value, self.now + 1);
+    }
+
+    fn write_at(&mut self, at: u64, value: u64, until: u64) {
         let before: u64 = self.memory.load(Gpa(at)).unwrap();
-        self.history.entry(at).or_default().push((self.now, before));
+        self.history.entry(at).or_default().push((until, before));
         self.memory.store(Gpa(at), &value).unwrap();
     }
 }
@@ -403,7 +412,7 @@ impl Machine {
     }
 
     fn invalidate_at(&mut self, cpu: usize, va: u64) {
-        self.shadow.invalidate(cpu, Gva(va), &mut self.world);
+        self.shadow.invalidate(Gva(va), &mut self.world);
         if self.shadow.must_flush() {
             self.world.tlbs[cpu].clear();
         }
@@ -517,7 +526,7 @@ impl Machine {
                 "step {}: a protected table is written",
                 self.now
             );
-            self.world.write(gpa & !0xfff | slot, value);
+            self.world.write_late(gpa & !0xfff | slot, value);
         }
     }
 

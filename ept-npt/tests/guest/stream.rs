@@ -91,7 +91,7 @@ pub fn run(memory: &GuestMemory, bytes: &[u8]) {
                 };
             }
             7 => cpus[cpu].cr3 = number % (2 * RAM_BYTES),
-            8 => shadow.invalidate(cpu, Gva(number), &mut world),
+            8 => shadow.invalidate(Gva(number), &mut world),
             9 if number % 64 == 0 => shadow.clear(&mut world),
             9 => shadow.flush(&mut world),
             kind => {

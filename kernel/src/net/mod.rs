@@ -17,11 +17,12 @@ pub use service::{Service, new_lines, serve, wall_seconds, write_status};
 use crate::service::signal::Signal;
 use alloc::vec::Vec;
 use boot::BootInfo;
-use card::BUFFER_BYTES;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
+use drivers::nic::{MOST_MTU, USUAL_MTU};
 use drivers::pci::Function;
 use hvm::backend::Link;
 use hvm::packet::HEADROOM_BYTES;
+use net::Mac;
 use net::cable::{self, GuestEnd, SwitchEnd, Wakers, cable};
 use net::host::address::Setup;
 use net::rate::Rate;
@@ -31,8 +32,10 @@ use spin::Mutex;
 /// Raised by the card's interrupt, by what guests send, and by the alarm.
 pub static WORK: Signal = Signal::new();
 
-/// There is a card.
-static RUNS: AtomicBool = AtomicBool::new(false);
+/// Bytes of a buffer for a frame that the card takes; 0: there is no card.
+static BUFFER_BYTES: AtomicUsize = AtomicUsize::new(0);
+/// What cards of the guest have at least: they send frames that are longer than the network's, too.
+const LEAST_BUFFER_BYTES: usize = 2176;
 /// Cables that wait to be plugged in. No interrupt handler and no exit takes this lock.
 static PLUGS: Mutex<Vec<Plug>> = Mutex::new(Vec::new());
 
@@ -46,6 +49,8 @@ const LONG_BUFFER_BYTES: usize = (HEADROOM_BYTES + 14 + 8 + 0x1_0000).next_multi
 /// What a card of the guest may do on the network.
 #[derive(Clone, Copy, Debug)]
 pub struct GuestPort {
+    /// The address that it has at first.
+    pub mac: Mac,
     /// Whose frames it may send.
     pub sources: Sources,
     /// Which VLANs it is in.
@@ -58,6 +63,7 @@ pub struct GuestPort {
 struct Plug {
     setup: PortSetup,
     rate: Option<Rate>,
+    mac: Mac,
     end: SwitchEnd,
 }
 
@@ -72,7 +78,7 @@ pub enum Frames {
 
 /// Starts the card and makes the service, if there is one that can be driven.
 pub fn start(boot: &BootInfo, functions: &[Function]) -> Option<Service> {
-    let card = card::start(functions)?;
+    let card = card::start(functions, mtu(boot))?;
     let setup = match boot.command_line.value("ip").map(Setup::parse) {
         None => Setup::default(),
         Some(Ok(setup)) => setup,
@@ -81,8 +87,25 @@ pub fn start(boot: &BootInfo, functions: &[Function]) -> Option<Service> {
             Setup::Off
         }
     };
-    RUNS.store(true, Ordering::Release);
+    let bytes = card.nic.sizes().with_headroom().max(LEAST_BUFFER_BYTES);
+    BUFFER_BYTES.store(bytes, Ordering::Release);
     Some(Service::new(card, setup))
+}
+
+/// How much a frame is to carry, by `mtu=` of the command line.
+fn mtu(boot: &BootInfo) -> usize {
+    let Some(word) = boot.command_line.value("mtu") else {
+        return USUAL_MTU;
+    };
+    match word.parse() {
+        Ok(mtu) if (USUAL_MTU..=MOST_MTU).contains(&mtu) => mtu,
+        _ => {
+            crate::warn!(
+                "command line: `mtu={word}` is no number from {USUAL_MTU} to {MOST_MTU}; frames carry up to {USUAL_MTU} bytes"
+            );
+            USUAL_MTU
+        }
+    }
 }
 
 /// A cable from a card of the guest to the switch. `wake_guest` has the board polled. Where there is no network its link is down for
@@ -92,9 +115,9 @@ pub fn plug(port: GuestPort, frames: Frames, wake_guest: fn()) -> GuestEnd {
         switch: || WORK.raise(),
         guest: wake_guest,
     };
-    let plain = match RUNS.load(Ordering::Acquire) {
-        true => window::pool(GUEST_BUFFERS, BUFFER_BYTES),
-        false => None,
+    let plain = match BUFFER_BYTES.load(Ordering::Acquire) {
+        0 => None,
+        bytes => window::pool(GUEST_BUFFERS, bytes),
     };
     let long = match (frames, plain) {
         (Frames::Long, Some(_)) => window::pool(LONG_BUFFERS, LONG_BUFFER_BYTES),
@@ -115,6 +138,7 @@ pub fn plug(port: GuestPort, frames: Frames, wake_guest: fn()) -> GuestEnd {
     PLUGS.lock().push(Plug {
         setup,
         rate: port.rate,
+        mac: port.mac,
         end: switch,
     });
     WORK.raise();

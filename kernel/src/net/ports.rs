@@ -2,13 +2,14 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use drivers::nic::Nic;
+use drivers::nic::{Nic, Sizes};
 use hvm::packet::{Packet, Pool};
 use hvm::segment::{Cutter, Pieces};
 use net::cable::SwitchEnd;
 use net::credit::Credit;
 use net::host::Host;
 use net::nat::{Face, Router};
+use net::stations::Stations;
 use net::switch::{Outlet, Outlets, Port, Refusal};
 
 /// The card's port, the host's, that of the network behind the host's address, and the first of the guest's.
@@ -32,6 +33,8 @@ pub struct Ports {
     pub router: Option<Router>,
     /// The cables.
     pub guests: Vec<GuestPort>,
+    /// Who is behind them.
+    pub stations: Stations,
 }
 
 /// A cable of the guest's.
@@ -50,7 +53,11 @@ impl Ports {
             UPLINK => self.uplink.nic.receive(),
             HOST => self.host.take().or_else(|| self.routed(Face::Outside)),
             ROUTER => self.routed(Face::Inside),
-            guest => self.guests.get_mut(guest - FIRST_GUEST)?.fetch(now_ms),
+            guest => {
+                let packet = self.guests.get_mut(guest - FIRST_GUEST)?.fetch(now_ms)?;
+                self.stations.note(packet.frame());
+                Some(packet)
+            }
         }
     }
 
@@ -111,12 +118,17 @@ pub struct Uplink {
     pub nic: Box<dyn Nic>,
     /// Where pieces of long frames come from, if the card does not cut.
     pub pool: &'static Pool,
+    /// How long its frames may be.
+    pub sizes: Sizes,
 }
 
 impl Outlet for Uplink {
     fn send(&mut self, mut packet: Packet) -> Result<(), Refusal> {
         if packet.offload().segmentation.is_some() && !self.nic.can_cut(&packet) {
             return self.send_cut(packet);
+        }
+        if packet.offload().segmentation.is_none() && packet.len() > self.sizes.frame_bytes() {
+            return Err(Refusal::Never);
         }
         if !self.nic.can_sum(&packet) && !packet.finish_checksum() {
             return Err(Refusal::Never);
@@ -132,7 +144,7 @@ impl Uplink {
             return Err(Refusal::Never);
         };
         let longest = cutter.header_bytes() + cutter.piece_bytes(0).unwrap_or(0);
-        if longest > self.pool.frame_bytes() || cutter.pieces() > MOST_PIECES {
+        if longest > self.sizes.frame_bytes() || cutter.pieces() > MOST_PIECES {
             return Err(Refusal::Never);
         }
         if cutter.pieces() > self.nic.room().min(self.pool.available()) {

@@ -1,6 +1,6 @@
 //! The service: moves frames between the card, the host's stack and the guest's cables.
 
-use super::card::Card;
+use super::card::{self, Card};
 use super::consoles::{self, Cause, Consoles};
 use super::interrupt::{self, Found, Interrupt, Trust};
 use super::ports::{FIRST_GUEST, GuestPort, HOST, Ports, ROUTER, UPLINK, Uplink};
@@ -12,8 +12,9 @@ use alloc::vec::Vec;
 use appliance::config::Config;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use drivers::nic::LinkNews;
-use hvm::backend::{Entropy, Link};
+use drivers::nic::watch::Watch;
+use drivers::nic::{Admits, Filter, LinkNews};
+use hvm::backend::{Entropy, Link, Wants};
 use hvm::packet::Packet;
 use net::Mac;
 use net::cable::Want;
@@ -23,6 +24,7 @@ use net::host::mdns::Name;
 use net::host::sntp::WallClock;
 use net::host::{Host, Lease, News, syslog};
 use net::nat::{Outside, Router};
+use net::stations::{Crowd, Stations};
 use net::switch::{Counters, Port, PortSetup, Sources, Switch, Vlans, WhenFull};
 use spin::Mutex;
 
@@ -35,6 +37,10 @@ const RETRY_MS: u64 = 1;
 /// How often the card is looked at while no interrupt has come from it yet, and while none is to be had.
 const UNPROVEN_MS: u64 = 100;
 const POLLED_MS: u64 = 1;
+
+/// How often the card is asked how it is getting on; and after a reset that failed.
+const WATCH_MS: u64 = 2000;
+const RESET_AGAIN_MS: u64 = 60_000;
 
 /// What there is, for whoever asks. Only tasks touch it, so it is never contended.
 static STATE: Mutex<Option<State>> = Mutex::new(None);
@@ -65,6 +71,13 @@ struct State {
     clock: Option<WallClock>,
     /// Interrupts that earlier turns knew of.
     interrupts: u32,
+    /// How the card is getting on, when it is looked at next, and how often it was reset.
+    watch: Watch,
+    next_watch_ms: u64,
+    resets: u32,
+    /// Whose frames the card is to let in, and whose it does.
+    wants: Wants,
+    admits: Admits,
 }
 
 /// What a turn leaves to be done.
@@ -104,12 +117,14 @@ impl Service {
         *STATE.lock() = Some(State {
             ports: Ports {
                 uplink: Uplink {
+                    sizes: card.nic.sizes(),
                     nic: card.nic,
                     pool: card.pool,
                 },
                 host,
                 router: None,
                 guests: Vec::new(),
+                stations: Stations::default(),
             },
             interrupt: card.interrupt,
             lease: None,
@@ -121,6 +136,11 @@ impl Service {
             waiting: (0..FIRST_GUEST).map(|_| None).collect(),
             link: Link::Down,
             interrupts: 0,
+            watch: Watch::default(),
+            next_watch_ms: 0,
+            resets: 0,
+            wants: Wants::Own,
+            admits: Admits::Everybody,
         });
         Self(())
     }
@@ -157,6 +177,8 @@ impl State {
             self.look_at_link();
         }
         let now_ms = now_ms();
+        self.watch_card(now_ms);
+        self.narrow();
         let came = self.switch_from(UPLINK, now_ms);
         let mut most = came;
         for guest in FIRST_GUEST..FIRST_GUEST + self.ports.guests.len() {
@@ -204,7 +226,9 @@ impl State {
         let consoles_ms = self.consoles.next_ms(now_ms).map(|ms| ms.max(1));
         let retry_ms = crowded.then_some(RETRY_MS);
         let credit_ms = self.ports.credit_ms(now_ms);
+        let watch_ms = Some(self.next_watch_ms.saturating_sub(now_ms).max(1));
         let waits = look_ms.into_iter().chain(host_ms).chain(consoles_ms);
+        let waits = waits.chain(watch_ms);
         Rest::Idle(waits.chain(retry_ms).chain(credit_ms).min())
     }
 
@@ -214,6 +238,7 @@ impl State {
             for Plug {
                 setup,
                 rate,
+                mac,
                 mut end,
             } in plugs.drain(..)
             {
@@ -224,6 +249,7 @@ impl State {
                     continue;
                 }
                 end.set_link(self.link);
+                self.ports.stations.add(mac);
                 self.switch.add(setup);
                 self.waiting.push(None);
                 let now_us = now_ms() * 1000;
@@ -231,6 +257,54 @@ impl State {
                 self.ports.guests.push(GuestPort { end, credit });
             }
         }
+    }
+
+    /// Looks whether the card still moves, from time to time, and resets one that does not.
+    fn watch_card(&mut self, now_ms: u64) {
+        if now_ms < self.next_watch_ms {
+            return;
+        }
+        self.next_watch_ms = now_ms + WATCH_MS;
+        self.look_at_link();
+        let progress = self.ports.uplink.nic.progress();
+        let Some(hang) = self.watch.look(progress, self.link, now_ms) else {
+            return;
+        };
+        self.resets += 1;
+        warn!("network: the card hangs: {hang}; it is reset");
+        match self.ports.uplink.nic.restart(&mut card::pause) {
+            Ok(()) => info!("network: the card runs again; what was on its way is lost"),
+            Err(failure) => {
+                self.next_watch_ms = now_ms + RESET_AGAIN_MS;
+                warn!(
+                    "network: the reset failed: {failure}; the next is in {} s",
+                    RESET_AGAIN_MS / 1000
+                );
+            }
+        }
+        self.look_at_link();
+    }
+
+    /// Tells the card whose frames to let in, where that has changed.
+    fn narrow(&mut self) {
+        let listens = |guest: &GuestPort| guest.end.wants() == Wants::Everybody;
+        let wants = match self.ports.guests.iter().any(listens) {
+            true => Wants::Everybody,
+            false => Wants::Own,
+        };
+        if core::mem::replace(&mut self.wants, wants) != wants {
+            self.ports.stations.tell_again();
+        }
+        let Some(crowd) = self.ports.stations.news() else {
+            return;
+        };
+        let filter = match crowd {
+            Crowd::Few(stations) if wants == Wants::Own => {
+                Filter::Only(stations.iter().map(|mac| mac.0).collect())
+            }
+            _ => Filter::Everybody,
+        };
+        self.admits = self.ports.uplink.nic.set_filter(&filter);
     }
 
     fn look_at_link(&mut self) {
@@ -424,9 +498,14 @@ impl State {
         }
         writeln!(
             out,
-            "         {} interrupts, {} frames damaged or missed by the card, {} of {} buffers free",
+            "         {} interrupts, {} frames damaged or missed by the card, {} resets, {}, {} of {} buffers free",
             interrupt::count(),
             self.ports.uplink.nic.faults(),
+            self.resets,
+            match self.admits {
+                Admits::Everybody => "promiscuous",
+                Admits::Named => "filtered",
+            },
             self.ports.uplink.pool.available(),
             self.ports.uplink.pool.count()
         )

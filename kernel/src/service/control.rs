@@ -178,10 +178,36 @@ impl Counters {
             ("interrupts", &self.interrupts),
             ("HLT", &self.halts),
             ("shadow", &self.shadow),
-            ("emulated steps", &self.emulated),
+            ("emulated", &self.emulated),
             ("other", &self.other),
         ]
         .map(|(name, counter)| (name, counter.load(Ordering::Relaxed)))
+    }
+}
+
+/// Shadow tables, told by the vCPUs as they load CR3.
+#[derive(Debug, Default)]
+pub struct ShadowTables {
+    /// How many there is memory for; none without shadow paging.
+    pub room: AtomicU32,
+    /// How many are in use.
+    pub used: AtomicU32,
+    /// The most that were.
+    pub peak: AtomicU32,
+}
+
+impl ShadowTables {
+    const fn new() -> Self {
+        Self {
+            room: AtomicU32::new(0),
+            used: AtomicU32::new(0),
+            peak: AtomicU32::new(0),
+        }
+    }
+
+    /// In use, the most, and all that there is memory for.
+    pub fn counts(&self) -> [u32; 3] {
+        [&self.used, &self.peak, &self.room].map(|count| count.load(Ordering::Relaxed))
     }
 }
 
@@ -212,6 +238,8 @@ pub struct Control {
     changes: Mutex<Deque<MediumChange, CHANGES>>,
     /// Exits by kind.
     pub counters: Counters,
+    /// Shadow tables.
+    pub shadow_tables: ShadowTables,
 }
 
 /// The one guest's control block.
@@ -229,6 +257,7 @@ impl Control {
             changed: Once::new(),
             changes: Mutex::new(Deque::new()),
             counters: Counters::new(),
+            shadow_tables: ShadowTables::new(),
         }
     }
 

@@ -30,6 +30,7 @@ fn card(vif: &Vif, index: u32, name: &str, pairs: u16) -> Box<dyn Function> {
         Model::Rtl8139 | Model::Rtl8139C | Model::E1000 => Frames::Plain,
     };
     let port = GuestPort {
+        mac,
         sources: match vif.senders {
             Senders::Any => Sources::Any,
             Senders::Own => Sources::Only(mac),

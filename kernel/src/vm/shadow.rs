@@ -8,12 +8,14 @@ use crate::service::control::{CONTROL, count};
 use alloc::format;
 use alloc::string::{String, ToString};
 use appliance::config::{Config, Paging as Wanted};
+use core::sync::atomic::Ordering;
 use ept_npt::Mapping;
 use ept_npt::shadow::{Budget, Host, Root, Shadow, Slot, Store, Verdict};
 use guest_mem::{Gpa, GuestMemory, Gva, Hpa};
 use hvm::capability::{Features, NestedPaging, Options};
 use hvm::emulate::Hint;
 use hvm::exit;
+use hvm::regs::Rflags;
 use hvm::vcpu::{ShadowRoot, Vcpu};
 use hvm::walk::{Access, AccessKind, Paging, Privilege};
 use spin::Mutex;
@@ -24,6 +26,7 @@ const LEGACY_LIMIT: u64 = 1 << 32;
 const POINTERS_BYTES: u64 = 32;
 
 /// Bits of a page fault's error code (SDM vol. 3A, 4.7).
+const PRESENT: u32 = 1;
 const WRITE: u32 = 1 << 1;
 const USER: u32 = 1 << 2;
 const FETCH: u32 = 1 << 4;
@@ -130,6 +133,10 @@ impl ShadowPaging {
         })?;
         let no_memory = || format!("no host memory left for {budget_mib} MiB of shadow tables");
         memory.table_log().ok_or_else(no_memory)?;
+        CONTROL
+            .shadow_tables
+            .room
+            .store(budget.tables(), Ordering::Relaxed);
         let pages = frames::alloc_zeroed(u64::from(budget.tables()) * PAGE_BYTES);
         let store = Pages {
             base: Hpa(pages.ok_or_else(no_memory)?.base),
@@ -155,7 +162,13 @@ impl ShadowPaging {
 
     /// What the CPU is to walk for vCPU `index`.
     fn activate(&self, around: &mut Around, paging: &Paging) -> ShadowRoot {
-        let root = self.tables.lock().activate(around.index, paging, around);
+        let mut tables = self.tables.lock();
+        let root = tables.activate(around.index, paging, around);
+        let told = &CONTROL.shadow_tables;
+        told.used.store(tables.tables_in_use(), Ordering::Relaxed);
+        let peak = tables.counters().peak_tables;
+        told.peak.store(peak, Ordering::Relaxed);
+        drop(tables);
         match root {
             Root::Long(table) => ShadowRoot::Long(table),
             Root::Pae(pointers) => {
@@ -182,7 +195,7 @@ impl Machine {
                 machine: self,
                 index,
             };
-            shadow.tables.lock().invalidate(index, gva, &mut around);
+            shadow.tables.lock().invalidate(gva, &mut around);
         }
     }
 
@@ -232,7 +245,7 @@ impl<V: Vcpu> Processor<V> {
         };
         let paging = self.paging();
         let index = self.index();
-        let access = access(error_code, self.cpu.cpl());
+        let access = access(error_code, self.cpu.cpl(), self.cpu.rflags());
         let mut around = Around { machine, index };
         let mut tables = shadow.tables.lock();
         let verdict = tables.fault(index, &paging, gva, access, &mut around);
@@ -266,11 +279,14 @@ impl<V: Vcpu> Processor<V> {
     }
 }
 
-/// What the guest did, by the fault's code. The CPU's own accesses are in nobody's name, at CPL 3 too.
-const fn access(error_code: u32, cpl: u8) -> Access {
+/// What the guest did, by the fault's code. The CPU's own accesses, to descriptor tables and the like, are in nobody's name, at CPL 3 too.
+/// At lower levels nothing tells them, but for one thing: where RFLAGS.AC lifts SMAP, a read of a page that is there faults only if it is
+/// one of them (SDM vol. 3A, 4.6.1).
+const fn access(error_code: u32, cpl: u8, rflags: u64) -> Access {
+    let is_lifted = rflags & Rflags::AC.bits() != 0;
     let privilege = if error_code & USER != 0 {
         Privilege::User
-    } else if cpl == 3 {
+    } else if cpl == 3 || is_lifted && error_code & (PRESENT | WRITE | FETCH) == PRESENT {
         Privilege::Implicit
     } else {
         Privilege::Supervisor
@@ -290,9 +306,13 @@ mod tests {
 
     #[test]
     fn error_codes_tell_the_access() {
-        assert_eq!(access(0x6, 3), Access::write(Privilege::User));
-        assert_eq!(access(0x15, 3), Access::execute(Privilege::User));
-        assert_eq!(access(0x1, 0), Access::read(Privilege::Supervisor));
-        assert_eq!(access(0x2, 3), Access::write(Privilege::Implicit));
+        const AC: u64 = 1 << 18;
+        assert_eq!(access(0x6, 3, 0), Access::write(Privilege::User));
+        assert_eq!(access(0x15, 3, AC), Access::execute(Privilege::User));
+        assert_eq!(access(0x1, 0, 0), Access::read(Privilege::Supervisor));
+        assert_eq!(access(0x2, 3, 0), Access::write(Privilege::Implicit));
+        assert_eq!(access(0x1, 0, AC), Access::read(Privilege::Implicit));
+        assert_eq!(access(0x0, 0, AC), Access::read(Privilege::Supervisor));
+        assert_eq!(access(0x3, 0, AC), Access::write(Privilege::Supervisor));
     }
 }

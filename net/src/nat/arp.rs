@@ -24,6 +24,8 @@ const FRESH_MS: u64 = 60_000;
 const LIMIT_MS: u64 = 180_000;
 /// From question to question.
 const PATIENCE_MS: u64 = 1_000;
+/// How long packets wait for an answer.
+const WAIT_MS: u64 = 3_000;
 
 /// What an ARP packet says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +79,8 @@ struct Station {
     used_ms: u64,
     asked_ms: Option<u64>,
     waiting: Few<Packet, WAITING>,
+    /// Since when the first of them does.
+    waits_since_ms: u64,
 }
 
 /// The stations of one side.
@@ -104,6 +108,15 @@ impl Stations {
         self.0.clear();
     }
 
+    /// Gives up packets for those who have not answered for long enough, so that they hold no buffers for ever.
+    pub fn give_up(&mut self, now_ms: u64) {
+        for station in &mut self.0 {
+            if now_ms.saturating_sub(station.waits_since_ms) >= WAIT_MS {
+                station.waiting.clear();
+            }
+        }
+    }
+
     /// The way of a packet to the station with this address.
     pub fn way(&mut self, packet: Packet, address: Ipv4Addr, now_ms: u64) -> Way {
         let station = self.entry(address, now_ms);
@@ -128,6 +141,9 @@ impl Stations {
                 Way::Known(packet, mac, ask)
             }
             None => {
+                if station.waiting.is_empty() {
+                    station.waits_since_ms = now_ms;
+                }
                 // With too many waiting the newest is lost.
                 let _ = station.waiting.push(packet);
                 if !is_due {
@@ -183,6 +199,7 @@ impl Stations {
                     used_ms: now_ms,
                     asked_ms: None,
                     waiting: Few::new(),
+                    waits_since_ms: now_ms,
                 });
                 self.0.len() - 1
             }
@@ -246,6 +263,21 @@ mod tests {
             send(&mut stations, 181_001),
             Way::Unknown(Ask::Now)
         ));
+    }
+
+    #[test]
+    fn nothing_waits_for_ever() {
+        let pool = Pool::ordinary(4, 256);
+        let mut stations = Stations::default();
+        for now_ms in [0, 2000] {
+            let packet = pool.packet().unwrap();
+            let way = stations.way(packet, Ipv4Addr::new(10, 0, 0, 2), now_ms);
+            assert!(matches!(way, Way::Unknown(_)));
+        }
+        stations.give_up(2999);
+        assert_eq!(pool.available(), 2);
+        stations.give_up(3000);
+        assert_eq!(pool.available(), 4);
     }
 
     #[test]

@@ -264,6 +264,8 @@ impl Router {
         self.flows.expire(now_ms);
         if self.told.0 != now_ms / 1000 {
             self.told = (now_ms / 1000, 0);
+            self.near.give_up(now_ms);
+            self.far.give_up(now_ms);
         }
         while let Some(packet) = self.inlets.1.0.pop_front() {
             if let Some(packet) = self.hear_network(packet, now_ms)

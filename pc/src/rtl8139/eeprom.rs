@@ -16,6 +16,15 @@ const SELECT: u8 = 1 << 3;
 /// What may be written.
 const WRITABLE: u8 = 0xce;
 
+/// Words with configuration registers (data sheet, "EEPROM (93C46) Contents"): CONFIG3 above MSR's byte, CONFIG1 above CONFIG0, CONFIG4 above
+/// a reserved byte, CONFIG5 above one for the transceiver.
+const CONFIG3: usize = 6;
+const CONFIG0: usize = 10;
+const CONFIG4: usize = 12;
+const CONFIG5: usize = 15;
+/// CONFIG1: registers are decoded in memory and in ports, and power management is among the capabilities.
+const CONFIG1_DEFAULT: u16 = 0x0d;
+
 /// What the two upper bits of the command register say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -64,6 +73,7 @@ impl Eeprom {
         words[4] = super::bits::DEVICE;
         // MNGNT and MXLAT.
         words[5] = 0x4020;
+        words[CONFIG0] = CONFIG1_DEFAULT << 8;
         for (word, pair) in words[7..10].iter_mut().zip(mac.chunks(2)) {
             *word = u16::from_le_bytes([pair[0], pair[1]]);
         }
@@ -83,6 +93,14 @@ impl Eeprom {
             pair.copy_from_slice(&word.to_le_bytes()[..pair.len()]);
         }
         mac
+    }
+
+    /// CONFIG0, 1, 3, 4, 5, as the chip loads them from it.
+    pub fn config(&self) -> [u8; 5] {
+        let word = |index: usize| self.words.get(index).copied().unwrap_or(0).to_le_bytes();
+        let ([c0, c1], [_, c3]) = (word(CONFIG0), word(CONFIG3));
+        let ([_, c4], [_, c5]) = (word(CONFIG4), word(CONFIG5));
+        [c0, c1, c3, c4, c5]
     }
 
     /// True if this can be a saved state.

@@ -17,17 +17,19 @@ mod rings;
 mod slots;
 mod state;
 #[cfg(test)]
+mod table;
+#[cfg(test)]
 mod tests;
 mod timer;
 
 pub use function::Rtl8139;
 
 use alloc::boxed::Box;
-use bits::{CPlus, Command, Interrupt};
+use bits::{CPlus, Command, Interrupt, ReceiveConfig};
 use filter::Receiver;
 use guest_mem::{Gpa, GuestMemory};
 use hvm::Instant;
-use hvm::backend::{Ethernet, Link};
+use hvm::backend::{Ethernet, Link, Wants};
 use hvm::device::Context;
 use hvm::packet::Packet;
 use receive::WhenFull;
@@ -115,6 +117,7 @@ impl Chip {
         self.state = State::new(self.mac, self.cable.link());
         self.held = None;
         self.waiting = None;
+        self.listen();
     }
 
     /// Says whether it may move data from now on.
@@ -127,6 +130,7 @@ impl Chip {
         self.state = state;
         self.held = None;
         self.waiting = None;
+        self.listen();
     }
 
     /// What the reset bit does.
@@ -134,6 +138,16 @@ impl Chip {
         self.state.soft_reset();
         self.held = None;
         self.waiting = None;
+        self.listen();
+    }
+
+    /// Tells the cable whose frames the receiver takes.
+    fn listen(&mut self) {
+        let all = self.state.receive().contains(ReceiveConfig::ALL_STATIONS);
+        self.cable.listen(match all {
+            true => Wants::Everybody,
+            false => Wants::Own,
+        });
     }
 
     /// The level of the interrupt pin.

@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 
 /// Basic mode control: reset; clears itself.
 const RESET: u16 = 1 << 15;
-/// Start negotiating; clears itself.
-const RESTART: u16 = 1 << 9;
 /// 100 Mbit/s, negotiation, full duplex.
 const CONTROL_DEFAULT: u16 = 0x3100;
-/// What may be written.
-const CONTROL_WRITABLE: u16 = 0x3500;
+/// Negotiate.
+const NEGOTIATE: u16 = 1 << 12;
+/// What may be written: speed, negotiation, duplex; the rest is reserved (data sheet, BMCR).
+const CONTROL_WRITABLE: u16 = 0x3100;
 /// Basic mode status: what the transceiver can do, and that it has more registers.
 const ABILITIES: u16 = 0x7809;
 /// Basic mode status: negotiation is over.
@@ -19,6 +19,8 @@ const NEGOTIATED: u16 = 1 << 5;
 const LINK: u16 = 1 << 2;
 /// Both duplexes at both speeds, and IEEE 802.3 as the selector.
 const ADVERTISEMENT: u16 = 0x01e1;
+/// What may be written of it: remote fault, pause, the four, and the selector. 100BASE-T4 it cannot.
+const ADVERTISEMENT_WRITABLE: u16 = 0x25ff;
 /// The same, heard and acknowledged, with flow control.
 const PARTNER: u16 = 0x45e1;
 /// The partner can negotiate.
@@ -69,17 +71,27 @@ impl Phy {
 
     /// Writes it. A reset and negotiation are over at once.
     pub fn set_control(&mut self, value: u16) {
+        self.control = value & CONTROL_WRITABLE;
+        self.command(value);
+    }
+
+    /// Writes what of it is never locked: a reset; a negotiation begins anew, and is over.
+    pub fn command(&mut self, value: u16) {
         if value & RESET != 0 {
             *self = Self::new(self.link);
-        } else {
-            self.control = value & CONTROL_WRITABLE & !RESTART;
         }
+    }
+
+    /// Whether the partner's abilities are known: he was asked.
+    fn negotiated(&self) -> bool {
+        self.link == Link::Up && self.control & NEGOTIATE != 0
     }
 
     /// Basic mode status.
     pub fn status(&self) -> u16 {
+        let negotiated = if self.negotiated() { NEGOTIATED } else { 0 };
         match self.link {
-            Link::Up => ABILITIES | NEGOTIATED | LINK,
+            Link::Up => ABILITIES | LINK | negotiated,
             Link::Down => ABILITIES,
         }
     }
@@ -91,22 +103,22 @@ impl Phy {
 
     /// Writes it.
     pub fn set_advertisement(&mut self, value: u16) {
-        self.advertisement = value;
+        self.advertisement = value & ADVERTISEMENT_WRITABLE;
     }
 
     /// What the partner advertises.
     pub fn partner(&self) -> u16 {
-        match self.link {
-            Link::Up => PARTNER,
-            Link::Down => 0,
+        match self.negotiated() {
+            true => PARTNER,
+            false => 0,
         }
     }
 
     /// Negotiation expansion.
     pub fn expansion(&self) -> u16 {
-        match self.link {
-            Link::Up => PARTNER_ABLE,
-            Link::Down => 0,
+        match self.negotiated() {
+            true => PARTNER_ABLE,
+            false => 0,
         }
     }
 

@@ -13,8 +13,14 @@ use hvm::device::Context;
 const LINK_BAD: u8 = 1 << 2;
 /// Media status: what may be written.
 const MEDIA_WRITABLE: u8 = 0xc0;
-/// What may be written of CONFIG0, 1, 3, 4, 5.
-const CONFIG_WRITABLE: [u8; 5] = [0x00, 0xf3, 0x60, 0xfd, 0x7f];
+/// What may be written of CONFIG0, 1, 3, 4, 5 (data sheet, "Configuration Register").
+const CONFIG_WRITABLE: [u8; 5] = [0x00, 0xf3, 0x70, 0xf5, 0x7f];
+/// The place of CONFIG5 in them, which alone is never locked.
+const CONFIG5: usize = 4;
+/// Interrupts that there are: bits between are reserved and read zero.
+const INTERRUPTS: u16 = 0xe07f;
+/// Those that the C+ mode adds.
+const CPLUS_INTERRUPTS: u16 = 0x0180;
 
 /// A write to a dword: the bytes, and which of them there are.
 #[derive(Clone, Copy)]
@@ -179,7 +185,11 @@ impl Chip {
                 self.receive(context.memory, WhenFull::Hush);
             }
             register::INTERRUPT => {
-                let mask = write.half(0, state.interrupt_mask);
+                let there_are = match self.revision {
+                    Revision::C => INTERRUPTS,
+                    Revision::CPlus => INTERRUPTS | CPLUS_INTERRUPTS,
+                };
+                let mask = write.half(0, state.interrupt_mask) & there_are;
                 let opened = mask & !state.interrupt_mask;
                 state.interrupt_mask = mask;
                 state.interrupt_status &= !write.half(2, 0);
@@ -201,6 +211,7 @@ impl Chip {
                 state.receive_config = value & bits::RECEIVE_CONFIG_WRITABLE;
                 let last = state.receive().ring_bytes() - 1;
                 state.ring.chip &= last as u16;
+                self.listen();
             }
             register::TIMER => state.timer.restart(context.now),
             register::MISSED => state.missed = 0,
@@ -219,7 +230,10 @@ impl Chip {
             register::MULTIPLE_INTERRUPT => state.multiple = write.half(0, state.multiple) & 0xfff,
             register::SUMMARY if write.touches_half(2) => {
                 let control = write.half(2, state.phy.control());
-                state.phy.set_control(control);
+                match state.eeprom.mode() {
+                    Mode::Unlocked => state.phy.set_control(control),
+                    _ => state.phy.command(control),
+                }
             }
             register::MODE_STATUS if write.touches_half(2) => {
                 let value = write.half(2, state.phy.advertisement());
@@ -330,6 +344,7 @@ impl Chip {
             self.state.eeprom.write(command);
             if self.state.eeprom.mode() == Mode::Load {
                 self.state.address = self.state.eeprom.mac();
+                self.state.config = self.state.eeprom.config();
                 self.state.eeprom.reset();
             }
         }
@@ -337,9 +352,10 @@ impl Chip {
         self.set_config(1, write.byte(2));
     }
 
-    /// Writes a configuration register, if they are unlocked.
+    /// Writes a configuration register, if it is unlocked.
     fn set_config(&mut self, index: usize, value: Option<u8>) {
-        let (Some(value), Mode::Unlocked) = (value, self.state.eeprom.mode()) else {
+        let unlocked = index == CONFIG5 || self.state.eeprom.mode() == Mode::Unlocked;
+        let Some(value) = value.filter(|_| unlocked) else {
             return;
         };
         let mask = CONFIG_WRITABLE[index];

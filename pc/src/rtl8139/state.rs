@@ -107,8 +107,6 @@ pub struct State {
     pub tally: Tally,
 }
 
-/// CONFIG1: registers are decoded in memory and in ports.
-const CONFIG1_DEFAULT: u8 = 0x0c;
 /// Wake-up registers.
 const WAKE_DWORDS: usize = (bits::register::WAKE_END - bits::register::WAKE) as usize / 4;
 
@@ -119,6 +117,7 @@ impl State {
             status: bits::slot::OWN,
             address: 0,
         };
+        let eeprom = Eeprom::new(mac);
         Self {
             address: mac,
             groups: [0; 8],
@@ -128,8 +127,8 @@ impl State {
             transmit_config: 0x0300_0000,
             receive_config: 0,
             missed: 0,
-            eeprom: Eeprom::new(mac),
-            config: [0, CONFIG1_DEFAULT, 0, 0, 0],
+            config: eeprom.config(),
+            eeprom,
             timer: Timer::default(),
             multiple: 0,
             phy: Phy::new(link),

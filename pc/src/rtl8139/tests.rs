@@ -88,7 +88,7 @@ impl Ethernet for Cable {
     }
 }
 
-struct Machine {
+pub(super) struct Machine {
     memory: GuestMemory,
     card: Rtl8139,
     sent: Sent,
@@ -107,7 +107,7 @@ macro_rules! context {
 }
 
 impl Machine {
-    fn new(revision: Revision) -> Self {
+    pub(super) fn new(revision: Revision) -> Self {
         let cable = Cable::new();
         let mut machine = Self {
             memory: GuestMemory::anonymous(&[(Gpa(0), RAM_BYTES)]),
@@ -126,11 +126,11 @@ impl Machine {
         self.card.config_write(offset, width, value, context!(self));
     }
 
-    fn read(&mut self, offset: u64, width: Width) -> u64 {
+    pub(super) fn read(&mut self, offset: u64, width: Width) -> u64 {
         self.card.bar_read(1, offset, width, context!(self))
     }
 
-    fn write(&mut self, offset: u64, width: Width, value: u64) {
+    pub(super) fn write(&mut self, offset: u64, width: Width, value: u64) {
         self.card.bar_write(1, offset, width, value, context!(self));
     }
 

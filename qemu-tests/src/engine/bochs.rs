@@ -45,7 +45,7 @@ pub static VMX_EPT_RESTRICTED_BOCHS: Bochs = Bochs {
     model: CpuModel("corei5_lynnfield_750"),
     virtualization: Virtualization::VmxEpt,
     subject: Subject::Monovisor,
-    share: Share::Nothing,
+    share: Share::Case("real-mode-grub"),
 };
 
 /// VMX with the TPR shadow, and without EPT, VPID and unrestricted guest.
@@ -54,7 +54,7 @@ pub static VMX_SHADOW_BOCHS: Bochs = Bochs {
     model: CpuModel("core2_penryn_t9600"),
     virtualization: Virtualization::VmxShadow,
     subject: Subject::Monovisor,
-    share: Share::Nothing,
+    share: Share::Case("real-mode-grub"),
 };
 
 /// The guest without a hypervisor.

@@ -45,6 +45,8 @@ pub enum Share {
     Suite,
     /// One boot, because it is slow.
     OneBoot,
+    /// The case of this name.
+    Case(&'static str),
     /// Nothing.
     Nothing,
 }

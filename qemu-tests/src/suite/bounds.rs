@@ -180,7 +180,7 @@ fn rings(lab: &mut Lab) -> Result<()> {
             for step in 1..=20 {
                 session
                     .console
-                    .expect(&format!("RINGS step {step}\r"), PATIENCE)?;
+                    .expect(&format!("RINGS step {step}\n"), PATIENCE)?;
                 peer.ping(host, 64, SOON)?;
             }
             session.console.expect("RINGS done", SOON)?;

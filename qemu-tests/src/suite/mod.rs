@@ -28,6 +28,7 @@ mod outside;
 mod own_firmware;
 mod owner;
 mod prompt;
+mod real_mode;
 mod seat;
 mod session;
 mod shadow;
@@ -38,7 +39,10 @@ mod uplink;
 mod vectors;
 mod vnc;
 
-use crate::engine::{Emulator, Engine, Share, Subject, SvmNptQemu, Virtualization};
+use crate::engine::{
+    Emulator, Engine, Share, Subject, SvmNptQemu, VMX_EPT_RESTRICTED_BOCHS, VMX_SHADOW_BOCHS,
+    Virtualization,
+};
 use crate::{bundle::Guest, tree};
 use anyhow::{Context, Result};
 use session::Lab;
@@ -84,6 +88,8 @@ enum Machines {
     Bochs,
     /// Those with VT-x.
     VmxEpt,
+    /// Those with VT-x that cannot run real mode.
+    Restricted,
     /// All but QEMU's without nested paging, which has no intercept for task switches: there a guest loads CR3 unseen.
     TaskSwitches,
 }
@@ -111,6 +117,9 @@ impl Case {
             Machines::SvmNptQemu => engine.name() == SvmNptQemu.name(),
             Machines::Bochs => !qemu,
             Machines::VmxEpt => engine.virtualization() == Virtualization::VmxEpt,
+            Machines::Restricted => {
+                [VMX_EPT_RESTRICTED_BOCHS.name(), VMX_SHADOW_BOCHS.name()].contains(&engine.name())
+            }
             Machines::TaskSwitches => {
                 !(qemu && engine.virtualization() == Virtualization::SvmShadow)
             }
@@ -139,6 +148,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         systems::CASES,
         translation::CASES,
         prompt::CASES,
+        real_mode::CASES,
         bad_input::CASES,
         bounds::CASES,
         crash::CASES,
@@ -174,6 +184,7 @@ impl Job {
         match self.engine.share() {
             Share::Suite => self.case.tier != Tier::Full,
             Share::OneBoot => self.case.tier == Tier::EveryEngine,
+            Share::Case(name) => self.case.name == name,
             Share::Nothing => false,
         }
     }
@@ -272,7 +283,8 @@ mod tests {
     fn slow_engines_have_one_boot_in_a_usual_run() {
         assert_eq!(usual("svm-npt@bochs"), ["boot-iso-bios"]);
         assert_eq!(usual("vmx-ept@bochs"), ["boot-iso-bios"]);
-        assert!(usual("vmx-ept-restricted@bochs").is_empty());
+        assert_eq!(usual("vmx-ept-restricted@bochs"), ["real-mode-grub"]);
+        assert_eq!(usual("vmx-shadow@bochs"), ["real-mode-grub"]);
         assert!(usual("bare@qemu").is_empty());
         assert!(usual("svm-npt@qemu").contains(&"boot-iso-bios"));
         assert!(usual("svm-npt@qemu").len() > 10);

@@ -135,7 +135,7 @@ fn undionly(lab: &mut Lab, model: &str, loader: &str) -> Result<()> {
     lab.step("script", |_| {
         seat.until_pressing("ctrl-b", "iPXE>")?;
         seat.types("dhcp\n")?;
-        seat.shows("ok", SOON)?;
+        seat.shows(". ok", SOON)?;
         seat.types("chain tftp://10.0.2.2/script\n")?;
         seat.shows("The script undionly 10.0.2.", SOON).map(drop)
     })

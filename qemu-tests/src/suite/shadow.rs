@@ -2,7 +2,7 @@
 
 use super::session::{Lab, SOON, Session};
 use super::{Case, Machines, Scope, Tier};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use std::time::Duration;
 
 pub(super) const CASES: &[Case] = &[
@@ -37,6 +37,8 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 const SHADOW: &str = "paging = \"shadow\"\n";
+/// What the default guest, with one vCPU, must have.
+const LEAST_MIB: u32 = 5;
 /// For what a loaded guest does.
 const LOAD: Duration = Duration::from_secs(240);
 
@@ -105,11 +107,29 @@ fn churn(lab: &mut Lab, vcpus: u32) -> Result<()> {
     })
 }
 
+/// The tables never took more memory than there is for them, and the load made them take nearly all of it.
+fn within_budget(info: &str) -> Result<()> {
+    const TABLE_KIB: u32 = 4;
+    let line = info.lines().find(|line| line.contains("tables in use"));
+    let words = line.context("nothing about tables")?.split_whitespace();
+    let counts: Vec<u32> = words
+        .filter_map(|word| word.trim_matches(',').parse().ok())
+        .collect();
+    let [used, peak, room] = counts[..] else {
+        bail!("not three counts: {counts:?}");
+    };
+    ensure!(used <= peak && peak <= room && peak > room / 2);
+    ensure!(peak * TABLE_KIB <= LEAST_MIB * 1024);
+    Ok(())
+}
+
 /// Many processes at a time, with the least memory for their tables.
 fn least(lab: &mut Lab) -> Result<()> {
     let mut guest = lab.guest();
     guest.settings.push_str(SHADOW);
-    guest.settings.push_str("shadow_memory = 5\n");
+    guest
+        .settings
+        .push_str(&format!("shadow_memory = {LEAST_MIB}\n"));
     lab.step("200 processes, and others that come and go", |lab| {
         let mut session = lab.start(&lab.machine(), &guest)?;
         session.shell()?;
@@ -120,6 +140,10 @@ fn least(lab: &mut Lab) -> Result<()> {
         turns(&mut session, 10, 8, LOAD)?;
         let left = session.run("ps | grep -c '[s]leep 1000'")?;
         ensure!(left == "200", "{left} of 200 processes are left");
+        session.enter_prompt()?;
+        let said = session.ask("info")?;
+        within_budget(&said).with_context(|| format!("`info` says {said:?}"))?;
+        session.leave_prompt()?;
         session.leave("poweroff")?;
         session.console.ended(SOON).map(drop)
     })

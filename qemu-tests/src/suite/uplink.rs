@@ -1,10 +1,13 @@
 //! The network: cards that the host drives, its own address, and its answers.
 
 use super::session::{BOOT, Lab, PROMPT, SOON, Session};
-use super::{Case, Machines, Scope, Tier};
+use super::{Case, Machines, Scope, Tier, network};
+use crate::bundle::Guest;
+use crate::debian::Kernel;
 use crate::desk::Link;
 use crate::machine::Desk;
 use crate::peer::{Damage, Peer};
+use crate::{initramfs, tree};
 use anyhow::{Context, Result, bail, ensure};
 use std::net::Ipv4Addr;
 use std::time::Instant;
@@ -47,7 +50,96 @@ pub(super) const CASES: &[Case] = &[
     card!("virtio", Full, "virtio-net-pci"),
     card!("virtio-modern", Full, "virtio-net-pci,disable-legacy=on"),
     card!("virtio-legacy", Full, "virtio-net-pci,disable-modern=on"),
+    Case {
+        name: "network-host-bochs",
+        tier: Tier::Full,
+        scope: Scope::Hypervisor,
+        machines: Machines::Bochs,
+        body: in_bochs,
+    },
+    Case {
+        name: "network-jumbo",
+        tier: Tier::Full,
+        scope: Scope::Hypervisor,
+        machines: Machines::Qemu,
+        body: jumbo,
+    },
 ];
+
+/// Bochs' 82540EM on Bochs' own network, which has a DHCP server, and answers for 10.0.2.2.
+const BOCHS_CARD: [&str; 3] = [
+    "pci: slot1=e1000",
+    "plugin_ctrl: e1000=1",
+    "e1000: card=0, enabled=1, mac=52:54:00:12:34:56, ethmod=slirp",
+];
+
+/// The guest's card behind the host's.
+const VIF: network::Card = network::Card {
+    model: "virtio",
+    mac: "00:16:3e:00:00:13",
+    driver: "virtio_net",
+};
+
+/// The default guest with a network card.
+fn networked(lab: &Lab, settings: &str) -> Result<Guest> {
+    let ramdisk = tree::guests().join("uplink.cpio");
+    let archive = initramfs::build_with(&Kernel::fetch()?, &[VIF.driver])?;
+    tree::replace(&ramdisk, &archive)?;
+    let mut guest = Guest {
+        ramdisk: Some(ramdisk),
+        ..lab.guest()
+    };
+    guest.settings.push_str(&format!(
+        "vif = ['model={},mac={}{settings}']\n",
+        VIF.model, VIF.mac
+    ));
+    Ok(guest)
+}
+
+/// Host and guest get leases by Bochs' card, and the guest has answers.
+fn in_bochs(lab: &mut Lab) -> Result<()> {
+    let mut machine = lab.machine();
+    machine.extra = BOCHS_CARD.map(str::to_owned).into();
+    let mut session = lab.start(&machine, &networked(lab, "")?)?;
+    lab.step("the host gets a lease", |_| {
+        session
+            .console
+            .expect("the host's address is 10.0.2.", BOOT)
+    })?;
+    lab.step("shell", |_| session.shell())?;
+    session.run(network::LEASE)?;
+    let name = network::interface(&mut session, &VIF)?;
+    lab.step("the guest gets a lease, and answers", |_| {
+        session.run(&format!("ip link set {name} up"))?;
+        session.run(&format!("udhcpc -i {name} -n -q -t 10 -s /tmp/lease"))?;
+        session.run("ping -c 2 -W 30 10.0.2.2")?;
+        session.run("ping -c 2 -W 30 -s 1400 10.0.2.2")
+    })?;
+    Ok(())
+}
+
+/// With `mtu=9000` frames of that length reach the host and the guest.
+fn jumbo(lab: &mut Lab) -> Result<()> {
+    let peer = Peer::new(lab.directory())?;
+    let mut machine = lab.machine();
+    machine.extra = peer.arguments("e1000");
+    let guest = networked(lab, ",mtu=9000")?;
+    let mut session = lab.start_with(&machine, &guest, "mtu=9000")?;
+    session
+        .console
+        .expect("frames carry up to 9000 bytes", BOOT)?;
+    lab.step("shell", |_| session.shell())?;
+    let name = network::interface(&mut session, &VIF)?;
+    lab.step("pings as long as a long frame reach the guest", |_| {
+        session.run(&format!(
+            "ip addr add 10.0.2.20/24 dev {name}; ip link set {name} up mtu 9000"
+        ))?;
+        let address = Ipv4Addr::new(10, 0, 2, 20);
+        peer.resolve(address, SOON)?;
+        peer.ping(address, 8, SOON)?;
+        peer.ping(address, 8972, SOON)
+    })
+}
 
 /// Without a guest: the host asks for an address, and answers.
 fn host(lab: &mut Lab, card: &str) -> Result<()> {

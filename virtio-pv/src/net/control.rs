@@ -92,6 +92,7 @@ impl Nic {
         let known = self.negotiated.contains(feature);
         if known {
             self.filter.set_mode(mode, on != 0);
+            self.cable.listen(self.filter.wants());
         }
         Ok(known)
     }
@@ -104,6 +105,7 @@ impl Nic {
         };
         self.filter.unicast = unicast;
         self.filter.multicast = multicast;
+        self.cable.listen(self.filter.wants());
         Ok(true)
     }
 

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 use bitflags::bitflags;
+use hvm::backend::Wants;
 use serde::{Deserialize, Serialize};
 
 /// An Ethernet address.
@@ -55,6 +56,10 @@ impl Table {
         }
     }
 
+    fn is_empty(&self) -> bool {
+        !self.overflowed && self.addresses.is_empty()
+    }
+
     fn admits(&self, address: Address) -> bool {
         self.overflowed || self.addresses.contains(&address)
     }
@@ -88,6 +93,15 @@ impl Filter {
         let mut modes = Modes::from_bits_truncate(self.modes);
         modes.set(mode, on);
         self.modes = modes.bits();
+    }
+
+    /// Whose frames have to come here so that it misses none, by what the driver has said.
+    pub fn wants(&self) -> Wants {
+        let all = Modes::PROMISCUOUS | Modes::ALL_UNICAST;
+        match Modes::from_bits_truncate(self.modes).intersects(all) || !self.unicast.is_empty() {
+            true => Wants::Everybody,
+            false => Wants::Own,
+        }
     }
 
     /// From now on only frames without a tag, and those with a tag that was added.

@@ -21,7 +21,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use bits::Config;
 use filter::{Address, Filter};
-use hvm::backend::{Cuts, Ethernet, Link};
+use hvm::backend::{Cuts, Ethernet, Link, Wants};
 use hvm::device::{Context, RestoreError};
 use hvm::packet::Packet;
 use serde::{Deserialize, Serialize};
@@ -295,6 +295,7 @@ impl Device for Nic {
         self.accept(Features::empty());
         self.active_pairs = 1;
         self.filter = Filter::new();
+        self.cable.listen(Wants::Own);
         self.announce = Announcement::None;
         self.told = self.status_word();
         self.moved = false;
@@ -343,6 +344,11 @@ impl Device for Nic {
         self.accept(Features::from_bits_retain(saved.accepted) & GUEST_OFFLOADS);
         self.active_pairs = saved.active_pairs;
         self.filter = saved.filter;
+        self.cable
+            .listen(match self.negotiated.contains(bits::CONTROL_RX) {
+                true => self.filter.wants(),
+                false => Wants::Own,
+            });
         self.announce = saved.announce;
         self.told = saved.told;
         self.moved = true;

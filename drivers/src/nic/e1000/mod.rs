@@ -1,11 +1,13 @@
-//! Intel's gigabit Ethernet controllers from the 8254x on, as far as they take legacy descriptors and one ring each way.
+//! Intel's gigabit Ethernet controllers that take legacy descriptors, from the 8254x to the I219, by one ring each way.
 
 pub mod bits;
 mod offload;
+mod pch;
 #[cfg(test)]
 mod tests;
 
-use super::{LinkNews, Nic};
+use super::watch::Progress;
+use super::{Admits, Failure, Filter, LinkNews, Nic, Sizes, USUAL_MTU, intel, offload::can_cut};
 use crate::window::{Shared, Window};
 use alloc::vec::Vec;
 use bits::*;
@@ -15,29 +17,31 @@ use hvm::backend::Link;
 use hvm::packet::{Checksum, Packet, Pool};
 use offload::{MAX_PIECE_BYTES, Words, Work};
 
-/// Intel.
-pub const VENDOR: u16 = 0x8086;
 /// Descriptors of each ring; the length in bytes is a multiple of 128, as it must be.
 pub const RING: usize = 256;
 /// Bytes of ring memory that a card needs; its address is a multiple of 16.
 pub const SHARED_BYTES: usize = 2 * RING * DESCRIPTOR_BYTES;
 /// Bytes that a receive buffer must have room for: RCTL's buffer size 0 (8254x, 13.4.22).
-pub const BUFFER_BYTES: usize = 2048;
+const BUFFER_BYTES: usize = 2048;
+/// The same for longer frames, of which none may lie in pieces: RCTL's extended buffer size 1.
+const JUMBO_BUFFER_BYTES: usize = 16384;
 
 const RX_RING: usize = 0;
 const TX_RING: usize = RING * DESCRIPTOR_BYTES;
 /// Descriptors in use from which on it matters to be told of sent frames.
 const CROWDED: usize = RING / 2;
-/// How often, 10 µs apart, the end of a reset is looked for: the EEPROM's contents are loaded anew within 20 ms (82574, 4.6.3).
-const RESET_LOOKS: u32 = 5000;
+/// How often, 10 µs apart, a word of the EEPROM is looked for.
+const EEPROM_LOOKS: u32 = 1000;
 
-/// The two kinds that are told apart.
+/// The kinds that are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Family {
     /// PCI and PCI-X: 8254x.
     Pci,
     /// PCI Express: 82571 to 82574, 82583.
     Express,
+    /// In a chipset: I217 to I219.
+    Pch,
 }
 
 /// A model that is known.
@@ -68,9 +72,17 @@ pub fn model(device: u16) -> Option<Model> {
         }
         0x105e | 0x105f | 0x1060 | 0x10a4 | 0x10bc => ("Intel 82571", Family::Express),
         0x107d | 0x107e | 0x107f | 0x10b9 => ("Intel 82572", Family::Express),
-        0x108b | 0x108c | 0x109a => ("Intel 82573", Family::Express),
+        0x108b | 0x108c | 0x109a => (SHORT[0], Family::Express),
         0x10d3 | 0x10f6 => ("Intel 82574", Family::Express),
-        0x150c => ("Intel 82583", Family::Express),
+        0x150c => (SHORT[1], Family::Express),
+        0x153a | 0x153b => ("Intel I217", Family::Pch),
+        0x1559 | 0x155a | 0x15a0..=0x15a3 => ("Intel I218", Family::Pch),
+        0x156f | 0x1570 | 0x15b7..=0x15b9 | 0x15bb..=0x15be | 0x15d6..=0x15d8 | 0x15df..=0x15e3 => {
+            ("Intel I219", Family::Pch)
+        }
+        0x0d4c..=0x0d4f | 0x0d53 | 0x0d55 | 0x15f4 | 0x15f5 | 0x15f9..=0x15fc | 0x1a1c..=0x1a1f => {
+            ("Intel I219", Family::Pch)
+        }
         _ => return None,
     };
     let cuts = match name {
@@ -80,27 +92,18 @@ pub fn model(device: u16) -> Option<Model> {
     Some(Model { name, family, cuts })
 }
 
-/// Why a card cannot be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// Its registers read as all ones.
-    Gone,
-    /// A reset did not end.
-    Reset,
-    /// Its EEPROM gave no address of a station.
-    Address([u8; 6]),
-}
+/// Models that take no frames longer than everybody's.
+const SHORT: [&str; 2] = ["Intel 82573", "Intel 82583"];
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Gone => f.write_str("its registers read as all ones, as if it were not there"),
-            Self::Reset => f.write_str("it did not end its reset within 50 ms"),
-            Self::Address(bytes) => write!(
-                f,
-                "its EEPROM gave the address {bytes:02x?}, which no station has"
-            ),
-        }
+impl Model {
+    /// How long frames are, where `mtu` is wanted.
+    pub fn sizes(self, mtu: usize) -> Sizes {
+        let most = if SHORT.contains(&self.name) {
+            USUAL_MTU
+        } else {
+            super::MOST_MTU
+        };
+        Sizes::new(mtu, most, BUFFER_BYTES, JUMBO_BUFFER_BYTES)
     }
 }
 
@@ -129,68 +132,68 @@ pub struct E1000<R, W> {
     /// The context that frames behind have.
     context: Option<Words>,
     mask: Cause,
-    faults: u64,
+    sizes: Sizes,
+    filter: Filter,
+    /// Counted for [`Progress`].
+    sent: u32,
+    received: u32,
+    damaged: u64,
+    missed: u64,
 }
 
 impl<R: Window, W: Window> E1000<R, W> {
-    /// Resets the card and starts it. `rings` has [`SHARED_BYTES`]; buffers come out of `pool`, which has them of [`BUFFER_BYTES`].
-    /// `pause_us` waits for microseconds.
+    /// Resets the card and starts it. `rings` has [`SHARED_BYTES`]; buffers come out of `pool`, which has them of
+    /// [`Sizes::with_headroom`]. `pause_us` waits for microseconds.
     pub fn start(
         registers: R,
         rings: Shared<W>,
         model: Model,
         pool: &'static Pool,
+        sizes: Sizes,
         pause_us: &mut dyn FnMut(u32),
     ) -> Result<Self, Failure> {
-        let none = |_| None;
         let mut card = Self {
             registers,
             rings,
             model,
             address: [0; 6],
             pool,
-            filled: (0..RING).map(none).collect(),
+            filled: Vec::new(),
             next_received: 0,
             next_free: 0,
             skipping: false,
-            sending: (0..RING).map(none).collect(),
+            sending: Vec::new(),
             oldest: 0,
             outstanding: 0,
             next_sent: 0,
             started: 0,
             context: None,
-            mask: Cause::LINK | Cause::FEW_BUFFERS | Cause::OVERRUN | Cause::RECEIVED,
-            faults: 0,
+            mask: Cause::empty(),
+            sizes,
+            filter: Filter::Everybody,
+            sent: 0,
+            received: 0,
+            damaged: 0,
+            missed: 0,
         };
-        card.reset(pause_us)?;
-        card.read_address()?;
-        card.set_up();
+        card.restart(pause_us)?;
         Ok(card)
     }
 
     /// (8254x, 14.3; 82574, 4.6.1: masters off first, so that no access is cut short.)
     fn reset(&mut self, pause_us: &mut dyn FnMut(u32)) -> Result<(), Failure> {
-        if self.registers.read_u32(STATUS) == u32::MAX {
+        if !intel::is_there(&mut self.registers) {
             return Err(Failure::Gone);
         }
         self.silence();
-        self.registers.write_u32(RCTL, 0);
-        self.registers.write_u32(TCTL, Tctl::PAD.bits());
-        let _ = self.registers.read_u32(STATUS);
-        pause_us(10_000);
-        let control = self.registers.read_u32(CTRL);
-        self.registers.write_u32(CTRL, control | Ctrl::RESET.bits());
-        let mut looks = 0;
-        // The registers must not be read at once after a reset (82574, 4.6.1).
-        pause_us(5000);
-        while Ctrl::from_bits_retain(self.registers.read_u32(CTRL)).contains(Ctrl::RESET) {
-            looks += 1;
-            if looks > RESET_LOOKS {
-                return Err(Failure::Reset);
-            }
-            pause_us(10);
+        intel::stop(&mut self.registers, pause_us);
+        if self.model.family != Family::Pci {
+            intel::end_requests(&mut self.registers, pause_us);
         }
-        pause_us(20_000);
+        match self.model.family {
+            Family::Pch => pch::reset(&mut self.registers, pause_us)?,
+            Family::Pci | Family::Express => intel::reset(&mut self.registers, pause_us)?,
+        }
         self.silence();
         Ok(())
     }
@@ -200,27 +203,65 @@ impl<R: Window, W: Window> E1000<R, W> {
         let _ = self.registers.read_u32(ICR);
     }
 
-    fn read_address(&mut self) -> Result<(), Failure> {
-        let [a, b, c, d] = self.registers.read_u32(RAL0).to_le_bytes();
-        let high = self.registers.read_u32(RAH0);
-        let [e, f, ..] = high.to_le_bytes();
-        self.address = [a, b, c, d, e, f];
-        if self.address == [0; 6] || a & 1 != 0 {
-            return Err(Failure::Address(self.address));
-        }
-        self.registers.write_u32(RAH0, high | RAH_VALID);
+    /// As the card has it after its reset, or, where that loads no addresses (Bochs' card), as its EEPROM has it.
+    fn read_address(&mut self, pause_us: &mut dyn FnMut(u32)) -> Result<(), Failure> {
+        let loaded = intel::loaded_address(&mut self.registers);
+        self.address = match (loaded, self.model.family) {
+            (Err(failure), Family::Pci) => self.stored_address(pause_us).ok_or(failure)?,
+            (loaded, _) => loaded?,
+        };
+        intel::set_address(&mut self.registers, RAL0, Some(self.address));
         Ok(())
+    }
+
+    /// The first three words of the EEPROM; a second port's address is the next (8254x, 5.6.1 and 13.4.4).
+    fn stored_address(&mut self, pause_us: &mut dyn FnMut(u32)) -> Option<[u8; 6]> {
+        let mut address = [0; 6];
+        for (index, pair) in address.chunks_exact_mut(2).enumerate() {
+            let command = EERD_START | (index as u32) << 8;
+            self.registers.write_u32(EERD, command);
+            let word = (0..EEPROM_LOOKS).find_map(|_| {
+                pause_us(10);
+                let answer = self.registers.read_u32(EERD);
+                (answer & EERD_DONE != 0).then_some((answer >> 16) as u16)
+            })?;
+            pair.copy_from_slice(&word.to_le_bytes());
+        }
+        if self.registers.read_u32(STATUS) & STATUS_PORT != 0 {
+            address[5] ^= 1;
+        }
+        super::sound(address).ok()
+    }
+
+    /// Lets go of all packets: after a reset the card knows none.
+    fn forget(&mut self) {
+        self.filled = (0..RING).map(|_| None).collect();
+        self.sending = (0..RING).map(|_| None).collect();
+        (self.next_received, self.next_free, self.skipping) = (0, 0, false);
+        (self.oldest, self.outstanding, self.next_sent, self.started) = (0, 0, 0, 0);
+        self.context = None;
+        self.mask = Cause::LINK | Cause::FEW_BUFFERS | Cause::OVERRUN | Cause::RECEIVED;
     }
 
     /// (8254x, 14.4 and 14.5.)
     fn set_up(&mut self) {
-        let off = Ctrl::LINK_RESET | Ctrl::INVERT_LOSS | Ctrl::VLAN | Ctrl::PHY_RESET;
+        let off = Ctrl::LINK_RESET
+            | Ctrl::INVERT_LOSS
+            | Ctrl::VLAN
+            | Ctrl::PHY_RESET
+            | Ctrl::FORCE_SPEED
+            | Ctrl::FORCE_DUPLEX;
         let control = Ctrl::from_bits_retain(self.registers.read_u32(CTRL)) - off;
         let on = Ctrl::SET_LINK_UP | Ctrl::AUTO_SPEED;
         self.registers.write_u32(CTRL, (control | on).bits());
-        for index in 0..MTA_DWORDS {
-            self.registers.write_u32(MTA + 4 * index, 0);
+        if self.model.family != Family::Pci {
+            let extended = self.registers.read_u32(CTRL_EXT);
+            self.registers.write_u32(CTRL_EXT, extended | DRIVER_LOADED);
         }
+        if self.model.family == Family::Pch {
+            pch::prepare(&mut self.registers);
+        }
+        intel::clear_groups(&mut self.registers);
         let ring_bytes = (RING * DESCRIPTOR_BYTES) as u32;
         let rings = [
             (RDBAL, RDLEN, RDH, RDT, RX_RING),
@@ -236,7 +277,7 @@ impl<R: Window, W: Window> E1000<R, W> {
         for delay in [RDTR, RADV, TIDV] {
             self.registers.write_u32(delay, 0);
         }
-        if self.model.family == Family::Express {
+        if self.model.family != Family::Pci {
             self.registers.write_u32(TXDCTL, TXDCTL_EXPRESS);
         }
         self.registers.write_u32(TIPG, TIPG_COPPER);
@@ -244,10 +285,26 @@ impl<R: Window, W: Window> E1000<R, W> {
         self.registers.write_u32(TCTL, transmit);
         let everything =
             Rctl::ALL_UNICAST | Rctl::ALL_MULTICAST | Rctl::BROADCAST | Rctl::STRIP_CHECK;
-        self.registers
-            .write_u32(RCTL, (everything | Rctl::ENABLE).bits());
+        let mut receive = (everything | Rctl::ENABLE).bits();
+        if self.sizes.are_jumbo() {
+            receive |= Rctl::LONG.bits() | RCTL_BUFFERS_16K;
+        }
+        self.registers.write_u32(RCTL, receive);
+        self.narrow();
         self.refill();
         self.registers.write_u32(IMS, self.mask.bits());
+    }
+
+    /// Tells the card whose frames to let in.
+    fn narrow(&mut self) -> Admits {
+        let admits = match self.model.family {
+            Family::Pch => pch::set_addresses(&mut self.registers, &self.filter),
+            Family::Pci | Family::Express => {
+                intel::set_addresses(&mut self.registers, &self.filter)
+            }
+        };
+        intel::admit(&mut self.registers, admits);
+        admits
     }
 
     /// Gives the card all descriptors but one, the head catching up with the tail meaning an empty ring.
@@ -286,13 +343,7 @@ impl<R: Window, W: Window> E1000<R, W> {
     }
 
     fn send_plain(&mut self, packet: Packet) {
-        let command = Command::END | Command::CHECK | Command::REPORT;
-        let words = packet.len() as u32 | u32::from(command.bits()) << 24;
-        let address = packet.dma();
-        self.put(
-            [address as u32, (address >> 32) as u32, words, 0],
-            Some(packet),
-        );
+        self.put_pieces(packet, Command::empty(), 0, 0);
     }
 
     /// A context, unless the card knows it from the frame before, and the frame in pieces. Frames that are to be cut have one each: the
@@ -303,15 +354,20 @@ impl<R: Window, W: Window> E1000<R, W> {
             self.context = Some(work.context);
         }
         let options = u32::from(work.options.bits()) << 8;
-        let bytes = packet.len();
+        let command = work.command | Command::EXTENDED;
+        self.put_pieces(packet, command, TYPE_DATA, options);
+    }
+
+    /// A frame in descriptors of this kind, the packet with its last.
+    fn put_pieces(&mut self, packet: Packet, command: Command, kind: u32, options: u32) {
+        let (bytes, address) = (packet.len(), packet.dma());
         let mut packet = Some(packet);
-        let address = packet.as_ref().map_or(0, Packet::dma);
         for from in (0..bytes).step_by(MAX_PIECE_BYTES) {
             let here = (bytes - from).min(MAX_PIECE_BYTES);
             let last = from + here == bytes;
-            let mut command = work.command | Command::CHECK | Command::REPORT | Command::EXTENDED;
+            let mut command = command | Command::CHECK | Command::REPORT;
             command.set(Command::END, last);
-            let words = here as u32 | TYPE_DATA | u32::from(command.bits()) << 24;
+            let words = here as u32 | kind | u32::from(command.bits()) << 24;
             let address = address + from as u64;
             let own = if last { packet.take() } else { None };
             self.put(
@@ -332,7 +388,14 @@ impl<R: Window, W: Window> E1000<R, W> {
             self.sending[self.oldest] = None;
             self.oldest = (self.oldest + 1) % RING;
             self.outstanding -= 1;
+            self.sent = self.sent.wrapping_add(1);
         }
+    }
+
+    /// Takes over what the card has counted.
+    fn count(&mut self) {
+        self.damaged += u64::from(self.registers.read_u32(CRCERRS));
+        self.missed += u64::from(self.registers.read_u32(MPC));
     }
 
     /// What the next descriptor says, if the card is done with it: its frame, unless it is damaged or cut.
@@ -353,8 +416,9 @@ impl<R: Window, W: Window> E1000<R, W> {
         let ends = status.contains(Done::END);
         let begins = !core::mem::replace(&mut self.skipping, !ends);
         let whole = begins && ends;
-        if !whole || errors & RX_DAMAGED != 0 || length > BUFFER_BYTES {
-            self.faults += u64::from(ends);
+        self.received = self.received.wrapping_add(1);
+        if !whole || errors & RX_DAMAGED != 0 || length > self.sizes.buffer_bytes {
+            self.damaged += u64::from(ends);
             return Some(None);
         }
         Some(packet.map(|mut packet| {
@@ -374,10 +438,7 @@ impl<R: Window, W: Window> Nic for E1000<R, W> {
     }
 
     fn link(&mut self) -> Link {
-        match Status::from_bits_retain(self.registers.read_u32(STATUS)).contains(Status::LINK_UP) {
-            true => Link::Up,
-            false => Link::Down,
-        }
+        intel::link(&mut self.registers)
     }
 
     fn acknowledge(&mut self) -> LinkNews {
@@ -404,7 +465,7 @@ impl<R: Window, W: Window> Nic for E1000<R, W> {
         if self.free() < needed {
             self.reap();
         }
-        if self.free() < needed || !cuts && pieces > 1 {
+        if self.free() < needed {
             return Err(packet);
         }
         match offload::work(&mut packet) {
@@ -416,11 +477,11 @@ impl<R: Window, W: Window> Nic for E1000<R, W> {
 
     fn room(&self) -> usize {
         // With a context for each.
-        self.free() / 2
+        self.free() / (self.sizes.frame_bytes().div_ceil(MAX_PIECE_BYTES) + 1)
     }
 
     fn can_cut(&self, packet: &Packet) -> bool {
-        self.model.cuts == Cuts::Yes && self.can_sum(packet) && offload::can_cut(packet)
+        self.model.cuts == Cuts::Yes && self.can_sum(packet) && can_cut(packet)
     }
 
     fn can_sum(&self, packet: &Packet) -> bool {
@@ -447,10 +508,37 @@ impl<R: Window, W: Window> Nic for E1000<R, W> {
     }
 
     fn faults(&mut self) -> u64 {
-        for counter in [CRCERRS, MPC] {
-            self.faults += u64::from(self.registers.read_u32(counter));
+        self.count();
+        self.damaged + self.missed
+    }
+
+    fn sizes(&self) -> Sizes {
+        self.sizes
+    }
+
+    fn set_filter(&mut self, filter: &Filter) -> Admits {
+        self.filter = filter.clone();
+        self.narrow()
+    }
+
+    fn progress(&mut self) -> Progress {
+        self.count();
+        Progress {
+            outstanding: self.outstanding,
+            sent: self.sent,
+            buffers: (self.next_free + RING - self.next_received) % RING,
+            received: self.received,
+            missed: self.missed as u32,
+            stopped: intel::stopped(&mut self.registers),
         }
-        self.faults
+    }
+
+    fn restart(&mut self, pause_us: &mut dyn FnMut(u32)) -> Result<(), Failure> {
+        self.reset(pause_us)?;
+        self.forget();
+        self.read_address(pause_us)?;
+        self.set_up();
+        Ok(())
     }
 }
 

@@ -1,3 +1,4 @@
+use super::super::testing::{self, Memory, Registers, pool as buffers};
 use super::*;
 use hvm::packet::PartialChecksum;
 use std::collections::BTreeMap;
@@ -5,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use std::vec;
 
 const RINGS_AT: u64 = 0x10_0000;
-const BUFFERS_AT: u64 = 0x20_0000;
 const ADDRESS: [u8; 6] = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
 
 /// The card's side: registers as they were written, and the rings' memory.
@@ -16,74 +16,53 @@ struct Chip {
     resets: u32,
     hangs: bool,
     order: Vec<usize>,
+    /// The EEPROM's first words, where a reset does not load them.
+    stored: Option<[u16; 3]>,
 }
 
-#[derive(Clone)]
-struct Registers(Arc<Mutex<Chip>>);
-struct Memory(Arc<Mutex<Chip>>);
-
-impl Window for Registers {
-    fn read_u8(&mut self, _: usize) -> u8 {
-        unreachable!()
-    }
-    fn read_u16(&mut self, _: usize) -> u16 {
-        unreachable!()
-    }
-    fn read_u32(&mut self, at: usize) -> u32 {
-        let mut chip = self.0.lock().unwrap();
-        let value = chip.registers.get(&at).copied().unwrap_or(0);
-        if at == ICR {
-            chip.registers.insert(ICR, 0);
+impl testing::Chip for Chip {
+    fn read(&mut self, at: usize, bytes: usize) -> u32 {
+        assert_eq!(bytes, 4);
+        let value = self.registers.get(&at).copied().unwrap_or(0);
+        // Reading clears causes and counters.
+        if [ICR, CRCERRS, MPC].contains(&at) {
+            self.registers.insert(at, 0);
         }
         value
     }
-    fn write_u8(&mut self, _: usize, _: u8) {
-        unreachable!()
-    }
-    fn write_u16(&mut self, _: usize, _: u16) {
-        unreachable!()
-    }
-    fn write_u32(&mut self, at: usize, value: u32) {
-        let mut chip = self.0.lock().unwrap();
-        chip.order.push(at);
-        if at == CTRL && value & Ctrl::RESET.bits() != 0 && !chip.hangs {
-            chip.resets += 1;
-            chip.registers = power_on();
+
+    fn write(&mut self, at: usize, bytes: usize, value: u32) {
+        assert_eq!(bytes, 4);
+        self.order.push(at);
+        if at == CTRL && value & Ctrl::RESET.bits() != 0 && !self.hangs {
+            self.resets += 1;
+            self.registers = power_on();
+            if self.stored.is_some() {
+                self.registers.remove(&RAL0);
+                self.registers.remove(&RAH0);
+            }
             return;
         }
         let value = match at {
-            IMS => chip.registers.get(&IMS).unwrap_or(&0) | value,
+            IMS => self.register(IMS) | value,
             IMC => {
-                let mask = chip.registers.get(&IMS).unwrap_or(&0) & !value;
-                chip.registers.insert(IMS, mask);
+                let mask = self.register(IMS) & !value;
+                self.registers.insert(IMS, mask);
                 return;
             }
+            EERD => match self.stored {
+                Some(words) => {
+                    u32::from(words[(value >> 8 & 3) as usize]) << 16 | EERD_DONE | value
+                }
+                None => value,
+            },
             _ => value,
         };
-        chip.registers.insert(at, value);
+        self.registers.insert(at, value);
     }
-}
 
-impl Window for Memory {
-    fn read_u8(&mut self, at: usize) -> u8 {
-        self.0.lock().unwrap().memory[at]
-    }
-    fn read_u16(&mut self, at: usize) -> u16 {
-        let chip = self.0.lock().unwrap();
-        u16::from_le_bytes(*chip.memory[at..].first_chunk().unwrap())
-    }
-    fn read_u32(&mut self, at: usize) -> u32 {
-        let chip = self.0.lock().unwrap();
-        u32::from_le_bytes(*chip.memory[at..].first_chunk().unwrap())
-    }
-    fn write_u8(&mut self, at: usize, value: u8) {
-        self.0.lock().unwrap().memory[at] = value;
-    }
-    fn write_u16(&mut self, at: usize, value: u16) {
-        self.0.lock().unwrap().memory[at..at + 2].copy_from_slice(&value.to_le_bytes());
-    }
-    fn write_u32(&mut self, at: usize, value: u32) {
-        self.0.lock().unwrap().memory[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    fn memory(&mut self) -> &mut Vec<u8> {
+        &mut self.memory
     }
 }
 
@@ -135,14 +114,10 @@ impl Chip {
 }
 
 fn pool(count: usize) -> &'static Pool {
-    let buffer = |index| {
-        let bytes: &'static mut [u8] = vec![0; 2176].leak();
-        (bytes, BUFFERS_AT + 0x1000 * index as u64)
-    };
-    Pool::leak((0..count).map(buffer).collect())
+    buffers(count, BUFFER_BYTES)
 }
 
-type Card = E1000<Registers, Memory>;
+type Card = E1000<Registers<Chip>, Memory<Chip>>;
 
 fn start(chip: Chip, pool: &'static Pool) -> (Arc<Mutex<Chip>>, Result<Card, Failure>) {
     let chip = Arc::new(Mutex::new(Chip {
@@ -154,7 +129,9 @@ fn start(chip: Chip, pool: &'static Pool) -> (Arc<Mutex<Chip>>, Result<Card, Fai
         dma: RINGS_AT,
     };
     let model = model(0x100e).unwrap();
-    let card = E1000::start(Registers(chip.clone()), rings, model, pool, &mut |_| {});
+    let sizes = model.sizes(USUAL_MTU);
+    let registers = Registers(chip.clone());
+    let card = E1000::start(registers, rings, model, pool, sizes, &mut |_| {});
     (chip, card)
 }
 
@@ -207,7 +184,10 @@ fn cards_that_do_not_work_are_refused() {
         hangs: true,
         ..Chip::default()
     };
-    assert_eq!(start(hung, pool(1)).1.unwrap_err(), Failure::Reset);
+    assert_eq!(
+        start(hung, pool(1)).1.unwrap_err(),
+        Failure::Reset { limit_ms: 50 }
+    );
 }
 
 #[test]
@@ -383,3 +363,175 @@ fn a_card_that_does_not_cut_is_not_asked_to() {
     assert!(!card.can_cut(&packet));
     assert!(card.send(packet).is_err());
 }
+
+#[test]
+fn an_address_that_a_reset_does_not_load_is_in_the_eeprom() {
+    let chip = Chip {
+        registers: power_on(),
+        stored: Some([0x5452, 0x1200, 0x5634]),
+        ..Chip::default()
+    };
+    let (chip, card) = start(chip, pool(300));
+    assert_eq!(card.unwrap().address(), ADDRESS);
+    assert_eq!(chip.lock().unwrap().register(RAL0), 0x1200_5452);
+    let blank = Chip {
+        registers: power_on(),
+        stored: Some([0; 3]),
+        ..Chip::default()
+    };
+    let failure = start(blank, pool(300)).1.unwrap_err();
+    assert_eq!(failure, Failure::Address([0; 6]));
+}
+
+#[test]
+fn filters_are_exact_as_far_as_there_are_any() {
+    let (chip, mut card) = running(pool(300));
+    let everybody = |chip: &Arc<Mutex<Chip>>| {
+        Rctl::from_bits_retain(chip.lock().unwrap().register(RCTL)).contains(Rctl::ALL_UNICAST)
+    };
+    assert!(everybody(&chip));
+    let two = Filter::Only(vec![[2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]]);
+    assert_eq!(card.set_filter(&two), Admits::Named);
+    assert!(!everybody(&chip));
+    let second = RAL0 + 2 * RA_STEP;
+    assert_eq!(chip.lock().unwrap().register(second), 2);
+    assert_eq!(chip.lock().unwrap().register(second + 4), 0x8000_0200);
+    let one = Filter::Only(vec![[2, 0, 0, 0, 0, 1]]);
+    assert_eq!(card.set_filter(&one), Admits::Named);
+    assert_eq!(chip.lock().unwrap().register(second + 4), 0);
+    let many = Filter::Only(vec![[2, 0, 0, 0, 0, 1]; 14]);
+    assert_eq!(card.set_filter(&many), Admits::Everybody);
+    assert!(everybody(&chip));
+    // The card's own stays, whatever is asked for.
+    assert_eq!(chip.lock().unwrap().register(RAH0), 0x8000_5634);
+}
+
+#[test]
+fn a_ring_that_hangs_is_found_and_the_card_starts_anew() {
+    let pool = pool(1000);
+    let (chip, mut card) = running(pool);
+    let only = Filter::Only(vec![[2, 0, 0, 0, 0, 1]]);
+    card.set_filter(&only);
+    let mut watch = crate::nic::watch::Watch::default();
+    for _ in 0..10 {
+        let mut packet = pool.packet().unwrap();
+        packet.set_len(60);
+        card.send(packet).unwrap();
+    }
+    let mut hang = None;
+    for second in 0..10 {
+        card.settle();
+        hang = hang.or(watch.look(card.progress(), Link::Up, 1000 * second));
+    }
+    let (outstanding, still_ms) = (10, 5000);
+    let expected = crate::nic::watch::Hang::Sending {
+        outstanding,
+        still_ms,
+    };
+    assert_eq!(hang, Some(expected));
+    chip.lock().unwrap().hangs = true;
+    assert!(card.restart(&mut |_| {}).is_err());
+    // What it may still write to stays its own.
+    assert_eq!(pool.available(), 1000 - (RING - 1) - 10);
+    chip.lock().unwrap().hangs = false;
+    card.restart(&mut |_| {}).unwrap();
+    assert_eq!(pool.available(), 1000 - (RING - 1));
+    assert_eq!(card.progress().outstanding, 0);
+    assert_eq!(chip.lock().unwrap().register(RAL0 + RA_STEP), 2);
+    let receive = Rctl::from_bits_retain(chip.lock().unwrap().register(RCTL));
+    assert!(receive.contains(Rctl::ENABLE) && !receive.contains(Rctl::ALL_UNICAST));
+    // Both ways.
+    assert!(chip.lock().unwrap().receive(60, 3, 0));
+    assert_eq!(card.receive().unwrap().len(), 60);
+    let mut packet = pool.packet().unwrap();
+    packet.set_len(60);
+    card.send(packet).unwrap();
+    card.settle();
+    assert_eq!(chip.lock().unwrap().transmit().len(), 1);
+}
+
+#[test]
+fn a_card_that_somebody_reset_says_so() {
+    let (chip, mut card) = running(pool(300));
+    assert_eq!(card.progress().stopped, None);
+    chip.lock().unwrap().registers.insert(RCTL, 0);
+    assert!(card.progress().stopped.is_some());
+    chip.lock().unwrap().registers.insert(STATUS, u32::MAX);
+    assert!(card.progress().stopped.is_some());
+    assert_eq!(card.restart(&mut |_| {}), Err(Failure::Gone));
+}
+
+#[test]
+fn long_frames_have_buffers_that_hold_them_and_go_out_in_pieces() {
+    let model = model(0x10d3).unwrap();
+    let sizes = model.sizes(9000);
+    assert_eq!((sizes.mtu, sizes.buffer_bytes), (9000, 16384));
+    assert_eq!(super::model(0x150c).unwrap().sizes(9000).mtu, 1500);
+    let pool = buffers(300, sizes.buffer_bytes);
+    let chip = Arc::new(Mutex::new(Chip {
+        registers: power_on(),
+        memory: vec![0; SHARED_BYTES],
+        ..Chip::default()
+    }));
+    let rings = Shared {
+        window: Memory(chip.clone()),
+        dma: RINGS_AT,
+    };
+    let registers = Registers(chip.clone());
+    let mut card = E1000::start(registers, rings, model, pool, sizes, &mut |_| {}).unwrap();
+    let receive = chip.lock().unwrap().register(RCTL);
+    assert_eq!(
+        receive & (Rctl::LONG.bits() | RCTL_BUFFERS_16K),
+        0x0201_0020
+    );
+    assert!(chip.lock().unwrap().receive(9014, 3, 0));
+    let mut packet = card.receive().unwrap();
+    assert_eq!(packet.len(), 9014);
+    packet.set_len(9014);
+    card.send(packet).unwrap();
+    card.settle();
+    let sent = chip.lock().unwrap().transmit();
+    let pieces: Vec<_> = sent.iter().map(|piece| (piece.1, piece.2)).collect();
+    assert_eq!(pieces, [(4096, 0x0a), (4096, 0x0a), (822, 0x0b)]);
+}
+
+/// A controller in a chipset, without firmware.
+fn in_chipset() -> (Arc<Mutex<Chip>>, Result<Card, Failure>) {
+    let mut registers = power_on();
+    registers.insert(FWSM, 1 << 6);
+    let chip = Arc::new(Mutex::new(Chip {
+        registers,
+        memory: vec![0; SHARED_BYTES],
+        ..Chip::default()
+    }));
+    let rings = Shared {
+        window: Memory(chip.clone()),
+        dma: RINGS_AT,
+    };
+    let model = model(0x156f).unwrap();
+    let sizes = model.sizes(USUAL_MTU);
+    let registers = Registers(chip.clone());
+    let card = E1000::start(registers, rings, model, pool(600), sizes, &mut |_| {});
+    (chip, card)
+}
+
+#[test]
+fn a_controller_in_a_chipset_starts_and_shares_its_addresses() {
+    let (chip, card) = in_chipset();
+    let mut card = card.unwrap();
+    assert_eq!((card.name(), card.address()), ("Intel I219", ADDRESS));
+    // The flag is given back, K1 is off, and the transceiver may be powered down no longer by hand.
+    assert_eq!(chip.lock().unwrap().register(0x0f00) & 1 << 5, 0);
+    assert_eq!(chip.lock().unwrap().register(0x0034), 7 << 16);
+    assert_eq!(chip.lock().unwrap().register(PBECC) & 1 << 16, 1 << 16);
+    let filter = Filter::Only(vec![[2, 0, 0, 0, 0, 1]; 11]);
+    assert_eq!(card.set_filter(&filter), Admits::Named);
+    assert_eq!(chip.lock().unwrap().register(0x5408), 2);
+    // The engine keeps all but the first two.
+    chip.lock().unwrap().registers.insert(FWSM, 3 << 7);
+    assert_eq!(card.set_filter(&filter), Admits::Everybody);
+    let filter = Filter::Only(vec![[2, 0, 0, 0, 0, 9]]);
+    assert_eq!(card.set_filter(&filter), Admits::Named);
+}
+
+const PBECC: usize = 0x100c;

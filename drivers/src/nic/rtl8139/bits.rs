@@ -51,6 +51,8 @@ pub const TRANSMIT_CONFIG_USUAL: u32 = 0x0300_0700;
 /// Receive configuration: every frame, a ring of 32 KiB + 16 (RBLEN 2), frames in one piece behind its end (WRAP), bursts of any length, no
 /// threshold.
 pub const RECEIVE_CONFIG_ALL: u32 = 0b1111 | 1 << 7 | 7 << 8 | 2 << 11 | 7 << 13;
+/// Receive configuration: everybody's frames.
+pub const ACCEPT_ALL: u32 = 1 << 0;
 /// Bytes of that ring, without its tail.
 pub const RING_BYTES: usize = 0x8000;
 /// The tail: 16 bytes, and room for a frame that begins just before the end.
@@ -63,8 +65,6 @@ pub const SLOTS: usize = 4;
 pub const MAX_FRAME_BYTES: usize = 1792;
 /// The shortest frame of the wire, without its check sequence: the chip does not pad.
 pub const MIN_FRAME_BYTES: usize = 60;
-/// Bytes of a frame's check sequence.
-pub const CRC_BYTES: usize = 4;
 
 bitflags! {
     /// Command.
@@ -97,6 +97,8 @@ bitflags! {
         const LINK = 1 << 5;
         /// The FIFO is full.
         const FIFO_FULL = 1 << 6;
+        /// A transfer on the bus failed.
+        const BUS_ERROR = 1 << 15;
     }
 
     /// A slot's status.

@@ -6,7 +6,8 @@ pub mod bits;
 #[cfg(test)]
 mod tests;
 
-use super::{LinkNews, Nic};
+use super::watch::Progress;
+use super::{Admits, CRC_BYTES, Failure, Filter, LinkNews, Nic, Sizes, USUAL_MTU};
 use crate::window::{Shared, Window};
 use alloc::collections::VecDeque;
 use bits::*;
@@ -21,31 +22,13 @@ pub const SHARED_BYTES: usize = RING_BYTES + TAIL_BYTES;
 const QUEUE: usize = 256;
 /// How often, 10 µs apart, the end of a reset is looked for.
 const RESET_LOOKS: u32 = 1000;
+const RESET_MS: u32 = 10;
+/// What it copies frames into has room for the longest that it tells of.
+const BUFFER_BYTES: usize = 2048;
 /// Bytes in front of a frame in the ring: status and length.
 const HEADER_BYTES: usize = 4;
 /// Most frames that one ring holds.
 const MOST_FRAMES: usize = RING_BYTES / (MIN_FRAME_BYTES + CRC_BYTES);
-
-/// Why a card cannot be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// A reset did not end.
-    Reset,
-    /// Its EEPROM gave no address of a station.
-    Address([u8; 6]),
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Reset => f.write_str("it did not end its reset within 10 ms"),
-            Self::Address(bytes) => write!(
-                f,
-                "its EEPROM gave the address {bytes:02x?}, which no station has"
-            ),
-        }
-    }
-}
 
 /// A card.
 pub struct Rtl8139<R, W> {
@@ -62,7 +45,19 @@ pub struct Rtl8139<R, W> {
     filled: usize,
     queue: VecDeque<Packet>,
     mask: Interrupt,
+    filter: Filter,
+    /// A transfer on the bus has failed.
+    broken: bool,
+    /// Counted for [`Progress`].
+    sent: u32,
+    received: u32,
+    missed: u64,
     faults: u64,
+}
+
+/// How long frames are: the chip takes none longer than everybody's.
+pub fn sizes() -> Sizes {
+    Sizes::new(USUAL_MTU, USUAL_MTU, BUFFER_BYTES, BUFFER_BYTES)
 }
 
 impl<R: Window, W: Window> Rtl8139<R, W> {
@@ -84,16 +79,36 @@ impl<R: Window, W: Window> Rtl8139<R, W> {
             oldest: 0,
             filled: 0,
             queue: VecDeque::with_capacity(QUEUE),
-            mask: Interrupt::all() - Interrupt::SENT - Interrupt::NOT_SENT,
+            mask: Interrupt::empty(),
+            filter: Filter::Everybody,
+            broken: false,
+            sent: 0,
+            received: 0,
+            missed: 0,
             faults: 0,
         };
-        card.reset(pause_us)?;
-        card.address = core::array::from_fn(|index| card.registers.read_u8(ID + index));
-        if card.address == [0; 6] || card.address[0] & 1 != 0 {
-            return Err(Failure::Address(card.address));
-        }
-        card.set_up();
+        card.restart(pause_us)?;
         Ok(card)
+    }
+
+    /// Lets go of all packets: after a reset the card knows none.
+    fn forget(&mut self) {
+        self.slots = [const { None }; SLOTS];
+        (self.oldest, self.filled, self.broken) = (0, 0, false);
+        self.queue.clear();
+        self.mask = Interrupt::all() - Interrupt::SENT - Interrupt::NOT_SENT;
+    }
+
+    /// The chip knows one station's address, its own.
+    fn narrow(&mut self) -> Admits {
+        let (admits, config) = match &self.filter {
+            Filter::Only(stations) if stations.is_empty() => {
+                (Admits::Named, RECEIVE_CONFIG_ALL & !ACCEPT_ALL)
+            }
+            _ => (Admits::Everybody, RECEIVE_CONFIG_ALL),
+        };
+        self.registers.write_u32(RECEIVE_CONFIG, config);
+        admits
     }
 
     fn reset(&mut self, pause_us: &mut dyn FnMut(u32)) -> Result<(), Failure> {
@@ -108,7 +123,8 @@ impl<R: Window, W: Window> Rtl8139<R, W> {
             }
             pause_us(10);
         }
-        Err(Failure::Reset)
+        let limit_ms = RESET_MS;
+        Err(Failure::Reset { limit_ms })
     }
 
     fn set_up(&mut self) {
@@ -129,7 +145,7 @@ impl<R: Window, W: Window> Rtl8139<R, W> {
             .write_u32(RECEIVE_START, self.ring.dma as u32);
         self.registers
             .write_u8(COMMAND, (off | Command::RECEIVE).bits());
-        self.registers.write_u32(RECEIVE_CONFIG, RECEIVE_CONFIG_ALL);
+        self.narrow();
         for half in [MULTICAST, MULTICAST + 4] {
             self.registers.write_u32(half, u32::MAX);
         }
@@ -150,6 +166,7 @@ impl<R: Window, W: Window> Rtl8139<R, W> {
             self.slots[self.oldest] = None;
             self.oldest = (self.oldest + 1) % SLOTS;
             self.filled -= 1;
+            self.sent = self.sent.wrapping_add(1);
         }
         while self.filled < SLOTS
             && let Some(packet) = self.queue.pop_front()
@@ -167,6 +184,11 @@ impl<R: Window, W: Window> Rtl8139<R, W> {
             self.slots[slot] = Some(packet);
             self.filled += 1;
         }
+    }
+
+    fn count(&mut self) {
+        self.missed += u64::from(self.registers.read_u32(MISSED) & 0xff_ffff);
+        self.registers.write_u32(MISSED, 0);
     }
 
     /// The frame at the read pointer, copied if there is a buffer for it. An error means that the ring makes no sense.
@@ -189,6 +211,7 @@ impl<R: Window, W: Window> Rtl8139<R, W> {
             Some(packet)
         });
         self.faults += u64::from(packet.is_none());
+        self.received = self.received.wrapping_add(1);
         self.read = (self.read + HEADER_BYTES + length).next_multiple_of(4) % RING_BYTES;
         self.registers.write_u16(
             RECEIVE_POINTER,
@@ -217,7 +240,9 @@ impl<R: Window, W: Window> Nic for Rtl8139<R, W> {
     fn acknowledge(&mut self) -> LinkNews {
         let status = self.registers.read_u16(INTERRUPT_STATUS);
         self.registers.write_u16(INTERRUPT_STATUS, status);
-        match Interrupt::from_bits_retain(status).contains(Interrupt::LINK) {
+        let status = Interrupt::from_bits_retain(status);
+        self.broken |= status.contains(Interrupt::BUS_ERROR);
+        match status.contains(Interrupt::LINK) {
             true => LinkNews::Changed,
             false => LinkNews::Same,
         }
@@ -289,9 +314,49 @@ impl<R: Window, W: Window> Nic for Rtl8139<R, W> {
     }
 
     fn faults(&mut self) -> u64 {
-        self.faults += u64::from(self.registers.read_u32(MISSED) & 0xff_ffff);
-        self.registers.write_u32(MISSED, 0);
-        self.faults
+        self.count();
+        self.faults + self.missed
+    }
+
+    fn sizes(&self) -> Sizes {
+        sizes()
+    }
+
+    fn set_filter(&mut self, filter: &Filter) -> Admits {
+        self.filter = filter.clone();
+        self.narrow()
+    }
+
+    fn progress(&mut self) -> Progress {
+        self.count();
+        let command = self.registers.read_u8(COMMAND);
+        let on = Command::TRANSMIT | Command::RECEIVE;
+        let stopped = match Command::from_bits_retain(command) {
+            _ if command == u8::MAX => Some("its registers read as all ones"),
+            command if !command.contains(on) => {
+                Some("its receiver or transmitter is off, though nobody turned it off")
+            }
+            _ if self.broken => Some("a transfer of it on the bus has failed"),
+            _ => None,
+        };
+        Progress {
+            outstanding: self.filled,
+            sent: self.sent,
+            // Its ring.
+            buffers: 1,
+            received: self.received,
+            missed: self.missed as u32,
+            stopped,
+        }
+    }
+
+    fn restart(&mut self, pause_us: &mut dyn FnMut(u32)) -> Result<(), Failure> {
+        self.reset(pause_us)?;
+        self.forget();
+        self.address = core::array::from_fn(|index| self.registers.read_u8(ID + index));
+        super::sound(self.address)?;
+        self.set_up();
+        Ok(())
     }
 }
 

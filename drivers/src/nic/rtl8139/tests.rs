@@ -155,7 +155,10 @@ fn a_card_is_started_or_says_why_not() {
     assert_eq!(chip.dword(RECEIVE_START), RING_AT as u32);
     assert_eq!(chip.dword(RECEIVE_CONFIG), RECEIVE_CONFIG_ALL);
     assert_eq!(chip.registers[COMMAND], 0x0c);
-    assert_eq!(start(true, ADDRESS).1.err(), Some(Failure::Reset));
+    assert_eq!(
+        start(true, ADDRESS).1.err(),
+        Some(Failure::Reset { limit_ms: 10 })
+    );
     let nobody = Failure::Address([0; 6]);
     assert_eq!(start(false, [0; 6]).1.err(), Some(nobody));
 }
@@ -250,4 +253,33 @@ proptest! {
             let _ = card.receive();
         }
     }
+}
+
+#[test]
+fn a_slot_that_hangs_is_found_and_the_card_starts_anew() {
+    let (chip, card) = start(false, ADDRESS);
+    let mut card = card.unwrap();
+    let only = super::super::Filter::Only(vec![]);
+    assert_eq!(card.set_filter(&only), Admits::Named);
+    let own = pool(8);
+    card.send(own.copy_of(&[0; 60]).unwrap()).unwrap();
+    let mut watch = crate::nic::watch::Watch::default();
+    // A chip that sends nothing: this slot stays its own.
+    let at = TRANSMIT_STATUS;
+    let hang = (0..10).find_map(|second| {
+        card.settle();
+        chip.lock().unwrap().registers[at..at + 4].fill(0);
+        watch.look(card.progress(), Link::Up, 1000 * second)
+    });
+    assert!(hang.is_some());
+    card.restart(&mut |_| {}).unwrap();
+    assert_eq!(own.available(), 8);
+    let config = chip.lock().unwrap().dword(RECEIVE_CONFIG);
+    assert_eq!(config, RECEIVE_CONFIG_ALL & !ACCEPT_ALL);
+    chip.lock().unwrap().arrive(&[5; 60], 1);
+    assert_eq!(card.receive().unwrap().frame(), [5; 60]);
+    let one = super::super::Filter::Only(vec![[2; 6]]);
+    assert_eq!(card.set_filter(&one), Admits::Everybody);
+    chip.lock().unwrap().registers[COMMAND] = 0;
+    assert!(card.progress().stopped.is_some());
 }

@@ -9,7 +9,10 @@ pub mod ring;
 mod tests;
 pub mod transport;
 
-use super::{LinkNews, Nic};
+use super::watch::Progress;
+use super::{
+    Admits, Failure, Filter, HEADER_BYTES, LinkNews, MOST_MTU, Nic, Sizes, USUAL_MTU, sound,
+};
 use crate::window::{Shared, Window};
 use bits::{Features, Status, config, header};
 use core::fmt;
@@ -23,36 +26,15 @@ const TRANSMIT: u16 = 1;
 /// How often, 10 µs apart, the end of a reset is looked for.
 const RESET_LOOKS: u32 = 10_000;
 
-/// Why a card cannot be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// A reset did not end.
-    Reset,
-    /// It wants features that the driver has not.
-    Features,
-    /// The legacy interface without frames and headers in one buffer.
-    Layout,
-    /// A queue has this size: none, or of the legacy interface one that the driver has no memory for.
-    Queue(u16),
-    /// It told no address of a station.
-    Address([u8; 6]),
-}
+/// What that takes.
+const RESET_MS: u32 = 100;
+/// Headers in front of frames.
+const MOST_HEADER_BYTES: usize = header::BYTES;
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Reset => f.write_str("it did not end its reset within 100 ms"),
-            Self::Features => f.write_str("it does not agree to the features that there are"),
-            Self::Layout => f.write_str("it is too old: it wants headers in buffers of their own"),
-            Self::Queue(size) => write!(
-                f,
-                "a queue of it has {size} entries, not a power of two up to {MAX_SIZE}"
-            ),
-            Self::Address(bytes) => {
-                write!(f, "it told the address {bytes:02x?}, which no station has")
-            }
-        }
-    }
+/// How long frames are, where `mtu` is wanted. The device takes what it is given; what its network takes it tells later.
+pub fn sizes(mtu: usize) -> Sizes {
+    let frame = |mtu: usize| (mtu + HEADER_BYTES + MOST_HEADER_BYTES).next_multiple_of(64);
+    Sizes::new(mtu, MOST_MTU, frame(USUAL_MTU), frame(MOST_MTU))
 }
 
 /// A card.
@@ -66,6 +48,10 @@ pub struct VirtioNet<T, W> {
     header_bytes: usize,
     interrupts: Interrupts,
     link: Link,
+    sizes: Sizes,
+    /// Counted for [`Progress`].
+    sent: u32,
+    received: u32,
     faults: u64,
 }
 
@@ -76,6 +62,7 @@ impl<T: Transport, W: Window> VirtioNet<T, W> {
         mut transport: T,
         rings: [Shared<W>; 2],
         pool: &'static Pool,
+        sizes: Sizes,
         pause_us: &mut dyn FnMut(u32),
     ) -> Result<Self, Failure> {
         reset(&mut transport, pause_us)?;
@@ -97,30 +84,39 @@ impl<T: Transport, W: Window> VirtioNet<T, W> {
             header_bytes,
             interrupts: Interrupts::Spared,
             link: Link::Up,
+            sizes,
+            sent: 0,
+            received: 0,
             faults: 0,
         };
-        card.read_address()?;
+        card.set_up()?;
+        Ok(card)
+    }
+
+    /// Gives a device that was reset and agrees to the features its queues.
+    fn set_up(&mut self) -> Result<(), Failure> {
+        self.read_address()?;
         let places = [
-            (RECEIVE, card.receiving.place()),
-            (TRANSMIT, card.sending.place()),
+            (RECEIVE, self.receiving.place()),
+            (TRANSMIT, self.sending.place()),
         ];
         for (index, place) in places {
-            card.transport.start_queue(index, place);
+            self.transport.start_queue(index, place);
         }
-        card.sending.set_interrupts(card.interrupts);
-        let ready = card.transport.status() | Status::DRIVER_OK;
-        card.transport.set_status(ready);
-        card.link = card.read_link();
-        card.refill();
-        Ok(card)
+        self.sending.set_interrupts(self.interrupts);
+        let ready = self.transport.status() | Status::DRIVER_OK;
+        self.transport.set_status(ready);
+        self.link = self.read_link();
+        self.refill();
+        Ok(())
     }
 
     fn read_address(&mut self) -> Result<(), Failure> {
         self.address = core::array::from_fn(|index| self.transport.config(config::MAC + index));
-        let sound = self.features.contains(Features::MAC)
-            && self.address != [0; 6]
-            && self.address[0] & 1 == 0;
-        sound.then_some(()).ok_or(Failure::Address(self.address))
+        match self.features.contains(Features::MAC) {
+            true => sound(self.address).map(drop),
+            false => Err(Failure::Address(self.address)),
+        }
     }
 
     fn read_link(&mut self) -> Link {
@@ -152,7 +148,7 @@ impl<T: Transport, W: Window> VirtioNet<T, W> {
     fn reap(&mut self) {
         loop {
             match self.sending.take() {
-                Ok(Some(_)) => {}
+                Ok(Some(_)) => self.sent = self.sent.wrapping_add(1),
                 Ok(None) => return,
                 Err(ring::Broken) => {
                     self.faults += 1;
@@ -197,7 +193,8 @@ fn reset(transport: &mut impl Transport, pause_us: &mut dyn FnMut(u32)) -> Resul
     while !transport.status().is_empty() {
         looks += 1;
         if looks > RESET_LOOKS {
-            return Err(Failure::Reset);
+            let limit_ms = RESET_MS;
+            return Err(Failure::Reset { limit_ms });
         }
         pause_us(10);
     }
@@ -245,7 +242,10 @@ fn queue_size(transport: &mut impl Transport, index: u16) -> Result<u16, Failure
     };
     (size.is_power_of_two() && size <= MAX_SIZE)
         .then_some(size)
-        .ok_or(Failure::Queue(offered))
+        .ok_or(Failure::Queue {
+            size: offered,
+            most: MAX_SIZE,
+        })
 }
 
 impl<T: Transport, W: Window> Nic for VirtioNet<T, W> {
@@ -278,10 +278,13 @@ impl<T: Transport, W: Window> Nic for VirtioNet<T, W> {
         // As many as the queue has: a device cannot keep us here with nonsense.
         for _ in 0..MAX_SIZE {
             match self.receiving.take() {
-                Ok(Some((packet, bytes))) => match self.unwrap(packet, bytes) {
-                    None => self.faults += 1,
-                    packet => return packet,
-                },
+                Ok(Some((packet, bytes))) => {
+                    self.received = self.received.wrapping_add(1);
+                    match self.unwrap(packet, bytes) {
+                        None => self.faults += 1,
+                        packet => return packet,
+                    }
+                }
                 Ok(None) => return None,
                 Err(ring::Broken) => {
                     self.faults += 1;
@@ -379,6 +382,35 @@ impl<T: Transport, W: Window> Nic for VirtioNet<T, W> {
 
     fn faults(&mut self) -> u64 {
         self.faults
+    }
+
+    fn sizes(&self) -> Sizes {
+        self.sizes
+    }
+
+    /// A device without a driver for its control queue lets everybody in.
+    fn set_filter(&mut self, _: &Filter) -> Admits {
+        Admits::Everybody
+    }
+
+    fn progress(&mut self) -> Progress {
+        let needs_reset = self.transport.status().contains(Status::NEEDS_RESET);
+        Progress {
+            outstanding: self.sending.outstanding(),
+            sent: self.sent,
+            buffers: self.receiving.outstanding(),
+            received: self.received,
+            missed: 0,
+            stopped: needs_reset.then_some("it says that it needs a reset"),
+        }
+    }
+
+    fn restart(&mut self, pause_us: &mut dyn FnMut(u32)) -> Result<(), Failure> {
+        reset(&mut self.transport, pause_us)?;
+        self.features = settle_features(&mut self.transport)?;
+        self.receiving.clear();
+        self.sending.clear();
+        self.set_up()
     }
 }
 

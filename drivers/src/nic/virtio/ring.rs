@@ -87,6 +87,16 @@ impl<W: Window> Ring<W> {
         }
     }
 
+    /// As it was at first, of a device that was reset.
+    pub fn clear(&mut self) {
+        for at in (0..SHARED_BYTES).step_by(2) {
+            self.memory.window.write_u16(at, 0);
+        }
+        self.packets.iter_mut().for_each(|packet| *packet = None);
+        self.free = (0..self.size).rev().collect();
+        (self.next_available, self.published, self.next_used) = (0, 0, 0);
+    }
+
     /// Where its parts are.
     pub fn place(&self) -> Place {
         Place {

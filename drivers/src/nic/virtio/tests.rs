@@ -208,7 +208,13 @@ fn start(chip: Chip, pool: &'static Pool) -> (Shelf, Result<Card<Modern<Shown>>,
     let (shelf, rings) = shelf(chip);
     let parts = [Part::Common, Part::Notify, Part::Interrupt, Part::Device];
     let parts = parts.map(|part| Shown(shelf.clone(), part));
-    let card = VirtioNet::start(Modern::new(parts, 4), rings, pool, &mut |_| {});
+    let card = VirtioNet::start(
+        Modern::new(parts, 4),
+        rings,
+        pool,
+        sizes(USUAL_MTU),
+        &mut |_| {},
+    );
     (shelf, card)
 }
 
@@ -243,7 +249,7 @@ fn what_cannot_be_used_is_refused() {
             hangs: true,
             ..chip()
         }),
-        Failure::Reset
+        Failure::Reset { limit_ms: 100 }
     );
     let old = OFFERED - Features::VERSION_1;
     let old = Chip {
@@ -256,7 +262,10 @@ fn what_cannot_be_used_is_refused() {
             sizes: [8, 0],
             ..chip()
         }),
-        Failure::Queue(0)
+        Failure::Queue {
+            size: 0,
+            most: MAX_SIZE
+        }
     );
 }
 
@@ -264,7 +273,13 @@ fn what_cannot_be_used_is_refused() {
 fn the_legacy_interface_does_as_well() {
     let (shelf, rings) = shelf(chip());
     let registers = Shown(shelf.clone(), Part::Legacy);
-    let card = VirtioNet::start(Legacy(registers), rings, pool(20), &mut |_| {});
+    let card = VirtioNet::start(
+        Legacy(registers),
+        rings,
+        pool(20),
+        sizes(USUAL_MTU),
+        &mut |_| {},
+    );
     let mut card = card.unwrap();
     assert_eq!(card.address(), ADDRESS);
     let packet = pool(1).copy_of(&[7; 60]).unwrap();
@@ -365,4 +380,29 @@ proptest! {
             prop_assert_eq!(pool.available() + card.receiving.outstanding(), 20);
         }
     }
+}
+
+#[test]
+fn a_device_that_needs_a_reset_gets_one() {
+    let own = pool(20);
+    let (shelf, card) = start(chip(), own);
+    let mut card = card.unwrap();
+    card.send(own.copy_of(&[9; 60]).unwrap()).unwrap();
+    card.settle();
+    let progress = card.progress();
+    assert_eq!((progress.outstanding, progress.stopped), (1, None));
+    shelf.lock().unwrap().status |= Status::NEEDS_RESET.bits();
+    assert!(card.progress().stopped.is_some());
+    let before = own.available();
+    card.restart(&mut |_| {}).unwrap();
+    let progress = card.progress();
+    assert_eq!((progress.outstanding, progress.stopped), (0, None));
+    assert_eq!(own.available(), before + 1);
+    // Both rings begin anew.
+    shelf.lock().unwrap().give_back(0, 0, 12 + 60);
+    assert_eq!(card.receive().unwrap().len(), 60);
+    shelf.lock().unwrap().hangs = true;
+    let limit_ms = 100;
+    let failure = card.restart(&mut |_| {});
+    assert_eq!(failure, Err(Failure::Reset { limit_ms }));
 }

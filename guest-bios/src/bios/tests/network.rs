@@ -29,6 +29,10 @@ struct Server {
     offers: bool,
     file_name: &'static [u8],
     file: Vec<u8>,
+    /// A proxy beside the DHCP server names the file, and has these options of PXE's.
+    proxy: Option<&'static [u8]>,
+    /// What the boot server was asked for: options of PXE's.
+    asked: Vec<Vec<u8>>,
     knows_options: bool,
     block_bytes: usize,
     /// Datagrams from the station to other ports: port and payload.
@@ -77,6 +81,26 @@ fn udp(from: u16, to: u16, to_address: [u8; 4], payload: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// A message of the server's.
+fn dhcp_answer(
+    question: &[u8],
+    kind: u8,
+    address: [u8; 4],
+    name: &[u8],
+    options: &[u8],
+) -> Vec<u8> {
+    let mut answer = question[..240].to_vec();
+    answer[0] = 2;
+    answer[16..20].copy_from_slice(&address);
+    answer[20..24].copy_from_slice(&SERVER);
+    answer[108..108 + name.len()].copy_from_slice(name);
+    answer.extend([53, 1, kind, 54, 4]);
+    answer.extend(SERVER);
+    answer.extend(options);
+    answer.push(255);
+    answer
+}
+
 impl Wire {
     fn answer(&mut self, frame: Vec<u8>) {
         self.server.answers += 1;
@@ -103,6 +127,7 @@ impl Wire {
                 let (from, to, payload) = (word(34), word(36), &frame[42..end]);
                 match to {
                     67 if self.server.offers => self.dhcp(payload),
+                    4011 => self.boot_server(payload),
                     69 | 5000 => self.tftp(from, payload),
                     _ => self.server.other.push((to, payload.to_vec())),
                 }
@@ -112,17 +137,27 @@ impl Wire {
     }
 
     fn dhcp(&mut self, question: &[u8]) {
-        let kind = question[242];
-        let mut answer = question[..240].to_vec();
-        answer[0] = 2;
-        answer[16..20].copy_from_slice(&STATION);
-        answer[20..24].copy_from_slice(&SERVER);
-        let name = self.server.file_name;
-        answer[108..108 + name.len()].copy_from_slice(name);
-        answer.extend([53, 1, if kind == 1 { 2 } else { 5 }, 54, 4]);
-        answer.extend(SERVER);
-        answer.extend([1, 4, 255, 255, 255, 0, 255]);
+        let kind = if question[242] == 1 { 2 } else { 5 };
+        let name: &[u8] = match self.server.proxy {
+            None => self.server.file_name,
+            Some(_) => b"",
+        };
+        let network = [1, 4, 255, 255, 255, 0];
+        let answer = dhcp_answer(question, kind, STATION, name, &network);
         self.answer(udp(67, 68, [255; 4], &answer));
+        if let (Some(vendor), 2) = (self.server.proxy, kind) {
+            let options = [b"\x3c\x09PXEClient\x2b", &[vendor.len() as u8][..], vendor].concat();
+            let answer = dhcp_answer(question, kind, [0; 4], b"", &options);
+            self.answer(udp(67, 68, [255; 4], &answer));
+        }
+    }
+
+    fn boot_server(&mut self, question: &[u8]) {
+        let start = question.windows(2).position(|window| window == [43, 7]);
+        let item = start.map(|start| question[start + 2..start + 9].to_vec());
+        self.server.asked.push(item.unwrap_or_default());
+        let answer = dhcp_answer(question, 5, [0; 4], self.server.file_name, &[]);
+        self.answer(udp(4011, 68, STATION, &answer));
     }
 
     fn tftp(&mut self, from: u16, payload: &[u8]) {
@@ -187,6 +222,8 @@ impl Lan {
                 offers: true,
                 file_name: b"boot.0",
                 file: program(),
+                proxy: None,
+                asked: Vec::new(),
                 knows_options: true,
                 block_bytes: 512,
                 other: Vec::new(),
@@ -368,6 +405,23 @@ fn a_boot_goes_on_in_a_restored_machine() {
     lan.wait(stub, 60_000);
     assert_eq!(lan.pc.cpu.rip, 0x7c00);
     assert_eq!(lan.pc.load::<u8>(0x7c00 + 2999), program()[2999]);
+}
+
+#[test]
+fn a_proxy_names_the_file() {
+    // Without a menu the boot server is asked for the file, with one for its first item, at the server that is listed for it.
+    let menu = b"\x09\x09\x80\x01\x03one\0\0\0\x08\x07\x80\x01\x01\x0a\0\0\x01\xff";
+    let menu: &[u8] = menu;
+    for (vendor, item) in [(&b""[..], &b""[..]), (menu, b"\x47\x04\x80\x01\0\0\xff")] {
+        let mut lan = Lan::new(Model::Virtio, |wire| wire.server.proxy = Some(vendor));
+        lan.boot();
+        assert_eq!(lan.pc.cpu.rip, 0x7c00, "{}", lan.pc.screen());
+        assert_eq!(lan.wire.lock().unwrap().server.asked, [item]);
+    }
+    fails(
+        |wire| wire.server.proxy = Some(b"\x09\x05\0\0\x02me"),
+        "boot from this machine",
+    );
 }
 
 #[test]

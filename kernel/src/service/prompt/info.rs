@@ -10,6 +10,8 @@ pub struct Info<'a> {
     facts: Option<&'a GuestFacts>,
     state: GuestState,
     exits: Vec<(&'static str, u64)>,
+    /// In use, the most, and room; room is zero without shadow paging.
+    shadow_tables: [u32; 3],
     uptime_ns: u64,
     cpus: usize,
     usable_mib: u64,
@@ -25,6 +27,7 @@ impl<'a> Info<'a> {
             facts: control.facts(),
             state: control.state(),
             exits: control.counters.all().into(),
+            shadow_tables: control.shadow_tables.counts(),
             uptime_ns: time::now_ns(),
             cpus: percpu::count(),
             usable_mib: frames::usable_bytes() >> 20,
@@ -53,6 +56,13 @@ impl<'a> Info<'a> {
             write!(out, " {name} {count}")?;
         }
         writeln!(out)?;
+        let [used, peak, room] = self.shadow_tables;
+        if room > 0 {
+            writeln!(
+                out,
+                "shadow:  {used} tables in use, {peak} at the most, room for {room}"
+            )?;
+        }
         let given_mib = self.facts.map_or(0, |facts| facts.memory_mib);
         let kept_mib = self
             .usable_mib
@@ -97,6 +107,10 @@ mod tests {
                 GuestState::Absent
             },
             exits,
+            shadow_tables: match facts {
+                Some(_) => [30, 40, 50],
+                None => [0; 3],
+            },
             uptime_ns: 3_723_000_000_000,
             cpus: 2,
             usable_mib: 500,
@@ -123,6 +137,7 @@ mod tests {
             text.contains("500 MiB usable: 128 given to the guest, 72 kept, 300 free"),
             "{text}"
         );
+        assert!(text.contains("30 tables in use, 40 at the most, room for 50"));
         assert!(text.contains("2 CPUs, up 1:02:03"));
         assert!(text.contains("0 lines and 7 defmt frames"));
     }
@@ -130,5 +145,6 @@ mod tests {
     #[test]
     fn without_a_guest_it_says_so() {
         assert!(info(None).contains("guest:   none"));
+        assert!(!info(None).contains("tables"));
     }
 }

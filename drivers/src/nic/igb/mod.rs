@@ -1,0 +1,505 @@
+//! Intel's gigabit Ethernet controllers with advanced descriptors: 82575, 82576, 82580, I210, I211, I350. One ring each way, no receive-side
+//! scaling, no virtual functions; copper alone.
+
+pub mod bits;
+mod offload;
+#[cfg(test)]
+mod tests;
+
+use super::offload::can_cut;
+use super::watch::Progress;
+use super::{Admits, CRC_BYTES, Failure, Filter, LinkNews, MOST_MTU, Nic, Sizes, intel};
+use crate::window::{Shared, Window};
+use alloc::vec::Vec;
+use bits::*;
+use core::fmt;
+use core::sync::atomic::{Ordering, fence};
+use hvm::backend::Link;
+use hvm::packet::{Checksum, Offload, Packet, Pool};
+use offload::{Words, Work};
+
+/// Descriptors of each ring; the length in bytes is a multiple of 128, as it must be.
+pub const RING: usize = 256;
+/// Bytes of ring memory that a card needs; its address is a multiple of 128.
+pub const SHARED_BYTES: usize = 2 * RING * DESCRIPTOR_BYTES;
+/// Bytes that receive buffers have room for: the card takes them in KiB.
+const BUFFER_BYTES: usize = 2048;
+const JUMBO_BUFFER_BYTES: usize = 10 * 1024;
+/// Most of a frame that one descriptor is given.
+const MAX_PIECE_BYTES: usize = 16 * 1024;
+
+const RX_RING: usize = 0;
+const TX_RING: usize = RING * DESCRIPTOR_BYTES;
+/// Descriptors in use from which on it matters to be told of sent frames.
+const CROWDED: usize = RING / 2;
+/// How often, 10 µs apart, a ring's start is looked for.
+const RING_LOOKS: u32 = 1000;
+/// The address of the transceiver, where it matters.
+const PHY: u32 = 1;
+
+/// A model that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Model {
+    name: &'static str,
+}
+
+/// The model with a PCI device identifier, if the driver knows it.
+pub fn model(device: u16) -> Option<Model> {
+    let name = match device {
+        0x10a7 | 0x10d6 => "Intel 82575",
+        0x10c9 | 0x10e8 | 0x150a | 0x1526 => "Intel 82576",
+        0x150e | 0x1516 => "Intel 82580",
+        0x1533 | 0x157b => "Intel I210",
+        0x1539 => "Intel I211",
+        0x1521 => "Intel I350",
+        _ => return None,
+    };
+    Some(Model { name })
+}
+
+impl Model {
+    /// How long frames are, where `mtu` is wanted.
+    pub fn sizes(self, mtu: usize) -> Sizes {
+        Sizes::new(mtu, MOST_MTU, BUFFER_BYTES, JUMBO_BUFFER_BYTES)
+    }
+}
+
+/// A card.
+pub struct Igb<R, W> {
+    registers: R,
+    rings: Shared<W>,
+    model: Model,
+    address: [u8; 6],
+    pool: &'static Pool,
+    sizes: Sizes,
+    filter: Filter,
+    /// The packet in each receive descriptor.
+    filled: Vec<Option<Packet>>,
+    /// The descriptor that the card fills next; and the first that it may not have.
+    next_received: usize,
+    next_free: usize,
+    /// Frames that lie in pieces are dropped up to their end.
+    skipping: bool,
+    /// The packet in each transmit descriptor.
+    sending: Vec<Option<Packet>>,
+    /// The oldest that may still be on its way; how many are; the next to be used.
+    oldest: usize,
+    outstanding: usize,
+    next_sent: usize,
+    /// The transmit tail that the card knows.
+    started: usize,
+    /// The context that frames behind have.
+    context: Option<Words>,
+    mask: Cause,
+    /// Counted for [`Progress`].
+    sent: u32,
+    received: u32,
+    damaged: u64,
+    missed: u64,
+}
+
+impl<R: Window, W: Window> Igb<R, W> {
+    /// Resets the card and starts it. `rings` has [`SHARED_BYTES`]; buffers come out of `pool`, which has them of
+    /// [`Sizes::with_headroom`]. `pause_us` waits for microseconds.
+    pub fn start(
+        registers: R,
+        rings: Shared<W>,
+        model: Model,
+        pool: &'static Pool,
+        sizes: Sizes,
+        pause_us: &mut dyn FnMut(u32),
+    ) -> Result<Self, Failure> {
+        let mut card = Self {
+            registers,
+            rings,
+            model,
+            address: [0; 6],
+            pool,
+            sizes,
+            filter: Filter::Everybody,
+            filled: Vec::new(),
+            next_received: 0,
+            next_free: 0,
+            skipping: false,
+            sending: Vec::new(),
+            oldest: 0,
+            outstanding: 0,
+            next_sent: 0,
+            started: 0,
+            context: None,
+            mask: Cause::empty(),
+            sent: 0,
+            received: 0,
+            damaged: 0,
+            missed: 0,
+        };
+        card.restart(pause_us)?;
+        Ok(card)
+    }
+
+    fn silence(&mut self) {
+        self.registers.write_u32(IMC, u32::MAX);
+        self.registers.write_u32(EIMC, u32::MAX);
+        let _ = self.registers.read_u32(ICR);
+    }
+
+    /// (82576, 4.6.1 and 4.6.2.)
+    fn reset(&mut self, pause_us: &mut dyn FnMut(u32)) -> Result<(), Failure> {
+        if !intel::is_there(&mut self.registers) {
+            return Err(Failure::Gone);
+        }
+        self.silence();
+        intel::stop(&mut self.registers, pause_us);
+        intel::end_requests(&mut self.registers, pause_us);
+        intel::reset(&mut self.registers, pause_us)?;
+        self.silence();
+        let port = (self.registers.read_u32(STATUS) & STATUS_PORT) >> 2;
+        // Between the bits of the first two ports and the others' stand those of other parts (I350, 8.6.4).
+        let port = if port > 1 { port + 2 } else { port };
+        intel::phy::with_marks(
+            &mut self.registers,
+            port,
+            pause_us,
+            |registers, pause_us| {
+                intel::phy::wake(registers, PHY, pause_us);
+            },
+        );
+        Ok(())
+    }
+
+    /// Lets go of all packets: after a reset the card knows none.
+    fn forget(&mut self) {
+        self.filled = (0..RING).map(|_| None).collect();
+        self.sending = (0..RING).map(|_| None).collect();
+        (self.next_received, self.next_free, self.skipping) = (0, 0, false);
+        (self.oldest, self.outstanding, self.next_sent, self.started) = (0, 0, 0, 0);
+        self.context = None;
+        self.mask = Cause::LINK | Cause::FEW_BUFFERS | Cause::OVERRUN | Cause::RECEIVED;
+    }
+
+    /// (82576, 4.5.9 to 4.5.11.)
+    fn set_up(&mut self, pause_us: &mut dyn FnMut(u32)) -> Result<(), Failure> {
+        let off = Ctrl::LINK_RESET
+            | Ctrl::INVERT_LOSS
+            | Ctrl::VLAN
+            | Ctrl::PHY_RESET
+            | Ctrl::FORCE_SPEED
+            | Ctrl::FORCE_DUPLEX
+            | Ctrl::MASTER_OFF;
+        let control = Ctrl::from_bits_retain(self.registers.read_u32(CTRL)) - off;
+        self.registers
+            .write_u32(CTRL, (control | Ctrl::SET_LINK_UP).bits());
+        let extended = self.registers.read_u32(CTRL_EXT);
+        self.registers.write_u32(CTRL_EXT, extended | DRIVER_LOADED);
+        intel::clear_groups(&mut self.registers);
+        for register in [MRQC, VT_CTL, DMACR] {
+            self.registers.write_u32(register, 0);
+        }
+        self.registers.write_u32(GPIE, GPIE_READ_CLEARS);
+        self.registers.write_u32(IAM, 0);
+        self.registers.write_u32(RXCSUM, RXCSUM_ON);
+        let longest = self.sizes.frame_bytes() + CRC_BYTES;
+        self.registers.write_u32(RLPML, longest as u32);
+        let buffers = (self.sizes.buffer_bytes / 1024) as u32;
+        self.registers.write_u32(SRRCTL, SRRCTL_ADVANCED | buffers);
+        let ring_bytes = (RING * DESCRIPTOR_BYTES) as u32;
+        let rings = [
+            (RDBAL, RDLEN, RDH, RDT, RX_RING),
+            (TDBAL, TDLEN, TDH, TDT, TX_RING),
+        ];
+        for (base, length, head, tail, place) in rings {
+            let address = self.rings.dma + place as u64;
+            self.registers.write_u64(base, address);
+            self.registers.write_u32(length, ring_bytes);
+            self.registers.write_u32(head, 0);
+            self.registers.write_u32(tail, 0);
+        }
+        self.start_ring(TXDCTL, TXDCTL_THRESHOLDS, pause_us)?;
+        let transmit = (Tctl::ENABLE | Tctl::PAD).bits() | TCTL_COLLISIONS;
+        self.registers.write_u32(TCTL, transmit);
+        let everything = Rctl::ALL_UNICAST
+            | Rctl::ALL_MULTICAST
+            | Rctl::BROADCAST
+            | Rctl::STRIP_CHECK
+            | Rctl::LONG
+            | Rctl::ENABLE;
+        self.registers.write_u32(RCTL, everything.bits());
+        self.narrow();
+        self.start_ring(RXDCTL, RXDCTL_THRESHOLDS, pause_us)?;
+        // Only a ring that is on takes its tail (82576, 4.5.9).
+        self.refill();
+        self.registers.write_u32(IMS, self.mask.bits());
+        Ok(())
+    }
+
+    fn start_ring(
+        &mut self,
+        control: usize,
+        thresholds: u32,
+        pause_us: &mut dyn FnMut(u32),
+    ) -> Result<(), Failure> {
+        self.registers.write_u32(control, thresholds | RING_ENABLE);
+        for _ in 0..RING_LOOKS {
+            if self.registers.read_u32(control) & RING_ENABLE != 0 {
+                return Ok(());
+            }
+            pause_us(10);
+        }
+        Err(Failure::Ring)
+    }
+
+    fn narrow(&mut self) -> Admits {
+        let admits = intel::set_addresses(&mut self.registers, &self.filter);
+        intel::admit(&mut self.registers, admits);
+        admits
+    }
+
+    /// Gives the card all descriptors but one, the head catching up with the tail meaning an empty ring.
+    fn refill(&mut self) {
+        let before = self.next_free;
+        while (self.next_free + 1) % RING != self.next_received {
+            let Some(packet) = self.pool.packet() else {
+                break;
+            };
+            let at = RX_RING + self.next_free * DESCRIPTOR_BYTES;
+            self.rings.window.write_u64(at, packet.dma());
+            // The header's address; its lowest bit becomes the status' (82576, 7.1.5).
+            self.rings.window.write_u64(at + 8, 0);
+            self.filled[self.next_free] = Some(packet);
+            self.next_free = (self.next_free + 1) % RING;
+        }
+        if self.next_free != before {
+            fence(Ordering::Release);
+            self.registers.write_u32(RDT, self.next_free as u32);
+        }
+    }
+
+    /// Descriptors that may be filled.
+    fn free(&self) -> usize {
+        RING - 1 - self.outstanding
+    }
+
+    /// Fills the next descriptor, the frame's last if it comes with the packet. There is one.
+    fn put(&mut self, words: Words, packet: Option<Packet>) {
+        let at = TX_RING + self.next_sent * DESCRIPTOR_BYTES;
+        for (index, word) in words.into_iter().enumerate() {
+            self.rings.window.write_u32(at + 4 * index, word);
+        }
+        self.sending[self.next_sent] = packet;
+        self.next_sent = (self.next_sent + 1) % RING;
+        self.outstanding += 1;
+    }
+
+    /// A frame in pieces, the packet with its last.
+    fn put_pieces(&mut self, packet: Packet, command: u32, options: u32) {
+        let (bytes, address) = (packet.len(), packet.dma());
+        let mut packet = Some(packet);
+        for from in (0..bytes).step_by(MAX_PIECE_BYTES) {
+            let here = (bytes - from).min(MAX_PIECE_BYTES);
+            let last = from + here == bytes;
+            let end = if last { DATA_END } else { 0 };
+            let words = here as u32 | DATA | command | end;
+            let address = address + from as u64;
+            let own = if last { packet.take() } else { None };
+            self.put(
+                [address as u32, (address >> 32) as u32, words, options],
+                own,
+            );
+        }
+    }
+
+    /// A context, unless the card knows it from the frame before, and the frame.
+    fn send_with(&mut self, packet: Packet, work: Work) {
+        if self.context != Some(work.context) {
+            self.put(work.context, None);
+            self.context = Some(work.context);
+        }
+        self.put_pieces(packet, work.command, work.options);
+    }
+
+    /// Takes back what was sent. Of each frame the last descriptor tells, which has the packet; what is in it otherwise, the card may
+    /// have overwritten (82576, 7.2.2.4).
+    fn reap(&mut self) {
+        while let Some(ahead) =
+            (0..self.outstanding).find(|ahead| self.sending[(self.oldest + ahead) % RING].is_some())
+        {
+            let at = TX_RING + (self.oldest + ahead) % RING * DESCRIPTOR_BYTES;
+            if self.rings.window.read_u32(at + TX_STATUS) & TX_DONE == 0 {
+                break;
+            }
+            for _ in 0..=ahead {
+                self.sending[self.oldest] = None;
+                self.oldest = (self.oldest + 1) % RING;
+            }
+            self.outstanding -= ahead + 1;
+            self.sent = self.sent.wrapping_add(ahead as u32 + 1);
+        }
+    }
+
+    /// Takes over what the card has counted.
+    fn count(&mut self) {
+        self.damaged += u64::from(self.registers.read_u32(CRCERRS));
+        self.missed += u64::from(self.registers.read_u32(MPC));
+    }
+
+    /// What the next descriptor says, if the card is done with it: its frame, unless it is damaged or cut.
+    fn next(&mut self) -> Option<Option<Packet>> {
+        if self.next_received == self.next_free {
+            return None;
+        }
+        let at = RX_RING + self.next_received * DESCRIPTOR_BYTES;
+        let status = self.rings.window.read_u32(at + RX_STATUS);
+        if status & RX_DONE == 0 {
+            return None;
+        }
+        fence(Ordering::Acquire);
+        let length = usize::from(self.rings.window.read_u16(at + RX_LENGTH));
+        let packet = self.filled[self.next_received].take();
+        self.next_received = (self.next_received + 1) % RING;
+        self.received = self.received.wrapping_add(1);
+        let ends = status & RX_END != 0;
+        let begins = !core::mem::replace(&mut self.skipping, !ends);
+        let whole = begins && ends;
+        if !whole || status & RX_DAMAGED != 0 || length > self.sizes.buffer_bytes {
+            self.damaged += u64::from(ends);
+            return Some(None);
+        }
+        Some(packet.map(|mut packet| {
+            packet.set_len(length);
+            if status & (RX_SUMMED | RX_SUM_WRONG) == RX_SUMMED {
+                packet.set_offload(Offload {
+                    checksum: Checksum::Valid,
+                    segmentation: None,
+                });
+            }
+            packet
+        }))
+    }
+}
+
+impl<R: Window, W: Window> Nic for Igb<R, W> {
+    fn name(&self) -> &'static str {
+        self.model.name
+    }
+
+    fn address(&self) -> [u8; 6] {
+        self.address
+    }
+
+    fn link(&mut self) -> Link {
+        intel::link(&mut self.registers)
+    }
+
+    fn acknowledge(&mut self) -> LinkNews {
+        let cause = Cause::from_bits_retain(self.registers.read_u32(ICR));
+        match cause.contains(Cause::LINK) {
+            true => LinkNews::Changed,
+            false => LinkNews::Same,
+        }
+    }
+
+    fn receive(&mut self) -> Option<Packet> {
+        // As many as the ring has: a card cannot keep us here with damaged frames.
+        (0..RING).map_while(|_| self.next()).find_map(|frame| frame)
+    }
+
+    fn send(&mut self, mut packet: Packet) -> Result<(), Packet> {
+        let asks = matches!(packet.offload().checksum, Checksum::Partial(_));
+        let cuts = packet.offload().segmentation.is_some();
+        if asks && !self.can_sum(&packet) || cuts && !self.can_cut(&packet) {
+            return Err(packet);
+        }
+        let pieces = packet.len().div_ceil(MAX_PIECE_BYTES).max(1);
+        let needed = pieces + usize::from(asks);
+        if self.free() < needed {
+            self.reap();
+        }
+        if self.free() < needed {
+            return Err(packet);
+        }
+        match offload::work(&mut packet) {
+            Some(work) => self.send_with(packet, work),
+            None => {
+                let payload = (packet.len() as u32) << PAYLOAD_SHIFT;
+                self.put_pieces(packet, 0, payload);
+            }
+        }
+        Ok(())
+    }
+
+    fn room(&self) -> usize {
+        // With a context for each.
+        self.free() / 2
+    }
+
+    fn can_cut(&self, packet: &Packet) -> bool {
+        self.can_sum(packet) && can_cut(packet)
+    }
+
+    fn can_sum(&self, packet: &Packet) -> bool {
+        match packet.offload().checksum {
+            Checksum::Partial(sum) => offload::can_sum(packet, sum),
+            _ => true,
+        }
+    }
+
+    fn settle(&mut self) {
+        if self.started != self.next_sent {
+            self.started = self.next_sent;
+            fence(Ordering::Release);
+            self.registers.write_u32(TDT, self.started as u32);
+        }
+        self.reap();
+        self.refill();
+        let crowded = self.outstanding >= CROWDED;
+        if crowded != self.mask.contains(Cause::SENT) {
+            self.mask.set(Cause::SENT, crowded);
+            let register = if crowded { IMS } else { IMC };
+            self.registers.write_u32(register, Cause::SENT.bits());
+        }
+    }
+
+    fn faults(&mut self) -> u64 {
+        self.count();
+        self.damaged + self.missed
+    }
+
+    fn sizes(&self) -> Sizes {
+        self.sizes
+    }
+
+    fn set_filter(&mut self, filter: &Filter) -> Admits {
+        self.filter = filter.clone();
+        self.narrow()
+    }
+
+    fn progress(&mut self) -> Progress {
+        self.count();
+        Progress {
+            outstanding: self.outstanding,
+            sent: self.sent,
+            buffers: (self.next_free + RING - self.next_received) % RING,
+            received: self.received,
+            missed: self.missed as u32,
+            stopped: intel::stopped(&mut self.registers),
+        }
+    }
+
+    fn restart(&mut self, pause_us: &mut dyn FnMut(u32)) -> Result<(), Failure> {
+        self.reset(pause_us)?;
+        self.forget();
+        self.address = intel::loaded_address(&mut self.registers)?;
+        intel::set_address(&mut self.registers, RAL0, Some(self.address));
+        self.set_up(pause_us)
+    }
+}
+
+impl<R, W> fmt::Debug for Igb<R, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Igb({}, {} on their way)",
+            self.model.name, self.outstanding
+        )
+    }
+}

@@ -1,0 +1,82 @@
+//! Windows onto a model of a chip, for the drivers' tests.
+
+use crate::window::Window;
+use hvm::packet::Pool;
+use std::sync::{Arc, Mutex};
+use std::vec;
+use std::vec::Vec;
+
+/// Where packets are for a chip: [`BUFFER_STEP`] apart.
+pub const BUFFERS_AT: u64 = 0x20_0000;
+pub const BUFFER_STEP: u64 = 0x1_0000;
+
+/// A chip, as a driver finds it: registers by width, and rings that it was told of.
+pub trait Chip: Send {
+    fn read(&mut self, at: usize, bytes: usize) -> u32;
+    fn write(&mut self, at: usize, bytes: usize, value: u32);
+    fn memory(&mut self) -> &mut Vec<u8>;
+}
+
+/// Its registers.
+pub struct Registers<C>(pub Arc<Mutex<C>>);
+/// Its rings.
+pub struct Memory<C>(pub Arc<Mutex<C>>);
+
+impl<C: Chip> Registers<C> {
+    fn read(&self, at: usize, bytes: usize) -> u32 {
+        self.0.lock().unwrap().read(at, bytes)
+    }
+    fn write(&self, at: usize, bytes: usize, value: u32) {
+        self.0.lock().unwrap().write(at, bytes, value);
+    }
+}
+
+impl<C: Chip> Memory<C> {
+    fn read(&self, at: usize, bytes: usize) -> u32 {
+        let mut chip = self.0.lock().unwrap();
+        let mut word = [0; 4];
+        word[..bytes].copy_from_slice(&chip.memory()[at..at + bytes]);
+        u32::from_le_bytes(word)
+    }
+    fn write(&self, at: usize, bytes: usize, value: u32) {
+        let mut chip = self.0.lock().unwrap();
+        chip.memory()[at..at + bytes].copy_from_slice(&value.to_le_bytes()[..bytes]);
+    }
+}
+
+macro_rules! window {
+    ($name:ident) => {
+        impl<C: Chip> Window for $name<C> {
+            fn read_u8(&mut self, at: usize) -> u8 {
+                self.read(at, 1) as u8
+            }
+            fn read_u16(&mut self, at: usize) -> u16 {
+                self.read(at, 2) as u16
+            }
+            fn read_u32(&mut self, at: usize) -> u32 {
+                self.read(at, 4)
+            }
+            fn write_u8(&mut self, at: usize, value: u8) {
+                self.write(at, 1, value.into());
+            }
+            fn write_u16(&mut self, at: usize, value: u16) {
+                self.write(at, 2, value.into());
+            }
+            fn write_u32(&mut self, at: usize, value: u32) {
+                self.write(at, 4, value);
+            }
+        }
+    };
+}
+
+window!(Registers);
+window!(Memory);
+
+/// Packets that have room for `bytes` behind their headroom.
+pub fn pool(count: usize, bytes: usize) -> &'static Pool {
+    let buffer = |index| {
+        let memory: &'static mut [u8] = vec![0; hvm::packet::HEADROOM_BYTES + bytes].leak();
+        (memory, BUFFERS_AT + BUFFER_STEP * index as u64)
+    };
+    Pool::leak((0..count).map(buffer).collect())
+}
