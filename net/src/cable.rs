@@ -7,7 +7,7 @@
 use crate::switch::{Outlet, Refusal};
 use alloc::{boxed::Box, sync::Arc};
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence};
-use crossbeam_queue::ArrayQueue;
+use heapless::spsc::{Consumer, Producer, Queue};
 use hvm::backend::{Cuts, Ethernet, Link, Wants};
 use hvm::packet::{Packet, Pool};
 use hvm::segment::{Cutter, Pieces};
@@ -26,9 +26,10 @@ pub struct Wakers {
     pub guest: fn(),
 }
 
+/// A direction's queue; it has one place more than it takes frames.
+type Frames = Queue<Packet, { QUEUE_FRAMES + 1 }>;
+
 struct Shared {
-    to_switch: ArrayQueue<Packet>,
-    to_guest: ArrayQueue<Packet>,
     /// Shortest buffers first.
     pools: Box<[&'static Pool]>,
     /// The guest's card was refused: the length of the frame that it wants room for, or [`CONTENT`].
@@ -47,11 +48,17 @@ struct Shared {
 const CONTENT: usize = usize::MAX;
 
 /// The guest card's end.
-pub struct GuestEnd(Arc<Shared>);
+pub struct GuestEnd {
+    shared: Arc<Shared>,
+    to_switch: Producer<'static, Packet>,
+    from_switch: Consumer<'static, Packet>,
+}
 
 /// The switch's end.
 pub struct SwitchEnd {
     shared: Arc<Shared>,
+    to_guest: Producer<'static, Packet>,
+    from_guest: Consumer<'static, Packet>,
     /// Something for the guest to look at since it was woken.
     news: bool,
 }
@@ -65,11 +72,9 @@ pub enum Want {
     Room,
 }
 
-/// A new cable, with its link up. The guest's frames come out of `pools`, given in the order of their buffers' lengths.
+/// A new cable, with its link up, for ever. The guest's frames come out of `pools`, given in the order of their buffers' lengths.
 pub fn cable(pools: &[&'static Pool], wakers: Wakers) -> (GuestEnd, SwitchEnd) {
     let shared = Arc::new(Shared {
-        to_switch: ArrayQueue::new(QUEUE_FRAMES),
-        to_guest: ArrayQueue::new(QUEUE_FRAMES),
         pools: pools.into(),
         wanted_bytes: AtomicUsize::new(CONTENT),
         crowded: AtomicBool::new(false),
@@ -78,11 +83,21 @@ pub fn cable(pools: &[&'static Pool], wakers: Wakers) -> (GuestEnd, SwitchEnd) {
         promiscuous: AtomicBool::new(false),
         wakers,
     });
+    let queue = || Box::leak(Box::new(Frames::new())).split();
+    let (to_switch, from_guest) = queue();
+    let (to_guest, from_switch) = queue();
     let switch_end = SwitchEnd {
         shared: shared.clone(),
+        to_guest,
+        from_guest,
         news: false,
     };
-    (GuestEnd(shared), switch_end)
+    let guest_end = GuestEnd {
+        shared,
+        to_switch,
+        from_switch,
+    };
+    (guest_end, switch_end)
 }
 
 impl Shared {
@@ -96,9 +111,9 @@ impl Shared {
         self.fitting(bytes).find_map(Pool::packet)
     }
 
-    /// Whether the guest would find room for a frame now.
-    fn has_room(&self, bytes: usize) -> bool {
-        !self.to_switch.is_full() && self.fitting(bytes).any(|pool| pool.available() > 0)
+    /// Whether there is a free buffer that holds `bytes`.
+    fn has_buffer(&self, bytes: usize) -> bool {
+        self.fitting(bytes).any(|pool| pool.available() > 0)
     }
 
     /// Notes what the guest found no room for, before it looks once more, so that what came in between is not slept through. The fence
@@ -112,55 +127,60 @@ impl Shared {
 impl GuestEnd {
     /// The longest frame that there are buffers for.
     pub fn longest_bytes(&self) -> usize {
-        self.0.pools.last().map_or(0, |pool| pool.frame_bytes())
+        self.shared
+            .pools
+            .last()
+            .map_or(0, |pool| pool.frame_bytes())
     }
 }
 
 impl Ethernet for GuestEnd {
     fn packet(&mut self, bytes: usize) -> Option<Packet> {
-        self.0.buffer(bytes).or_else(|| {
-            self.0.starve(bytes);
-            let second = self.0.buffer(bytes);
-            (self.0.wakers.switch)();
+        self.shared.buffer(bytes).or_else(|| {
+            self.shared.starve(bytes);
+            let second = self.shared.buffer(bytes);
+            (self.shared.wakers.switch)();
             second
         })
     }
 
     fn send(&mut self, packet: Packet) -> Result<(), Packet> {
-        let shared = &*self.0;
-        let sent = shared.to_switch.push(packet).or_else(|packet| {
+        let shared = &*self.shared;
+        let sent = self.to_switch.enqueue(packet).or_else(|packet| {
             shared.starve(0);
-            shared.to_switch.push(packet)
+            self.to_switch.enqueue(packet)
         });
         (shared.wakers.switch)();
         sent
     }
 
     fn receive(&mut self) -> Option<Packet> {
-        let packet = self.0.to_guest.pop();
+        let packet = self.from_switch.dequeue();
         // Pairs with the fence in `SwitchEnd::push`.
         fence(Ordering::SeqCst);
-        if self.0.crowded.load(Ordering::Relaxed) && self.0.crowded.swap(false, Ordering::Relaxed) {
-            (self.0.wakers.switch)();
+        if self.shared.crowded.load(Ordering::Relaxed)
+            && self.shared.crowded.swap(false, Ordering::Relaxed)
+        {
+            (self.shared.wakers.switch)();
         }
         packet
     }
 
     fn link(&self) -> Link {
-        match self.0.up.load(Ordering::Relaxed) {
+        match self.shared.up.load(Ordering::Relaxed) {
             true => Link::Up,
             false => Link::Down,
         }
     }
 
     fn accept_long(&mut self, cuts: Cuts) {
-        self.0.long.store(cuts.bits(), Ordering::Relaxed);
+        self.shared.long.store(cuts.bits(), Ordering::Relaxed);
     }
 
     fn listen(&mut self, wants: Wants) {
         let everybody = wants == Wants::Everybody;
-        if self.0.promiscuous.swap(everybody, Ordering::Relaxed) != everybody {
-            (self.0.wakers.switch)();
+        if self.shared.promiscuous.swap(everybody, Ordering::Relaxed) != everybody {
+            (self.shared.wakers.switch)();
         }
     }
 }
@@ -168,7 +188,7 @@ impl Ethernet for GuestEnd {
 impl SwitchEnd {
     /// The next frame from the guest.
     pub fn receive(&mut self) -> Option<Packet> {
-        self.shared.to_switch.pop()
+        self.from_guest.dequeue()
     }
 
     /// Whose frames the guest wants.
@@ -189,7 +209,8 @@ impl SwitchEnd {
     pub fn settle(&mut self) -> Want {
         fence(Ordering::SeqCst);
         let wanted = self.shared.wanted_bytes.load(Ordering::Relaxed);
-        let waits = wanted != CONTENT && !self.shared.has_room(wanted);
+        let has_room = || self.from_guest.len() < QUEUE_FRAMES && self.shared.has_buffer(wanted);
+        let waits = wanted != CONTENT && !has_room();
         let relieved = wanted != CONTENT
             && !waits
             && self.shared.wanted_bytes.swap(CONTENT, Ordering::SeqCst) != CONTENT;
@@ -203,12 +224,12 @@ impl SwitchEnd {
     }
 
     fn push(&mut self, packet: Packet) -> Result<(), Packet> {
-        let queue = &self.shared.to_guest;
-        let pushed = queue.push(packet).or_else(|packet| {
+        let queue = &mut self.to_guest;
+        let pushed = queue.enqueue(packet).or_else(|packet| {
             // Noted before it is tried again, so that what the guest fetches in between is not overlooked.
             self.shared.crowded.store(true, Ordering::SeqCst);
             fence(Ordering::SeqCst);
-            queue.push(packet)
+            queue.enqueue(packet)
         });
         self.news |= pushed.is_ok();
         pushed
@@ -223,7 +244,7 @@ impl SwitchEnd {
         if longest > pool.frame_bytes() || cutter.pieces() > QUEUE_FRAMES {
             return Err(Refusal::Never);
         }
-        let room = || (QUEUE_FRAMES - self.shared.to_guest.len()).min(pool.available());
+        let room = || (QUEUE_FRAMES - self.to_guest.len()).min(pool.available());
         if cutter.pieces() > room() {
             self.shared.crowded.store(true, Ordering::SeqCst);
             fence(Ordering::SeqCst);
@@ -407,7 +428,8 @@ mod tests {
         let Err(Refusal::Later(packet)) = switch.send(packet) else {
             panic!("a full queue took a frame");
         };
-        drop((packet, guest, switch));
+        drop(packet);
+        while guest.receive().is_some() || switch.receive().is_some() {}
         assert_eq!(pools[0].available(), 2 * QUEUE_FRAMES + 2);
     }
 

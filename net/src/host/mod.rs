@@ -106,6 +106,8 @@ pub struct Host {
     surroundings: Surroundings,
     v6: Option<V6>,
     errands: Errands,
+    /// Until then there is nothing to do, if nothing comes and nobody uses it; 0: there may be.
+    rests_until_ms: u64,
 }
 
 /// IPv6.
@@ -131,6 +133,7 @@ impl Host {
             surroundings: Surroundings::default(),
             v6: None,
             errands: Errands::new(!seed),
+            rests_until_ms: 0,
         };
         if setup != Setup::Off {
             host.start_v6(mac);
@@ -171,6 +174,7 @@ impl Host {
 
     /// The cable was plugged in again, perhaps elsewhere: a lease is asked for anew, and routers.
     pub fn link_came_up(&mut self, now_ms: u64) {
+        self.wake();
         if let Some(v6) = &mut self.v6 {
             v6.slaac.restart(now_ms);
         }
@@ -181,6 +185,9 @@ impl Host {
 
     /// Works with what has come, until there is nothing more to do now.
     pub fn poll(&mut self, now_ms: u64) -> News {
+        if now_ms < self.rests_until_ms {
+            return News::Nothing;
+        }
         let result = self
             .interface
             .poll(instant(now_ms), &mut self.device, &mut self.sockets);
@@ -208,6 +215,7 @@ impl Host {
 
     /// Its name from now on, on the link and to a DHCP server: what of `name` may be one.
     pub fn introduce(&mut self, name: &str) {
+        self.wake();
         let is_off = self.interface.ip_addrs().is_empty();
         let Some(name) = mdns::Name::of(name).filter(|_| !is_off) else {
             return;
@@ -232,6 +240,7 @@ impl Host {
 
     /// A server that knows the time. The first one that is named is asked.
     pub fn ask_time_of(&mut self, server: IpAddr) {
+        self.wake();
         self.errands.ask_time_of(server, &mut self.sockets);
     }
 
@@ -242,6 +251,7 @@ impl Host {
 
     /// A server that takes the log.
     pub fn log_to(&mut self, server: SocketAddr) {
+        self.wake();
         self.errands.log_to(server, &mut self.sockets);
     }
 
@@ -252,12 +262,14 @@ impl Host {
 
     /// A line of the log, written `age_ms` ago.
     pub fn log(&mut self, severity: syslog::Severity, text: &str, age_ms: u64, now_ms: u64) {
+        self.wake();
         self.errands
             .log(severity, text, age_ms, &mut self.sockets, now_ms);
     }
 
     /// A socket for TCP with these buffers, for good.
     pub fn add_tcp(&mut self, receive_bytes: usize, send_bytes: usize) -> SocketHandle {
+        self.wake();
         let buffer = |bytes| tcp::SocketBuffer::new(alloc::vec![0; bytes]);
         self.sockets
             .add(tcp::Socket::new(buffer(receive_bytes), buffer(send_bytes)))
@@ -265,12 +277,14 @@ impl Host {
 
     /// That socket.
     pub fn tcp(&mut self, socket: SocketHandle) -> &mut tcp::Socket<'static> {
+        self.wake();
         self.sockets.get_mut(socket)
     }
 
     /// Begins a connection.
     #[cfg(test)]
     pub(crate) fn connect(&mut self, socket: SocketHandle, to: SocketAddr, from_port: u16) {
+        self.wake();
         let context = self.interface.context();
         self.sockets
             .get_mut::<tcp::Socket<'_>>(socket)
@@ -280,6 +294,18 @@ impl Host {
 
     /// When it wants to be polled without anything having come, in milliseconds from `now_ms`.
     pub fn next_ms(&mut self, now_ms: u64) -> Option<u64> {
+        if now_ms >= self.rests_until_ms {
+            let wait_ms = self.work_ms(now_ms).unwrap_or(u64::MAX);
+            self.rests_until_ms = now_ms.saturating_add(wait_ms);
+        }
+        match self.rests_until_ms {
+            u64::MAX => None,
+            until_ms => Some(until_ms.saturating_sub(now_ms)),
+        }
+    }
+
+    /// When there is work without anything having come.
+    fn work_ms(&mut self, now_ms: u64) -> Option<u64> {
         let stack = self
             .interface
             .poll_delay(instant(now_ms), &self.sockets)
@@ -287,6 +313,11 @@ impl Host {
         let v6 = self.v6.as_ref().and_then(|v6| v6.slaac.next_ms(now_ms));
         let errands = self.errands.next_ms(now_ms);
         stack.into_iter().chain(v6).chain(errands).min()
+    }
+
+    /// There may be work: something has come, or somebody uses it.
+    fn wake(&mut self) {
+        self.rests_until_ms = 0;
     }
 
     /// The next frame to send.
@@ -410,6 +441,7 @@ impl Outlet for Host {
         if !packet.finish_checksum() {
             return Err(Refusal::Never);
         }
+        self.wake();
         self.device.put(packet).map_err(Refusal::Later)
     }
 }
