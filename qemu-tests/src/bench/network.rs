@@ -96,7 +96,7 @@ pub fn measure_peer(bench: &Bench) -> Result<Figures> {
         let directory = bench.place(&format!("peer-{model}"))?;
         let image = kernel.image();
         let devices = format!(
-            "-netdev tap,id=tap,ifname=tap0,script=no,downscript=no{back_end} -device {model},netdev=tap,romfile="
+            "-netdev tap,id=tap,ifname=tap0,script=no,downscript=no{back_end} -device {model},netdev=tap,romfile=,mac=00:16:3e:00:00:21"
         );
         let inner = Inner {
             initrd: Some(&ramdisk),
