@@ -85,6 +85,7 @@ pub fn differences(start: &Start, model: &Outcome, cpu: &Outcome, undefined: Und
         note("FS and GS base", of_model, of_cpu);
     }
     let parts = [
+        ("x87 control", 0..2),
         ("x87 status", 2..5),
         ("x87 or MMX", 32..160),
         ("XMM", 160..416),

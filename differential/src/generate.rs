@@ -304,6 +304,8 @@ fn flags(random: &mut Random) -> u64 {
 
 fn vectors(random: &mut Random) -> Box<[u8; XSAVE_BYTES]> {
     let mut image = Box::new([0; XSAVE_BYTES]);
+    // The control word is the process's own, as it was started with.
+    image[..2].copy_from_slice(&0x37f_u16.to_le_bytes());
     for chunk in image[160..416].chunks_exact_mut(8) {
         chunk.copy_from_slice(&random.bits().to_le_bytes());
     }

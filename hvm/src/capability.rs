@@ -218,7 +218,6 @@ impl Options {
         (Self::CLEAN_BITS, "clean bits"),
         (Self::FLUSH_BY_TAG, "flush by tag"),
         (Self::UNRESTRICTED_GUEST, "unrestricted guest"),
-        (Self::VIRTUAL_INTERRUPT, "virtual interrupt"),
         (Self::VIRTUAL_NMI, "virtual NMI"),
         (Self::TSC_SCALING, "TSC scaling"),
         (Self::PREEMPTION_TIMER, "preemption timer"),
@@ -231,6 +230,7 @@ impl Options {
         (Self::X2APIC_VIRTUALIZATION, "x2APIC virtualization"),
         (Self::MSR_CONTROLS, "MSR controls"),
         (Self::PAUSE_THRESHOLD, "pause threshold"),
+        (Self::VIRTUAL_INTERRUPT, "virtual interrupt"),
     ];
 }
 

@@ -17,6 +17,12 @@ const SSE: u8 = 1 << 1;
 const AVX: u8 = 1 << 2;
 /// The control word that FNINIT sets.
 const FCW_INITIAL: u16 = 0x37f;
+/// Of a control word, the bits that can be written, and one that is always set; found on CPUs by the differential test.
+const FCW_WRITABLE: u16 = 0x1f3f;
+const FCW_SET: u16 = 1 << 6;
+/// The exceptions of control and status word, and FSW's busy bit.
+const EXCEPTIONS: u16 = 0x3f;
+const BUSY: u16 = 1 << 15;
 /// FSW: the top of the stack, and an exception that waits to be raised.
 const TOP_SHIFT: u32 = 11;
 const TOP: u16 = 7 << TOP_SHIFT;
@@ -136,10 +142,13 @@ impl<'a> XsaveImage<'a> {
         }
     }
 
-    /// Changes it.
+    /// Changes it. An exception that is no longer masked waits to be raised (SDM vol. 2A, FLDCW).
     pub fn set_control(&mut self, value: u16) {
         self.keep_x87();
-        self.set_word(FCW, value);
+        self.set_word(FCW, value & FCW_WRITABLE | FCW_SET);
+        let status = self.word(FSW) & !(ERROR_SUMMARY | BUSY);
+        let waits = status & !value & EXCEPTIONS != 0;
+        self.set_word(FSW, status | if waits { ERROR_SUMMARY | BUSY } else { 0 });
     }
 
     /// The x87 status word.
@@ -161,9 +170,9 @@ impl<'a> XsaveImage<'a> {
 
     /// FNCLEX.
     pub fn clear_exceptions(&mut self) {
-        const EXCEPTIONS: u16 = 0x80ff;
+        const CLEARED: u16 = 0x80ff;
         self.keep_x87();
-        self.set_word(FSW, self.word(FSW) & !EXCEPTIONS);
+        self.set_word(FSW, self.word(FSW) & !CLEARED);
     }
 
     /// An x87 exception waits for the next x87 or MMX instruction.

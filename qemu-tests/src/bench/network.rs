@@ -3,7 +3,7 @@
 //! At the other end are stations inside QEMU, on the emulated card's hub, so no socket of this computer takes part: a sink and a
 //! source of streams, and one that echoes. The machine is idle at times, so a plugin of QEMU counts, and not the TSC.
 
-use super::counted::{single, start_with};
+use super::counted::{Clock, single, start_with};
 use super::figures::Figures;
 use super::peer::{self, Inner};
 use super::{Bench, COMMAND_LINE, GUEST_MIB, monovisor};
@@ -74,7 +74,7 @@ struct Traffic {
 pub fn measure(bench: &Bench) -> Result<Figures> {
     let kernel = Kernel::behind("linux-image-amd64", Architecture::Amd64)?;
     let ramdisk = ramdisk(bench, &kernel)?;
-    let bare = bare(bench, &kernel, &ramdisk)?;
+    let bare = bare(bench, &kernel, &ramdisk, Clock::Instructions)?;
     let under = |model: &str| {
         let directory = bench.place(&format!("monovisor-{model}"))?;
         let mut guest = Guest::new(kernel.image());
@@ -82,7 +82,12 @@ pub fn measure(bench: &Bench) -> Result<Figures> {
         guest.memory_mib = GUEST_MIB;
         guest.cmdline = COMMAND_LINE.to_owned();
         guest.settings = format!("vif = [\"model={model},mac=00:16:3e:00:00:21\"]\n");
-        run(&monovisor(&guest, &directory)?, HOST_MIB, &directory)
+        run(
+            &monovisor(&guest, &directory)?,
+            HOST_MIB,
+            Clock::Instructions,
+            &directory,
+        )
     };
     Ok(figures(&bare, &under("virtio")?, &under("rtl8139")?))
 }
@@ -91,7 +96,7 @@ pub fn measure(bench: &Bench) -> Result<Figures> {
 pub fn measure_peer(bench: &Bench) -> Result<Figures> {
     let kernel = Kernel::behind("linux-image-amd64", Architecture::Amd64)?;
     let ramdisk = ramdisk(bench, &kernel)?;
-    let bare = bare(bench, &kernel, &ramdisk)?;
+    let bare = bare(bench, &kernel, &ramdisk, Clock::Real)?;
     let under = |model: &str, back_end: &str| {
         let directory = bench.place(&format!("peer-{model}"))?;
         let image = kernel.image();
@@ -107,15 +112,15 @@ pub fn measure_peer(bench: &Bench) -> Result<Figures> {
             ..Inner::new(&image)
         };
         let payload = peer::payload(bench, &inner, &directory)?;
-        run(&payload, peer::PEER_MIB, &directory)
+        run(&payload, peer::PEER_MIB, Clock::Real, &directory)
     };
     let virtio = under("virtio-net-pci", ",vhost=on")?;
     Ok(figures(&bare, &virtio, &under("rtl8139", "")?))
 }
 
-fn bare(bench: &Bench, kernel: &Kernel, ramdisk: &Path) -> Result<Traffic> {
+fn bare(bench: &Bench, kernel: &Kernel, ramdisk: &Path, clock: Clock) -> Result<Traffic> {
     let payload = bench.payload(&kernel.image(), Some(ramdisk));
-    run(&payload, GUEST_MIB, &bench.place("bare-network")?)
+    run(&payload, GUEST_MIB, clock, &bench.place("bare-network")?)
 }
 
 fn figures(bare: &Traffic, virtio: &Traffic, rtl8139: &Traffic) -> Figures {
@@ -186,14 +191,14 @@ fn ramdisk(bench: &Bench, kernel: &Kernel) -> Result<PathBuf> {
 }
 
 /// Boots `payload` beside the stations, and reads the counts.
-fn run(payload: &Payload, memory_mib: u32, directory: &Path) -> Result<Traffic> {
+fn run(payload: &Payload, memory_mib: u32, clock: Clock, directory: &Path) -> Result<Traffic> {
     let counts = directory.join("counts");
     let mut arguments = Loader::Direct(Firmware::Bios).arguments(payload, directory)?;
     arguments.extend(stations(directory)?);
     let plugin = build_plugin("count")?;
     let plugin = format!("{},to={}", plugin.display(), counts.display());
     arguments.extend(["-plugin".into(), plugin.into()]);
-    let mut console = start_with(&arguments, single(memory_mib), directory)?;
+    let mut console = start_with(&arguments, single(memory_mib), clock, directory)?;
     console.expect("TRAFFIC done", super::counted::LIMIT)?;
     let text =
         fs::read_to_string(&counts).with_context(|| format!("cannot read {}", counts.display()))?;
