@@ -34,13 +34,43 @@ impl Sites {
         }
     }
 
-    /// RIP after `instruction`, if that is at RIP as it was before. Out of line, so that it gets by with registers.
+    /// RIP after `instruction`, if that is at RIP as it was before. Out of line and without a call but in the place of a return, so that it
+    /// gets by with registers.
     #[inline(never)]
     pub fn recall(
         &self,
         cpu: &impl Registers,
         memory: &GuestMemory,
         instruction: Instruction,
+    ) -> Option<u64> {
+        let site = self.known[slot(cpu.rip())].as_ref()?;
+        if !site.witness.is_of(cpu) {
+            return self.recall_elsewhere(cpu, memory, instruction);
+        }
+        self.found(cpu, instruction, |witness| {
+            witness.holds_behind(cpu, memory)
+        })
+    }
+
+    /// The same in another address space.
+    #[cold]
+    #[inline(never)]
+    fn recall_elsewhere(
+        &self,
+        cpu: &impl Registers,
+        memory: &GuestMemory,
+        instruction: Instruction,
+    ) -> Option<u64> {
+        self.found(cpu, instruction, |witness| witness.holds(cpu, memory))
+    }
+
+    /// What is known of RIP, if it is of this instruction and `holds`.
+    #[inline(always)]
+    fn found(
+        &self,
+        cpu: &impl Registers,
+        instruction: Instruction,
+        holds: impl FnOnce(&Witness) -> bool,
     ) -> Option<u64> {
         let rip = cpu.rip();
         let site = self.known[slot(rip)].as_ref()?;
@@ -51,7 +81,7 @@ impl Sites {
             // With EFER, which is among what the witness compares, L makes it 64-bit code, whose base and limit are void.
             && (code.attributes.contains(Attributes::L)
                 || site.code.base == code.base && site.code.limit == code.limit)
-            && site.witness.holds(cpu, memory))
+            && holds(&site.witness))
         .then_some(site.next_rip)
     }
 

@@ -37,8 +37,19 @@ impl Witness {
     /// True if nothing has changed.
     #[inline(always)]
     pub fn holds(&self, cpu: &impl Registers, memory: &GuestMemory) -> bool {
-        (self.cr3 == cpu.cr3() || self.holds_from(cpu.cr3(), memory))
-            && self.cr0 == cpu.cr0()
+        (self.is_of(cpu) || self.holds_from(cpu.cr3(), memory)) && self.holds_behind(cpu, memory)
+    }
+
+    /// True if CR3 is what it was.
+    #[inline(always)]
+    pub fn is_of(&self, cpu: &impl Registers) -> bool {
+        self.cr3 == cpu.cr3()
+    }
+
+    /// True if nothing has changed but perhaps CR3.
+    #[inline(always)]
+    pub fn holds_behind(&self, cpu: &impl Registers, memory: &GuestMemory) -> bool {
+        self.cr0 == cpu.cr0()
             && self.cr4 == cpu.cr4()
             && self.efer == cpu.efer()
             && self.cpl == cpu.cpl()

@@ -133,12 +133,15 @@ impl Bench {
             ("image_bytes", image as f64),
         ]);
         figures.extend(self.paging()?);
+        figures.extend(self.network()?);
         Ok(figures)
     }
 
     /// KVM and QEMU on the same machine.
     pub fn peer(&self, bare: &Figures) -> Result<Figures> {
-        peer::measure(self, bare)
+        let mut figures = peer::measure(self, bare)?;
+        figures.extend(self.network_of_peer()?);
+        Ok(figures)
     }
 
     /// Shadow paging beside nested paging.
