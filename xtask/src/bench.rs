@@ -11,7 +11,7 @@ pub struct Options {
     /// One flat JSON object of Monovisor's figures, and nothing else on standard output
     #[arg(long)]
     json: bool,
-    /// Only shadow paging beside nested paging, as JSON
+    /// Only shadow paging beside nested paging, as JSON; with --peers, that of KVM and QEMU
     #[arg(long)]
     paging: bool,
     /// Only network traffic beside the bare machine's, as JSON; with --peers, that of KVM and QEMU
@@ -28,7 +28,11 @@ pub fn bench(options: &Options) -> Result<()> {
     compile::image()?;
     let bench = Bench::prepare()?;
     if options.paging {
-        println!("{}", figures::json(&bench.paging()?));
+        let figures = match options.peers {
+            true => bench.paging_of_peer()?,
+            false => bench.paging()?,
+        };
+        println!("{}", figures::json(&figures));
         return Ok(());
     }
     if options.network {

@@ -22,7 +22,7 @@ pub struct Key {
 
 /// Every figure, in the order in which they are shown.
 #[rustfmt::skip]
-pub const KEYS: [Key; 35] = [
+pub const KEYS: [Key; 37] = [
     row("boot_ratio_to_bare", "power-on to init, relative to bare", Some(1.05), Some(2.5), None),
     row("boot_monovisor_insns", "hypervisor's own part of a boot", None, None, None),
     row("iso_boot_ratio_to_bare", "from CD to init, relative to bare", Some(1.0), None, None),
@@ -43,6 +43,8 @@ pub const KEYS: [Key; 35] = [
     row("ipi_ratio_to_kvm", "the same, relative to KVM: IPI", Some(0.25), Some(1.0), None),
     row("timer_ratio_to_kvm", "timer", Some(0.25), Some(1.0), None),
     row("hlt_wakeup_ratio_to_kvm", "wake-up", Some(0.25), Some(1.0), None),
+    row("shadow_fork", "shadow paging: fork, exec, exit", Some(846_493.0), Some(846_493.0), None),
+    row("shadow_switch", "a turn of two processes", Some(19_188.0), Some(19_188.0), None),
     row("shadow_boot_ratio_to_npt", "shadow paging to nested: power-on to init", Some(1.1), Some(1.13), None),
     row("shadow_fork_ratio_to_npt", "fork, exec, exit", Some(2.5), None, None),
     row("shadow_switch_ratio_to_npt", "two processes that take turns", Some(1.3), None, None),

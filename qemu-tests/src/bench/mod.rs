@@ -159,6 +159,11 @@ impl Bench {
         network::measure_peer(self)
     }
 
+    /// Processes under the peer's shadow paging.
+    pub fn paging_of_peer(&self) -> Result<Figures> {
+        peer::measure_paging(self)
+    }
+
     /// Single exits on AMD-V and on VT-x, in Bochs.
     pub fn twins(&self) -> Result<Figures> {
         twins::measure(self)

@@ -8,7 +8,7 @@ use crate::initramfs;
 use crate::program::{Form, build};
 use anyhow::Result;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What the guest says of itself.
 struct Told {
@@ -18,12 +18,18 @@ struct Told {
     fill: u64,
 }
 
-/// Measures both.
-pub fn measure(bench: &Bench) -> Result<Figures> {
+/// What the guest starts.
+pub fn ramdisk(bench: &Bench) -> Result<PathBuf> {
     let directory = bench.place("monovisor-paging")?;
     let ramdisk = directory.join("initrd.cpio");
     let init = fs::read(build("paging", Form::Executable)?)?;
     fs::write(&ramdisk, initramfs::build_with_init(&bench.kernel, &init)?)?;
+    Ok(ramdisk)
+}
+
+/// Measures both.
+pub fn measure(bench: &Bench) -> Result<Figures> {
+    let ramdisk = ramdisk(bench)?;
     let run = |paging: &str, place: &str| {
         let mut guest = Guest::new(bench.kernel.image());
         guest.ramdisk = Some(ramdisk.clone());
@@ -35,7 +41,11 @@ pub fn measure(bench: &Bench) -> Result<Figures> {
     let nested = run("nested", "monovisor-paging-nested")?;
     let shadow = run("shadow", "monovisor-paging-shadow")?;
     let ratio = |shadow: u64, nested: u64| shadow as f64 / nested as f64;
-    Ok(Figures::from([
+    let mut figures = Figures::from([
+        ("shadow_fork", shadow.fork as f64),
+        ("shadow_switch", shadow.turn as f64),
+    ]);
+    figures.extend([
         ("shadow_boot_ratio_to_npt", ratio(shadow.init, nested.init)),
         ("shadow_fork_ratio_to_npt", ratio(shadow.fork, nested.fork)),
         (
@@ -46,16 +56,34 @@ pub fn measure(bench: &Bench) -> Result<Figures> {
             "shadow_fill",
             shadow.fill.saturating_sub(nested.fill) as f64,
         ),
+    ]);
+    Ok(figures)
+}
+
+/// What a guest under shadow paging said: instructions of a fork, exec and exit, and of a turn of two processes.
+pub fn absolute(said: &str) -> Result<Figures> {
+    let told = read(said)?;
+    Ok(Figures::from([
+        ("shadow_fork", told.fork as f64),
+        ("shadow_switch", told.turn as f64),
     ]))
 }
 
 fn told(guest: &Guest, directory: &Path) -> Result<Told> {
     let payload = monovisor(guest, directory)?;
-    let said = transcript(&payload, single(HOST_MIB), directory, "PAGING done")?;
+    read(&transcript(
+        &payload,
+        single(HOST_MIB),
+        directory,
+        "PAGING done",
+    )?)
+}
+
+fn read(said: &str) -> Result<Told> {
     Ok(Told {
-        init: number_after(&said, "INIT at ")?,
-        fork: number_after(&said, "FORK of ")?,
-        turn: number_after(&said, "TURN of ")?,
-        fill: number_after(&said, "FILL of ")?,
+        init: number_after(said, "INIT at ")?,
+        fork: number_after(said, "FORK of ")?,
+        turn: number_after(said, "TURN of ")?,
+        fill: number_after(said, "FILL of ")?,
     })
 }

@@ -2,7 +2,7 @@
 
 use super::counted::{self, Size, number_after};
 use super::figures::Figures;
-use super::{Bench, COMMAND_LINE, GUEST_MIB, micro, pair};
+use super::{Bench, COMMAND_LINE, GUEST_MIB, micro, paging, pair};
 use crate::cpio::Archive;
 use crate::debian::Kernel;
 use crate::loader::Payload;
@@ -35,7 +35,10 @@ mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
 mount -t tmpfs tmpfs /tmp
-for module in $(cat /lib/modules/order); do insmod /lib/modules/$module; done
+for module in $(cat /lib/modules/order); do
+    case $module in kvm-amd*) options=npt=${npt:-1};; *) options=;; esac
+    insmod /lib/modules/$module $options
+done
 echo 0 >/sys/module/kvm/parameters/halt_poll_ns
 second=/sys/devices/system/cpu/cpu1/online
 if [ -e $second ]; then
@@ -46,7 +49,7 @@ cd /inner
 [ -e ./before ] && sh ./before
 sh ./start | while read -r line; do
     echo "$line"
-    case "$line" in TSC*|"UB done"*|"PAIR done"*) /bin/tsc; echo PEER done;; esac
+    case "$line" in TSC*|"UB done"*|"PAIR done"*|"PAGING done"*) /bin/tsc; echo PEER done;; esac
 done
 echo PEER done
 "#;
@@ -61,6 +64,7 @@ pub fn measure(bench: &Bench, bare: &Figures) -> Result<Figures> {
     };
     figures.extend(pair::read(&run(bench, "peer-pair", &pair)?)?);
     let kernel = bench.kernel.image();
+    figures.extend(measure_paging(bench)?);
     let boot = Inner {
         initrd: Some(&bench.ramdisk),
         ..Inner::new(&kernel)
@@ -82,6 +86,25 @@ pub fn measure(bench: &Bench, bare: &Figures) -> Result<Figures> {
     Ok(figures)
 }
 
+/// Processes under KVM's shadow paging.
+pub fn measure_paging(bench: &Bench) -> Result<Figures> {
+    let kernel = bench.kernel.image();
+    let ramdisk = paging::ramdisk(bench)?;
+    let inner = Inner {
+        initrd: Some(&ramdisk),
+        paging: Paging::Shadow,
+        ..Inner::new(&kernel)
+    };
+    paging::absolute(&run(bench, "peer-paging", &inner)?)
+}
+
+/// How the inner machine's memory is translated.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Paging {
+    Nested,
+    Shadow,
+}
+
 /// The machine in the machine. The outer one has as many CPUs.
 pub(super) struct Inner<'a> {
     /// What it boots.
@@ -98,6 +121,8 @@ pub(super) struct Inner<'a> {
     pub before: &'a str,
     /// Further arguments of the inner machine.
     pub devices: &'a str,
+    /// How KVM translates.
+    pub paging: Paging,
 }
 
 impl<'a> Inner<'a> {
@@ -110,6 +135,7 @@ impl<'a> Inner<'a> {
             modules: &[],
             before: "",
             devices: "",
+            paging: Paging::Nested,
         }
     }
 }
@@ -121,6 +147,9 @@ pub(super) fn payload(bench: &Bench, inner: &Inner, directory: &Path) -> Result<
     let kernel = inner.outer.unwrap_or(&bench.kernel);
     let mut payload = bench.payload(&kernel.image(), Some(&outer));
     payload.append.push_str(FAIR);
+    if inner.paging == Paging::Shadow {
+        payload.append.push_str(" npt=0");
+    }
     Ok(payload)
 }
 
@@ -143,6 +172,7 @@ fn user_space(bench: &Bench, inner: &Inner) -> Result<Vec<u8>> {
         modules,
         before,
         devices,
+        paging: _,
     } = *inner;
     let mut tree = Tree::default();
     for name in ["dev", "inner", "proc", "sys", "tmp", "lib/modules"] {
