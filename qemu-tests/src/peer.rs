@@ -196,7 +196,7 @@ impl Peer {
         })?;
         match answer {
             Some(Some(came)) if came == data => Ok(()),
-            Some(_) => bail!("{address} answers a ping with other data"),
+            Some(other) => bail!("{address} answers a ping with other data: {other:02x?}"),
             None => bail!("{address} does not answer pings"),
         }
     }
@@ -355,9 +355,11 @@ impl Peer {
         let found = self.ask(&question, within, |frame| {
             let answer = udp_payload(frame, PORT_MDNS)?;
             let is_answer = answer.get(2)? & 0x80 != 0 && answer.get(12..)?.starts_with(&label);
-            // Behind type, class, time to live and length.
-            let address = answer.get(12 + label.len() + 10..)?.first_chunk::<4>()?;
-            is_answer.then(|| Ipv4Addr::from(*address))
+            // Type, class, time to live and length; a host that announces itself tells its other addresses as well.
+            let record = answer.get(12 + label.len()..)?;
+            let is_address = record.starts_with(&[0, 1]);
+            let address = record.get(10..)?.first_chunk::<4>()?;
+            (is_answer && is_address).then(|| Ipv4Addr::from(*address))
         })?;
         found.with_context(|| format!("nobody is {name}.local"))
     }
