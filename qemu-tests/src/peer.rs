@@ -177,6 +177,9 @@ impl Peer {
     }
 
     /// Pings it with so many bytes, and checks what comes back (RFC 792).
+    ///
+    /// Only the station itself is heard: QEMU's own network takes whatever passes on the hub for its own, and brings answers of this
+    /// computer's surroundings under the same address.
     pub fn ping(&self, address: Ipv4Addr, bytes: usize, within: Duration) -> Result<()> {
         let station = self.resolve(address, within)?;
         let data: Vec<u8> = (0..bytes).map(|index| (index * 7) as u8).collect();
@@ -188,7 +191,8 @@ impl Peer {
         request.extend(&echo);
         let answer = self.ask(&request, within, |frame| {
             let header = frame.get(14..34)?;
-            let from_it = frame.get(12..14)? == TYPE_IPV4.to_be_bytes()
+            let from_it = frame[6..12] == station
+                && frame[12..14] == TYPE_IPV4.to_be_bytes()
                 && header[9] == PROTOCOL_ICMP
                 && header[12..16] == address.octets();
             let is_reply = *frame.get(34)? == 0;
