@@ -126,7 +126,8 @@ pub trait Nic: Send {
     fn address(&self) -> [u8; 6];
     /// The cable.
     fn link(&mut self) -> Link;
-    /// Takes note of what it interrupted for. Before frames are fetched, so that one that comes later interrupts again.
+    /// Takes note of what it interrupted for. Before frames are fetched, so that one that comes later interrupts again: at the latest
+    /// behind [`Nic::settle`], until which the card may be silent.
     fn acknowledge(&mut self) -> LinkNews;
     /// The next frame from the wire.
     fn receive(&mut self) -> Option<Packet>;
@@ -139,7 +140,11 @@ pub trait Nic: Send {
     fn can_cut(&self, packet: &Packet) -> bool;
     /// Whether it completes the checksum of a packet.
     fn can_sum(&self, packet: &Packet) -> bool;
-    /// Starts what was queued, takes back what was sent, and gives the card fresh buffers: at the end of each turn.
+    /// Starts what was queued.
+    fn start(&mut self);
+    /// Whether a frame has come that [`Nic::receive`] would look at. Looks at memory, where the card has its ring there.
+    fn has_news(&mut self) -> bool;
+    /// Takes back what was sent, gives the card fresh buffers, and has it interrupt again: at the end of each turn.
     fn settle(&mut self);
     /// Frames that the card itself has lost or found damaged.
     fn faults(&mut self) -> u64;

@@ -199,7 +199,8 @@ impl State {
             self.ports.host.poll(now_ms);
         }
         most = most.max(self.switch_from(HOST, now_ms));
-        self.ports.uplink.nic.settle();
+        let answered = self.send_off(now_ms);
+        most = most.max(answered);
         let wants = self.ports.guests.iter_mut().map(|guest| guest.end.settle());
         let wanted = wants.filter(|want| *want == Want::Room).count() > 0;
         let crowded = wanted || self.waiting.iter().any(Option::is_some);
@@ -214,7 +215,8 @@ impl State {
         } else if came > 0 {
             self.interrupt.missed();
         }
-        if most == BURST {
+        let unheard = self.ports.host.has_frames() || self.ports.router.is_some();
+        if most == BURST || answered > 0 && unheard {
             return Rest::Busy;
         }
         let look_ms = match self.interrupt.trust() {
@@ -230,6 +232,21 @@ impl State {
         let waits = look_ms.into_iter().chain(host_ms).chain(consoles_ms);
         let waits = waits.chain(watch_ms);
         Rest::Idle(waits.chain(retry_ms).chain(credit_ms).min())
+    }
+
+    /// Has the card send what was queued, and looks once more for frames: near stations have answered by then, and what came in
+    /// meanwhile need not interrupt. Not before an interrupt has shown that they do come. How many there were.
+    fn send_off(&mut self, now_ms: u64) -> usize {
+        self.ports.uplink.nic.start();
+        let mut came = 0;
+        if self.interrupt.trust() == Trust::Full && self.ports.uplink.nic.has_news() {
+            if self.ports.uplink.nic.acknowledge() == LinkNews::Changed {
+                self.look_at_link();
+            }
+            came = self.switch_from(UPLINK, now_ms);
+        }
+        self.ports.uplink.nic.settle();
+        came
     }
 
     /// Adds ports for new cables.

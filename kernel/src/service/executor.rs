@@ -5,8 +5,11 @@
 //! takes no lock and is fit for the exit path.
 
 use crate::{
-    cpu::{self, interrupts},
-    log::{Level, level},
+    cpu::{
+        self,
+        events::{self, Events},
+        interrupts,
+    },
     smp,
 };
 use alloc::boxed::Box;
@@ -42,10 +45,10 @@ fn pender(_: *mut ()) {
     if PENDING.swap(true, Ordering::SeqCst) || POLLING.load(Ordering::SeqCst) {
         return;
     }
-    let here = cpu::index();
-    // A handler on the service CPU has already brought it out of HLT or the guest, and its event is seen before it sleeps.
-    if here != SERVICE_CPU || level::of(here) == Level::Normal {
-        smp::kick(SERVICE_CPU);
+    // The service CPU itself is neither asleep nor in the guest, looks for tasks before it goes there, and does not sleep over an event.
+    match cpu::index() {
+        SERVICE_CPU => events::raise(Events::DEVICE),
+        _ => smp::kick(SERVICE_CPU),
     }
 }
 

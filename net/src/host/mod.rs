@@ -315,6 +315,11 @@ impl Host {
         stack.into_iter().chain(v6).chain(errands).min()
     }
 
+    /// Whether frames wait for [`Host::poll`].
+    pub fn has_frames(&self) -> bool {
+        self.device.has_frames()
+    }
+
     /// There may be work: something has come, or somebody uses it.
     fn wake(&mut self) {
         self.rests_until_ms = 0;

@@ -6,6 +6,8 @@ use bitflags::bitflags;
 
 /// Interrupt cause; reading clears it.
 pub const ICR: usize = 0x00c0;
+/// Interrupt throttling: the least time between two, in units of 256 ns; 0: none (8254x, 13.4.18). From the 82540 on.
+pub const ITR: usize = 0x00c4;
 /// Interrupt mask: ones set.
 pub const IMS: usize = 0x00d0;
 /// Interrupt mask: ones clear.

@@ -15,6 +15,7 @@ use core::fmt;
 use core::sync::atomic::{Ordering, fence};
 use hvm::backend::Link;
 use hvm::packet::{Checksum, Packet, Pool};
+use intel::moderation::Moderation;
 use offload::{MAX_PIECE_BYTES, Words, Work};
 
 /// Descriptors of each ring; the length in bytes is a multiple of 128, as it must be.
@@ -63,7 +64,7 @@ enum Cuts {
 /// The model with a PCI device identifier, if the driver knows it.
 pub fn model(device: u16) -> Option<Model> {
     let (name, family) = match device {
-        0x1004 | 0x1008 | 0x1009 | 0x100c | 0x100d => ("Intel 8254x", Family::Pci),
+        0x1004 | 0x1008 | 0x1009 | 0x100c | 0x100d => (OLDEST, Family::Pci),
         0x100e | 0x1015 | 0x1016 | 0x1017 | 0x101e => ("Intel 82540", Family::Pci),
         0x100f | 0x1011 | 0x1026 | 0x1027 | 0x1028 => ("Intel 82545", Family::Pci),
         0x1010 | 0x1012 | 0x101d | 0x1079 | 0x107a | 0x107b => ("Intel 82546", Family::Pci),
@@ -92,6 +93,8 @@ pub fn model(device: u16) -> Option<Model> {
     Some(Model { name, family, cuts })
 }
 
+/// The models without interrupt throttling.
+const OLDEST: &str = "Intel 8254x";
 /// Models that take no frames longer than everybody's.
 const SHORT: [&str; 2] = ["Intel 82573", "Intel 82583"];
 
@@ -132,6 +135,9 @@ pub struct E1000<R, W> {
     /// The context that frames behind have.
     context: Option<Words>,
     mask: Cause,
+    moderation: Moderation,
+    /// Frames that had come when it was looked at last.
+    looked_at: u32,
     sizes: Sizes,
     filter: Filter,
     /// Counted for [`Progress`].
@@ -169,6 +175,8 @@ impl<R: Window, W: Window> E1000<R, W> {
             started: 0,
             context: None,
             mask: Cause::empty(),
+            moderation: Moderation::default(),
+            looked_at: 0,
             sizes,
             filter: Filter::Everybody,
             sent: 0,
@@ -240,6 +248,7 @@ impl<R: Window, W: Window> E1000<R, W> {
         (self.next_received, self.next_free, self.skipping) = (0, 0, false);
         (self.oldest, self.outstanding, self.next_sent, self.started) = (0, 0, 0, 0);
         self.context = None;
+        self.moderation = Moderation::default();
         self.mask = Cause::LINK | Cause::FEW_BUFFERS | Cause::OVERRUN | Cause::RECEIVED;
     }
 
@@ -392,6 +401,17 @@ impl<R: Window, W: Window> E1000<R, W> {
         }
     }
 
+    /// Has the next interrupts as far apart as the traffic wants.
+    fn moderate(&mut self) {
+        let came = self.received.wrapping_sub(self.looked_at);
+        self.looked_at = self.received;
+        if self.model.name != OLDEST
+            && let Some(interval_us) = self.moderation.look(came)
+        {
+            self.registers.write_u32(ITR, interval_us * 1000 / 256);
+        }
+    }
+
     /// Takes over what the card has counted.
     fn count(&mut self) {
         self.damaged += u64::from(self.registers.read_u32(CRCERRS));
@@ -442,6 +462,7 @@ impl<R: Window, W: Window> Nic for E1000<R, W> {
     }
 
     fn acknowledge(&mut self) -> LinkNews {
+        self.registers.write_u32(IMC, self.mask.bits());
         let cause = Cause::from_bits_retain(self.registers.read_u32(ICR));
         match cause.contains(Cause::LINK) {
             true => LinkNews::Changed,
@@ -491,20 +512,27 @@ impl<R: Window, W: Window> Nic for E1000<R, W> {
         }
     }
 
-    fn settle(&mut self) {
+    fn start(&mut self) {
         if self.started != self.next_sent {
             self.started = self.next_sent;
             fence(Ordering::Release);
             self.registers.write_u32(TDT, self.started as u32);
         }
+    }
+
+    fn has_news(&mut self) -> bool {
+        let at = RX_RING + self.next_received * DESCRIPTOR_BYTES;
+        self.next_received != self.next_free
+            && Done::from_bits_retain(self.rings.window.read_u8(at + RX_STATUS))
+                .contains(Done::DONE)
+    }
+
+    fn settle(&mut self) {
         self.reap();
         self.refill();
-        let crowded = self.outstanding >= CROWDED;
-        if crowded != self.mask.contains(Cause::SENT) {
-            self.mask.set(Cause::SENT, crowded);
-            let register = if crowded { IMS } else { IMC };
-            self.registers.write_u32(register, Cause::SENT.bits());
-        }
+        self.moderate();
+        self.mask.set(Cause::SENT, self.outstanding >= CROWDED);
+        self.registers.write_u32(IMS, self.mask.bits());
     }
 
     fn faults(&mut self) -> u64 {

@@ -202,6 +202,7 @@ fn frames_come_in_order_and_the_ring_is_kept_full() {
         assert_eq!(packet.len(), usize::from(length));
         assert!(card.receive().is_none());
         drop(packet);
+        card.start();
         card.settle();
     }
     assert_eq!(pool.available(), 600 - (RING - 1));
@@ -211,6 +212,7 @@ fn frames_come_in_order_and_the_ring_is_kept_full() {
     }
     assert!(!chip.lock().unwrap().receive(60, 3, 0));
     assert_eq!(core::iter::from_fn(|| card.receive()).count(), RING - 1);
+    card.start();
     card.settle();
     assert!(chip.lock().unwrap().receive(60, 3, 0));
 }
@@ -242,9 +244,11 @@ fn sent_frames_go_out_in_order_and_their_buffers_come_back() {
         let expected = (packet.dma(), packet.len() as u16, 0x0b);
         card.send(packet).unwrap();
         assert!(chip.lock().unwrap().transmit().is_empty());
+        card.start();
         card.settle();
         assert_eq!(chip.lock().unwrap().transmit(), [expected]);
     }
+    card.start();
     card.settle();
     assert_eq!(pool.available(), 1000 - (RING - 1));
 }
@@ -259,12 +263,21 @@ fn a_full_ring_gives_back_and_asks_to_be_told() {
         card.send(packet).unwrap();
     }
     let refused = card.send(pool.packet().unwrap()).unwrap_err();
+    card.start();
     card.settle();
     assert_eq!(chip.lock().unwrap().register(IMS) & 1, 1);
     assert_eq!(chip.lock().unwrap().transmit().len(), RING - 1);
     card.send(refused).unwrap();
+    card.acknowledge();
+    assert_eq!(
+        chip.lock().unwrap().register(IMS),
+        0,
+        "silent during a turn"
+    );
+    card.start();
     card.settle();
     assert_eq!(chip.lock().unwrap().register(IMS) & 1, 0);
+    assert_ne!(chip.lock().unwrap().register(IMS), 0);
 }
 
 #[test]
@@ -286,6 +299,7 @@ fn a_missing_checksum_is_asked_for() {
     card.send(with(34, 16)).unwrap();
     assert!(!card.can_sum(&with(34, 65)));
     assert!(card.send(with(300, 0)).is_err());
+    card.start();
     card.settle();
     let mut chip = chip.lock().unwrap();
     // One context: where summing starts, where the sum goes; then two frames.
@@ -335,6 +349,7 @@ fn a_long_frame_is_given_to_the_card_in_pieces() {
     let expected = hvm::checksum::pseudo_header(&[10, 0, 0, 1, 10, 0, 0, 2], 6, 0);
     let sent = card.sending.iter().flatten().next().unwrap();
     assert_eq!(sent.frame()[50..52], expected.to_be_bytes());
+    card.start();
     card.settle();
     let mut chip = chip.lock().unwrap();
     let context = chip.memory[TX_RING..TX_RING + 16].to_vec();
@@ -351,6 +366,7 @@ fn a_long_frame_is_given_to_the_card_in_pieces() {
     ];
     assert_eq!(sent[1..], expected);
     drop(chip);
+    card.start();
     card.settle();
     assert_eq!(own.available(), 2);
 }
@@ -420,6 +436,7 @@ fn a_ring_that_hangs_is_found_and_the_card_starts_anew() {
     }
     let mut hang = None;
     for second in 0..10 {
+        card.start();
         card.settle();
         hang = hang.or(watch.look(card.progress(), Link::Up, 1000 * second));
     }
@@ -446,6 +463,7 @@ fn a_ring_that_hangs_is_found_and_the_card_starts_anew() {
     let mut packet = pool.packet().unwrap();
     packet.set_len(60);
     card.send(packet).unwrap();
+    card.start();
     card.settle();
     assert_eq!(chip.lock().unwrap().transmit().len(), 1);
 }
@@ -489,6 +507,7 @@ fn long_frames_have_buffers_that_hold_them_and_go_out_in_pieces() {
     assert_eq!(packet.len(), 9014);
     packet.set_len(9014);
     card.send(packet).unwrap();
+    card.start();
     card.settle();
     let sent = chip.lock().unwrap().transmit();
     let pieces: Vec<_> = sent.iter().map(|piece| (piece.1, piece.2)).collect();

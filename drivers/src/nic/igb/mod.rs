@@ -391,6 +391,7 @@ impl<R: Window, W: Window> Nic for Igb<R, W> {
     }
 
     fn acknowledge(&mut self) -> LinkNews {
+        self.registers.write_u32(IMC, self.mask.bits());
         let cause = Cause::from_bits_retain(self.registers.read_u32(ICR));
         match cause.contains(Cause::LINK) {
             true => LinkNews::Changed,
@@ -443,20 +444,25 @@ impl<R: Window, W: Window> Nic for Igb<R, W> {
         }
     }
 
-    fn settle(&mut self) {
+    fn start(&mut self) {
         if self.started != self.next_sent {
             self.started = self.next_sent;
             fence(Ordering::Release);
             self.registers.write_u32(TDT, self.started as u32);
         }
+    }
+
+    fn has_news(&mut self) -> bool {
+        let at = RX_RING + self.next_received * DESCRIPTOR_BYTES;
+        self.next_received != self.next_free
+            && self.rings.window.read_u32(at + RX_STATUS) & RX_DONE != 0
+    }
+
+    fn settle(&mut self) {
         self.reap();
         self.refill();
-        let crowded = self.outstanding >= CROWDED;
-        if crowded != self.mask.contains(Cause::SENT) {
-            self.mask.set(Cause::SENT, crowded);
-            let register = if crowded { IMS } else { IMC };
-            self.registers.write_u32(register, Cause::SENT.bits());
-        }
+        self.mask.set(Cause::SENT, self.outstanding >= CROWDED);
+        self.registers.write_u32(IMS, self.mask.bits());
     }
 
     fn faults(&mut self) -> u64 {

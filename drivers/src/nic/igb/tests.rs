@@ -193,6 +193,7 @@ fn frames_come_in_order_with_what_the_card_says_of_their_sums() {
         let length = 60 + (round % 1000) as u16;
         assert!(chip.lock().unwrap().receive(length, 3));
         assert_eq!(card.receive().unwrap().len(), usize::from(length));
+        card.start();
         card.settle();
     }
     let summed = |status| {
@@ -239,6 +240,7 @@ fn sums_are_asked_for_by_a_context_that_is_told_once() {
         assert!(!card.can_sum(&with(pool, 100, start, offset)));
         assert!(card.send(with(pool, 100, start, offset)).is_err());
     }
+    card.start();
     card.settle();
     let sent = chip.lock().unwrap().transmit();
     let context = 20 | 14 << 9;
@@ -256,6 +258,7 @@ fn sums_are_asked_for_by_a_context_that_is_told_once() {
             (data(102), 102 << 14 | 0x200),
         ]
     );
+    card.start();
     card.settle();
     assert_eq!(card.progress().outstanding, 0);
     assert_eq!(pool.available(), 600 - (RING - 1));
@@ -287,6 +290,7 @@ fn a_long_frame_is_cut_by_the_card() {
     let expected = hvm::checksum::pseudo_header(&addresses, 6, 0);
     assert_eq!(frame[50..52], expected.to_be_bytes());
     assert_eq!(frame[16..18], [0, 0]);
+    card.start();
     card.settle();
     let sent = chip.lock().unwrap().transmit();
     let payload = 30_000_u32 << 14 | 0x300;
@@ -298,6 +302,7 @@ fn a_long_frame_is_cut_by_the_card() {
             [dma as u32 + 16384, 0, 0xab30_0000 | 13682, payload],
         ]
     );
+    card.start();
     card.settle();
     assert_eq!(own.available(), 1);
 }
@@ -312,12 +317,21 @@ fn a_full_ring_gives_back_and_asks_to_be_told() {
         card.send(packet).unwrap();
     }
     let refused = card.send(pool.packet().unwrap()).unwrap_err();
+    card.start();
     card.settle();
     assert_eq!(chip.lock().unwrap().register(IMS) & 1, 1);
     assert_eq!(chip.lock().unwrap().transmit().len(), RING - 1);
     drop(refused);
+    card.acknowledge();
+    assert_eq!(
+        chip.lock().unwrap().register(IMS),
+        0,
+        "silent during a turn"
+    );
+    card.start();
     card.settle();
     assert_eq!(chip.lock().unwrap().register(IMS) & 1, 0);
+    assert_ne!(chip.lock().unwrap().register(IMS), 0);
     assert_eq!(card.room(), (RING - 1) / 2);
 }
 
@@ -330,6 +344,7 @@ fn it_hangs_is_found_and_starts_anew() {
     packet.set_len(60);
     card.send(packet).unwrap();
     let hang = (0..10).find_map(|second| {
+        card.start();
         card.settle();
         watch.look(card.progress(), Link::Up, 1000 * second)
     });

@@ -300,6 +300,15 @@ impl<R: Window, W: Window> Nic for Rtl8139<R, W> {
         !matches!(packet.offload().checksum, Checksum::Partial(_))
     }
 
+    fn start(&mut self) {
+        self.advance();
+    }
+
+    fn has_news(&mut self) -> bool {
+        let command = Command::from_bits_retain(self.registers.read_u8(COMMAND));
+        !command.contains(Command::EMPTY)
+    }
+
     fn settle(&mut self) {
         self.advance();
         // While frames wait for a slot, it matters to be told of one.

@@ -205,6 +205,7 @@ fn slots_are_used_in_turn_and_the_rest_waits() {
         }
         card.send(packet).unwrap();
     }
+    card.start();
     card.settle();
     {
         let mut chip = chip.lock().unwrap();
@@ -215,12 +216,14 @@ fn slots_are_used_in_turn_and_the_rest_waits() {
         chip.finish(0);
         chip.finish(1);
     }
+    card.start();
     card.settle();
     assert_eq!(chip.lock().unwrap().sent.len(), 6);
     assert_eq!(chip.lock().unwrap().registers[INTERRUPT_MASK] & 4, 0);
     for slot in [2, 3, 0, 1] {
         chip.lock().unwrap().finish(slot);
     }
+    card.start();
     card.settle();
     assert_eq!(own.available(), 8);
     let long = pool(1).copy_of(&[0; MAX_FRAME_BYTES + 1]).unwrap();
@@ -267,6 +270,7 @@ fn a_slot_that_hangs_is_found_and_the_card_starts_anew() {
     // A chip that sends nothing: this slot stays its own.
     let at = TRANSMIT_STATUS;
     let hang = (0..10).find_map(|second| {
+        card.start();
         card.settle();
         chip.lock().unwrap().registers[at..at + 4].fill(0);
         watch.look(card.progress(), Link::Up, 1000 * second)

@@ -481,12 +481,22 @@ impl<R: Window, W: Window> Nic for Rtl8168<R, W> {
         }
     }
 
-    fn settle(&mut self) {
-        self.reap();
+    fn start(&mut self) {
         if core::mem::take(&mut self.news) {
             fence(Ordering::Release);
             self.registers.write_u8(POLL, POLL_NORMAL);
         }
+    }
+
+    fn has_news(&mut self) -> bool {
+        let at = RX_RING + self.next_received * DESCRIPTOR_BYTES;
+        self.buffers > 0 && self.rings.window.read_u32(at) & OWN == 0
+    }
+
+    fn settle(&mut self) {
+        self.reap();
+        // What was lost of the request to look at the ring.
+        self.start();
         self.refill();
         let sent = Interrupt::SENT | Interrupt::NOT_SENT;
         let crowded = self.outstanding >= CROWDED;

@@ -234,6 +234,7 @@ fn frames_come_in_order_and_the_ring_is_kept_full() {
         assert!(chip.lock().unwrap().receive(length, WHOLE));
         assert_eq!(card.receive().unwrap().len() as u32, length - 4);
         assert!(card.receive().is_none());
+        card.start();
         card.settle();
     }
     for _ in 0..RING {
@@ -241,6 +242,7 @@ fn frames_come_in_order_and_the_ring_is_kept_full() {
     }
     assert!(!chip.lock().unwrap().receive(64, WHOLE));
     assert_eq!(core::iter::from_fn(|| card.receive()).count(), RING);
+    card.start();
     card.settle();
     // Damaged, in pieces, of nonsense length.
     let frames = [
@@ -291,6 +293,7 @@ fn sums_are_asked_for_as_the_version_understands_it() {
         }
         card.send(packet).unwrap();
         assert_eq!(chip.lock().unwrap().polls, 0);
+        card.start();
         card.settle();
         assert_eq!(chip.lock().unwrap().polls, 1);
         let sent = chip.lock().unwrap().transmit();
@@ -334,6 +337,7 @@ fn long_frames_are_cut_by_the_chip() {
     let dma = packet.dma() as u32;
     assert!(card.can_cut(&packet));
     card.send(packet).unwrap();
+    card.start();
     card.settle();
     let cut = OWN | CUT_4 | 34 << 18;
     assert_eq!(
@@ -343,6 +347,7 @@ fn long_frames_are_cut_by_the_chip() {
             [cut | LAST | 3616, 1400 << 18, dma + 16384, 0],
         ]
     );
+    card.start();
     card.settle();
     assert_eq!(own.available(), 4);
     let packet = long(3000, 6);
@@ -370,11 +375,13 @@ fn short_frames_are_padded_and_a_full_ring_gives_back() {
         card.send(packet).unwrap();
     }
     assert!(card.send(pool.copy_of(&[0; 60]).unwrap()).is_err());
+    card.start();
     card.settle();
     assert_eq!(chip.lock().unwrap().get(INTERRUPT_MASK, 2) & 4, 4);
     let sent = chip.lock().unwrap().transmit();
     assert!(sent.iter().all(|words| words[0] & 0xffff == 60));
     assert_eq!((sent[0][0] & END, sent[RING - 1][0] & END), (0, END));
+    card.start();
     card.settle();
     assert_eq!(chip.lock().unwrap().get(INTERRUPT_MASK, 2) & 4, 0);
     assert_eq!(pool.available(), 1000 - RING);
@@ -387,12 +394,15 @@ fn a_lost_request_to_look_at_the_ring_is_repeated() {
     for _ in 0..2 {
         card.send(pool.copy_of(&[0; 60]).unwrap()).unwrap();
     }
+    card.start();
     card.settle();
     // It has sent one, and looks no further.
     let at = TX_RING;
     chip.lock().unwrap().memory[at + 3] &= 0x7f;
+    card.start();
     card.settle();
     assert_eq!(chip.lock().unwrap().polls, 2);
+    card.start();
     card.settle();
     assert_eq!(chip.lock().unwrap().polls, 2);
 }

@@ -363,10 +363,17 @@ impl<T: Transport, W: Window> Nic for VirtioNet<T, W> {
         }
     }
 
-    fn settle(&mut self) {
+    fn start(&mut self) {
         if self.sending.publish() {
             self.transport.notify(TRANSMIT);
         }
+    }
+
+    fn has_news(&mut self) -> bool {
+        self.receiving.has_used()
+    }
+
+    fn settle(&mut self) {
         let wanted = match self.sending.outstanding() > self.sending.room() {
             true => Interrupts::Wanted,
             false => Interrupts::Spared,

@@ -155,13 +155,19 @@ impl<W: Window> Ring<W> {
         self.memory.window.read_u16(used_at(self.size) + FLAGS) & NO_NOTIFY == 0
     }
 
+    /// Whether the device is done with another.
+    pub fn has_used(&mut self) -> bool {
+        let used = used_at(self.size);
+        self.memory.window.read_u16(used + INDEX) != self.next_used
+    }
+
     /// The next packet that the device is done with, and how many bytes it has written.
     pub fn take(&mut self) -> Result<Option<(Packet, usize)>, Broken> {
-        let used = used_at(self.size);
-        let window = &mut self.memory.window;
-        if window.read_u16(used + INDEX) == self.next_used {
+        if !self.has_used() {
             return Ok(None);
         }
+        let used = used_at(self.size);
+        let window = &mut self.memory.window;
         fence(Ordering::Acquire);
         let entry = used + ENTRIES + usize::from(self.next_used % self.size) * USED_BYTES;
         let (index, bytes) = (window.read_u32(entry), window.read_u32(entry + 4));

@@ -284,6 +284,7 @@ fn the_legacy_interface_does_as_well() {
     assert_eq!(card.address(), ADDRESS);
     let packet = pool(1).copy_of(&[7; 60]).unwrap();
     card.send(packet).unwrap();
+    card.start();
     card.settle();
     let chip = shelf.lock().unwrap();
     assert_eq!(chip.places[&(1, 0)], RINGS_AT + 0x1_0000);
@@ -305,6 +306,7 @@ fn frames_come_with_what_is_known_of_them() {
     assert_eq!(card.receive().unwrap().len(), 2176 - 64);
     assert_eq!(card.faults(), 1);
     drop(packet);
+    card.start();
     card.settle();
     assert_eq!(card.receiving.outstanding(), usize::from(SIZE));
     // Twice the same, and one that there is not.
@@ -336,6 +338,7 @@ fn frames_go_with_what_is_to_be_done() {
     assert!(card.can_sum(&packet) && card.can_cut(&packet));
     let header = packet.dma() - 12;
     card.send(packet).unwrap();
+    card.start();
     card.settle();
     assert_eq!(shelf.lock().unwrap().available(1)[0].1, header);
     assert_eq!(shelf.lock().unwrap().available(1)[0].2, 112);
@@ -352,6 +355,7 @@ fn frames_go_with_what_is_to_be_done() {
     assert!(card.send(own.copy_of(&[0; 60]).unwrap()).is_err());
     shelf.lock().unwrap().give_back(1, 1, 0);
     assert_eq!(card.room(), 0);
+    card.start();
     card.settle();
     assert_eq!(card.room(), 1);
 }
@@ -376,6 +380,7 @@ proptest! {
         for (index, bytes) in answers {
             shelf.lock().unwrap().give_back(0, index, bytes);
             let _ = card.receive();
+            card.start();
             card.settle();
             prop_assert_eq!(pool.available() + card.receiving.outstanding(), 20);
         }
@@ -388,6 +393,7 @@ fn a_device_that_needs_a_reset_gets_one() {
     let (shelf, card) = start(chip(), own);
     let mut card = card.unwrap();
     card.send(own.copy_of(&[9; 60]).unwrap()).unwrap();
+    card.start();
     card.settle();
     let progress = card.progress();
     assert_eq!((progress.outstanding, progress.stopped), (1, None));
