@@ -3,9 +3,13 @@
 //! A [`Pool`] owns a fixed number of buffers; a [`Packet`] is one of them with a frame in it, goes from hand to hand by value, and returns
 //! to its pool when it is dropped, on whatever CPU. So a frame is copied where it enters or leaves guest memory and nowhere else, and
 //! who floods a queue runs out of buffers, not out of memory. Getting and dropping take no lock.
+//!
+//! Most packets are a frame in one piece. One that was gathered of several frames has more packets behind it, each with the next part of
+//! the payload ([`Packet::rest`]): a cable gathers for cards that take long frames, and nobody else sees such.
 
 use crate::checksum;
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::fmt;
 use crossbeam_queue::ArrayQueue;
 
@@ -71,6 +75,8 @@ struct Buffer {
     start: usize,
     end: usize,
     offload: Offload,
+    /// What was gathered behind it. Its memory stays, as the buffer does.
+    rest: Vec<Packet>,
     home: &'static Pool,
 }
 
@@ -95,7 +101,7 @@ impl fmt::Debug for Pool {
 impl Pool {
     /// A pool, for ever, of buffers with their addresses for hardware. All have the length of the shortest, more than
     /// [`HEADROOM_BYTES`].
-    pub fn leak(buffers: alloc::vec::Vec<(&'static mut [u8], u64)>) -> &'static Self {
+    pub fn leak(buffers: Vec<(&'static mut [u8], u64)>) -> &'static Self {
         let buffer_bytes = buffers
             .iter()
             .map(|(bytes, _)| bytes.len())
@@ -115,6 +121,7 @@ impl Pool {
                 start: HEADROOM_BYTES,
                 end: HEADROOM_BYTES,
                 offload: Offload::default(),
+                rest: Vec::new(),
                 home: pool,
             }));
             if pool.free.push(buffer).is_err() {
@@ -262,6 +269,23 @@ impl Packet {
         self.buffer().offload
     }
 
+    /// Adds a packet behind it, all of which is payload.
+    pub fn append(&mut self, packet: Self) {
+        self.buffer_mut().rest.push(packet);
+    }
+
+    /// The parts of the payload behind those in [`Packet::frame`], in order.
+    #[inline]
+    pub fn rest(&self) -> &[Self] {
+        &self.buffer().rest
+    }
+
+    /// The length of the whole, with what is behind the first piece.
+    #[inline]
+    pub fn whole_len(&self) -> usize {
+        self.len() + self.rest().iter().map(Self::len).sum::<usize>()
+    }
+
     /// Says what is to be done to it.
     #[inline]
     pub fn set_offload(&mut self, offload: Offload) {
@@ -294,6 +318,8 @@ impl Drop for Packet {
     #[inline]
     fn drop(&mut self) {
         if let Some(buffer) = self.0.take() {
+            // They have none behind them: nobody appends a packet that does.
+            buffer.rest.clear();
             let home = buffer.home;
             // The queue has room for every buffer of the pool, and this is one.
             let returned = home.free.push(buffer);
@@ -312,7 +338,6 @@ impl fmt::Debug for Packet {
 mod tests {
     use super::*;
     use std::thread;
-    use std::vec::Vec;
 
     #[test]
     fn a_packet_keeps_its_frame_and_goes_home() {
@@ -327,6 +352,20 @@ mod tests {
         assert_eq!(pool.available(), 1);
         drop(packet);
         assert_eq!(pool.available(), 2);
+    }
+
+    #[test]
+    fn what_was_gathered_goes_home_with_the_first() {
+        let pool = Pool::ordinary(3, 128);
+        let mut packet = pool.copy_of(b"head").unwrap();
+        packet.append(pool.copy_of(b"one").unwrap());
+        packet.append(pool.copy_of(b"three").unwrap());
+        assert_eq!((packet.len(), packet.whole_len()), (4, 12));
+        let parts: Vec<_> = packet.rest().iter().map(Packet::frame).collect();
+        assert_eq!(parts, [&b"one"[..], b"three"]);
+        drop(packet);
+        assert_eq!(pool.available(), 3);
+        assert!(pool.packet().unwrap().rest().is_empty());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! switch has the board polled once there is some again ([`SwitchEnd::settle`]). The other way round, a refused switch is woken when
 //! the guest has fetched something. So who holds up frames holds up at most the two queues.
 
+use crate::gather::{Gathered, Gatherer};
 use crate::switch::{Outlet, Refusal};
 use alloc::{boxed::Box, sync::Arc};
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence};
@@ -39,6 +40,8 @@ struct Shared {
     up: AtomicBool,
     /// Which long frames the guest takes: [`Cuts`].
     long: AtomicU8,
+    /// Packets on their way to the guest behind the first of a train.
+    behind: AtomicUsize,
     /// The guest wants everybody's frames.
     promiscuous: AtomicBool,
     wakers: Wakers,
@@ -61,6 +64,20 @@ pub struct SwitchEnd {
     from_guest: Consumer<'static, Packet>,
     /// Something for the guest to look at since it was woken.
     news: bool,
+    gathering: Gathering,
+    gatherer: Gatherer,
+    /// A train that there was no room for. Nobody else may have it: it is no frame for others.
+    waiting: Option<Packet>,
+}
+
+/// Whether frames for the guest are joined on their way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Gathering {
+    /// Where it takes long frames, and of acknowledgements the last: see [`crate::gather`].
+    #[default]
+    On,
+    /// Each comes as it is.
+    Off,
 }
 
 /// Whether the guest waits for room that there is not yet.
@@ -80,6 +97,7 @@ pub fn cable(pools: &[&'static Pool], wakers: Wakers) -> (GuestEnd, SwitchEnd) {
         crowded: AtomicBool::new(false),
         up: AtomicBool::new(true),
         long: AtomicU8::new(0),
+        behind: AtomicUsize::new(0),
         promiscuous: AtomicBool::new(false),
         wakers,
     });
@@ -91,6 +109,9 @@ pub fn cable(pools: &[&'static Pool], wakers: Wakers) -> (GuestEnd, SwitchEnd) {
         to_guest,
         from_guest,
         news: false,
+        gathering: Gathering::On,
+        gatherer: Gatherer::default(),
+        waiting: None,
     };
     let guest_end = GuestEnd {
         shared,
@@ -163,6 +184,12 @@ impl Ethernet for GuestEnd {
         {
             (self.shared.wakers.switch)();
         }
+        if let Some(packet) = &packet
+            && !packet.rest().is_empty()
+        {
+            let behind = packet.rest().len();
+            self.shared.behind.fetch_sub(behind, Ordering::Relaxed);
+        }
         packet
     }
 
@@ -199,6 +226,11 @@ impl SwitchEnd {
         }
     }
 
+    /// Sets whether frames for the guest are joined.
+    pub fn set_gathering(&mut self, gathering: Gathering) {
+        self.gathering = gathering;
+    }
+
     /// Plugs the cable in or out at the far side.
     pub fn set_link(&mut self, link: Link) {
         let up = link == Link::Up;
@@ -207,6 +239,7 @@ impl SwitchEnd {
 
     /// Wakes the guest if there is a reason: after each turn, when packets have gone home. Says whether it still wants something.
     pub fn settle(&mut self) -> Want {
+        self.send_trains();
         fence(Ordering::SeqCst);
         let wanted = self.shared.wanted_bytes.load(Ordering::Relaxed);
         let has_room = || self.from_guest.len() < QUEUE_FRAMES && self.shared.has_buffer(wanted);
@@ -223,7 +256,42 @@ impl SwitchEnd {
         }
     }
 
+    /// Ends all trains; one for which there is no room waits.
+    fn send_trains(&mut self) {
+        while let Some(train) = self.waiting.take().or_else(|| self.gatherer.take()) {
+            if !self.send_train(train) {
+                return;
+            }
+        }
+    }
+
+    /// False if it waits.
+    fn send_train(&mut self, train: Packet) -> bool {
+        self.waiting = self.push(train).err();
+        self.waiting.is_none()
+    }
+
+    /// Whether a train is more than the guest's end is to hold now: as many packets as a full queue of single ones.
+    fn is_too_long(&self, train: &Packet) -> bool {
+        let behind = train.rest().len();
+        let there = || self.to_guest.len() + self.shared.behind.load(Ordering::Relaxed);
+        if behind == 0 || self.to_guest.is_empty() || there() + behind < QUEUE_FRAMES {
+            return false;
+        }
+        self.shared.crowded.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        !self.to_guest.is_empty() && there() + behind >= QUEUE_FRAMES
+    }
+
     fn push(&mut self, packet: Packet) -> Result<(), Packet> {
+        if self.is_too_long(&packet) {
+            return Err(packet);
+        }
+        let behind = packet.rest().len();
+        if behind > 0 {
+            // Before the guest can see it, and take it off.
+            self.shared.behind.fetch_add(behind, Ordering::Relaxed);
+        }
         let queue = &mut self.to_guest;
         let pushed = queue.enqueue(packet).or_else(|packet| {
             // Noted before it is tried again, so that what the guest fetches in between is not overlooked.
@@ -232,7 +300,23 @@ impl SwitchEnd {
             queue.enqueue(packet)
         });
         self.news |= pushed.is_ok();
+        if behind > 0 && pushed.is_err() {
+            self.shared.behind.fetch_sub(behind, Ordering::Relaxed);
+        }
         pushed
+    }
+
+    /// Sends a frame that is in no train.
+    fn send_single(&mut self, packet: Packet) -> Result<(), Refusal> {
+        let takes = self.takes();
+        match packet.offload().segmentation {
+            Some(segmentation) if !takes.contains(segmentation.cut.into()) => self.send_cut(packet),
+            _ => self.push(packet).map_err(Refusal::Later),
+        }
+    }
+
+    fn takes(&self) -> Cuts {
+        Cuts::from_bits_retain(self.shared.long.load(Ordering::Relaxed))
     }
 
     /// Sends a frame in pieces, all of them or none.
@@ -264,11 +348,28 @@ impl SwitchEnd {
 
 impl Outlet for SwitchEnd {
     /// A frame for the guest. [`SwitchEnd::settle`] tells it.
-    fn send(&mut self, packet: Packet) -> Result<(), Refusal> {
-        let takes = Cuts::from_bits_retain(self.shared.long.load(Ordering::Relaxed));
-        match packet.offload().segmentation {
-            Some(segmentation) if !takes.contains(segmentation.cut.into()) => self.send_cut(packet),
-            _ => self.push(packet).map_err(Refusal::Later),
+    fn send(&mut self, mut packet: Packet) -> Result<(), Refusal> {
+        if self.gathering == Gathering::Off {
+            return self.send_single(packet);
+        }
+        if let Some(train) = self.waiting.take()
+            && !self.send_train(train)
+        {
+            return Err(Refusal::Later(packet));
+        }
+        loop {
+            packet = match self.gatherer.offer(packet, self.takes()) {
+                Gathered::Single(packet) => return self.send_single(packet),
+                Gathered::Kept => return Ok(()),
+                Gathered::Whole(train) => {
+                    self.send_train(train);
+                    return Ok(());
+                }
+                Gathered::After { packet, train } => match self.send_train(train) {
+                    true => packet,
+                    false => return Err(Refusal::Later(packet)),
+                },
+            };
         }
     }
 }

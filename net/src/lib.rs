@@ -15,6 +15,7 @@ extern crate std;
 
 pub mod cable;
 pub mod credit;
+pub mod gather;
 pub mod host;
 mod mac;
 pub mod nat;

@@ -1,7 +1,7 @@
 //! Traffic that is counted: `stream tx|rx|ping NUMBER long|plain` on `eth0`, whose address and link are there already.
 //!
 //! `tx` and `rx` move so many MiB by TCP to a sink and from a source, `ping` asks a station so often for an echo; `plain` has the
-//! interface neither send nor gather frames longer than the wire's. Before the part that counts and behind it the program executes the
+//! interface neither send nor take frames longer than the wire's, nor gather them itself. Before the part that counts and behind it the program executes the
 //! instruction that the counting plugin looks for, with 1 and 2; then it prints `STREAM done`. A static Linux program, built by `rustc`
 //! alone.
 #![no_std]
@@ -37,11 +37,29 @@ static mut BUFFER: [u8; CHUNK] = [0; CHUNK];
 /// What the interface is told to do or not: `SIOCETHTOOL` with these commands and 1 or 0.
 const SIOCETHTOOL: u64 = 0x8946;
 const LONG_FRAMES: [u32; 3] = [0x1f, 0x24, 0x2c];
+/// The names of features, and setting them by number; that by which a card gives frames that it has gathered, which has no command of its own.
+const GET_STRINGS: u32 = 0x1b;
+const FEATURES: u32 = 4;
+const SET_FEATURES: u32 = 0x3b;
+const GATHERED_FRAMES: &[u8] = b"rx-gro-hw\0";
+const NAME_BYTES: usize = 32;
+const MOST_FEATURES: usize = 128;
+
+#[repr(C)]
+struct Names {
+    head: [u32; 3],
+    names: [[u8; NAME_BYTES]; MOST_FEATURES],
+}
+
+static mut NAMES: Names = Names {
+    head: [GET_STRINGS, FEATURES, 0],
+    names: [[0; NAME_BYTES]; MOST_FEATURES],
+};
 
 #[repr(C)]
 struct Request {
     name: [u8; 16],
-    data: *const [u32; 2],
+    data: u64,
     rest: [u8; 16],
 }
 
@@ -112,16 +130,31 @@ fn ping(socket: u64, count: usize) {
 
 fn set_long_frames(socket: u64, on: u32) {
     for command in LONG_FRAMES {
-        let value = [command, on];
-        let mut request = Request {
-            name: [0; 16],
-            data: &raw const value,
-            rest: [0; 16],
-        };
-        request.name[..4].copy_from_slice(b"eth0");
         // A card that never does it says so.
-        call(IOCTL, [socket, SIOCETHTOOL, (&raw mut request) as u64]);
+        ask_interface(socket, (&raw const *&[command, on]) as u64);
     }
+    check(ask_interface(socket, (&raw mut NAMES) as u64), b"names of features");
+    // SAFETY: nobody else is there, and the kernel has filled it.
+    let (count, names) = unsafe { (NAMES.head[2] as usize, &*&raw const NAMES.names) };
+    if let Some(index) = names.iter().take(count).position(|name| name.starts_with(GATHERED_FRAMES)) {
+        // What is to be set, and how, for each 32 features.
+        let mut request = [0_u32; 2 + 2 * MOST_FEATURES / 32];
+        request[..2].copy_from_slice(&[SET_FEATURES, count.div_ceil(32) as u32]);
+        let at = 2 + 2 * (index / 32);
+        request[at] = 1 << (index % 32);
+        request[at + 1] = on << (index % 32);
+        ask_interface(socket, (&raw const request) as u64);
+    }
+}
+
+fn ask_interface(socket: u64, data: u64) -> u64 {
+    let mut request = Request {
+        name: [0; 16],
+        data,
+        rest: [0; 16],
+    };
+    request.name[..4].copy_from_slice(b"eth0");
+    call(IOCTL, [socket, SIOCETHTOOL, (&raw mut request) as u64])
 }
 
 fn number(digits: *const u8) -> usize {

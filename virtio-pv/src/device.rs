@@ -33,6 +33,15 @@ pub trait Device: Send {
     fn features(&self) -> Features;
     /// The maximum size of each queue: powers of two up to [`crate::queue::MAX_SIZE`]. At most 64 queues.
     fn queue_sizes(&self) -> &[u16];
+    /// Whether the driver waits for nothing that queue `index` completes, but for its buffers: then the notice of it may come a little
+    /// later. Not for queues alone that are served in turn with others ([`Device::holds`]).
+    fn may_hold(&self, _index: usize) -> bool {
+        false
+    }
+    /// True if there is such a queue.
+    fn holds(&self) -> bool {
+        false
+    }
     /// The driver accepted these features; called once per negotiation, and again by legacy drivers that change their mind.
     fn negotiated(&mut self, _features: Features) {}
     /// Reads the configuration space; bytes past its end stay as they are in `into`, which is 0.

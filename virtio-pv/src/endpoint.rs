@@ -5,7 +5,7 @@
 
 use crate::device::Device;
 use crate::features::Features;
-use crate::queue::{Notice, Queue, Queues, SavedQueue};
+use crate::queue::{Notice, Patience, Queue, Queues, SavedQueue};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
@@ -250,10 +250,16 @@ impl Endpoint {
         }
     }
 
+    /// The queues, a bit each, that have completed something since the last call.
+    #[inline]
+    pub fn take_completed(&mut self) -> u64 {
+        self.queues.take_completed()
+    }
+
     /// Shows the driver what queue `index` completed.
     #[inline]
-    pub fn publish(&mut self, index: usize, memory: &GuestMemory) -> Notice {
-        self.queues.publish(index, memory)
+    pub fn publish(&mut self, index: usize, memory: &GuestMemory, patience: Patience) -> Notice {
+        self.queues.publish(index, memory, patience)
     }
 
     /// Turns a fault into a request for reset; then says whether the driver must hear of a change (2.1.2, 2.5).

@@ -7,9 +7,10 @@ use super::local::Local;
 use super::machine::Machine;
 use super::mailbox::Whereabouts;
 use crate::cpu::events::{self, Events as HostEvents};
-use crate::cpu::{interrupts, live};
+use crate::cpu::{interrupts, live, percpu};
 use crate::service;
 use crate::service::control::{CONTROL, Request, count};
+use crate::smp;
 use alloc::boxed::Box;
 use alloc::string::String;
 use core::sync::atomic::Ordering;
@@ -321,13 +322,10 @@ impl<V: Vcpu> Processor<V> {
     fn turn(&mut self) -> Leave {
         self.attend();
         loop {
-            if !self.local.mailbox.is_empty()
-                && let Some(leave) = self.read_mail()
+            if self.is_called()
+                && let Some(leave) = self.answer()
             {
                 return leave;
-            }
-            if self.duty.has_services_to_run() {
-                self.admit();
             }
             // While something waits for a window, any exit may have been the end of what it waits for.
             let looks = self.local.attention || self.window.is_some();
@@ -367,6 +365,32 @@ impl<V: Vcpu> Processor<V> {
                 Next::Stop(crash) => return Leave::Outcome(Outcome::Crash(crash)),
             }
         }
+    }
+
+    /// True if there is mail, or work for the services.
+    #[inline]
+    fn is_called(&self) -> bool {
+        !self.local.mailbox.is_empty() || self.duty.has_services_to_run()
+    }
+
+    /// Runs the services, and does what the mail asks for. What the one leads to is often work for the other; where that does not come to
+    /// rest, the guest has its turn all the same, and is left at once.
+    fn answer(&mut self) -> Option<Leave> {
+        for _ in 0..2 {
+            if self.duty.has_services_to_run() {
+                self.admit();
+            }
+            if !self.local.mailbox.is_empty()
+                && let Some(leave) = self.read_mail()
+            {
+                return Some(leave);
+            }
+            if !self.is_called() {
+                return None;
+            }
+        }
+        smp::kick(percpu::index());
+        None
     }
 
     /// Runs guest code, and does what its exit asks for. Nothing but the guest comes next: an event that is taken from its source is not

@@ -224,6 +224,15 @@ impl Device for Nic {
         &self.queue_sizes
     }
 
+    /// Sent frames: drivers look for them when they send more, and when frames come.
+    fn may_hold(&self, index: usize) -> bool {
+        !index.is_multiple_of(2)
+    }
+
+    fn holds(&self) -> bool {
+        true
+    }
+
     fn negotiated(&mut self, features: Features) {
         self.negotiated = features;
         self.accept(features & GUEST_OFFLOADS);

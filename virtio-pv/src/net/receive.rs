@@ -74,7 +74,7 @@ impl Nic {
             return Ok(Placed::NoBuffer);
         };
         let bytes = packet.len() + header_bytes;
-        if self.chain.writable_bytes() < bytes as u64 {
+        if self.chain.writable_bytes() < bytes as u64 || !packet.rest().is_empty() {
             return self.spread(queue, head, header, packet, queues, memory);
         }
         // In one piece: there is room for the header before every frame.
@@ -105,9 +105,10 @@ impl Nic {
         let header_bytes = self.header_bytes();
         let mergeable = self.negotiated.contains(bits::MERGEABLE);
         let mut used: Vec<(Head, u32), MAX_BUFFERS> = Vec::new();
-        let mut rest = packet.frame();
+        let behind = packet.rest().iter().map(Packet::frame);
+        let mut parts = Parts::new(core::iter::once(packet.frame()).chain(behind));
         let mut next = Some(head);
-        while !rest.is_empty() || used.is_empty() {
+        while !parts.are_over() || used.is_empty() {
             let first = used.is_empty();
             let chain = if first {
                 &mut self.chain
@@ -128,10 +129,14 @@ impl Nic {
                     "a receive buffer shorter than its header",
                 ));
             };
-            let (now, later) = rest.split_at((rest.len() as u64).min(room) as usize);
-            chain.write(memory, ahead as u64, now)?;
-            rest = later;
-            if used.push((head, (ahead + now.len()) as u32)).is_err() {
+            let mut filled = 0;
+            while filled < room
+                && let Some(part) = parts.next((room - filled) as usize)
+            {
+                chain.write(memory, ahead as u64 + filled, part)?;
+                filled += part.len() as u64;
+            }
+            if used.push((head, ahead as u32 + filled as u32)).is_err() {
                 unreachable!("it was not full");
             }
         }
@@ -153,6 +158,41 @@ impl Nic {
             bits::HEADER_BYTES
         } else {
             bits::SHORT_HEADER_BYTES
+        }
+    }
+}
+
+/// What is left of the parts of a frame.
+struct Parts<'a, I> {
+    part: &'a [u8],
+    later: I,
+}
+
+impl<'a, I: Iterator<Item = &'a [u8]>> Parts<'a, I> {
+    fn new(later: I) -> Self {
+        let mut parts = Self { part: &[], later };
+        parts.skip_empty();
+        parts
+    }
+
+    /// Whether nothing is left.
+    fn are_over(&self) -> bool {
+        self.part.is_empty()
+    }
+
+    /// The next bytes that lie together, at most so many.
+    fn next(&mut self, most_bytes: usize) -> Option<&'a [u8]> {
+        let (now, later) = self.part.split_at(self.part.len().min(most_bytes));
+        self.part = later;
+        self.skip_empty();
+        (!now.is_empty()).then_some(now)
+    }
+
+    fn skip_empty(&mut self) {
+        while self.part.is_empty()
+            && let Some(part) = self.later.next()
+        {
+            self.part = part;
         }
     }
 }

@@ -19,14 +19,14 @@ mod window;
 
 use crate::device::Device;
 use crate::endpoint::{Endpoint, Interface, Reset};
-use crate::queue::{Notice, RingFault};
+use crate::queue::{Notice, Patience, RingFault};
 use alloc::boxed::Box;
 use bits::bar;
 use header::Header;
-use hvm::Width;
 use hvm::device::Context;
 use hvm::pci::{Function, Window};
 use hvm::pci_config::{Command, ConfigSpace};
+use hvm::{Instant, Width};
 use interrupts::Interrupts;
 use serde::{Deserialize, Serialize};
 
@@ -64,7 +64,13 @@ pub struct Transport {
     endpoint: Endpoint,
     selectors: Selectors,
     activity: Activity,
+    /// Queues, a bit each, of which a notice is held, and when those go out.
+    held: u64,
+    held_until: Option<Instant>,
 }
+
+/// How long a notice is held that may wait: about as long as cards hold theirs, and shorter than what people or timers notice.
+const HOLD_NS: u64 = 50_000;
 
 impl Transport {
     /// Attaches `device`.
@@ -79,6 +85,8 @@ impl Transport {
             endpoint,
             selectors: Selectors::default(),
             activity: Activity::Running,
+            held: 0,
+            held_until: None,
         }
     }
 
@@ -106,6 +114,10 @@ impl Transport {
     #[inline]
     fn run(&mut self, context: &mut Context<'_>) {
         if self.may_run() {
+            if self.held != 0 {
+                // The driver may have found by itself what it was not told of.
+                self.deliver(context);
+            }
             self.endpoint.run(context);
             self.deliver(context);
         }
@@ -114,11 +126,28 @@ impl Transport {
     /// Tells the driver what was completed and what changed.
     #[inline]
     fn deliver(&mut self, context: &mut Context<'_>) {
-        for index in 0..self.endpoint.queues().count() {
-            if self.endpoint.publish(index, context.memory) == Notice::Interrupt {
-                self.interrupts.queue(index, context.signals);
+        let due = self.held_until.is_some_and(|until| until <= context.now);
+        let mut left = self.endpoint.take_completed() | self.held;
+        self.held = 0;
+        while left != 0 {
+            let index = left.trailing_zeros() as usize;
+            left &= left - 1;
+            let patience = match !due && self.endpoint.device().may_hold(index) {
+                true => Patience::Some,
+                false => Patience::None,
+            };
+            match self.endpoint.publish(index, context.memory, patience) {
+                Notice::Interrupt => self.interrupts.queue(index, context.signals),
+                Notice::Held => self.held |= 1 << index,
+                Notice::Quiet => {}
             }
         }
+        self.held_until = match self.held {
+            0 => None,
+            _ => self
+                .held_until
+                .or_else(|| Some(Instant::from_ns(context.now.ns + HOLD_NS))),
+        };
         if self.endpoint.take_change() == Notice::Interrupt {
             self.interrupts.config(context.signals);
         }
@@ -235,5 +264,13 @@ impl Function for Transport {
             self.deliver(context);
             self.drive_pin();
         }
+    }
+
+    fn has_timer(&self) -> bool {
+        self.endpoint.device().holds()
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.held_until.filter(|_| self.may_run())
     }
 }

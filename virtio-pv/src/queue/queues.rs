@@ -3,7 +3,7 @@
 use super::chain::{Chain, Head};
 use super::ring::Ring;
 use super::slot::{Queue, SavedQueue};
-use super::{Notice, RingFault};
+use super::{Notice, Patience, RingFault};
 use crate::features::Features;
 use alloc::vec::Vec;
 use guest_mem::GuestMemory;
@@ -14,6 +14,8 @@ use guest_mem::GuestMemory;
 pub struct Queues {
     queues: Vec<Queue>,
     fault: Option<RingFault>,
+    /// Queues, a bit each, of which the driver may have to be told.
+    completed: u64,
     /// The device's configuration space changed, and the driver was not told yet.
     changed: bool,
 }
@@ -24,6 +26,7 @@ impl Queues {
         Self {
             queues: max_sizes.iter().map(|&size| Queue::new(size)).collect(),
             fault: None,
+            completed: 0,
             changed: false,
         }
     }
@@ -78,6 +81,7 @@ impl Queues {
     /// Gives a chain back, with the number of bytes written from its first writable byte on.
     #[inline]
     pub fn complete(&mut self, index: usize, memory: &GuestMemory, head: Head, bytes: u32) {
+        self.completed |= 1 << index;
         if let Some(ring) = self.ring(index)
             && let Err(fault) = ring.complete(memory, head, bytes)
         {
@@ -139,13 +143,24 @@ impl Queues {
         }
     }
 
+    /// The queues, a bit each, that have completed something since the last call.
+    #[inline]
+    pub(crate) fn take_completed(&mut self) -> u64 {
+        core::mem::take(&mut self.completed)
+    }
+
     /// Shows the driver what a queue completed.
     #[inline]
-    pub(crate) fn publish(&mut self, index: usize, memory: &GuestMemory) -> Notice {
+    pub(crate) fn publish(
+        &mut self,
+        index: usize,
+        memory: &GuestMemory,
+        patience: Patience,
+    ) -> Notice {
         let Some(ring) = self.ring(index) else {
             return Notice::Quiet;
         };
-        ring.publish(memory).unwrap_or_else(|fault| {
+        ring.publish(memory, patience).unwrap_or_else(|fault| {
             self.fail(fault);
             Notice::Quiet
         })
@@ -155,6 +170,7 @@ impl Queues {
     pub(crate) fn reset(&mut self) {
         self.queues.iter_mut().for_each(Queue::reset);
         self.fault = None;
+        self.completed = 0;
         self.changed = false;
     }
 
@@ -176,6 +192,7 @@ impl Queues {
         Some(queues.collect::<Result<_, _>>().map(|queues| Self {
             queues,
             fault: None,
+            completed: u64::MAX >> (64 - saved.len()),
             changed: false,
         }))
     }

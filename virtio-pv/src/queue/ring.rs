@@ -12,8 +12,19 @@ use guest_mem::{Gpa, GuestMemory};
 pub enum Notice {
     /// It did.
     Interrupt,
+    /// It did, and is told later, unless it has found what was published by then.
+    Held,
     /// Nothing new, or it did not.
     Quiet,
+}
+
+/// Whether the driver may be told later of what was published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// It may.
+    Some,
+    /// It may not.
+    None,
 }
 
 /// The device's place in a ring. Indices run freely and wrap at 2^16.
@@ -33,14 +44,19 @@ pub(super) struct Ring {
     next_used: u16,
     /// The used index that the driver was last shown.
     published: u16,
+    /// Up to here it has been told, or did not want to be.
+    told: u16,
 }
 
 impl Ring {
     pub(super) fn new(place: Placement, features: Features) -> Self {
-        Self::resumed(place, features, 0, 0)
+        Self {
+            told: 0,
+            ..Self::resumed(place, features, 0, 0)
+        }
     }
 
-    /// A ring that was saved with these indices.
+    /// A ring that was saved with these indices. The driver may not have been told of anything in it.
     pub(super) fn resumed(
         place: Placement,
         features: Features,
@@ -54,6 +70,7 @@ impl Ring {
             batch_end: next_available,
             next_used,
             published: next_used,
+            told: next_used.wrapping_sub(place.size.entries()),
         }
     }
 
@@ -154,17 +171,24 @@ impl Ring {
         Ok(())
     }
 
-    /// Shows the driver what was completed, and says whether it asked for an interrupt (2.7.7, 2.7.10).
+    /// Shows the driver what was completed, and says whether it asked for an interrupt (2.7.7, 2.7.10). A notice that may wait is held
+    /// as long as it leaves the driver half a ring.
     #[inline]
-    pub(super) fn publish(&mut self, memory: &GuestMemory) -> Result<Notice, RingFault> {
-        if self.published == self.next_used {
+    pub(super) fn publish(
+        &mut self,
+        memory: &GuestMemory,
+        patience: Patience,
+    ) -> Result<Notice, RingFault> {
+        if self.told == self.next_used {
             return Ok(Notice::Quiet);
         }
-        let old = self.published;
-        // Data and elements before the index.
-        fence(Ordering::Release);
-        memory.store(self.place.used.wrapping_add(used::INDEX), &self.next_used)?;
-        self.published = self.next_used;
+        if self.published != self.next_used {
+            // Data and elements before the index.
+            fence(Ordering::Release);
+            memory.store(self.place.used.wrapping_add(used::INDEX), &self.next_used)?;
+            self.published = self.next_used;
+        }
+        let old = self.told;
         // The index before the question: the driver asks and looks in the opposite order, so one of us sees the other.
         fence(Ordering::SeqCst);
         let wanted = if self.features.contains(Features::EVENT_INDEX) {
@@ -175,10 +199,14 @@ impl Ring {
             let flags: u16 = memory.load(self.available(available::FLAGS))?;
             flags & available::NO_INTERRUPT == 0
         };
-        Ok(if wanted {
-            Notice::Interrupt
-        } else {
-            Notice::Quiet
+        let owed = self.next_used.wrapping_sub(old);
+        if wanted && patience == Patience::Some && owed < self.place.size.entries() / 2 {
+            return Ok(Notice::Held);
+        }
+        self.told = self.next_used;
+        Ok(match wanted {
+            true => Notice::Interrupt,
+            false => Notice::Quiet,
         })
     }
 
@@ -270,11 +298,56 @@ mod tests {
         let (memory, mut ring) = ring(Features::empty());
         ring.complete(&memory, Head(5), 7).unwrap();
         assert_eq!(memory.load(Gpa(0x3000 + used::INDEX)), Ok(0_u16));
-        assert_eq!(ring.publish(&memory), Ok(Notice::Interrupt));
+        assert_eq!(ring.publish(&memory, Patience::None), Ok(Notice::Interrupt));
         assert_eq!(memory.load(Gpa(0x3000 + used::INDEX)), Ok(1_u16));
         let element: UsedElement = memory.load(Gpa(0x3000 + used::ELEMENTS)).unwrap();
         assert_eq!((element.head, element.bytes), (5, 7));
-        assert_eq!(ring.publish(&memory), Ok(Notice::Quiet), "nothing new");
+        assert_eq!(
+            ring.publish(&memory, Patience::None),
+            Ok(Notice::Quiet),
+            "nothing new"
+        );
+    }
+
+    #[test]
+    fn a_notice_that_may_wait_is_held_until_the_driver_has_looked() {
+        let (memory, mut ring) = ring(Features::EVENT_INDEX);
+        let event = Gpa(0x2000 + available::used_event(8));
+        let shown = |memory: &GuestMemory| memory.load::<u16>(Gpa(0x3000 + used::INDEX)).unwrap();
+        ring.complete(&memory, Head(0), 0).unwrap();
+        assert_eq!(ring.publish(&memory, Patience::Some), Ok(Notice::Held));
+        assert_eq!(shown(&memory), 1, "shown at once");
+        ring.complete(&memory, Head(1), 0).unwrap();
+        assert_eq!(ring.publish(&memory, Patience::Some), Ok(Notice::Held));
+        // The driver has found both, and wants to hear of the next.
+        memory.store(event, &2_u16).unwrap();
+        assert_eq!(ring.publish(&memory, Patience::Some), Ok(Notice::Quiet));
+        ring.complete(&memory, Head(2), 0).unwrap();
+        assert_eq!(ring.publish(&memory, Patience::Some), Ok(Notice::Held));
+        assert_eq!(
+            ring.publish(&memory, Patience::None),
+            Ok(Notice::Interrupt),
+            "time is up"
+        );
+        assert_eq!(ring.publish(&memory, Patience::None), Ok(Notice::Quiet));
+        // Half a ring is not held.
+        memory.store(event, &3_u16).unwrap();
+        for head in 3..6 {
+            ring.complete(&memory, Head(head), 0).unwrap();
+            assert_eq!(ring.publish(&memory, Patience::Some), Ok(Notice::Held));
+        }
+        ring.complete(&memory, Head(6), 0).unwrap();
+        assert_eq!(ring.publish(&memory, Patience::Some), Ok(Notice::Interrupt));
+    }
+
+    #[test]
+    fn what_was_held_when_it_was_saved_is_told_afterwards() {
+        let (memory, ring) = ring(Features::EVENT_INDEX);
+        memory
+            .store(Gpa(0x2000 + available::used_event(8)), &3_u16)
+            .unwrap();
+        let mut ring = Ring::resumed(ring.place, Features::EVENT_INDEX, 5, 5);
+        assert_eq!(ring.publish(&memory, Patience::None), Ok(Notice::Interrupt));
     }
 
     proptest! {

@@ -28,6 +28,7 @@ pub struct Machine {
     pub memory: GuestMemory,
     pub function: Transport,
     pub sent: Sent,
+    pub now: Instant,
 }
 
 /// The context of one call, from fields so that the function stays free.
@@ -35,7 +36,7 @@ macro_rules! context {
     ($machine:expr) => {
         &mut Context {
             memory: &$machine.memory,
-            now: Instant::ZERO,
+            now: $machine.now,
             signals: &mut $machine.sent,
         }
     };
@@ -53,6 +54,7 @@ impl Machine {
             memory,
             function: Transport::new(device, mode),
             sent: Sent::default(),
+            now: Instant::ZERO,
         };
         machine.config_write(offset::BAR0, Width::Dword, 0xc000);
         machine.config_write(offset::BAR0 + 4, Width::Dword, 0xfeb0_0000);

@@ -1,0 +1,231 @@
+//! Gathering: what comes in a row of one TCP conversation becomes one long frame, or one acknowledgement, for a card that takes such.
+//!
+//! A guest pays for each frame, not for its bytes; so segments that a sender cut are put together again where that can be undone exactly:
+//! the guest sees headers from which the same segments could be cut (the rules are those by which Linux gathers). Nothing is
+//! waited for: a train is over at the end of the turn that began it. Payloads are not touched; each segment's packet
+//! hangs behind the first's ([`Packet::rest`]).
+//!
+//! Of acknowledgements without data that came in one turn the later says all that the earlier did (RFC 9293, 3.4), so the
+//! earlier are dropped, a few at a time, lest a sender that counts them grow its window too slowly. Repeated ones, those that say more
+//! (SACK, ECN, urgent data) and those that end something pass as they came, each in its place.
+//!
+//! Only frames with right checksums are joined: a wrong one passes alone, for the guest to find.
+
+mod segment;
+
+use hvm::backend::Cuts;
+use hvm::packet::{Checksum, Offload, Packet, PartialChecksum, Segmentation};
+use segment::{Flow, Segment};
+
+/// Conversations of which a train may be open.
+const FLOWS: usize = 4;
+/// Most packets in a train: an IP packet of 64 KiB in frames that everybody takes.
+const MAX_PACKETS: usize = 45;
+/// The longest IP packet.
+const MAX_IP_BYTES: usize = 0xffff;
+/// How many acknowledgements one may stand for.
+const MAX_ACKNOWLEDGEMENTS: u32 = 8;
+/// Where in a TCP header its checksum stands.
+const TCP_CHECKSUM: u16 = 16;
+
+/// What a train is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Segments with data, each as long as the first.
+    Data { segment_bytes: usize },
+    /// Acknowledgements; how many of them the last stands for.
+    Acknowledgement { count: u32 },
+}
+
+/// Frames of one conversation that go on together.
+#[derive(Debug)]
+struct Train {
+    flow: Flow,
+    kind: Kind,
+    /// The first packet, and what hangs behind it.
+    packet: Packet,
+    /// What the first's headers say.
+    first: Segment,
+    /// The sequence number behind the last.
+    next: u32,
+    payload_bytes: usize,
+    /// The last has the push flag, or is shorter than the others.
+    ends: bool,
+}
+
+/// What became of a frame.
+#[derive(Debug)]
+pub enum Gathered {
+    /// It goes on as it is.
+    Single(Packet),
+    /// It is in a train.
+    Kept,
+    /// It was the last of a train.
+    Whole(Packet),
+    /// It is not in a train yet: this one is over first, and then the frame is to be offered again.
+    After {
+        /// The frame.
+        packet: Packet,
+        /// What goes on before it.
+        train: Packet,
+    },
+}
+
+/// The trains that are open.
+#[derive(Debug, Default)]
+pub struct Gatherer {
+    trains: heapless::Vec<Train, FLOWS>,
+}
+
+impl Gatherer {
+    /// Whether no train is open.
+    pub fn is_empty(&self) -> bool {
+        self.trains.is_empty()
+    }
+
+    /// Takes a frame for a card that takes long frames as `takes` says.
+    #[inline]
+    pub fn offer(&mut self, mut packet: Packet, takes: Cuts) -> Gathered {
+        let Some((flow, segment)) = Segment::read(packet.frame()) else {
+            return Gathered::Single(packet);
+        };
+        let place = self.trains.iter().position(|train| train.flow == flow);
+        let kind = segment
+            .kind(takes)
+            .filter(|_| packet.offload().segmentation.is_none());
+        if let Some(place) = place {
+            let train = &mut self.trains[place];
+            let joins = kind.is_some()
+                && train.joins(&segment, &packet)
+                && segment::is_sound(&mut packet, &segment);
+            if !joins {
+                let train = self.trains.remove(place).finish();
+                return Gathered::After { packet, train };
+            }
+            return match train.join(&segment, packet) {
+                true => Gathered::Whole(self.trains.remove(place).finish()),
+                false => Gathered::Kept,
+            };
+        }
+        let Some(kind) =
+            kind.filter(|_| !segment.is_last() && segment::is_sound(&mut packet, &segment))
+        else {
+            return Gathered::Single(packet);
+        };
+        if self.trains.is_full() {
+            let train = self.trains.remove(0).finish();
+            return Gathered::After { packet, train };
+        }
+        let train = Train {
+            flow,
+            kind,
+            next: segment.next(),
+            payload_bytes: segment.payload_bytes(),
+            first: segment,
+            packet,
+            ends: false,
+        };
+        if self.trains.push(train).is_err() {
+            unreachable!("it was not full");
+        }
+        Gathered::Kept
+    }
+
+    /// The oldest train, which is over.
+    pub fn take(&mut self) -> Option<Packet> {
+        match self.trains.is_empty() {
+            true => None,
+            false => Some(self.trains.remove(0).finish()),
+        }
+    }
+}
+
+impl Train {
+    /// Whether a segment of its conversation continues it.
+    fn joins(&self, segment: &Segment, packet: &Packet) -> bool {
+        let first = self.packet.frame();
+        match self.kind {
+            Kind::Data { segment_bytes } => {
+                let payload_bytes = segment.payload_bytes();
+                !self.ends
+                    && (1..=segment_bytes).contains(&payload_bytes)
+                    && segment.sequence == self.next
+                    && self.packet.rest().len() + 1 < MAX_PACKETS
+                    && self.first.ip_bytes() + self.payload_bytes - self.first.payload_bytes()
+                        + payload_bytes
+                        <= MAX_IP_BYTES
+                    && self.first.continues(
+                        first,
+                        segment,
+                        packet.frame(),
+                        self.packet.rest().len() as u16 + 1,
+                    )
+            }
+            Kind::Acknowledgement { count } => {
+                let ahead = segment
+                    .acknowledgement
+                    .wrapping_sub(self.first.acknowledgement);
+                segment.payload_bytes() == 0
+                    && segment.sequence == self.next
+                    && (1..1 << 31).contains(&ahead)
+                    && count < MAX_ACKNOWLEDGEMENTS
+                    && self.first.is_superseded(first, segment, packet.frame())
+            }
+        }
+    }
+
+    /// Takes it in; true if the train is over.
+    fn join(&mut self, segment: &Segment, mut packet: Packet) -> bool {
+        match &mut self.kind {
+            Kind::Acknowledgement { count } => {
+                *count += 1;
+                self.packet = packet;
+                self.first = *segment;
+                false
+            }
+            Kind::Data { segment_bytes } => {
+                let payload_bytes = segment.payload_bytes();
+                self.ends = segment.is_last() || payload_bytes < *segment_bytes;
+                self.payload_bytes += payload_bytes;
+                self.next = segment.next();
+                packet.strip(segment.header_bytes());
+                packet.set_len(payload_bytes);
+                if segment.is_last() {
+                    self.first.push(self.packet.frame_mut());
+                }
+                self.packet.append(packet);
+                self.ends
+            }
+        }
+    }
+
+    /// Puts the headers right.
+    fn finish(mut self) -> Packet {
+        if self.packet.rest().is_empty() {
+            return self.packet;
+        }
+        let Kind::Data { segment_bytes } = self.kind else {
+            return self.packet;
+        };
+        // What is behind the first's payload is padding, or its card's.
+        self.packet
+            .set_len(self.first.header_bytes() + self.first.payload_bytes());
+        self.first
+            .lengthen(self.packet.frame_mut(), self.payload_bytes);
+        self.packet.set_offload(Offload {
+            checksum: Checksum::Partial(PartialChecksum {
+                start: self.first.transport as u16,
+                offset: TCP_CHECKSUM,
+            }),
+            segmentation: Some(Segmentation {
+                cut: self.first.cut,
+                segment_bytes: segment_bytes as u16,
+                header_bytes: self.first.header_bytes() as u16,
+            }),
+        });
+        self.packet
+    }
+}
+
+#[cfg(test)]
+mod tests;

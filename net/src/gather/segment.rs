@@ -1,0 +1,255 @@
+//! What is read of a TCP segment's headers, and what of two must agree (RFC 9293, 3.1; RFC 791; RFC 8200).
+
+use super::Kind;
+use hvm::backend::Cuts;
+use hvm::checksum;
+use hvm::packet::{Checksum, Cut, Offload, Packet};
+
+/// Bytes of an Ethernet header, and where its type stands.
+const ETHERNET_BYTES: usize = 14;
+const TYPE: usize = 12;
+const IP4_BYTES: usize = 20;
+const IP6_BYTES: usize = 40;
+const TCP_BYTES: usize = 20;
+const TCP: u8 = 6;
+/// IPv4: no fragments, so neither "more" nor an offset.
+const FRAGMENT: u16 = 0x3fff;
+/// IPv4: it must not be cut, and its identification means nothing (RFC 6864).
+const WHOLE: u8 = 0x40;
+/// TCP flags.
+const PUSH: u8 = 0x08;
+const ACK: u8 = 0x10;
+/// The one option that acknowledgements have which mean nothing else: two fillers and a time stamp (RFC 7323, appendix A).
+const TIME_STAMP: [u8; 4] = [1, 1, 8, 10];
+const TIME_STAMP_BYTES: usize = 12;
+
+/// Which conversation a frame is of: addresses and ports, one way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Over IPv4.
+    V4([u8; 12]),
+    /// Over IPv6.
+    V6([u8; 36]),
+}
+
+/// Where the parts of a frame are, and what they say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    pub cut: Cut,
+    /// Where the TCP header is.
+    pub transport: usize,
+    payload: usize,
+    /// Where the IP packet ends.
+    end: usize,
+    pub sequence: u32,
+    pub acknowledgement: u32,
+    flags: u8,
+}
+
+impl Segment {
+    /// Reads a frame; `None` if it is not TCP right behind Ethernet and IP without options, whole.
+    #[inline]
+    pub fn read(frame: &[u8]) -> Option<(Flow, Self)> {
+        let (cut, transport, ip_bytes) = match frame.get(TYPE..TYPE + 3)? {
+            [0x08, 0x00, 0x45] => {
+                let header = frame.get(ETHERNET_BYTES..ETHERNET_BYTES + IP4_BYTES)?;
+                if header[9] != TCP || word(header, 6) & FRAGMENT != 0 {
+                    return None;
+                }
+                let transport = ETHERNET_BYTES + IP4_BYTES;
+                (Cut::Tcp4, transport, usize::from(word(header, 2)))
+            }
+            [0x86, 0xdd, version] if version >> 4 == 6 => {
+                let header = frame.get(ETHERNET_BYTES..ETHERNET_BYTES + IP6_BYTES)?;
+                if header[6] != TCP {
+                    return None;
+                }
+                let transport = ETHERNET_BYTES + IP6_BYTES;
+                (
+                    Cut::Tcp6,
+                    transport,
+                    IP6_BYTES + usize::from(word(header, 4)),
+                )
+            }
+            _ => return None,
+        };
+        let tcp = frame.get(transport..transport + TCP_BYTES)?;
+        let payload = transport + usize::from(tcp[12] >> 4) * 4;
+        let end = ETHERNET_BYTES + ip_bytes;
+        if payload < transport + TCP_BYTES || end < payload || end > frame.len() {
+            return None;
+        }
+        let flow = match cut {
+            Cut::Tcp4 => Flow::V4(*frame.get(transport - 8..)?.first_chunk()?),
+            Cut::Tcp6 => Flow::V6(*frame.get(transport - 32..)?.first_chunk()?),
+        };
+        let segment = Self {
+            cut,
+            transport,
+            payload,
+            end,
+            sequence: double(tcp, 4),
+            acknowledgement: double(tcp, 8),
+            flags: tcp[13],
+        };
+        Some((flow, segment))
+    }
+
+    /// What it could be a train of, for a card that takes long frames as `takes` says.
+    #[inline]
+    pub fn kind(&self, takes: Cuts) -> Option<Kind> {
+        match self.payload_bytes() {
+            0 if self.flags == ACK => Some(Kind::Acknowledgement { count: 1 }),
+            0 => None,
+            segment_bytes if self.flags & !PUSH == ACK && takes.contains(self.cut.into()) => {
+                Some(Kind::Data { segment_bytes })
+            }
+            _ => None,
+        }
+    }
+
+    /// Bytes in front of the payload.
+    pub fn header_bytes(&self) -> usize {
+        self.payload
+    }
+
+    /// Bytes of the payload.
+    pub fn payload_bytes(&self) -> usize {
+        self.end - self.payload
+    }
+
+    /// Bytes of the IP packet.
+    pub fn ip_bytes(&self) -> usize {
+        self.end - ETHERNET_BYTES
+    }
+
+    /// The sequence number behind it.
+    pub fn next(&self) -> u32 {
+        self.sequence.wrapping_add(self.payload_bytes() as u32)
+    }
+
+    /// Whether the sender wants it handed over at once.
+    pub fn is_last(&self) -> bool {
+        self.flags & PUSH != 0
+    }
+
+    /// Whether a segment, the `number`th behind this one, could have been cut of the same long one. Sequence numbers and lengths are not looked at.
+    pub fn continues(&self, own: &[u8], other: &Self, theirs: &[u8], number: u16) -> bool {
+        self.transport == other.transport
+            && self.payload == other.payload
+            && self.same_network(own, theirs)
+            && self.same_identification(own, theirs, number)
+            // Acknowledgement, header length, flags but "push", window.
+            && self.acknowledgement == other.acknowledgement
+            && (self.flags ^ other.flags) & !PUSH == 0
+            && self.tcp(own, 14, 16) == self.tcp(theirs, 14, 16)
+            && own.get(self.transport + TCP_BYTES..self.payload)
+                == theirs.get(self.transport + TCP_BYTES..self.payload)
+    }
+
+    /// Whether an acknowledgement says all that this one does.
+    pub fn is_superseded(&self, own: &[u8], other: &Self, theirs: &[u8]) -> bool {
+        let options = own.get(self.transport + TCP_BYTES..self.payload);
+        let are_plain = match options {
+            Some([]) => true,
+            Some(options) => options.len() == TIME_STAMP_BYTES && options.starts_with(&TIME_STAMP),
+            None => false,
+        };
+        are_plain
+            && self.payload == other.payload
+            && self.same_network(own, theirs)
+            && (self.payload == self.transport + TCP_BYTES
+                || self.tcp(theirs, 20, 24) == Some(&TIME_STAMP[..]))
+    }
+
+    /// The same Ethernet header and IP headers, but for lengths, identification and checksum.
+    fn same_network(&self, own: &[u8], theirs: &[u8]) -> bool {
+        let same = |from: usize, to: usize| own.get(from..to) == theirs.get(from..to);
+        match self.cut {
+            // Up to the type of service; flags, time to live and protocol. The addresses are the conversation's.
+            Cut::Tcp4 => same(0, 16) && same(20, 24),
+            // Up to the flow label; next header and hop limit.
+            Cut::Tcp6 => same(0, 18) && same(20, 22),
+        }
+    }
+
+    /// The identification that the `number`th piece has, where it means anything.
+    fn same_identification(&self, own: &[u8], theirs: &[u8], number: u16) -> bool {
+        self.cut == Cut::Tcp6
+            || own[20] & WHOLE != 0
+            || word(own, 18).wrapping_add(number) == word(theirs, 18)
+    }
+
+    fn tcp<'a>(&self, frame: &'a [u8], from: usize, to: usize) -> Option<&'a [u8]> {
+        frame.get(self.transport + from..self.transport + to)
+    }
+
+    /// The last of a train wants to be handed over at once: the whole does.
+    pub fn push(&self, frame: &mut [u8]) {
+        if let Some(flags) = frame.get_mut(self.transport + 13) {
+            *flags |= PUSH;
+        }
+    }
+
+    /// Puts the headers right for a payload of so many bytes; of the checksum, the pseudo-header's sum.
+    pub fn lengthen(&self, frame: &mut [u8], payload_bytes: usize) {
+        let tcp_bytes = self.payload - self.transport + payload_bytes;
+        let ip_bytes = self.transport - ETHERNET_BYTES + tcp_bytes;
+        let Some((network, tcp)) = frame.split_at_mut_checked(self.transport) else {
+            return;
+        };
+        let network = &mut network[ETHERNET_BYTES..];
+        let addresses = match self.cut {
+            Cut::Tcp4 => {
+                network[2..4].copy_from_slice(&(ip_bytes as u16).to_be_bytes());
+                network[10..12].fill(0);
+                let sum = checksum::of(network);
+                network[10..12].copy_from_slice(&sum.to_be_bytes());
+                &network[12..20]
+            }
+            Cut::Tcp6 => {
+                network[4..6].copy_from_slice(&(tcp_bytes as u16).to_be_bytes());
+                &network[8..40]
+            }
+        };
+        let sum = checksum::pseudo_header(addresses, TCP, tcp_bytes);
+        if let Some(place) = tcp.get_mut(16..18) {
+            place.copy_from_slice(&sum.to_be_bytes());
+        }
+    }
+}
+
+/// Whether a frame's checksums are right, or are none of ours because its sender is near; looks where nobody has, and then says so.
+#[inline]
+pub fn is_sound(packet: &mut Packet, segment: &Segment) -> bool {
+    let frame = packet.frame();
+    let network = &frame[ETHERNET_BYTES..segment.transport];
+    if segment.cut == Cut::Tcp4 && checksum::of(network) != 0 {
+        return false;
+    }
+    if packet.offload().checksum != Checksum::Unknown {
+        return true;
+    }
+    let addresses = match segment.cut {
+        Cut::Tcp4 => &network[12..20],
+        Cut::Tcp6 => &network[8..40],
+    };
+    let tcp = &frame[segment.transport..segment.end];
+    let pseudo = checksum::pseudo_header(addresses, TCP, tcp.len());
+    if checksum::sum(pseudo, tcp) != 0xffff {
+        return false;
+    }
+    packet.set_offload(Offload {
+        checksum: Checksum::Valid,
+        segmentation: None,
+    });
+    true
+}
+
+fn word(bytes: &[u8], at: usize) -> u16 {
+    u16::from_be_bytes([bytes[at], bytes[at + 1]])
+}
+
+fn double(bytes: &[u8], at: usize) -> u32 {
+    u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
