@@ -4,6 +4,7 @@
 //! interface. Every keyword of the manual page is known: it lands in a field, or in [`Vif::ignored`] with the reason.
 
 use crate::Mac;
+use crate::cable::Gathering;
 use crate::nat::forward::Forward;
 use crate::rate::Rate;
 use alloc::string::{String, ToString};
@@ -64,6 +65,8 @@ pub struct Vif {
     pub vlan: Option<u16>,
     /// Whose frames the guest may send.
     pub senders: Senders,
+    /// Whether frames for the guest are joined on their way.
+    pub gathering: Gathering,
     /// Largest IP packet in bytes; `None`: the uplink's.
     pub mtu_bytes: Option<u16>,
     /// Keywords that have no meaning here, and why.
@@ -85,7 +88,7 @@ impl fmt::Display for VifError {
     }
 }
 
-const KEYWORDS: &str = "one of mac, bridge, nat, forward, model, type, rate, ip, mtu, antispoof (or another keyword of xl-network-configuration(5))";
+const KEYWORDS: &str = "one of mac, bridge, nat, forward, model, type, rate, ip, mtu, antispoof, gather (or another keyword of xl-network-configuration(5))";
 
 /// Keywords of the manual page (and of xm) that have no meaning without a dom0.
 const NOT_HERE: &[(&str, &str)] = &[
@@ -163,6 +166,13 @@ impl Vif {
                     "" | "1" => Senders::Own,
                     "0" => Senders::Any,
                     _ => return Err("`antispoof` alone, antispoof=1 or antispoof=0"),
+                }
+            }
+            "gather" => {
+                self.gathering = match value {
+                    "" | "1" => Gathering::On,
+                    "0" => Gathering::Off,
+                    _ => return Err("`gather` alone, gather=1 or gather=0"),
                 }
             }
             "nat" if matches!(value, "" | "1") => self.attachment = Attachment::Nat,
@@ -251,6 +261,14 @@ mod tests {
     #[test]
     fn the_empty_text_is_the_default_interface() {
         assert_eq!(Vif::parse(""), Ok(Vif::default()));
+    }
+
+    #[test]
+    fn gathering_can_be_turned_off() {
+        let gathering = |text| Vif::parse(text).map(|vif| vif.gathering);
+        assert_eq!(gathering("model=virtio"), Ok(Gathering::On));
+        assert_eq!(gathering("gather=0"), Ok(Gathering::Off));
+        assert!(gathering("gather=maybe").is_err());
     }
 
     #[test]

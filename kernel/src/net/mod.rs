@@ -23,7 +23,7 @@ use drivers::pci::Function;
 use hvm::backend::Link;
 use hvm::packet::HEADROOM_BYTES;
 use net::Mac;
-use net::cable::{self, GuestEnd, SwitchEnd, Wakers, cable};
+use net::cable::{self, Gathering, GuestEnd, SwitchEnd, Wakers, cable};
 use net::host::address::Setup;
 use net::rate::Rate;
 use net::switch::{PortSetup, Sources, Vlans, WhenFull};
@@ -57,6 +57,8 @@ pub struct GuestPort {
     pub vlans: Vlans,
     /// How fast it may send.
     pub rate: Option<Rate>,
+    /// Whether frames for it are joined on their way.
+    pub gathering: Gathering,
 }
 
 /// A cable that is to be plugged in.
@@ -125,6 +127,7 @@ pub fn plug(port: GuestPort, frames: Frames, wake_guest: fn()) -> GuestEnd {
     };
     let pools: Vec<_> = plain.into_iter().chain(long).collect();
     let (guest, mut switch) = cable(&pools, wakers);
+    switch.set_gathering(port.gathering);
     if plain.is_none() {
         switch.set_link(Link::Down);
         return guest;

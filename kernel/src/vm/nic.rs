@@ -40,6 +40,7 @@ fn card(vif: &Vif, index: u32, name: &str, pairs: u16) -> Box<dyn Function> {
             Attachment::Bridge => vif.vlan.map_or(Vlans::All, Vlans::Access),
         },
         rate: vif.rate,
+        gathering: vif.gathering,
     };
     let cable = net::plug(port, frames, super::kick);
     let longest_bytes = cable.longest_bytes();

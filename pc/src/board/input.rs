@@ -31,11 +31,12 @@ impl Board {
         self.vmmouse.request(registers)
     }
 
-    /// Moves what was typed and pointed into the devices, as far as they take it.
-    pub(super) fn take_input(&mut self, context: &mut Context<'_>) {
+    /// Moves what was typed and pointed into the devices, as far as they take it. Whether anything came.
+    pub(super) fn take_input(&mut self, context: &mut Context<'_>) -> bool {
         let Some(source) = &mut self.console.source else {
-            return;
+            return false;
         };
+        let mut came = false;
         for _ in 0..EVENTS {
             if !self.kbc.takes_keys() {
                 break;
@@ -44,6 +45,7 @@ impl Board {
                 break;
             };
             self.kbc.key(event, context.now);
+            came = true;
         }
         for _ in 0..EVENTS {
             let absolute = self.vmmouse.is_on();
@@ -58,6 +60,7 @@ impl Board {
             let Some(event) = source.next_pointer() else {
                 break;
             };
+            came = true;
             if absolute {
                 self.vmmouse.pointer(event);
                 self.kbc.nudge_mouse();
@@ -65,6 +68,7 @@ impl Board {
                 self.kbc.pointer(event);
             }
         }
+        came
     }
 
     /// Works on the keyboard controller. Between an empty buffer and the next byte in it the lines go down: each byte is an edge.

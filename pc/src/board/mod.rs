@@ -88,8 +88,6 @@ pub struct Board {
     announced: Option<Window>,
     /// The PIRQ lines as last brought onto the interrupt lines.
     driven: Pirqs,
-    /// The cards' deadline as last noted.
-    card_deadline: Option<Instant>,
     /// When a timer output next moves, masked or not; [`Board::advance_timers`] after every change of a timer keeps it true.
     next_event: Option<Instant>,
     /// What [`Board::deadline`] answers, until a timer or a mask changes.
@@ -130,7 +128,6 @@ impl Board {
             bus,
             announced: None,
             driven: Pirqs::default(),
-            card_deadline: None,
             next_event: None,
             unmasked: None,
             deadline_is_stale: true,
@@ -150,8 +147,10 @@ impl Board {
     /// Lets time reach `context.now` and moves what back ends have ready. Called when [`Board::deadline`] is over and after a
     /// kick from a service.
     pub fn poll(&mut self, context: &mut Context<'_>) {
-        self.take_input(context);
-        self.advance_timers(context);
+        match self.take_input(context) {
+            true => self.advance_timers(context),
+            false => self.settle(context),
+        }
         for serial in [&mut self.com1, &mut self.com2].into_iter().flatten() {
             serial.uart.poll();
         }
@@ -170,7 +169,12 @@ impl Board {
             // The usual case: no timer is armed at all.
             self.unmasked = self.next_event.and_then(|_| self.unmasked_deadline());
         }
-        self.unmasked
+        // Cards are polled for time's sake whatever their lines' masks: what they do then need not be an interrupt.
+        match (self.unmasked, self.bus.deadline()) {
+            (timers, None) => timers,
+            (None, cards) => cards,
+            (Some(timers), Some(cards)) => Some(timers.min(cards)),
+        }
     }
 
     /// The level of the 8259 pair's INTR output.
@@ -225,13 +229,9 @@ impl Board {
         }
     }
 
-    /// Brings PIRQ A to D onto the lines that they are routed to, and notes when a card wants its next turn.
+    /// Brings PIRQ A to D onto the lines that they are routed to.
     #[inline]
     fn drive_pirqs(&mut self, context: &mut Context<'_>) {
-        if self.bus.deadline() != self.card_deadline {
-            self.card_deadline = self.bus.deadline();
-            self.note_timers();
-        }
         let pirqs = self.bus.pirqs();
         if pirqs != self.driven {
             self.redrive_pirqs(pirqs, context);

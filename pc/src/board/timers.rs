@@ -51,7 +51,6 @@ impl Board {
             self.power.deadline(),
             self.hpet.deadline(),
             self.kbc.deadline(),
-            self.bus.deadline(),
         ]
         .into_iter()
         .flatten()
@@ -74,8 +73,7 @@ impl Board {
             .hpet
             .deadlines()
             .map(|deadline| deadline.and_then(|(route, at)| timer(line(route), Some(at))));
-        let cards = core::iter::once(self.bus.deadline());
-        chips.into_iter().chain(hpet).chain(cards).flatten().min()
+        chips.into_iter().chain(hpet).flatten().min()
     }
 
     /// Brings the HPET's outputs onto their lines. Lines that a timer left go down; those of PIT and clock are theirs again.

@@ -18,6 +18,10 @@ pub const TIPG: usize = 0x0410;
 pub const RDTR: usize = 0x2820;
 /// Receive absolute delay timer.
 pub const RADV: usize = 0x282c;
+/// Checksums of received frames.
+pub const RXCSUM: usize = 0x5000;
+/// Those of IP and of TCP and UDP are looked at (8254x, 13.4.27).
+pub const RXCSUM_ON: u32 = 1 << 8 | 1 << 9;
 /// Transmit interrupt delay.
 pub const TIDV: usize = 0x3820;
 
@@ -58,6 +62,10 @@ bitflags! {
         const DONE = 1 << 0;
         /// The frame ends here.
         const END = 1 << 1;
+        /// Received: whatever it says of checksums means nothing.
+        const UNSUMMED = 1 << 2;
+        /// Received: the checksum of TCP was looked at.
+        const SUMMED = 1 << 5;
     }
 }
 
@@ -80,8 +88,9 @@ pub const RX_LENGTH: usize = 8;
 pub const RX_STATUS: usize = 12;
 /// Receive descriptor: errors; any bit means a damaged frame.
 pub const RX_ERRORS: usize = 13;
-/// Receive errors that concern the frame as a whole: CRC, symbol, sequence, receive data (8254x, 3.2.3.2). The others are of checksums,
-/// which nobody was asked to look at.
+/// Receive errors that concern the frame as a whole: CRC, symbol, sequence, receive data (8254x, 3.2.3.2). The others are of checksums.
 pub const RX_DAMAGED: u8 = 0b1001_0111;
+/// The checksum of TCP or UDP is wrong; that of IP is.
+pub const RX_SUM_WRONG: u8 = 0b0110_0000;
 /// Transmit descriptor: status.
 pub const TX_STATUS: usize = 12;

@@ -14,7 +14,7 @@ use bits::*;
 use core::fmt;
 use core::sync::atomic::{Ordering, fence};
 use hvm::backend::Link;
-use hvm::packet::{Checksum, Packet, Pool};
+use hvm::packet::{Checksum, Offload, Packet, Pool};
 use intel::moderation::Moderation;
 use offload::{MAX_PIECE_BYTES, Words, Work};
 
@@ -298,6 +298,7 @@ impl<R: Window, W: Window> E1000<R, W> {
         if self.sizes.are_jumbo() {
             receive |= Rctl::LONG.bits() | RCTL_BUFFERS_16K;
         }
+        self.registers.write_u32(RXCSUM, RXCSUM_ON);
         self.registers.write_u32(RCTL, receive);
         self.narrow();
         self.refill();
@@ -443,6 +444,13 @@ impl<R: Window, W: Window> E1000<R, W> {
         }
         Some(packet.map(|mut packet| {
             packet.set_len(length);
+            let looked = status & (Done::UNSUMMED | Done::SUMMED) == Done::SUMMED;
+            if looked && errors & RX_SUM_WRONG == 0 {
+                packet.set_offload(Offload {
+                    checksum: Checksum::Valid,
+                    segmentation: None,
+                });
+            }
             packet
         }))
     }
