@@ -2,21 +2,30 @@
 
 /// The ones' complement sum of `bytes` as big-endian words, an odd last byte filled up with a zero, on top of `start`.
 pub fn sum(start: u16, bytes: &[u8]) -> u16 {
-    // Words of four bytes: 2^32 of them fit the accumulator, more than any frame has.
-    let mut chunks = bytes.chunks_exact(4);
-    let mut total = u64::from(start);
-    for chunk in &mut chunks {
-        let word = chunk.try_into().map_or(0, u32::from_be_bytes);
-        total += u64::from(word);
+    // Words of eight bytes in the CPU's order: the sum of swapped words is the swapped sum (RFC 1071, 2 B). The carries of more than any
+    // frame has fit the accumulator; adding into it is an addition and one with carry.
+    let word = |bytes: &[u8]| u128::from(bytes.try_into().map_or(0, u64::from_le_bytes));
+    let mut total = u128::from(start.swap_bytes());
+    let mut blocks = bytes.chunks_exact(32);
+    for block in &mut blocks {
+        total += word(&block[..8]);
+        total += word(&block[8..16]);
+        total += word(&block[16..24]);
+        total += word(&block[24..]);
     }
-    let mut last = [0; 4];
-    let rest = chunks.remainder();
+    let mut words = blocks.remainder().chunks_exact(8);
+    for bytes in &mut words {
+        total += word(bytes);
+    }
+    let mut last = [0; 8];
+    let rest = words.remainder();
     last[..rest.len()].copy_from_slice(rest);
-    total += u64::from(u32::from_be_bytes(last));
+    total += word(&last);
+    let mut total = (total >> 64) as u64 + (total as u64 >> 32) + (total as u64 & 0xffff_ffff);
     while total > 0xffff {
         total = (total >> 16) + (total & 0xffff);
     }
-    total as u16
+    (total as u16).swap_bytes()
 }
 
 /// The checksum over `bytes`: the complement of their sum.

@@ -5,13 +5,16 @@
 //! who floods a queue runs out of buffers, not out of memory. Getting and dropping take no lock.
 //!
 //! Most packets are a frame in one piece. One that was gathered of several frames has more packets behind it, each with the next part of
-//! the payload ([`Packet::rest`]): a cable gathers for cards that take long frames, and nobody else sees such.
+//! the payload ([`Packet::rest`]): a cable gathers for cards that take long frames, and nobody else sees such. And of a frame on its way to
+//! a card that fetches frames from several places, the sender may lend the payload where it lies ([`Packet::lend`]): it has it back
+//! when the packet is dropped. Whoever is no such card has to take it in first ([`Packet::take_in`]).
 
 use crate::checksum;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 use crossbeam_queue::ArrayQueue;
+use guest_mem::Gpa;
 
 /// Room in front of a new frame, for headers that somebody on its way has to add (VLAN tag, virtio-net header).
 pub const HEADROOM_BYTES: usize = 64;
@@ -67,6 +70,33 @@ pub struct Offload {
     pub segmentation: Option<Segmentation>,
 }
 
+/// Most parts of one frame that are lent: a segment of 64 KiB in pages, and some that are cut by where their memory ends.
+pub const MAX_LENT: usize = 24;
+
+/// A part of a frame where its sender has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lent {
+    /// Where in guest memory.
+    pub gpa: Gpa,
+    /// The same for hardware.
+    pub dma: u64,
+    /// How much.
+    pub bytes: u32,
+}
+
+/// Who lends.
+pub trait Lender: Sync {
+    /// What was lent with this ticket is the lender's own again. On any CPU.
+    fn take_back(&self, ticket: u32);
+}
+
+/// What was lent of a frame.
+struct Loan {
+    parts: heapless::Vec<Lent, MAX_LENT>,
+    bytes: usize,
+    lender: Option<(&'static dyn Lender, u32)>,
+}
+
 /// One buffer, and what is known of the frame in it. It stays where it is, so that a packet is moved by one register.
 struct Buffer {
     bytes: &'static mut [u8],
@@ -77,6 +107,7 @@ struct Buffer {
     offload: Offload,
     /// What was gathered behind it. Its memory stays, as the buffer does.
     rest: Vec<Packet>,
+    loan: Loan,
     home: &'static Pool,
 }
 
@@ -122,6 +153,11 @@ impl Pool {
                 end: HEADROOM_BYTES,
                 offload: Offload::default(),
                 rest: Vec::new(),
+                loan: Loan {
+                    parts: heapless::Vec::new(),
+                    bytes: 0,
+                    lender: None,
+                },
                 home: pool,
             }));
             if pool.free.push(buffer).is_err() {
@@ -210,8 +246,11 @@ impl Packet {
         &mut buffer.bytes[buffer.start..buffer.end]
     }
 
-    /// A copy in a buffer of the same pool, if one is free.
+    /// A copy in a buffer of the same pool, if one is free and nothing of the frame is lent.
     pub fn duplicate(&self) -> Option<Self> {
+        if self.is_lent() {
+            return None;
+        }
         let mut copy = self.buffer().home.copy_of(self.frame())?;
         copy.set_offload(self.offload());
         Some(copy)
@@ -280,10 +319,66 @@ impl Packet {
         &self.buffer().rest
     }
 
-    /// The length of the whole, with what is behind the first piece.
+    /// The length of the whole, with what hangs behind it and what is lent.
     #[inline]
     pub fn whole_len(&self) -> usize {
-        self.len() + self.rest().iter().map(Self::len).sum::<usize>()
+        let buffer = self.buffer();
+        let behind: usize = buffer.rest.iter().map(Self::len).sum();
+        self.len() + behind + buffer.loan.bytes
+    }
+
+    /// Adds a part that stays where it is; back if there are too many.
+    #[inline]
+    pub fn lend(&mut self, part: Lent) -> Result<(), Lent> {
+        let loan = &mut self.buffer_mut().loan;
+        loan.parts.push(part)?;
+        loan.bytes += part.bytes as usize;
+        Ok(())
+    }
+
+    /// Says who is to be told when the parts that were lent are needed no more.
+    #[inline]
+    pub fn set_lender(&mut self, lender: &'static dyn Lender, ticket: u32) {
+        self.buffer_mut().loan.lender = Some((lender, ticket));
+    }
+
+    /// Whether a part of the frame is not in its buffer.
+    #[inline]
+    pub fn is_lent(&self) -> bool {
+        self.buffer().loan.bytes > 0
+    }
+
+    /// The frame as hardware fetches it, in pieces of at most `most_bytes`: where and how many. At least one.
+    pub fn pieces(&self, most_bytes: usize) -> impl Iterator<Item = (u64, usize)> + use<'_> {
+        let lent = self.buffer().loan.parts.iter();
+        let lent = lent.map(|part| (part.dma, part.bytes as usize));
+        let parts = core::iter::once((self.dma(), self.len())).chain(lent);
+        parts.flat_map(move |(dma, bytes)| {
+            let from = (0..bytes.max(1)).step_by(most_bytes);
+            from.map(move |from| (dma + from as u64, (bytes - from).min(most_bytes)))
+        })
+    }
+
+    /// The same frame in `whole`, an empty packet, with nothing lent; `read` copies out of guest memory. `None` if there is not enough room, or no such
+    /// memory.
+    pub fn take_in(
+        self,
+        mut whole: Self,
+        mut read: impl FnMut(Gpa, &mut [u8]) -> bool,
+    ) -> Option<Self> {
+        let bytes = self.whole_len();
+        let (own, mut rest) = whole.room().get_mut(..bytes)?.split_at_mut(self.len());
+        own.copy_from_slice(self.frame());
+        for part in &self.buffer().loan.parts {
+            let (now, later) = rest.split_at_mut(part.bytes as usize);
+            if !read(part.gpa, now) {
+                return None;
+            }
+            rest = later;
+        }
+        whole.set_len(bytes);
+        whole.set_offload(self.offload());
+        Some(whole)
     }
 
     /// Says what is to be done to it.
@@ -292,11 +387,15 @@ impl Packet {
         self.buffer_mut().offload = offload;
     }
 
-    /// Computes the checksum that the sender left out, if it did. False, and nothing changed, if its place is outside the frame.
+    /// Computes the checksum that the sender left out, if it did. False, and nothing changed, if its place is outside the frame, or a part
+    /// of the frame is.
     pub fn finish_checksum(&mut self) -> bool {
         let Checksum::Partial(PartialChecksum { start, offset }) = self.offload().checksum else {
             return true;
         };
+        if self.is_lent() {
+            return false;
+        }
         let start = usize::from(start);
         let frame = self.frame_mut();
         let Some(summed) = frame.get_mut(start..) else {
@@ -320,6 +419,14 @@ impl Drop for Packet {
         if let Some(buffer) = self.0.take() {
             // They have none behind them: nobody appends a packet that does.
             buffer.rest.clear();
+            let loan = &mut buffer.loan;
+            if loan.bytes > 0 {
+                loan.parts.clear();
+                loan.bytes = 0;
+            }
+            if let Some((lender, ticket)) = loan.lender.take() {
+                lender.take_back(ticket);
+            }
             let home = buffer.home;
             // The queue has room for every buffer of the pool, and this is one.
             let returned = home.free.push(buffer);
@@ -366,6 +473,56 @@ mod tests {
         drop(packet);
         assert_eq!(pool.available(), 3);
         assert!(pool.packet().unwrap().rest().is_empty());
+    }
+
+    #[test]
+    fn what_is_lent_comes_back_once_and_is_taken_in_whole() {
+        struct Desk(std::sync::Mutex<Vec<u32>>);
+        impl Lender for Desk {
+            fn take_back(&self, ticket: u32) {
+                self.0.lock().unwrap().push(ticket);
+            }
+        }
+        static DESK: Desk = Desk(std::sync::Mutex::new(Vec::new()));
+        let pool = Pool::ordinary(2, 128);
+        let lent = |gpa, bytes| Lent {
+            gpa: Gpa(gpa),
+            dma: gpa + 0x1000,
+            bytes,
+        };
+        let mut packet = pool.copy_of(b"head").unwrap();
+        packet.lend(lent(0x10, 5)).unwrap();
+        packet.lend(lent(0x20, 2)).unwrap();
+        packet.set_lender(&DESK, 7);
+        assert!(packet.is_lent() && packet.duplicate().is_none());
+        assert_eq!((packet.len(), packet.whole_len()), (4, 11));
+        let pieces: Vec<_> = packet.pieces(3).collect();
+        let own = packet.dma();
+        let expected = [
+            (own, 3),
+            (own + 3, 1),
+            (0x1010, 3),
+            (0x1013, 2),
+            (0x1020, 2),
+        ];
+        assert_eq!(pieces, expected);
+        let whole = pool.packet().unwrap();
+        let whole = packet.take_in(whole, |gpa, into| {
+            into.fill(b'0' + (gpa.0 >> 4) as u8);
+            true
+        });
+        assert_eq!(*DESK.0.lock().unwrap(), [7]);
+        let whole = whole.unwrap();
+        assert_eq!(whole.frame(), b"head1111122");
+        assert!(!whole.is_lent());
+        drop(whole);
+        assert_eq!((pool.available(), DESK.0.lock().unwrap().len()), (2, 1));
+        let mut packet = pool.packet().unwrap();
+        assert!(!packet.is_lent());
+        for _ in 0..MAX_LENT {
+            packet.lend(lent(0, 1)).unwrap();
+        }
+        assert!(packet.lend(lent(0, 1)).is_err());
     }
 
     #[test]

@@ -25,6 +25,8 @@ const MAX_PACKETS: usize = 45;
 const MAX_IP_BYTES: usize = 0xffff;
 /// How many acknowledgements one may stand for.
 const MAX_ACKNOWLEDGEMENTS: u32 = 8;
+/// A frame with an acknowledgement alone is no longer: Ethernet, IPv6, and TCP with all options.
+const MOST_ACKNOWLEDGEMENT_BYTES: usize = 14 + 40 + 60;
 /// Where in a TCP header its checksum stands.
 const TCP_CHECKSUM: u16 = 16;
 
@@ -86,6 +88,9 @@ impl Gatherer {
     /// Takes a frame for a card that takes long frames as `takes` says.
     #[inline]
     pub fn offer(&mut self, mut packet: Packet, takes: Cuts) -> Gathered {
+        if takes.is_empty() && self.trains.is_empty() && packet.len() > MOST_ACKNOWLEDGEMENT_BYTES {
+            return Gathered::Single(packet);
+        }
         let Some((flow, segment)) = Segment::read(packet.frame()) else {
             return Gathered::Single(packet);
         };

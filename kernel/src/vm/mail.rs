@@ -37,6 +37,9 @@ impl<V: Vcpu> Processor<V> {
         if requests.contains(Requests::POLL) {
             self.local.with_board(|board, context| board.poll(context));
             self.show();
+        } else if requests.contains(Requests::CARDS) {
+            self.local
+                .with_board(|board, context| board.poll_cards(context));
         }
         if requests.contains(Requests::STOP) && self.machine().gate.is_closing() {
             return Some(Leave::Stop);

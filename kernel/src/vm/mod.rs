@@ -74,9 +74,18 @@ static MACHINE: Once<&'static Machine> = Once::new();
 /// Brings the first vCPU out of the guest to look for requests and input: what the services call. Its CPU is interrupted in any case,
 /// for it may wait outside [`mailbox`]'s order while the guest stands still.
 pub fn kick() {
+    kick_for(Requests::POLL);
+}
+
+/// The same for the PCI cards alone, which is what the network calls.
+pub fn kick_cards() {
+    kick_for(Requests::CARDS);
+}
+
+fn kick_for(requests: Requests) {
     if let Some(machine) = MACHINE.get() {
         let keeper = &machine.mailboxes[KEEPER];
-        keeper.leave(Requests::POLL);
+        keeper.leave(requests);
         ring(keeper.cpu_index());
     }
 }

@@ -142,9 +142,8 @@ impl Segment {
             // Acknowledgement, header length, flags but "push", window.
             && self.acknowledgement == other.acknowledgement
             && (self.flags ^ other.flags) & !PUSH == 0
-            && self.tcp(own, 14, 16) == self.tcp(theirs, 14, 16)
-            && own.get(self.transport + TCP_BYTES..self.payload)
-                == theirs.get(self.transport + TCP_BYTES..self.payload)
+            && word(own, self.transport + 14) == word(theirs, self.transport + 14)
+            && self.same_options(own, theirs)
     }
 
     /// Whether an acknowledgement says all that this one does.
@@ -162,14 +161,25 @@ impl Segment {
                 || self.tcp(theirs, 20, 24) == Some(&TIME_STAMP[..]))
     }
 
+    /// The same options, in dwords.
+    fn same_options(&self, own: &[u8], theirs: &[u8]) -> bool {
+        let from = self.transport + TCP_BYTES;
+        (from..self.payload)
+            .step_by(4)
+            .all(|at| double(own, at) == double(theirs, at))
+    }
+
     /// The same Ethernet header and IP headers, but for lengths, identification and checksum.
     fn same_network(&self, own: &[u8], theirs: &[u8]) -> bool {
-        let same = |from: usize, to: usize| own.get(from..to) == theirs.get(from..to);
+        let same = |at: usize| double(own, at) == double(theirs, at);
+        let link = same(0) && same(4) && same(8) && same(12);
         match self.cut {
             // Up to the type of service; flags, time to live and protocol. The addresses are the conversation's.
-            Cut::Tcp4 => same(0, 16) && same(20, 24),
+            Cut::Tcp4 => link && same(20),
             // Up to the flow label; next header and hop limit.
-            Cut::Tcp6 => same(0, 18) && same(20, 22),
+            Cut::Tcp6 => {
+                link && word(own, 16) == word(theirs, 16) && word(own, 20) == word(theirs, 20)
+            }
         }
     }
 

@@ -161,6 +161,12 @@ impl Board {
         self.drive_pirqs(context);
     }
 
+    /// The same for the cards alone.
+    pub fn poll_cards(&mut self, context: &mut Context<'_>) {
+        self.bus.poll_cards(context);
+        self.drive_pirqs(context);
+    }
+
     /// When to call [`Board::poll`] for time's sake; `None` if no timer can interrupt a CPU as things stand.
     #[inline]
     pub fn deadline(&mut self) -> Option<Instant> {

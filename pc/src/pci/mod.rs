@@ -310,6 +310,11 @@ impl Bus {
         if let Some(ide) = &mut self.ide {
             ide.poll(context);
         }
+        self.poll_cards(context);
+    }
+
+    /// The same for the cards in slots.
+    pub(crate) fn poll_cards(&mut self, context: &mut Context<'_>) {
         for index in 0..self.cards.len() {
             self.cards[index].function.poll(context);
             self.refresh(index);
