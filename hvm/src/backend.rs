@@ -132,6 +132,16 @@ pub trait Ethernet: Send {
     fn accept_long(&mut self, _cuts: Cuts) {}
     /// Says whose frames the guest wants; at first its own.
     fn listen(&mut self, _wants: Wants) {}
+    /// Whether parts of frames may be lent now, because those who get them fetch them where they lie.
+    fn borrows(&self) -> bool {
+        false
+    }
+    /// Notes who has lent parts of a frame: the caller, who gets `ticket` from [`Ethernet::returned`] when the frame is done with.
+    fn set_ticket(&self, _packet: &mut Packet, _ticket: u32) {}
+    /// The ticket of a frame that is done with. The board is polled when there is one.
+    fn returned(&mut self) -> Option<u32> {
+        None
+    }
 }
 
 /// Whose frames a card of the guest wants.

@@ -359,6 +359,15 @@ impl Packet {
         })
     }
 
+    /// How many pieces there are.
+    #[inline]
+    pub fn piece_count(&self, most_bytes: usize) -> usize {
+        match self.is_lent() {
+            true => self.pieces(most_bytes).count(),
+            false => self.len().div_ceil(most_bytes).max(1),
+        }
+    }
+
     /// The same frame in `whole`, an empty packet, with nothing lent; `read` copies out of guest memory. `None` if there is not enough room, or no such
     /// memory.
     pub fn take_in(

@@ -6,13 +6,17 @@
 
 use crate::gather::{Gathered, Gatherer};
 use crate::switch::{Outlet, Refusal};
-use alloc::{boxed::Box, sync::Arc};
+use alloc::boxed::Box;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence};
+use crossbeam_queue::ArrayQueue;
+use guest_mem::Gpa;
 use heapless::spsc::{Consumer, Producer, Queue};
 use hvm::backend::{Cuts, Ethernet, Link, Wants};
-use hvm::packet::{Packet, Pool};
+use hvm::packet::{Lender, Packet, Pool};
 use hvm::segment::{Cutter, Pieces};
 
+/// Tickets of frames of which parts are lent that may be under way: each is an entry of one of a card's transmit queues.
+const MAX_TICKETS: usize = 8 * 256;
 /// Frames that may wait in either direction.
 pub const QUEUE_FRAMES: usize = 128;
 
@@ -44,6 +48,9 @@ struct Shared {
     behind: AtomicUsize,
     /// The guest wants everybody's frames.
     promiscuous: AtomicBool,
+    /// The guest may lend parts of frames, and the tickets of those that are done with.
+    borrows: AtomicBool,
+    returned: ArrayQueue<u32>,
     wakers: Wakers,
 }
 
@@ -52,14 +59,14 @@ const CONTENT: usize = usize::MAX;
 
 /// The guest card's end.
 pub struct GuestEnd {
-    shared: Arc<Shared>,
+    shared: &'static Shared,
     to_switch: Producer<'static, Packet>,
     from_switch: Consumer<'static, Packet>,
 }
 
 /// The switch's end.
 pub struct SwitchEnd {
-    shared: Arc<Shared>,
+    shared: &'static Shared,
     to_guest: Producer<'static, Packet>,
     from_guest: Consumer<'static, Packet>,
     /// Something for the guest to look at since it was woken.
@@ -68,6 +75,15 @@ pub struct SwitchEnd {
     gatherer: Gatherer,
     /// A train that there was no room for. Nobody else may have it: it is no frame for others.
     waiting: Option<Packet>,
+}
+
+/// Whether a guest may lend parts of its frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Borrowing {
+    /// It may: most of them go to a card that fetches them where they lie.
+    Allowed,
+    /// They are to be copied.
+    Forbidden,
 }
 
 /// Whether frames for the guest are joined on their way.
@@ -91,7 +107,7 @@ pub enum Want {
 
 /// A new cable, with its link up, for ever. The guest's frames come out of `pools`, given in the order of their buffers' lengths.
 pub fn cable(pools: &[&'static Pool], wakers: Wakers) -> (GuestEnd, SwitchEnd) {
-    let shared = Arc::new(Shared {
+    let shared: &'static Shared = Box::leak(Box::new(Shared {
         pools: pools.into(),
         wanted_bytes: AtomicUsize::new(CONTENT),
         crowded: AtomicBool::new(false),
@@ -99,13 +115,15 @@ pub fn cable(pools: &[&'static Pool], wakers: Wakers) -> (GuestEnd, SwitchEnd) {
         long: AtomicU8::new(0),
         behind: AtomicUsize::new(0),
         promiscuous: AtomicBool::new(false),
+        borrows: AtomicBool::new(false),
+        returned: ArrayQueue::new(MAX_TICKETS),
         wakers,
-    });
+    }));
     let queue = || Box::leak(Box::new(Frames::new())).split();
     let (to_switch, from_guest) = queue();
     let (to_guest, from_switch) = queue();
     let switch_end = SwitchEnd {
-        shared: shared.clone(),
+        shared,
         to_guest,
         from_guest,
         news: false,
@@ -145,6 +163,15 @@ impl Shared {
     }
 }
 
+impl Lender for Shared {
+    /// The guest's end is woken by [`SwitchEnd::settle`].
+    fn take_back(&self, ticket: u32) {
+        // The queue has room for all that there are.
+        let returned = self.returned.push(ticket);
+        debug_assert!(returned.is_ok());
+    }
+}
+
 impl GuestEnd {
     /// The longest frame that there are buffers for.
     pub fn longest_bytes(&self) -> usize {
@@ -166,7 +193,7 @@ impl Ethernet for GuestEnd {
     }
 
     fn send(&mut self, packet: Packet) -> Result<(), Packet> {
-        let shared = &*self.shared;
+        let shared = self.shared;
         let sent = self.to_switch.enqueue(packet).or_else(|packet| {
             shared.starve(0);
             self.to_switch.enqueue(packet)
@@ -204,6 +231,18 @@ impl Ethernet for GuestEnd {
         self.shared.long.store(cuts.bits(), Ordering::Relaxed);
     }
 
+    fn borrows(&self) -> bool {
+        self.shared.borrows.load(Ordering::Relaxed)
+    }
+
+    fn set_ticket(&self, packet: &mut Packet, ticket: u32) {
+        packet.set_lender(self.shared, ticket);
+    }
+
+    fn returned(&mut self) -> Option<u32> {
+        self.shared.returned.pop()
+    }
+
     fn listen(&mut self, wants: Wants) {
         let everybody = wants == Wants::Everybody;
         if self.shared.promiscuous.swap(everybody, Ordering::Relaxed) != everybody {
@@ -231,6 +270,27 @@ impl SwitchEnd {
         self.gathering = gathering;
     }
 
+    /// Sets whether the guest may lend parts of its frames.
+    pub fn set_borrowing(&mut self, borrowing: Borrowing) {
+        let borrows = borrowing == Borrowing::Allowed;
+        self.shared.borrows.store(borrows, Ordering::Relaxed);
+    }
+
+    /// The same frame with nothing lent, for those who do not fetch frames from several places; `read` copies out of guest memory. Back
+    /// where there is no buffer for it now, and lost where there never is.
+    pub fn take_in(
+        &mut self,
+        packet: Packet,
+        read: impl FnMut(Gpa, &mut [u8]) -> bool,
+    ) -> Result<Option<Packet>, Packet> {
+        let bytes = packet.whole_len();
+        match self.shared.buffer(bytes) {
+            Some(whole) => Ok(packet.take_in(whole, read)),
+            None if self.shared.fitting(bytes).next().is_none() => Ok(None),
+            None => Err(packet),
+        }
+    }
+
     /// Plugs the cable in or out at the far side.
     pub fn set_link(&mut self, link: Link) {
         let up = link == Link::Up;
@@ -240,6 +300,7 @@ impl SwitchEnd {
     /// Wakes the guest if there is a reason: after each turn, when packets have gone home. Says whether it still wants something.
     pub fn settle(&mut self) -> Want {
         self.send_trains();
+        self.news |= !self.shared.returned.is_empty();
         fence(Ordering::SeqCst);
         let wanted = self.shared.wanted_bytes.load(Ordering::Relaxed);
         let has_room = || self.from_guest.len() < QUEUE_FRAMES && self.shared.has_buffer(wanted);

@@ -202,7 +202,7 @@ impl Switch {
         now_ms: u64,
         outlets: &mut impl Outlets,
     ) -> Option<Packet> {
-        let bytes = packet.len() as u64;
+        let bytes = packet.whole_len() as u64;
         let setup = self.ports.get(from)?.setup;
         let now_s = now_ms / 1000;
         let (way, vlan, admitted) = match self.known_way(from, &packet, now_s) {
@@ -296,7 +296,7 @@ impl Switch {
             Vlans::Access(1..) => vlan::remove(&mut packet),
             Vlans::Access(0) | Vlans::All | Vlans::Private => None,
         };
-        let bytes = packet.len() as u64;
+        let bytes = packet.whole_len() as u64;
         match outlets.send(to, packet) {
             Ok(()) => {
                 port.full_since_ms = None;
@@ -321,6 +321,13 @@ impl Switch {
                 None
             }
         }
+    }
+
+    /// Whether a frame from `from` will go to `to` alone, unchanged, because the one before it did that had the same header.
+    #[inline]
+    pub fn knows_way(&self, from: Port, packet: &Packet, to: Port, now_ms: u64) -> bool {
+        let known = self.known_way(from, packet, now_ms / 1000);
+        known.is_some_and(|(way, _)| way == Way::One(to))
     }
 
     /// Where the frame before it went that had the same header. Frames come in trains, so most often there is one.

@@ -134,6 +134,10 @@ pub trait Nic: Send {
     /// Queues a frame, or gives it back where there is no room. What is to be done to it must be what [`Nic::can_sum`] and
     /// [`Nic::can_cut`] take, and one that is not to be cut is no longer than [`Sizes::frame_bytes`].
     fn send(&mut self, packet: Packet) -> Result<(), Packet>;
+    /// Whether it fetches a frame from several places: parts may be lent ([`Packet::lend`]).
+    fn gathers(&self) -> bool {
+        false
+    }
     /// How many plain frames could be queued now.
     fn room(&self) -> usize;
     /// Whether it cuts a packet that is longer than the wire takes.

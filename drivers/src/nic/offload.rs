@@ -47,7 +47,7 @@ pub fn can_cut(packet: &Packet) -> bool {
 
 /// Takes the length out of the pseudo-header's sum of a frame that is to be cut: it differs from piece to piece.
 pub fn forget_length(packet: &mut Packet, sum: PartialChecksum) -> Option<()> {
-    let bytes = packet.len();
+    let bytes = packet.whole_len();
     let transport = usize::from(sum.start);
     let segment_bytes = bytes.checked_sub(transport)?;
     let place = packet

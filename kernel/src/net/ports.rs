@@ -1,5 +1,6 @@
 //! The switch's ports: the card, the host's stack, and the cables of the guest's cards.
 
+use crate::vm;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use drivers::nic::{Nic, Sizes};
@@ -61,6 +62,24 @@ impl Ports {
         }
     }
 
+    /// A frame as those take it whom it goes to: with nothing lent, but where it goes to the card alone. Back while there is no buffer
+    /// for it, `None` where it is lost.
+    #[inline]
+    pub fn fit(
+        &mut self,
+        from: Port,
+        packet: Packet,
+        goes_out: impl FnOnce(&Packet) -> bool,
+    ) -> Result<Option<Packet>, Packet> {
+        if !packet.is_lent() || goes_out(&packet) && self.uplink.takes_lent(&packet) {
+            return Ok(Some(packet));
+        }
+        match self.guests.get_mut(from.wrapping_sub(FIRST_GUEST)) {
+            Some(guest) => guest.end.take_in(packet, vm::read_memory),
+            None => Ok(None),
+        }
+    }
+
     /// The next frame that the router sends to a side.
     fn routed(&mut self, face: Face) -> Option<Packet> {
         self.router.as_mut()?.take(face)
@@ -107,7 +126,7 @@ impl GuestPort {
             return None;
         }
         let packet = self.end.receive()?;
-        credit.spend(packet.len());
+        credit.spend(packet.whole_len());
         Some(packet)
     }
 }
@@ -127,7 +146,8 @@ impl Outlet for Uplink {
         if packet.offload().segmentation.is_some() && !self.nic.can_cut(&packet) {
             return self.send_cut(packet);
         }
-        if packet.offload().segmentation.is_none() && packet.len() > self.sizes.frame_bytes() {
+        if packet.offload().segmentation.is_none() && packet.whole_len() > self.sizes.frame_bytes()
+        {
             return Err(Refusal::Never);
         }
         if !self.nic.can_sum(&packet) && !packet.finish_checksum() {
@@ -138,6 +158,15 @@ impl Outlet for Uplink {
 }
 
 impl Uplink {
+    /// Whether the card itself does all that is to be done to a frame of which parts are lent.
+    fn takes_lent(&self, packet: &Packet) -> bool {
+        let fits = match packet.offload().segmentation {
+            Some(_) => self.nic.can_cut(packet),
+            None => packet.whole_len() <= self.sizes.frame_bytes(),
+        };
+        fits && self.nic.gathers() && self.nic.can_sum(packet)
+    }
+
     /// Sends a frame in pieces, all of them or none.
     fn send_cut(&mut self, packet: Packet) -> Result<(), Refusal> {
         let Some(cutter) = Cutter::of(&packet) else {

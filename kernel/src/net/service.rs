@@ -17,7 +17,7 @@ use drivers::nic::{Admits, Filter, LinkNews};
 use hvm::backend::{Entropy, Link, Wants};
 use hvm::packet::Packet;
 use net::Mac;
-use net::cable::Want;
+use net::cable::{Borrowing, Want};
 use net::credit::Credit;
 use net::host::address::Setup;
 use net::host::mdns::Name;
@@ -86,6 +86,13 @@ enum Rest {
     Busy,
     /// Nothing for so many milliseconds, if nothing happens.
     Idle(Option<u64>),
+}
+
+/// Whether a card runs again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Restarted {
+    Yes,
+    No,
 }
 
 impl Service {
@@ -266,6 +273,10 @@ impl State {
                     continue;
                 }
                 end.set_link(self.link);
+                end.set_borrowing(match setup.vlans {
+                    Vlans::All if self.ports.uplink.nic.gathers() => Borrowing::Allowed,
+                    _ => Borrowing::Forbidden,
+                });
                 self.ports.stations.add(mac);
                 self.switch.add(setup);
                 self.waiting.push(None);
@@ -287,19 +298,26 @@ impl State {
         let Some(hang) = self.watch.look(progress, self.link, now_ms) else {
             return;
         };
-        self.resets += 1;
         warn!("network: the card hangs: {hang}; it is reset");
+        match self.restart_card() {
+            Restarted::Yes => info!("network: the card runs again; what was on its way is lost"),
+            Restarted::No => self.next_watch_ms = now_ms + RESET_AGAIN_MS,
+        }
+        self.look_at_link();
+    }
+
+    fn restart_card(&mut self) -> Restarted {
+        self.resets += 1;
         match self.ports.uplink.nic.restart(&mut card::pause) {
-            Ok(()) => info!("network: the card runs again; what was on its way is lost"),
+            Ok(()) => Restarted::Yes,
             Err(failure) => {
-                self.next_watch_ms = now_ms + RESET_AGAIN_MS;
                 warn!(
                     "network: the reset failed: {failure}; the next is in {} s",
                     RESET_AGAIN_MS / 1000
                 );
+                Restarted::No
             }
         }
-        self.look_at_link();
     }
 
     /// Tells the card whose frames to let in, where that has changed.
@@ -339,6 +357,10 @@ impl State {
         );
         for guest in &mut self.ports.guests {
             guest.end.set_link(link);
+        }
+        if link == Link::Down && self.ports.uplink.nic.progress().outstanding > 0 {
+            // It would send them whenever the link comes back, and their memory is the guest's.
+            self.restart_card();
         }
         if link == Link::Up {
             self.ports.host.link_came_up(now_ms());
@@ -446,6 +468,15 @@ impl State {
         for passed in 0..BURST {
             let Some(packet) = waiting.take().or_else(|| ports.fetch(from, now_ms)) else {
                 return passed;
+            };
+            let goes_out = |packet: &Packet| switch.knows_way(from, packet, UPLINK, now_ms);
+            let packet = match ports.fit(from, packet, goes_out) {
+                Ok(Some(packet)) => packet,
+                Ok(None) => continue,
+                Err(packet) => {
+                    *waiting = Some(packet);
+                    return passed;
+                }
             };
             *waiting = switch.pass(from, packet, now_ms, ports);
             if waiting.is_some() {

@@ -60,6 +60,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use boot::BootInfo;
+use guest_mem::Gpa;
 use hvm::capability::{Extension, Features, Technology};
 use machine::{KEEPER, Machine};
 use mailbox::Requests;
@@ -88,6 +89,13 @@ fn kick_for(requests: Requests) {
         keeper.leave(requests);
         ring(keeper.cpu_index());
     }
+}
+
+/// Copies out of guest memory, if there is a guest and this is RAM of its.
+pub fn read_memory(gpa: Gpa, into: &mut [u8]) -> bool {
+    MACHINE
+        .get()
+        .is_some_and(|machine| machine.memory.read(gpa, into).is_ok())
 }
 
 /// Interrupts a CPU: a guest that runs there is left, and sleep ends.

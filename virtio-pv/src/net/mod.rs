@@ -1,13 +1,15 @@
 //! The network card (virtio 1.2, section 5.1), on any [`Ethernet`] cable.
 //!
 //! It guarantees to the driver that a frame comes whole or not at all, and in order within a flow; to the cable that it sees frames of
-//! sound length, with offloads that lie within them. A frame is copied once, between guest memory and its packet. Checksums that a
+//! sound length, with offloads that lie within them. A frame is copied once, between guest memory and its packet; one that is sent to a card which
+//! fetches frames from several places is not, but for its headers. Checksums that a
 //! driver leaves out and long segments travel on with the packet. Hash reports, RSS, interrupt moderation and UDP segments are **not** offered.
 
 mod bits;
 mod control;
 mod filter;
 mod header;
+mod loans;
 mod receive;
 mod steering;
 mod transmit;
@@ -24,6 +26,7 @@ use filter::{Address, Filter};
 use hvm::backend::{Cuts, Ethernet, Link, Wants};
 use hvm::device::{Context, RestoreError};
 use hvm::packet::Packet;
+use loans::Loans;
 use serde::{Deserialize, Serialize};
 use steering::Steering;
 use zerocopy::IntoBytes;
@@ -44,7 +47,7 @@ const GUEST_OFFLOADS: Features = bits::GUEST_CHECKSUM
 /// Most frames that are thrown away because they came before the driver.
 const MAX_STALE: usize = 1024;
 /// Version of [`Saved`].
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
 /// What a card is built from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +99,8 @@ pub struct Nic {
     held: Option<Packet>,
     /// A frame that the driver had no buffers for.
     waiting: Option<Packet>,
+    /// Entries of frames that lie in the driver's memory until they are sent.
+    loans: Loans,
     chain: Chain,
     /// The second and later buffers of a frame.
     more: Chain,
@@ -135,6 +140,7 @@ impl Nic {
             steering: Steering::new(),
             held: None,
             waiting: None,
+            loans: Loans::new(settings.pairs),
             chain: Chain::new(),
             more: Chain::new(),
         };
@@ -279,6 +285,10 @@ impl Device for Nic {
         }
     }
 
+    fn quiescent(&mut self) -> bool {
+        self.loans.are_back(&mut *self.cable)
+    }
+
     fn poll(&mut self, queues: &mut Queues, context: &mut Context<'_>) {
         for pair in 0..self.settings.pairs {
             if transmit_queue(pair) != self.control_queue() {
@@ -311,6 +321,7 @@ impl Device for Nic {
         self.steering = Steering::new();
         self.held = None;
         self.waiting = None;
+        self.loans.forget();
     }
 
     /// Frames between guest memory and the cable are lost, as on any wire.
@@ -325,6 +336,7 @@ impl Device for Nic {
             filter: self.filter.clone(),
             announce: self.announce,
             told: self.told,
+            lent: self.loans.save(),
         };
         postcard::to_allocvec(&saved).expect("writing to memory does not fail")
     }
@@ -363,6 +375,7 @@ impl Device for Nic {
         self.moved = true;
         self.held = None;
         self.waiting = None;
+        self.loans.restore(saved.lent);
         Ok(())
     }
 }
@@ -379,4 +392,6 @@ struct Saved {
     filter: Filter,
     announce: Announcement,
     told: u16,
+    /// Entries of frames that were lent: pair, first descriptor.
+    lent: Vec<(u16, u16)>,
 }

@@ -3,12 +3,17 @@
 use super::Nic;
 use super::bits::{self, Header};
 use super::header::offload;
+use super::loans::Loans;
 use crate::queue::{Queues, RingFault};
 use guest_mem::GuestMemory;
 use hvm::backend::Link;
-use hvm::packet::Packet;
+use hvm::packet::{Lent, Packet};
 use zerocopy::{FromZeros, IntoBytes};
 
+/// Bytes of a frame that are copied in any case: all headers that anybody on its way looks at.
+const COPIED_BYTES: usize = 128;
+/// Frames up to here are copied whole: that is cheaper than to keep books of them.
+const SHORT_BYTES: usize = 512;
 /// Bytes of an Ethernet header: what is shorter is no frame.
 const ETHERNET_BYTES: usize = 14;
 
@@ -16,6 +21,8 @@ const ETHERNET_BYTES: usize = 14;
 enum Loaded {
     /// A frame, copied.
     Frame(Packet),
+    /// A frame of which the headers are copied, and the rest stays where it is.
+    Lent(Packet),
     /// Nothing that could be sent.
     Lost,
     /// Nothing yet: there is no packet for it.
@@ -26,6 +33,7 @@ impl Nic {
     /// Sends what waits in transmit queue of `pair`, as far as the cable takes it.
     pub(super) fn transmit(&mut self, pair: u16, queues: &mut Queues, memory: &GuestMemory) {
         let queue = super::transmit_queue(pair);
+        self.loans.settle(&mut *self.cable, queues, memory);
         while self.send_held()
             && let Some(head) = queues.take(queue, memory, &mut self.chain)
         {
@@ -36,6 +44,15 @@ impl Nic {
                     }
                     self.held = Some(packet);
                     queues.complete(queue, memory, head, 0);
+                }
+                Ok(Loaded::Lent(mut packet)) => {
+                    if self.active_pairs > 1 {
+                        self.steering.learn(packet.frame(), pair as u8);
+                    }
+                    let ticket = Loans::ticket(pair, &head);
+                    self.cable.set_ticket(&mut packet, ticket);
+                    self.loans.keep(ticket, head);
+                    self.held = Some(packet);
                 }
                 Ok(Loaded::Lost) => queues.complete(queue, memory, head, 0),
                 Ok(Loaded::Later) => return queues.put_back(queue, head),
@@ -57,7 +74,7 @@ impl Nic {
         self.held.is_none()
     }
 
-    /// Copies the frame in `self.chain`.
+    /// Copies the frame in `self.chain`, or its headers.
     fn load(&mut self, memory: &GuestMemory) -> Result<Loaded, RingFault> {
         let mut header = Header::new_zeroed();
         let header_bytes = self.header_bytes();
@@ -77,6 +94,18 @@ impl Nic {
             return Ok(Loaded::Lost);
         }
         let frame_bytes = frame_bytes as usize;
+        if frame_bytes > SHORT_BYTES && self.cable.borrows() {
+            let Some(packet) = self.cable.packet(COPIED_BYTES) else {
+                return Ok(Loaded::Later);
+            };
+            // What is asked of it may be behind what was copied.
+            if let Some(mut packet) = self.lend(packet, header_bytes, memory)?
+                && let Some(offload) = offload(&header, self.negotiated, packet.frame())
+            {
+                packet.set_offload(offload);
+                return Ok(Loaded::Lent(packet));
+            }
+        }
         let Some(mut packet) = self.cable.packet(frame_bytes) else {
             return Ok(Loaded::Later);
         };
@@ -92,5 +121,41 @@ impl Nic {
             }
             None => Loaded::Lost,
         })
+    }
+
+    /// Copies the front of a frame into `packet`, and lends the rest. `None` where that is in too many places, or not in RAM.
+    fn lend(
+        &self,
+        mut packet: Packet,
+        header_bytes: usize,
+        memory: &GuestMemory,
+    ) -> Result<Option<Packet>, RingFault> {
+        let Some(front) = packet.room().get_mut(..COPIED_BYTES) else {
+            return Ok(None);
+        };
+        self.chain.read(memory, header_bytes as u64, front)?;
+        packet.set_len(COPIED_BYTES);
+        for part in self
+            .chain
+            .readable_from((header_bytes + COPIED_BYTES) as u64)
+        {
+            let (mut gpa, mut left) = (part.gpa, u64::from(part.bytes));
+            while left > 0 {
+                let Some((hpa, contiguous)) = memory.translate(gpa) else {
+                    return Ok(None);
+                };
+                let bytes = left.min(contiguous);
+                let lent = Lent {
+                    gpa,
+                    dma: hpa.0,
+                    bytes: bytes as u32,
+                };
+                if packet.lend(lent).is_err() {
+                    return Ok(None);
+                }
+                (gpa, left) = (gpa.wrapping_add(bytes), left - bytes);
+            }
+        }
+        Ok(Some(packet))
     }
 }

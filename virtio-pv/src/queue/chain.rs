@@ -129,6 +129,11 @@ impl Chain {
         sum(self.writable())
     }
 
+    /// What the device reads from `offset` on.
+    pub fn readable_from(&self, offset: u64) -> impl Iterator<Item = Segment> + use<'_> {
+        pieces(self.readable(), offset, usize::MAX)
+    }
+
     /// Takes a structure off the front of the readable part, however it is cut into buffers (2.7.4). `None` if that is too short.
     pub fn take_header<T: FromBytes + IntoBytes + Immutable>(
         &mut self,

@@ -130,6 +130,8 @@ pub struct E1000<R, W> {
     oldest: usize,
     outstanding: usize,
     next_sent: usize,
+    /// Frames among them of which parts are lent: those who lent them wait.
+    lent: usize,
     /// The transmit tail that the card knows.
     started: usize,
     /// The context that frames behind have.
@@ -172,6 +174,7 @@ impl<R: Window, W: Window> E1000<R, W> {
             oldest: 0,
             outstanding: 0,
             next_sent: 0,
+            lent: 0,
             started: 0,
             context: None,
             mask: Cause::empty(),
@@ -247,6 +250,7 @@ impl<R: Window, W: Window> E1000<R, W> {
         self.sending = (0..RING).map(|_| None).collect();
         (self.next_received, self.next_free, self.skipping) = (0, 0, false);
         (self.oldest, self.outstanding, self.next_sent, self.started) = (0, 0, 0, 0);
+        self.lent = 0;
         self.context = None;
         self.moderation = Moderation::default();
         self.mask = Cause::LINK | Cause::FEW_BUFFERS | Cause::OVERRUN | Cause::RECEIVED;
@@ -341,13 +345,12 @@ impl<R: Window, W: Window> E1000<R, W> {
         RING - 1 - self.outstanding
     }
 
-    /// Fills the next descriptor, the frame's last if it comes with the packet. There is one.
-    fn put(&mut self, [a, b, c, d]: Words, packet: Option<Packet>) {
+    /// Fills the next descriptor. There is one.
+    fn put(&mut self, [a, b, c, d]: Words) {
         let at = TX_RING + self.next_sent * DESCRIPTOR_BYTES;
         for (index, word) in [a, b, c, d].into_iter().enumerate() {
             self.rings.window.write_u32(at + 4 * index, word);
         }
-        self.sending[self.next_sent] = packet;
         self.next_sent = (self.next_sent + 1) % RING;
         self.outstanding += 1;
     }
@@ -360,7 +363,7 @@ impl<R: Window, W: Window> E1000<R, W> {
     /// card counts in it.
     fn send_with(&mut self, packet: Packet, work: Work) {
         if self.context != Some(work.context) || work.command.contains(Command::SUM) {
-            self.put(work.context, None);
+            self.put(work.context);
             self.context = Some(work.context);
         }
         let options = u32::from(work.options.bits()) << 8;
@@ -370,21 +373,29 @@ impl<R: Window, W: Window> E1000<R, W> {
 
     /// A frame in descriptors of this kind, the packet with its last.
     fn put_pieces(&mut self, packet: Packet, command: Command, kind: u32, options: u32) {
-        let (bytes, address) = (packet.len(), packet.dma());
-        let mut packet = Some(packet);
-        for from in (0..bytes).step_by(MAX_PIECE_BYTES) {
-            let here = (bytes - from).min(MAX_PIECE_BYTES);
-            let last = from + here == bytes;
+        let mut left = packet.whole_len();
+        for (address, here) in packet.pieces(MAX_PIECE_BYTES) {
+            left -= here;
             let mut command = command | Command::CHECK | Command::REPORT;
-            command.set(Command::END, last);
+            command.set(Command::END, left == 0);
             let words = here as u32 | kind | u32::from(command.bits()) << 24;
-            let address = address + from as u64;
-            let own = if last { packet.take() } else { None };
-            self.put(
-                [address as u32, (address >> 32) as u32, words, options],
-                own,
-            );
+            self.put([address as u32, (address >> 32) as u32, words, options]);
         }
+        self.keep(packet);
+    }
+
+    /// Keeps a frame until the card is done with its last descriptor, which was just filled.
+    fn keep(&mut self, packet: Packet) {
+        self.lent += usize::from(packet.is_lent());
+        self.sending[(self.next_sent + RING - 1) % RING] = Some(packet);
+    }
+
+    /// Lets go of what the oldest descriptor has.
+    fn let_go(&mut self) {
+        if let Some(packet) = self.sending[self.oldest].take() {
+            self.lent -= usize::from(packet.is_lent());
+        }
+        self.oldest = (self.oldest + 1) % RING;
     }
 
     /// Takes back what was sent.
@@ -395,8 +406,7 @@ impl<R: Window, W: Window> E1000<R, W> {
             if !status.contains(Done::DONE) {
                 break;
             }
-            self.sending[self.oldest] = None;
-            self.oldest = (self.oldest + 1) % RING;
+            self.let_go();
             self.outstanding -= 1;
             self.sent = self.sent.wrapping_add(1);
         }
@@ -489,7 +499,7 @@ impl<R: Window, W: Window> Nic for E1000<R, W> {
         if asks && !self.can_sum(&packet) || cuts && !self.can_cut(&packet) {
             return Err(packet);
         }
-        let pieces = packet.len().div_ceil(MAX_PIECE_BYTES).max(1);
+        let pieces = packet.piece_count(MAX_PIECE_BYTES);
         let needed = pieces + usize::from(asks);
         if self.free() < needed {
             self.reap();
@@ -502,6 +512,10 @@ impl<R: Window, W: Window> Nic for E1000<R, W> {
             None => self.send_plain(packet),
         }
         Ok(())
+    }
+
+    fn gathers(&self) -> bool {
+        true
     }
 
     fn room(&self) -> usize {
@@ -539,7 +553,8 @@ impl<R: Window, W: Window> Nic for E1000<R, W> {
         self.reap();
         self.refill();
         self.moderate();
-        self.mask.set(Cause::SENT, self.outstanding >= CROWDED);
+        let waited_for = self.outstanding >= CROWDED || self.lent > 0;
+        self.mask.set(Cause::SENT, waited_for);
         self.registers.write_u32(IMS, self.mask.bits());
     }
 

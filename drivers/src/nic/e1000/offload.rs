@@ -53,7 +53,7 @@ fn places(start: u16, offset: u16) -> u32 {
 
 fn cut(packet: &mut Packet, sum: PartialChecksum, segmentation: Segmentation) -> Option<Work> {
     let ip = clear_lengths(packet, sum, segmentation)?;
-    let bytes = packet.len();
+    let bytes = packet.whole_len();
     let (kind, options, network) = match segmentation.cut {
         Cut::Tcp4 => {
             let end = u32::from(sum.start) - 1;

@@ -86,6 +86,8 @@ pub struct Igb<R, W> {
     oldest: usize,
     outstanding: usize,
     next_sent: usize,
+    /// Frames among them of which parts are lent: those who lent them wait.
+    lent: usize,
     /// The transmit tail that the card knows.
     started: usize,
     /// The context that frames behind have.
@@ -125,6 +127,7 @@ impl<R: Window, W: Window> Igb<R, W> {
             oldest: 0,
             outstanding: 0,
             next_sent: 0,
+            lent: 0,
             started: 0,
             context: None,
             mask: Cause::empty(),
@@ -173,6 +176,7 @@ impl<R: Window, W: Window> Igb<R, W> {
         self.sending = (0..RING).map(|_| None).collect();
         (self.next_received, self.next_free, self.skipping) = (0, 0, false);
         (self.oldest, self.outstanding, self.next_sent, self.started) = (0, 0, 0, 0);
+        self.lent = 0;
         self.context = None;
         self.mask = Cause::LINK | Cause::FEW_BUFFERS | Cause::OVERRUN | Cause::RECEIVED;
     }
@@ -280,41 +284,48 @@ impl<R: Window, W: Window> Igb<R, W> {
     }
 
     /// Fills the next descriptor, the frame's last if it comes with the packet. There is one.
-    fn put(&mut self, words: Words, packet: Option<Packet>) {
+    fn put(&mut self, words: Words) {
         let at = TX_RING + self.next_sent * DESCRIPTOR_BYTES;
         for (index, word) in words.into_iter().enumerate() {
             self.rings.window.write_u32(at + 4 * index, word);
         }
-        self.sending[self.next_sent] = packet;
         self.next_sent = (self.next_sent + 1) % RING;
         self.outstanding += 1;
     }
 
     /// A frame in pieces, the packet with its last.
     fn put_pieces(&mut self, packet: Packet, command: u32, options: u32) {
-        let (bytes, address) = (packet.len(), packet.dma());
-        let mut packet = Some(packet);
-        for from in (0..bytes).step_by(MAX_PIECE_BYTES) {
-            let here = (bytes - from).min(MAX_PIECE_BYTES);
-            let last = from + here == bytes;
-            let end = if last { DATA_END } else { 0 };
+        let mut left = packet.whole_len();
+        for (address, here) in packet.pieces(MAX_PIECE_BYTES) {
+            left -= here;
+            let end = if left == 0 { DATA_END } else { 0 };
             let words = here as u32 | DATA | command | end;
-            let address = address + from as u64;
-            let own = if last { packet.take() } else { None };
-            self.put(
-                [address as u32, (address >> 32) as u32, words, options],
-                own,
-            );
+            self.put([address as u32, (address >> 32) as u32, words, options]);
         }
+        self.keep(packet);
     }
 
     /// A context, unless the card knows it from the frame before, and the frame.
     fn send_with(&mut self, packet: Packet, work: Work) {
         if self.context != Some(work.context) {
-            self.put(work.context, None);
+            self.put(work.context);
             self.context = Some(work.context);
         }
         self.put_pieces(packet, work.command, work.options);
+    }
+
+    /// Keeps a frame until the card is done with its last descriptor, which was just filled.
+    fn keep(&mut self, packet: Packet) {
+        self.lent += usize::from(packet.is_lent());
+        self.sending[(self.next_sent + RING - 1) % RING] = Some(packet);
+    }
+
+    /// Lets go of what the oldest descriptor has.
+    fn let_go(&mut self) {
+        if let Some(packet) = self.sending[self.oldest].take() {
+            self.lent -= usize::from(packet.is_lent());
+        }
+        self.oldest = (self.oldest + 1) % RING;
     }
 
     /// Takes back what was sent. Of each frame the last descriptor tells, which has the packet; what is in it otherwise, the card may
@@ -328,8 +339,7 @@ impl<R: Window, W: Window> Igb<R, W> {
                 break;
             }
             for _ in 0..=ahead {
-                self.sending[self.oldest] = None;
-                self.oldest = (self.oldest + 1) % RING;
+                self.let_go();
             }
             self.outstanding -= ahead + 1;
             self.sent = self.sent.wrapping_add(ahead as u32 + 1);
@@ -410,7 +420,7 @@ impl<R: Window, W: Window> Nic for Igb<R, W> {
         if asks && !self.can_sum(&packet) || cuts && !self.can_cut(&packet) {
             return Err(packet);
         }
-        let pieces = packet.len().div_ceil(MAX_PIECE_BYTES).max(1);
+        let pieces = packet.piece_count(MAX_PIECE_BYTES);
         let needed = pieces + usize::from(asks);
         if self.free() < needed {
             self.reap();
@@ -421,11 +431,15 @@ impl<R: Window, W: Window> Nic for Igb<R, W> {
         match offload::work(&mut packet) {
             Some(work) => self.send_with(packet, work),
             None => {
-                let payload = (packet.len() as u32) << PAYLOAD_SHIFT;
+                let payload = (packet.whole_len() as u32) << PAYLOAD_SHIFT;
                 self.put_pieces(packet, 0, payload);
             }
         }
         Ok(())
+    }
+
+    fn gathers(&self) -> bool {
+        true
     }
 
     fn room(&self) -> usize {
@@ -461,7 +475,8 @@ impl<R: Window, W: Window> Nic for Igb<R, W> {
     fn settle(&mut self) {
         self.reap();
         self.refill();
-        self.mask.set(Cause::SENT, self.outstanding >= CROWDED);
+        let waited_for = self.outstanding >= CROWDED || self.lent > 0;
+        self.mask.set(Cause::SENT, waited_for);
         self.registers.write_u32(IMS, self.mask.bits());
     }
 

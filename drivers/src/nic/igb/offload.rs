@@ -46,7 +46,7 @@ pub fn work(packet: &mut Packet) -> Option<Work> {
     };
     let (link, network) = headers(packet, sum)?;
     let places = network as u32 | (link as u32) << 9;
-    let bytes = packet.len();
+    let bytes = packet.whole_len();
     let version = packet.frame().get(link)? >> 4;
     let mut kind = CONTEXT;
     if version == 4 {

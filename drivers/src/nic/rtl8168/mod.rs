@@ -64,6 +64,8 @@ pub struct Rtl8168<R, W> {
     oldest: usize,
     outstanding: usize,
     next_sent: usize,
+    /// Frames among them of which parts are lent: those who lent them wait.
+    lent: usize,
     /// Frames that the chip was not yet told of.
     news: bool,
     mask: Interrupt,
@@ -103,6 +105,7 @@ impl<R: Window, W: Window> Rtl8168<R, W> {
             oldest: 0,
             outstanding: 0,
             next_sent: 0,
+            lent: 0,
             news: false,
             mask: Interrupt::empty(),
             stopped: None,
@@ -210,7 +213,7 @@ impl<R: Window, W: Window> Rtl8168<R, W> {
         self.filled = (0..RING).map(|_| None).collect();
         self.sending = (0..RING).map(|_| None).collect();
         (self.next_received, self.next_free, self.buffers) = (0, 0, 0);
-        (self.oldest, self.outstanding, self.next_sent) = (0, 0, 0);
+        (self.oldest, self.outstanding, self.next_sent, self.lent) = (0, 0, 0, 0);
         (self.skipping, self.news, self.stopped) = (false, false, None);
         for index in 0..2 * RING {
             let end = if index % RING == RING - 1 { END } else { 0 };
@@ -316,28 +319,32 @@ impl<R: Window, W: Window> Rtl8168<R, W> {
 
     /// Lays a frame into descriptors. The first becomes the chip's last of all, so that it sees the frame whole.
     fn put(&mut self, packet: Packet, options: offload::Options) {
-        let (bytes, address) = (packet.len(), packet.dma());
-        let mut packet = Some(packet);
+        let mut left = packet.whole_len();
         let mut first = None;
-        for from in (0..bytes).step_by(MAX_PIECE_BYTES) {
-            let here = (bytes - from).min(MAX_PIECE_BYTES);
-            let last = from + here == bytes;
+        for (address, here) in packet.pieces(MAX_PIECE_BYTES) {
+            left -= here;
+            let last = left == 0;
             let index = self.next_sent;
             let at = TX_RING + index * DESCRIPTOR_BYTES;
             let mut word = OWN | options.first | here as u32;
-            for (bit, set) in [(END, index == RING - 1), (FIRST, from == 0), (LAST, last)] {
+            for (bit, set) in [
+                (END, index == RING - 1),
+                (FIRST, first.is_none()),
+                (LAST, last),
+            ] {
                 word |= if set { bit } else { 0 };
             }
             self.rings.window.write_u32(at + 4, options.second);
-            self.rings.window.write_u64(at + 8, address + from as u64);
-            match from {
-                0 => first = Some((at, word)),
-                _ => self.rings.window.write_u32(at, word),
+            self.rings.window.write_u64(at + 8, address);
+            match first {
+                None => first = Some((at, word)),
+                Some(_) => self.rings.window.write_u32(at, word),
             }
-            self.sending[index] = if last { packet.take() } else { None };
             self.next_sent = (index + 1) % RING;
             self.outstanding += 1;
         }
+        self.lent += usize::from(packet.is_lent());
+        self.sending[(self.next_sent + RING - 1) % RING] = Some(packet);
         if let Some((at, word)) = first {
             fence(Ordering::Release);
             self.rings.window.write_u32(at, word);
@@ -353,7 +360,9 @@ impl<R: Window, W: Window> Rtl8168<R, W> {
             if self.rings.window.read_u32(at) & OWN != 0 {
                 break;
             }
-            self.sending[self.oldest] = None;
+            if let Some(packet) = self.sending[self.oldest].take() {
+                self.lent -= usize::from(packet.is_lent());
+            }
             self.oldest = (self.oldest + 1) % RING;
             self.outstanding -= 1;
             self.sent = self.sent.wrapping_add(1);
@@ -447,7 +456,7 @@ impl<R: Window, W: Window> Nic for Rtl8168<R, W> {
         if asks && !self.can_sum(&packet) || cuts && !self.can_cut(&packet) {
             return Err(packet);
         }
-        let needed = packet.len().div_ceil(MAX_PIECE_BYTES).max(1);
+        let needed = packet.piece_count(MAX_PIECE_BYTES);
         if self.free() < needed {
             self.reap();
         }
@@ -462,6 +471,10 @@ impl<R: Window, W: Window> Nic for Rtl8168<R, W> {
         let options = offload::options(&mut packet, self.version);
         self.put(packet, options);
         Ok(())
+    }
+
+    fn gathers(&self) -> bool {
+        true
     }
 
     fn room(&self) -> usize {
@@ -499,7 +512,7 @@ impl<R: Window, W: Window> Nic for Rtl8168<R, W> {
         self.start();
         self.refill();
         let sent = Interrupt::SENT | Interrupt::NOT_SENT;
-        let crowded = self.outstanding >= CROWDED;
+        let crowded = self.outstanding >= CROWDED || self.lent > 0;
         if crowded != self.mask.contains(sent) {
             self.mask.set(sent, crowded);
             self.registers.write_u16(INTERRUPT_MASK, self.mask.bits());

@@ -59,8 +59,8 @@ pub fn can_cut(packet: &Packet, version: Version) -> bool {
     let segment = usize::from(segmentation.segment_bytes);
     offload::can_cut(packet)
         && segmentation.segment_bytes <= MOST_SEGMENT
-        && packet.len() <= longest
-        && packet.len() <= segment * pieces
+        && packet.whole_len() <= longest
+        && packet.whole_len() <= segment * pieces
 }
 
 /// What the descriptors of a frame say, by its offload.

@@ -126,6 +126,8 @@ pub mod queue {
     pub const DESCRIPTOR_BYTES: usize = 16;
     /// A descriptor's flag: the device writes.
     pub const WRITE: u16 = 2;
+    /// The chain goes on.
+    pub const NEXT: u16 = 1;
     /// Both rings: flags, index, entries.
     pub const FLAGS: usize = 0;
     pub const INDEX: usize = 2;

@@ -296,10 +296,11 @@ impl<T: Transport, W: Window> Nic for VirtioNet<T, W> {
     }
 
     fn send(&mut self, mut packet: Packet) -> Result<(), Packet> {
-        if self.sending.room() == 0 {
+        let needed = packet.piece_count(usize::MAX);
+        if self.sending.room() < needed {
             self.reap();
         }
-        if self.sending.room() == 0 {
+        if self.sending.room() < needed {
             return Err(packet);
         }
         let Offload {
@@ -338,8 +339,17 @@ impl<T: Transport, W: Window> Nic for VirtioNet<T, W> {
         for (place, word) in place[2..].chunks_exact_mut(2).zip(words) {
             place.copy_from_slice(&word.to_le_bytes());
         }
-        let bytes = packet.len();
-        self.sending.add(packet, bytes)
+        match self.sending.add_whole(packet) {
+            Ok(()) => Ok(()),
+            Err(mut packet) => {
+                packet.strip(self.header_bytes);
+                Err(packet)
+            }
+        }
+    }
+
+    fn gathers(&self) -> bool {
+        true
     }
 
     fn room(&self) -> usize {
@@ -374,7 +384,9 @@ impl<T: Transport, W: Window> Nic for VirtioNet<T, W> {
     }
 
     fn settle(&mut self) {
-        let wanted = match self.sending.outstanding() > self.sending.room() {
+        let waited_for =
+            self.sending.outstanding() > self.sending.room() || self.sending.has_lent();
+        let wanted = match waited_for {
             true => Interrupts::Wanted,
             false => Interrupts::Spared,
         };

@@ -62,9 +62,12 @@ pub struct Ring<W> {
     memory: Shared<W>,
     size: u16,
     direction: Direction,
-    /// The packet in each descriptor.
+    /// The packet of each chain, at its first descriptor, and what follows each descriptor in its chain.
     packets: Vec<Option<Packet>>,
+    next: Vec<Option<u16>>,
     free: Vec<u16>,
+    /// Packets that the device has of which parts are lent.
+    lent: usize,
     /// The next entry of the available ring, and how far the device was told.
     next_available: u16,
     published: u16,
@@ -80,7 +83,9 @@ impl<W: Window> Ring<W> {
             size,
             direction,
             packets: (0..size).map(|_| None).collect(),
+            next: (0..size).map(|_| None).collect(),
             free: (0..size).rev().collect(),
+            lent: 0,
             next_available: 0,
             published: 0,
             next_used: 0,
@@ -93,7 +98,9 @@ impl<W: Window> Ring<W> {
             self.memory.window.write_u16(at, 0);
         }
         self.packets.iter_mut().for_each(|packet| *packet = None);
+        self.next.fill(None);
         self.free = (0..self.size).rev().collect();
+        self.lent = 0;
         (self.next_available, self.published, self.next_used) = (0, 0, 0);
     }
 
@@ -117,25 +124,71 @@ impl<W: Window> Ring<W> {
         usize::from(self.size) - self.free.len()
     }
 
-    /// Gives the device a packet, of which it may use `bytes`; back if there is no room.
+    /// Whether the device has packets of which parts are lent.
+    pub fn has_lent(&self) -> bool {
+        self.lent > 0
+    }
+
+    /// Gives the device a packet to fill, of which it may use `bytes`; back if there is no room.
     pub fn add(&mut self, packet: Packet, bytes: usize) -> Result<(), Packet> {
         let Some(index) = self.free.pop() else {
             return Err(packet);
         };
-        let at = usize::from(index) * DESCRIPTOR_BYTES;
         let flags = match self.direction {
             Direction::ToDevice => 0,
             Direction::FromDevice => WRITE,
         };
+        self.write(index, packet.dma(), bytes, flags);
+        self.offer(index, packet);
+        Ok(())
+    }
+
+    /// Gives the device a packet to send, in as many descriptors as it has parts; back if there is no room.
+    pub fn add_whole(&mut self, packet: Packet) -> Result<(), Packet> {
+        if !packet.is_lent() {
+            let bytes = packet.len();
+            return self.add(packet, bytes);
+        }
+        if self.free.len() < packet.piece_count(usize::MAX) {
+            return Err(packet);
+        }
+        let mut first = None;
+        let mut before: Option<u16> = None;
+        for (address, bytes) in packet.pieces(usize::MAX) {
+            let Some(index) = self.free.pop() else {
+                unreachable!("they were counted");
+            };
+            self.write(index, address, bytes, 0);
+            if let Some(before) = before.replace(index) {
+                let at = usize::from(before) * DESCRIPTOR_BYTES;
+                self.memory.window.write_u16(at + 12, NEXT);
+                self.memory.window.write_u16(at + 14, index);
+                self.next[usize::from(before)] = Some(index);
+            }
+            first.get_or_insert(index);
+        }
+        if let Some(first) = first {
+            self.lent += 1;
+            self.offer(first, packet);
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, index: u16, address: u64, bytes: usize, flags: u16) {
+        let at = usize::from(index) * DESCRIPTOR_BYTES;
         let window = &mut self.memory.window;
-        window.write_u64(at, packet.dma());
+        window.write_u64(at, address);
         window.write_u32(at + 8, bytes as u32);
         window.write_u16(at + 12, flags);
+    }
+
+    /// Makes the chain that starts at `index` available.
+    fn offer(&mut self, index: u16, packet: Packet) {
+        let window = &mut self.memory.window;
         let entry = usize::from(self.next_available % self.size) * AVAILABLE_BYTES;
         window.write_u16(available_at(self.size) + ENTRIES + entry, index);
         self.next_available = self.next_available.wrapping_add(1);
         self.packets[usize::from(index)] = Some(packet);
-        Ok(())
     }
 
     /// Shows the device what was added; true if it wants to be notified.
@@ -173,8 +226,13 @@ impl<W: Window> Ring<W> {
         let (index, bytes) = (window.read_u32(entry), window.read_u32(entry + 4));
         let place = self.packets.get_mut(index as usize).ok_or(Broken)?;
         let packet = place.take().ok_or(Broken)?;
+        self.lent -= usize::from(packet.is_lent());
         self.next_used = self.next_used.wrapping_add(1);
-        self.free.push(index as u16);
+        let mut link = Some(index as u16);
+        while let Some(index) = link {
+            link = self.next[usize::from(index)].take();
+            self.free.push(index);
+        }
         Ok(Some((packet, bytes as usize)))
     }
 
