@@ -19,6 +19,11 @@ pub fn present() -> Result<(), String> {
         .map_err(|error| format!("{error:#} (package qemu-system-x86)"))
 }
 
+/// Whether it has a device of this name.
+pub fn has_device(name: &str) -> bool {
+    command::output(Command::new(QEMU).args(["-device", &format!("{name},help")])).is_ok()
+}
+
 /// `machine` with accelerator and CPU chosen by `engine`; media are built in `directory`, which also receives COM2's
 /// frames as `defmt.bin`.
 pub fn launch(

@@ -119,6 +119,15 @@ impl<'a> Lab<'a> {
         Ok(value)
     }
 
+    /// Says that this computer lacks what the rest of the case needs.
+    pub fn skip(&self, reason: &str) {
+        (self.report)(&Outcome {
+            name: self.name.clone(),
+            verdict: Verdict::Skipped(reason.to_owned()),
+            took: Duration::ZERO,
+        });
+    }
+
     /// Starts `machine` with this guest.
     pub fn start(&self, machine: &Machine, guest: &Guest) -> Result<Session> {
         self.start_with(machine, guest, "")
