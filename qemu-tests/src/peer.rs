@@ -262,6 +262,8 @@ impl Peer {
 
     /// Answers a question for the time (RFC 4330) with these seconds since 1900.
     pub fn tell_time(&self, seconds: u32, within: Duration) -> Result<()> {
+        // Who asked before asks again, and heeds an answer to the last question alone.
+        self.forget();
         let question = self.attend(within, |frame| {
             udp_payload(frame, PORT_NTP).map(|_| frame.to_vec())
         })?;

@@ -21,7 +21,8 @@ pub fn present() -> Result<(), String> {
 
 /// Whether it has a device of this name.
 pub fn has_device(name: &str) -> bool {
-    command::output(Command::new(QEMU).args(["-device", &format!("{name},help")])).is_ok()
+    let said = command::output(Command::new(QEMU).args(["-device", "help"]));
+    said.is_ok_and(|devices| devices.contains(&format!("name \"{name}\"")))
 }
 
 /// `machine` with accelerator and CPU chosen by `engine`; media are built in `directory`, which also receives COM2's

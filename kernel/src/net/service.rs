@@ -6,6 +6,7 @@ use super::interrupt::{self, Found, Interrupt, Trust};
 use super::ports::{FIRST_GUEST, GuestPort, HOST, Ports, ROUTER, UPLINK, Uplink};
 use super::{PLUGS, Plug, WORK};
 use crate::service::alarm::{self, Bell};
+use crate::service::control::{CONTROL, Request};
 use crate::vm::Rdrand;
 use crate::{info, log, time, warn};
 use alloc::vec::Vec;
@@ -372,6 +373,7 @@ impl State {
         }
         BOOT_UNIX_MS.store(unix_ms.saturating_sub(now_ms), Ordering::Relaxed);
         self.clock = clock;
+        CONTROL.request(Request::FollowClock);
     }
 
     /// Says so where somebody else has the name that the host was to have.

@@ -27,7 +27,9 @@ pub(super) const CASES: &[Case] = &[
     case("network-storm-virtio", |lab| {
         storm(lab, "virtio-net-pci", Place::Bridged)
     }),
-    case("network-storm-nat", |lab| storm(lab, "e1000", Place::Behind)),
+    case("network-storm-nat", |lab| {
+        storm(lab, "e1000", Place::Behind)
+    }),
 ];
 
 const fn case(name: &'static str, body: fn(&mut Lab) -> Result<()>) -> Case {
@@ -92,6 +94,7 @@ fn storm(lab: &mut Lab, model: &str, place: Place) -> Result<()> {
                 .map(drop)?,
         }
         session.run(&format!("ping -c 1 -W 30 {GATEWAY}"))?;
+        fill_idle_cables(&peer)?;
         let before = free(&mut session)?;
         let directory = lab.directory().to_owned();
         let step = format!("{}: a flood and a pulled cable in a transfer", card.driver);
@@ -102,26 +105,38 @@ fn storm(lab: &mut Lab, model: &str, place: Place) -> Result<()> {
                 flood(&peer, card, place)
             })
         })?;
-        lab.step(&format!("{}: nothing of others' comes in", card.driver), |_| {
-            let seen = received(&mut session, &name)?;
-            let (station, address) = match place {
-                Place::Bridged => STRANGER,
-                Place::Behind => (peer.resolve(HOST, SOON)?, INSIDE),
-            };
-            let frame = peer.datagram(station, address);
-            peer.send_all(std::iter::repeat_n(frame, STRANGE_FRAMES))?;
-            // Answered behind all of them.
-            peer.ping(HOST, 64, SOON)?;
-            let came = received(&mut session, &name)? - seen;
-            ensure!(came < QUIET_FRAMES, "{came} frames came in");
-            Ok(())
-        })?;
+        lab.step(
+            &format!("{}: nothing of others' comes in", card.driver),
+            |_| {
+                let seen = received(&mut session, &name)?;
+                let (station, address) = match place {
+                    Place::Bridged => STRANGER,
+                    Place::Behind => (peer.resolve(HOST, SOON)?, INSIDE),
+                };
+                let frame = peer.datagram(station, address);
+                peer.send_all(std::iter::repeat_n(frame, STRANGE_FRAMES))?;
+                // Answered behind all of them.
+                peer.ping(HOST, 64, SOON)?;
+                let came = received(&mut session, &name)? - seen;
+                ensure!(came < QUIET_FRAMES, "{came} frames came in");
+                Ok(())
+            },
+        )?;
         lab.step(&format!("{}: no buffer is lost", card.driver), |_| {
             ensure_no_leak(before, free(&mut session)?)
         })?;
         put_away(&mut session, &name, card)?;
     }
     Ok(())
+}
+
+/// Cards that the guest has not turned on hold what comes to everybody, up to a bound that is reached here.
+fn fill_idle_cables(peer: &Peer) -> Result<()> {
+    peer.send_all(std::iter::repeat_n(
+        peer.datagram([0xff; 6], Ipv4Addr::BROADCAST),
+        STRANGE_FRAMES,
+    ))?;
+    peer.ping(HOST, 64, SOON)
 }
 
 /// Free buffers, asked for in the middle of the guest's session.
@@ -214,7 +229,9 @@ fn stream(serving: &TcpListener, file: &Path, done: &AtomicBool) -> Result<()> {
     let mut file = File::create(file)?;
     while !done.load(Ordering::Relaxed) {
         file.write_all(&block)?;
-        stream.write_all(&block).context("the guest takes no more")?;
+        stream
+            .write_all(&block)
+            .context("the guest takes no more")?;
     }
     Ok(())
 }
