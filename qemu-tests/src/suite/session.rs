@@ -164,6 +164,15 @@ impl<'a> Lab<'a> {
         self.start_payload(machine, &self.monovisor(content.map(|_| bundle)))
     }
 
+    /// Starts `machine` without a guest, with these words on the hypervisor's command line.
+    pub fn start_alone(&self, machine: &Machine, words: &str) -> Result<Session> {
+        let payload = Payload {
+            append: words.to_owned(),
+            ..self.monovisor(None)
+        };
+        self.start_payload(machine, &payload)
+    }
+
     /// Starts a PC of the default machine's size, which boots from its own media.
     pub fn start_pc(&self, pc: &Pc) -> Result<Session> {
         let mut machine = self.machine();

@@ -10,6 +10,8 @@ use crate::peer::{Damage, Peer};
 use crate::{initramfs, qemu, tree};
 use anyhow::{Context, Result, bail, ensure};
 use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Instant;
 
 /// A case for a card's model.
@@ -57,6 +59,13 @@ pub(super) const CASES: &[Case] = &[
         scope: Scope::Hypervisor,
         machines: Machines::Bochs,
         body: in_bochs,
+    },
+    Case {
+        name: "network-conflict",
+        tier: Tier::Full,
+        scope: Scope::Hypervisor,
+        machines: Machines::Qemu,
+        body: conflict,
     },
     Case {
         name: "network-jumbo",
@@ -139,6 +148,51 @@ fn jumbo(lab: &mut Lab) -> Result<()> {
         peer.resolve(address, SOON)?;
         peer.ping(address, 8, SOON)?;
         peer.ping(address, 8972, SOON)
+    })
+}
+
+/// A station has the host's address, static or leased: the host does without until it is free, and keeps what it then has.
+fn conflict(lab: &mut Lab) -> Result<()> {
+    let address = Ipv4Addr::new(10, 0, 2, 15);
+    for (kind, words) in [
+        ("static", "ip=10.0.2.15::10.0.2.2:255.255.255.0"),
+        ("leased", "ip=dhcp"),
+    ] {
+        let peer = Peer::new(lab.directory())?;
+        let mut machine = lab.machine();
+        machine.extra = peer.arguments("e1000");
+        let mut session = lab.start_alone(&machine, words)?;
+        lab.step(&format!("a {kind} address of somebody else's"), |_| {
+            let told = while_found_at(&peer, address, || {
+                session
+                    .console
+                    .line_after("10.0.2.15 is the address of ", BOOT)
+            })?;
+            ensure!(told.starts_with("02:00:00:00:00:77;"), "{told}");
+            let line = session.console.line_after("the host's address is ", SOON)?;
+            let (own, _) = line.split_once('/').context(line.clone())?;
+            peer.ping(own.trim().parse()?, 64, SOON)
+        })?;
+    }
+    Ok(())
+}
+
+/// Does `work` while the station says that it has `address`.
+fn while_found_at<T>(
+    peer: &Peer,
+    address: Ipv4Addr,
+    work: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let answers =
+            scope.spawn(|| peer.be_found_at(address, None, None, || done.load(Ordering::Relaxed)));
+        let result = work();
+        done.store(true, Ordering::Relaxed);
+        answers
+            .join()
+            .unwrap_or_else(|_| bail!("the station panicked"))?;
+        result
     })
 }
 
