@@ -202,7 +202,8 @@ impl Host {
                     prefix_bits: fixed.prefix_bits,
                     gateway: fixed.gateway,
                 };
-                host.want(Some(lease), now_ms);
+                // Asked for when there is a cable to ask on.
+                host.wanted = Some(lease);
             }
             Setup::Off => {}
         }
@@ -230,8 +231,14 @@ impl Host {
         if let Some(v6) = &mut self.v6 {
             v6.slaac.restart(now_ms);
         }
-        if let Some(claim) = &mut self.claim {
-            claim.announce(now_ms);
+        match &mut self.claim {
+            Some(claim) if claim.is_won() => claim.announce(now_ms),
+            // Questions that went nowhere were none.
+            _ if self.dhcp.is_none() => {
+                self.claim = None;
+                self.want(self.wanted, now_ms);
+            }
+            _ => {}
         }
         if let Some(dhcp) = self.dhcp {
             self.sockets.get_mut::<dhcpv4::Socket<'_>>(dhcp).reset();

@@ -13,6 +13,7 @@ fn host(setup: Setup) -> (Host, &'static Pool) {
     let pool = Pool::ordinary(8, 2048);
     let mut host = Host::new(MAC, setup, pool, 1, 0);
     if matches!(setup, Setup::Static(_)) {
+        host.link_came_up(0);
         for now_ms in 0..SETTLED_MS {
             host.poll(now_ms);
             while host.take().is_some() {}
@@ -274,6 +275,11 @@ fn a_leased_address_of_somebody_elses_is_refused_and_another_asked_for() {
 fn a_static_address_of_somebody_elses_is_tried_again() {
     let pool = Pool::ordinary(64, 2048);
     let mut host = Host::new(MAC, fixed(), pool, 1, 0);
+    for now_ms in 0..5000 {
+        host.poll(now_ms);
+    }
+    assert_eq!(host.lease(), None, "there is no cable");
+    host.link_came_up(0);
     host.poll(1);
     give(&mut host, pool, &theirs(1), 2);
     assert_eq!(host.take_conflict().unwrap().outcome, Outcome::GivenUp);
