@@ -377,7 +377,7 @@ fn vlans_come_and_go() {
     guest.offer(RX, 3, 2000);
     let mut tagged = frame([0xff; 6], 60);
     tagged[12..16].copy_from_slice(&[0x81, 0, 0, 5]);
-    let mut hears = |guest: &mut Guest| {
+    let hears = |guest: &mut Guest| {
         guest.arrive(&tagged);
         guest.rings[RX].pop(&guest.machine.memory).is_some()
     };
