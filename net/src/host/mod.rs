@@ -519,7 +519,13 @@ impl Host {
         }
         match core::mem::replace(&mut self.heard, Heard::Nothing) {
             Heard::Taken(station) => self.give_up(station, now_ms),
-            Heard::Challenged(station) => self.defend(station, now_ms),
+            Heard::Challenged(station) => {
+                let claim = self.claim.as_ref();
+                match claim.is_some_and(|claim| claim.is_young(now_ms)) {
+                    true => self.give_up(station, now_ms),
+                    false => self.defend(station, now_ms),
+                }
+            }
             Heard::Nothing => {}
         }
         let Some(claim) = &mut self.claim else {
@@ -552,6 +558,7 @@ impl Host {
             outcome: Outcome::GivenUp,
         });
         self.again_ms = Some(now_ms + TRY_AGAIN_MS);
+        self.settle_at(None);
         if let Some(server) = self.server.filter(|_| self.dhcp.is_some()) {
             let refusal = decline::packet(self.mac, address, server, (self.dice >> 32) as u32);
             let own = self.mac;

@@ -286,9 +286,15 @@ fn a_static_address_of_somebody_elses_is_tried_again() {
     let mut now_ms = 2;
     claim(&mut host, &mut now_ms);
     assert!((10_000..12_000).contains(&now_ms), "{now_ms}");
+    // An answer that was long on its way.
+    give(&mut host, pool, &theirs(1), now_ms + 1000);
+    assert_eq!(host.take_conflict().unwrap().outcome, Outcome::GivenUp);
+    assert!(host.lease().is_none());
+    now_ms += 1000;
+    claim(&mut host, &mut now_ms);
     // Then it is ours, and whoever claims it later is told so.
     while host.take().is_some() {}
-    give(&mut host, pool, &theirs(1), now_ms + 5000);
+    give(&mut host, pool, &theirs(1), now_ms + 15_000);
     let conflict = host.take_conflict().unwrap();
     assert_eq!(conflict.outcome, Outcome::Kept);
     let announcement = take(&mut host, 0x0806).unwrap();
