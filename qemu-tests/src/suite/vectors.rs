@@ -133,12 +133,7 @@ fn outcomes(text: &str) -> BTreeMap<String, Vec<u64>> {
 }
 
 /// Runs a program of cases; `qemu` are those that QEMU does otherwise, `bochs` those of Bochs on AMD-V with shadow paging.
-fn vectors(
-    lab: &mut Lab,
-    name: &str,
-    qemu: &[(&str, &str)],
-    bochs: &[(&str, &str)],
-) -> Result<()> {
+fn vectors(lab: &mut Lab, name: &str, qemu: &[(&str, &str)], bochs: &[(&str, &str)]) -> Result<()> {
     let program = build(name, Form::Kernel)?;
     let expected = lab.step("the emulator alone", |_| {
         let image = fs::read(&program)?;
