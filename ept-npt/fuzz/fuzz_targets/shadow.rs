@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 use std::sync::OnceLock;
 
 fuzz_target!(|bytes: &[u8]| {
-    // RAM is leaked, and runs are many.
+    // Zeroing it costs less than asking for it anew.
     static MEMORY: OnceLock<GuestMemory> = OnceLock::new();
     let memory = MEMORY.get_or_init(stream::memory);
     memory
