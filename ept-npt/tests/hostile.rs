@@ -55,7 +55,7 @@ impl<'a> Machine<'a> {
     /// Tables at 1000h, 2000h, 3000h and 4000h, each behind the other's first entry.
     fn chain(self) -> Self {
         for table in [TOP, 0x2000, 0x3000] {
-            self.set(table, 0, table + 0x1000 | OPEN);
+            self.set(table, 0, (table + 0x1000) | OPEN);
         }
         self
     }
@@ -103,7 +103,7 @@ impl<'a> Machine<'a> {
             }
             let at = entry & 0xf_ffff_ffff_f000;
             if shift == 12 || entry & 0x80 != 0 {
-                let inside = gva & ((1 << shift) - 1) & !0xfff;
+                let inside = gva & ((1_u64 << shift) - 1) & !0xfff;
                 return Some(at + inside - RAM_AT);
             }
             table = at;
@@ -203,7 +203,7 @@ fn tables_that_change_in_the_middle_of_a_walk_lead_to_old_or_new() {
     let mut machine = Machine::new(&memory).chain();
     // A second way: tables at 12000h to 14000h.
     for table in [0x12000, 0x13000] {
-        machine.set(table, 0, table + 0x1000 | OPEN);
+        machine.set(table, 0, (table + 0x1000) | OPEN);
     }
     machine.set(0x4000, 0, 0x8000 | OPEN);
     machine.set(0x14000, 0, 0x9000 | OPEN);
@@ -217,12 +217,12 @@ fn tables_that_change_in_the_middle_of_a_walk_lead_to_old_or_new() {
                 let table = if turn & 1 == 0 { 0x2000 } else { 0x12000 };
                 for (at, entry) in [
                     (TOP, table | OPEN),
-                    (table, table + 0x1000 | OPEN),
+                    (table, (table + 0x1000) | OPEN),
                     (
                         table + 0x1000,
-                        [table + 0x2000 | OPEN, u64::MAX, 0][turn as usize % 3],
+                        [(table + 0x2000) | OPEN, u64::MAX, 0][turn as usize % 3],
                     ),
-                    (table + 0x1000, table + 0x2000 | OPEN),
+                    (table + 0x1000, (table + 0x2000) | OPEN),
                 ] {
                     memory.store(Gpa(at), &entry).expect("tables are in RAM");
                 }
