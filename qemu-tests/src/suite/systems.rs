@@ -137,7 +137,8 @@ fn memtest_serial(lab: &mut Lab) -> Result<()> {
     lab.step("one test without errors", |lab| {
         let mut session = lab.start_pc(&pc)?;
         session.console.expect("Memtest86+", BOOT)?;
-        let said = session.console.expect("Test #1", LONG)?;
+        // Before it come the tests of addresses.
+        let said = session.console.expect("[Moving inversions", LONG)?;
         ensure!(said.contains("Errors: 0"), "no count of no errors");
         Ok(())
     })
