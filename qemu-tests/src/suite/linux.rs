@@ -126,8 +126,8 @@ fn boots(lab: &mut Lab, kind: &Kind) -> Result<()> {
         // The kernel maps them for a moment each, and checks their lengths and sums.
         let said = session.run("dmesg | grep -cE 'DMI: Monovisor|DMI: QEMU'")?;
         ensure!(said == "1", "the kernel names its PC {said} times");
-        let said = session.run("dmesg | grep -ciE 'corrupt|invalid table|checksum' || true")?;
-        ensure!(said == "0", "{said} messages about broken tables");
+        let said = session.run("dmesg | grep -iE 'corrupted|invalid table' || true")?;
+        ensure!(said.is_empty(), "the kernel says {said:?}");
         Ok(())
     })?;
     lab.step("disk by DMA", |_| {
