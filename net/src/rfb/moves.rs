@@ -135,8 +135,94 @@ impl Moves {
         count
     }
 
-    /// Where they go.
-    pub fn targets(&self) -> impl Iterator<Item = Rect> {
-        self.0.iter().map(Move::target)
+    /// Gives them up, and tells where they were to go.
+    pub fn take_back(&mut self, mut told: impl FnMut(Rect)) {
+        self.0.iter().for_each(|it| told(it.target()));
+        self.0.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rfb::check::Bytes;
+    use proptest::prelude::*;
+
+    const COLUMNS: usize = 4;
+    const LINES: usize = 120;
+
+    proptest! {
+        #[test]
+        fn copies_in_order_give_the_marks_that_are_remembered(
+            distances in prop::collection::vec(prop::sample::select(&[-16_i32, -16, -3, 5, 16][..]), COLUMNS),
+            gaps in prop::collection::vec((0..COLUMNS, 0..LINES), 0..20),
+        ) {
+            let size = Size { width: COLUMNS as u32 * TILE - 5, height: LINES as u32 };
+            let mut screen: Vec<Vec<u64>> = (0..COLUMNS)
+                .map(|column| (0..LINES).map(|line| (1000 * column + line + 1) as u64).collect())
+                .collect();
+            let (mut finder, mut moves) = (Finder::new(), Moves::default());
+            let mut marks = screen.clone();
+            for (column, distance) in distances.iter().enumerate() {
+                let mut now: Vec<_> = (0..LINES as i32)
+                    .map(|line| match usize::try_from(line - distance) {
+                        Ok(from) if from < LINES => screen[column][from],
+                        _ => 9_000_000 + line as u64,
+                    })
+                    .collect();
+                for (_, line) in gaps.iter().filter(|gap| gap.0 == column) {
+                    now[*line] = 8_000_000 + *line as u64;
+                }
+                moves.settle(column as u32, size, &mut marks[column], &now, &mut finder);
+            }
+            let mut out = Vec::new();
+            let count = moves.put(&mut out);
+            let mut bytes = Bytes(&out);
+            for _ in 0..count {
+                let [x, to, width, height] = [0; 4].map(|_| usize::from(bytes.u16()));
+                prop_assert_eq!(bytes.u32(), 1);
+                let [from_x, from] = [0; 2].map(|_| usize::from(bytes.u16()));
+                prop_assert_eq!(from_x, x);
+                prop_assert!(x + width <= size.width as usize);
+                for column in &mut screen[x / TILE as usize..(x + width).div_ceil(TILE as usize)] {
+                    column.copy_within(from..from + height, to);
+                }
+            }
+            prop_assert!(bytes.0.is_empty());
+            prop_assert_eq!(screen, marks);
+        }
+    }
+
+    #[test]
+    fn neighbours_are_copied_together_and_no_more_than_there_is_room_for() {
+        let size = Size {
+            width: 64 * TILE,
+            height: 2000,
+        };
+        let mut finder = Finder::new();
+        let mut moves = Moves::default();
+        let line = |at: u64| at + 1;
+        for column in 0..10 {
+            let mut marks: Vec<_> = (0..100).map(line).collect();
+            let now: Vec<_> = (16..116).map(line).collect();
+            moves.settle(column, size, &mut marks, &now, &mut finder);
+            assert_eq!(marks[..84], now[..84]);
+        }
+        assert_eq!(moves.put(&mut Vec::new()), 1);
+        for column in 0..4 {
+            let mut marks: Vec<_> = (0..2000).map(|at| line(at + 5000 * column)).collect();
+            // Each tenth line is another one.
+            let now: Vec<_> = (0..2000)
+                .map(|at| match at % 10 {
+                    0 => 1_000_000 + at,
+                    _ => line(at + 7 + 5000 * column),
+                })
+                .collect();
+            moves.settle(column as u32, size, &mut marks, &now, &mut finder);
+        }
+        let mut out = Vec::new();
+        assert_eq!(moves.put(&mut out), MAX_MOVES);
+        assert_eq!(out.len(), MAX_MOVES * 16);
+        assert_eq!(moves.put(&mut out), 0);
     }
 }

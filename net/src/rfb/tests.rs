@@ -263,8 +263,8 @@ proptest! {
 
 /// Lines of text of a console: `line` of them has been written at this place.
 fn console(line: u32, x: u32, y: u32) -> u32 {
-    let letter = (line ^ x / 8 << 7).wrapping_mul(0x9e37_79b9) >> 7;
-    let is_text = x / 8 % 100 < line * 7 % 90 && letter % 5 != 0;
+    let letter = (line ^ (x / 8) << 7).wrapping_mul(0x9e37_79b9) >> 7;
+    let is_text = x / 8 % 100 < line * 7 % 90 && letter & 7 != 0;
     let stroke = (letter >> (x % 8 + y % 16) ^ letter << 3 >> (y % 16)) & 1;
     match is_text && stroke != 0 && y % 16 > 2 {
         true => 0x00aa_aaaa,

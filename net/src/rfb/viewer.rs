@@ -49,18 +49,20 @@ pub struct Viewer {
     /// Bytes of them that were sent.
     sent: usize,
     update: Update,
+    /// What was found to have moved for the update that is being made. Of a column whose turn was, all is in `buffers.history` as well.
+    moves: Moves,
     /// A turn ended with tiles that could have been encoded.
     is_busy: bool,
 }
 
 /// Where the making of an update is.
-#[derive(Default)]
+#[derive(Clone, Copy, Debug, Default)]
 enum Update {
     /// There is none.
     #[default]
     Idle,
     /// What has moved is looked for, in this column next. Nothing was sent of it.
-    Looking { column: u32, moves: Moves },
+    Looking { column: u32 },
     /// So many tiles are still to come, the next of them from this one on.
     Sending { left: usize, tile: usize },
 }
@@ -91,6 +93,7 @@ impl Viewer {
             buffers,
             sent: 0,
             update: Update::Idle,
+            moves: Moves::default(),
             is_busy: false,
         }
     }
@@ -210,13 +213,11 @@ impl Viewer {
             return;
         };
         buffers.history.forget();
-        if let Update::Looking { moves, .. } = &self.update {
+        if let Update::Looking { .. } = self.update {
             buffers
                 .sending
                 .drain_to(self.size.whole(), &mut buffers.pending);
-            moves
-                .targets()
-                .for_each(|target| buffers.pending.add(target));
+            self.moves.take_back(|target| buffers.pending.add(target));
             self.update = Update::Idle;
         }
     }
@@ -236,7 +237,7 @@ impl Viewer {
                 }
                 1
             }
-            Update::Looking { column, moves } => self.look(column, moves, &mut buffers, room),
+            Update::Looking { column } => self.look(column, &mut buffers, room),
             Update::Sending { left, tile } => {
                 self.put_tile(left, tile, &mut buffers, room);
                 1
@@ -259,25 +260,20 @@ impl Viewer {
             buffers.resize(size);
             self.news.resized();
             // What lies within may lie elsewhere now.
-            return self.put_head(Moves::default(), buffers, room);
+            return self.put_head(buffers, room);
         }
         buffers.pending.drain_to(within, &mut buffers.sending);
         if is_blank {
             buffers.history.forget();
         }
         if !self.abilities.copies || buffers.history.columns() == 0 {
-            return self.put_head(Moves::default(), buffers, room);
+            return self.put_head(buffers, room);
         }
         // Lines are known as a whole or not at all.
         buffers.sending.widen();
         match is_blank {
-            true => self.put_head(Moves::default(), buffers, room),
-            false => {
-                self.update = Update::Looking {
-                    column: 0,
-                    moves: Moves::default(),
-                };
-            }
+            true => self.put_head(buffers, room),
+            false => self.update = Update::Looking { column: 0 },
         }
     }
 
@@ -285,7 +281,6 @@ impl Viewer {
     fn look<D: Desktop>(
         &mut self,
         mut column: u32,
-        mut moves: Moves,
         buffers: &mut Buffers,
         room: &mut Room<D>,
     ) -> usize {
@@ -305,27 +300,28 @@ impl Viewer {
                 }
             }
             if looked > 0 {
-                moves.settle(column, self.size, marks, &room.lines, &mut room.finder);
+                self.moves
+                    .settle(column, self.size, marks, &room.lines, &mut room.finder);
                 let is_new = |line: u32| marks[line as usize] != room.lines[line as usize];
                 (0..sending.rows()).for_each(|row| sending.trim(column, row, is_new));
             }
             column += 1;
         }
         match column < history.columns() {
-            true => self.update = Update::Looking { column, moves },
-            false => self.put_head(moves, buffers, room),
+            true => self.update = Update::Looking { column },
+            false => self.put_head(buffers, room),
         }
         looked.div_ceil(LOOKED_TILES)
     }
 
     /// The head of an update, if there is something in it, and what goes before its tiles.
-    fn put_head<D: Desktop>(&mut self, mut moves: Moves, buffers: &mut Buffers, room: &Room<D>) {
+    fn put_head<D: Desktop>(&mut self, buffers: &mut Buffers, room: &Room<D>) {
         let start = buffers.out.len();
         let out = &mut buffers.out;
         out.extend_from_slice(&[server::UPDATE, 0, 0, 0]);
         let lamps = room.desktop.leds();
         let mut count = self.news.put_rects(&self.abilities, self.size, lamps, out);
-        count += moves.put(out);
+        count += self.moves.put(out);
         let left = buffers.sending.count();
         count += left;
         if count == 0 {
