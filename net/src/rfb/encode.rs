@@ -68,9 +68,7 @@ impl Encoder {
         scratch: &mut Scratch,
         out: &mut Vec<u8>,
     ) {
-        for pixel in &mut *pixels {
-            *pixel = self.converter.pixel(*pixel);
-        }
+        self.converter.convert(pixels);
         let width = rect.width as usize;
         match encoding {
             Pixels::Raw => {

@@ -179,7 +179,7 @@ fn drawn((kind, colour): (u32, u32), x: u32, y: u32) -> u32 {
         0 => colour,
         1 if noise & 3 == 0 => colour,
         1 => 0,
-        2 => (x * 3) << 16 | (y * 2) << 8 | colour & 0xff,
+        2 => (x * 3 & 0xff) << 16 | (y * 2 & 0xff) << 8 | colour & 0xff,
         3 => noise & 0x0000_7070,
         _ => noise,
     }
@@ -485,6 +485,35 @@ fn a_line_of_text_is_scrolled_by_one_copy() {
     // One who no longer copies, and one who says anew that it does, are sent pixels.
     assert_eq!(scrolled(&[16, 1], &[16]).1, 0);
     assert_eq!(scrolled(&[16, 1], &[16, 1, -239]).1, 0);
+}
+
+#[test]
+fn pixels_of_another_format_are_not_copied() {
+    let image = image(200, 200, |x, y| console(y / 16, x, y));
+    let mut room = room(Some(image.clone()));
+    let (mut viewer, mut screen) = introduced(&mut room);
+    let mut bytes = encodings(&[16, 1]);
+    bytes.extend(request(0, &screen));
+    tell(&mut viewer, &mut room, &bytes);
+    screen.heed(&listen(&mut viewer, &mut room, 5000, 0));
+    let mut bytes = std::vec![0, 0, 0, 0];
+    bytes.extend(SIXTEEN.write());
+    bytes.extend(request(1, &screen));
+    tell(&mut viewer, &mut room, &bytes);
+    screen.format = SIXTEEN;
+    viewer.damage(&[Rect {
+        x: 0,
+        y: 190,
+        width: 1,
+        height: 1,
+    }]);
+    screen.heed(&listen(&mut viewer, &mut room, 5000, 0));
+    let within = image.size.whole();
+    Change::Move { within, down: -16 }.make(&image);
+    viewer.damage(&[within]);
+    tell(&mut viewer, &mut room, &request(1, &screen));
+    screen.heed(&listen(&mut viewer, &mut room, 5000, 0));
+    same(&screen, &image);
 }
 
 #[test]
