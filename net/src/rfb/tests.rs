@@ -488,6 +488,29 @@ fn a_line_of_text_is_scrolled_by_one_copy() {
 }
 
 #[test]
+fn who_takes_back_that_it_copies_is_sent_pixels() {
+    let image = image(1300, 300, |x, y| console(y / 16, x, y));
+    let mut room = room(Some(image.clone()));
+    let (mut viewer, mut screen) = introduced(&mut room);
+    let mut bytes = encodings(&[16, 1]);
+    bytes.extend(request(0, &screen));
+    tell(&mut viewer, &mut room, &bytes);
+    screen.heed(&listen(&mut viewer, &mut room, 5000, 0));
+    let within = image.size.whole();
+    Change::Move { within, down: -16 }.make(&image);
+    viewer.damage(&[within]);
+    tell(&mut viewer, &mut room, &request(1, &screen));
+    // It takes more than a turn to look at so large a screen.
+    assert_eq!(viewer.send(&mut [0; 5000], &mut room, 0), 0);
+    assert_eq!(Session::<Room<Desk>>::next_ms(&viewer, 0), Some(0));
+    assert!(!viewer.is_hungry());
+    tell(&mut viewer, &mut room, &encodings(&[16]));
+    screen.heed(&listen(&mut viewer, &mut room, 5000, 0));
+    same(&screen, &image);
+    assert_eq!(screen.copies, 0);
+}
+
+#[test]
 fn pixels_of_another_format_are_not_copied() {
     let image = image(200, 200, |x, y| console(y / 16, x, y));
     let mut room = room(Some(image.clone()));
