@@ -118,6 +118,7 @@ pub fn frames(bytes: &[u8]) {
         send_bytes: 256,
     };
     let mut door = Door::new(&mut host, None, 23, shape);
+    // From before it has its address to long after.
     let (mut rest, mut now_ms) = (bytes, 0);
     while let [length, kind, tail @ ..] = rest {
         let length = usize::from(*length).min(tail.len());
