@@ -78,8 +78,12 @@ impl Lan {
             let (over, damage) = (over.clone(), damage.clone());
             thread::spawn(move || carry(&from, &by, &to, weather, seed, &over, &damage))
         });
-        let mut child = Command::new("unshare")
+        // If this process is killed, so is all of it: a name space ends with its first process, that with `unshare`, and that with us.
+        let mut child = Command::new("setpriv")
             .args([
+                "--pdeathsig",
+                "KILL",
+                "unshare",
                 "--map-root-user",
                 "--net",
                 "--pid",

@@ -12,6 +12,7 @@ use alloc::vec::Vec;
 use appliance::{Bundle, entry_name};
 use guest_bios::bios::{Drive, DriveKind};
 use guest_mem::Hpa;
+use hvm::Instant;
 use hvm::backend::{Block, SECTOR_BYTES};
 use hvm::vcpu::Vcpu;
 use pc::board::Board;
@@ -229,6 +230,16 @@ impl<V: Vcpu> Processor<V> {
     pub fn press_power_button(&mut self) {
         self.local
             .with_board(|board, context| board.power_button(context));
+    }
+
+    /// It is `seconds` since 1970. The guest's clock chip follows, unless the guest has set it to another time than it was given.
+    pub fn set_wall_clock(&mut self, seconds: u64) {
+        let timeline = &self.machine().timeline;
+        let passed = self.now().since_ns(Instant::ZERO) / 1_000_000_000;
+        let given = timeline.epoch_seconds() + passed;
+        timeline.set_epoch_seconds(seconds.saturating_sub(passed));
+        self.local
+            .with_board(|board, context| board.correct_clock(given, seconds, context.now));
     }
 
     /// Works on the board from outside the guest, and has it look at what came of it.

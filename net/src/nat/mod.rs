@@ -8,7 +8,7 @@
 //! What it does not do: IPv6, other protocols, cutting of packets that are too long (their senders are told), and fragments that
 //! come before their first.
 
-mod arp;
+pub(crate) mod arp;
 mod dhcp;
 mod flows;
 pub mod forward;
@@ -17,7 +17,7 @@ mod icmp;
 mod index;
 #[cfg(test)]
 mod tests;
-mod wire;
+pub(crate) mod wire;
 
 pub use dhcp::MAX_CARDS;
 pub use flows::MAX_FORWARDS;

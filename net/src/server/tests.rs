@@ -72,7 +72,8 @@ impl Pair {
             password,
             now_ms: 0,
         };
-        pair.pass(3);
+        // Until both have their addresses.
+        pair.pass(1500);
         pair
     }
 
