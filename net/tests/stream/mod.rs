@@ -8,8 +8,8 @@ use net::Mac;
 use net::host::address::Setup;
 use net::host::{Host, Lease, Surroundings, mdns, sntp};
 use net::nat::{DEFAULT_GUEST, Face, Outside, Protocol, Router, Setup as Setting};
-use net::rfb::viewer::{Entrance, Viewer};
-use net::rfb::{Desktop, Room};
+use net::rfb::viewer::Viewer;
+use net::rfb::{Desktop, Entrance, Room};
 use net::server::Session;
 use net::server::door::{Door, Shape};
 use net::server::login::Login;
@@ -61,7 +61,7 @@ impl Desktop for Desk {
 
 /// A viewer says `bytes`, behind an introduction if the first of them is odd, and reads as much as some of them say.
 pub fn viewer(bytes: &[u8]) {
-    let mut room = Room::new(Desk, 1);
+    let mut room = Room::new(Desk, 1, 0);
     let mut viewer = Viewer::new(Entrance::Open, &mut room, 0);
     if bytes.first().is_some_and(|first| first % 2 == 1) {
         viewer.receive(b"RFB 003.008\n\x01\x01", &mut room, 0);

@@ -62,6 +62,11 @@ fn viewers(lab: &mut Lab) -> Result<()> {
         robot.type_line("echo Typed_over: {VNC}")?;
         session.screen_shows("\nTyped_over: {VNC}", SOON).map(drop)
     })?;
+    lab.step("the screen scrolls", |_| {
+        // A list of commands, longer than a screen; this is the last but one.
+        robot.type_line("help")?;
+        session.screen_shows("\nzfsinfo ", SOON).map(drop)
+    })?;
     lab.step("vncdotool captures", |lab| {
         let picture = robot.capture(lab.directory(), "vncdotool")?;
         shows(&picture, &session.screen()?)
