@@ -636,7 +636,7 @@ fn who_does_not_introduce_themselves_is_sent_away() {
     let mut room = room(None);
     let mut viewer = Viewer::new(Entrance::Open, &mut room, 0);
     listen(&mut viewer, &mut room, 99, 59_999);
-    assert_eq!(Session::<Room<Desk>>::stage(&viewer), Stage::Open);
+    assert_eq!(Session::<Room<Desk>>::stage(&viewer), Stage::Entering);
     listen(&mut viewer, &mut room, 99, 60_000);
     assert_eq!(Session::<Room<Desk>>::stage(&viewer), Stage::Over);
     let mut http = Viewer::new(Entrance::Open, &mut room, 0);
