@@ -179,7 +179,7 @@ fn drawn((kind, colour): (u32, u32), x: u32, y: u32) -> u32 {
         0 => colour,
         1 if noise & 3 == 0 => colour,
         1 => 0,
-        2 => (x * 3 & 0xff) << 16 | (y * 2 & 0xff) << 8 | colour & 0xff,
+        2 => ((x * 3) & 0xff) << 16 | ((y * 2) & 0xff) << 8 | colour & 0xff,
         3 => noise & 0x0000_7070,
         _ => noise,
     }
