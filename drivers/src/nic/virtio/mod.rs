@@ -14,10 +14,11 @@ use super::{
     Admits, Failure, Filter, HEADER_BYTES, LinkNews, MOST_MTU, Nic, Sizes, USUAL_MTU, sound,
 };
 use crate::window::{Shared, Window};
-use bits::{Features, Status, config, header};
+use bits::{Features, config, header};
 use core::fmt;
 use hvm::backend::Link;
 use hvm::packet::{Checksum, Cut, Offload, Packet, PartialChecksum, Pool};
+use hvm::virtio::Status;
 use ring::{Direction, Interrupts, MAX_SIZE, Ring};
 use transport::{Interface, Transport};
 
