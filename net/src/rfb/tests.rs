@@ -687,6 +687,26 @@ fn another_size_is_told_first() {
 }
 
 #[test]
+fn a_viewer_that_wants_another_size_is_told_that_it_stays() {
+    let mut room = room(Some(image(80, 50, |x, y| x + y)));
+    let (mut viewer, mut screen) = introduced(&mut room);
+    let mut bytes = encodings(&[0, -308]);
+    bytes.extend(request(0, &screen));
+    tell(&mut viewer, &mut room, &bytes);
+    screen.heed(&listen(&mut viewer, &mut room, 1000, 0));
+    // 640 by 480, as one screen.
+    let mut bytes = std::vec![251, 0, 2, 128, 1, 224, 1, 0];
+    bytes.extend([0; 16]);
+    bytes.extend(request(1, &screen));
+    tell(&mut viewer, &mut room, &bytes);
+    let heard = listen(&mut viewer, &mut room, 1000, 0);
+    // One rectangle: because a client asked, "administratively prohibited", 80 by 50.
+    assert_eq!(heard[..12], [0, 0, 0, 1, 0, 1, 0, 1, 0, 80, 0, 50]);
+    screen.heed(&heard);
+    assert_eq!((screen.width, screen.height), (80, 50));
+}
+
+#[test]
 fn continuous_updates_come_unasked_and_fences_are_answered_between_them() {
     let image = image(300, 200, |x, y| x ^ y);
     let mut room = room(Some(image.clone()));
