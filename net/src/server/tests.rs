@@ -56,7 +56,9 @@ struct Pair {
 fn host(number: u8, pool: &'static Pool) -> Host {
     let setup = std::format!("10.0.0.{number}:::255.255.255.0");
     let mac = Mac([2, 0, 0, 0, 0, number]);
-    Host::new(mac, Setup::parse(&setup).unwrap(), pool, number.into(), 0)
+    let mut host = Host::new(mac, Setup::parse(&setup).unwrap(), pool, number.into(), 0);
+    host.link_came_up(0);
+    host
 }
 
 impl Pair {

@@ -109,6 +109,7 @@ pub fn frames(bytes: &[u8]) {
     let pool = POOL.with(|pool| *pool);
     let setup = Setup::parse("10.0.0.1::10.0.0.2:255.255.255.0").expect("it is well formed");
     let mut host = Host::new(MAC, setup, pool, 1, 0);
+    host.link_came_up(0);
     host.introduce("stripes");
     host.ask_time_of([10, 0, 0, 2].into());
     host.log_to(([10, 0, 0, 2], 514).into());

@@ -122,6 +122,14 @@ fn boots(lab: &mut Lab, kind: &Kind) -> Result<()> {
         );
         Ok(())
     })?;
+    lab.step("tables of the firmware's", |_| {
+        // The kernel maps them for a moment each, and checks their lengths and sums.
+        let said = session.run("dmesg | grep -cE 'DMI: Monovisor|DMI: QEMU'")?;
+        ensure!(said == "1", "the kernel names its PC {said} times");
+        let said = session.run("dmesg | grep -iE 'corrupted|invalid table' || true")?;
+        ensure!(said.is_empty(), "the kernel says {said:?}");
+        Ok(())
+    })?;
     lab.step("disk by DMA", |_| {
         let mode = session.run("cat /sys/class/ata_device/dev1.0/xfer_mode")?;
         ensure!(mode.contains("DMA"), "the disk's mode is {mode:?}");

@@ -83,6 +83,10 @@ bitflags! {
         const HOST_TSO6 = 1 << 12;
         /// It tells of its link.
         const STATUS = 1 << 16;
+        /// It has a control queue.
+        const CONTROL = 1 << 17;
+        /// That takes receive modes and stations.
+        const CONTROL_RX = 1 << 18;
         /// Headers and frames may lie in one buffer.
         const ANY_LAYOUT = 1 << 27;
         /// The modern interface.
@@ -103,11 +107,24 @@ pub mod header {
     pub const TCP6: u8 = 4;
 }
 
+/// Commands of the control queue, by class, and the answer to those that were done (5.1.6.5).
+pub mod control {
+    #![allow(missing_docs)]
+    pub const RX: u8 = 0;
+    pub const RX_PROMISCUOUS: u8 = 0;
+    pub const RX_ALL_GROUPS: u8 = 1;
+    pub const MAC: u8 = 1;
+    pub const MAC_TABLE_SET: u8 = 0;
+    pub const OK: u8 = 0;
+}
+
 /// A queue's parts (2.7).
 pub mod queue {
     #![allow(missing_docs)]
     pub const DESCRIPTOR_BYTES: usize = 16;
-    /// A descriptor's flag: the device writes.
+    /// A descriptor's flags: another one follows; the device writes.
+    pub const NEXT: u16 = 1;
+    /// See [`NEXT`].
     pub const WRITE: u16 = 2;
     /// Both rings: flags, index, entries.
     pub const FLAGS: usize = 0;

@@ -51,7 +51,7 @@ pub struct Modern<R> {
     /// The device's own configuration.
     pub device: R,
     /// Where each queue is notified.
-    notify_at: [usize; 2],
+    notify_at: [usize; 3],
 }
 
 impl<R: Window> Modern<R> {
@@ -63,7 +63,7 @@ impl<R: Window> Modern<R> {
             notify_step,
             interrupt,
             device,
-            notify_at: [0; 2],
+            notify_at: [0; 3],
         }
     }
 
