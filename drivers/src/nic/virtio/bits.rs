@@ -68,23 +68,6 @@ pub mod config {
 pub const CONFIGURATION_CHANGED: u8 = 1 << 1;
 
 bitflags! {
-    /// Device status (2.1).
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub struct Status: u8 {
-        /// It was seen.
-        const ACKNOWLEDGE = 1;
-        /// It has a driver.
-        const DRIVER = 2;
-        /// The driver is ready.
-        const DRIVER_OK = 4;
-        /// Features are settled.
-        const FEATURES_OK = 8;
-        /// The device is broken until it is reset.
-        const NEEDS_RESET = 64;
-        /// The driver gave up.
-        const FAILED = 128;
-    }
-
     /// Features (5.1.3, 6).
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct Features: u64 {

@@ -16,11 +16,12 @@ use super::{
 };
 use crate::window::{Shared, Window};
 use bits::control::{RX_ALL_GROUPS, RX_PROMISCUOUS};
-use bits::{Features, Status, config, header};
+use bits::{Features, config, header};
 use control::{Control, Refused};
 use core::fmt;
 use hvm::backend::Link;
 use hvm::packet::{Checksum, Cut, Offload, Packet, PartialChecksum, Pool};
+use hvm::virtio::Status;
 use ring::{Direction, Interrupts, MAX_SIZE, Ring};
 use transport::{Interface, Transport};
 

@@ -1,8 +1,9 @@
 //! How a virtio device is reached: by the structures that its capabilities point to, or by the legacy interface's ports.
 
-use super::bits::{Features, Status, common, legacy};
+use super::bits::{Features, common, legacy};
 use super::ring::Place;
 use crate::window::Window;
+use hvm::virtio::Status;
 
 /// Which interface a device is driven by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
