@@ -4,6 +4,7 @@
 //! socket in the job's directory. What comes is read all the time, also while nobody asks: a full socket keeps QEMU busy (docs/engines.md).
 
 use anyhow::{Context, Result, bail};
+use std::fs;
 use std::net::Ipv4Addr;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -408,6 +409,8 @@ impl Drop for Peer {
             // One that panicked has been heard of.
             let _ = ear.join();
         }
+        // The next one has the same; a socket that is gone already is none the less.
+        let _ = fs::remove_file(&self.own);
     }
 }
 

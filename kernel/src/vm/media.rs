@@ -21,6 +21,9 @@ use pc::ide::{ChannelName, Lock, Position};
 use virtio_pv::overlay::Overlay;
 use virtio_pv::ram::{Access, RamDisk};
 
+/// Bytes of the largest diskette, one of extra density: 80 tracks, 2 sides, 36 sectors.
+const LARGEST_DISKETTE_BYTES: usize = 80 * 2 * 36 * SECTOR_BYTES as usize;
+
 /// Where a drive is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bay {
@@ -196,8 +199,16 @@ impl Removable {
     }
 }
 
-/// A diskette in RAM that holds a copy of `image`: nothing was set aside for what is written to it.
+/// A diskette in RAM that holds a copy of `image`: nothing was set aside for what is written to it. The copy is for good, or what was written
+/// would be lost when it comes out; so it has to be a diskette's size.
 fn copied(image: &[u8]) -> Result<Shared, String> {
+    if image.len() > LARGEST_DISKETTE_BYTES {
+        return Err(format!(
+            "it has {} KiB, and the largest diskette {}",
+            image.len().div_ceil(1024),
+            LARGEST_DISKETTE_BYTES / 1024
+        ));
+    }
     let bytes = (image.len() as u64).next_multiple_of(SECTOR_BYTES);
     let storage = storage(image, bytes).ok_or_else(|| {
         format!(

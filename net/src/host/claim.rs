@@ -14,6 +14,9 @@ const SILENCE_MS: u64 = 300;
 /// How often it is announced, and how far apart (RFC 5227, 1.1).
 const ANNOUNCEMENTS: u8 = 2;
 const ANNOUNCEMENT_MS: u64 = 2000;
+/// A claim is young for so long: whoever is heard of with the address then had it before, and the questions or the answers were lost, as they
+/// are where a switch's port or an emulated card takes its time to carry frames.
+const YOUNG_MS: u64 = 10_000;
 /// From one defence to the next (RFC 5227, 2.4, c).
 const DEFENCE_MS: u64 = 10_000;
 
@@ -54,6 +57,7 @@ pub struct Claim {
     own: Mac,
     address: Ipv4Addr,
     stage: Stage,
+    won_ms: Option<u64>,
     defended_ms: Option<u64>,
     spread_ms: u64,
 }
@@ -65,6 +69,7 @@ impl Claim {
             own,
             address,
             stage: Stage::Probing(PROBES, now_ms + dice % FIRST_MS),
+            won_ms: None,
             defended_ms: None,
             spread_ms: (dice >> 32) % SPREAD_MS,
         }
@@ -78,6 +83,11 @@ impl Claim {
     /// Whether it may be used.
     pub fn is_won(&self) -> bool {
         !matches!(self.stage, Stage::Probing(..))
+    }
+
+    /// Whether somebody else who uses it had it before.
+    pub fn is_young(&self, now_ms: u64) -> bool {
+        self.won_ms.is_none_or(|won_ms| now_ms < won_ms + YOUNG_MS)
     }
 
     /// Everybody is told again: the cable was plugged in somewhere.
@@ -120,6 +130,7 @@ impl Claim {
             && now_ms >= at_ms
         {
             self.stage = Stage::Announcing(ANNOUNCEMENTS, now_ms);
+            self.won_ms = Some(now_ms);
         }
         match self.stage {
             Stage::Probing(left @ 1.., at_ms) if now_ms >= at_ms => {
@@ -215,6 +226,7 @@ mod tests {
         while claim.next_ms(now_ms).is_some() {
             wait(&mut claim, &mut now_ms);
         }
+        assert!(claim.is_young(now_ms) && !claim.is_young(now_ms + 10_000));
         let challenge = arp((OTHER, ADDRESS), true, ADDRESS);
         assert_eq!(claim.hear(&challenge), Heard::Challenged(OTHER));
         assert!(claim.defend(now_ms));

@@ -202,7 +202,8 @@ impl Host {
                     prefix_bits: fixed.prefix_bits,
                     gateway: fixed.gateway,
                 };
-                host.want(Some(lease), now_ms);
+                // Asked for when there is a cable to ask on.
+                host.wanted = Some(lease);
             }
             Setup::Off => {}
         }
@@ -230,8 +231,14 @@ impl Host {
         if let Some(v6) = &mut self.v6 {
             v6.slaac.restart(now_ms);
         }
-        if let Some(claim) = &mut self.claim {
-            claim.announce(now_ms);
+        match &mut self.claim {
+            Some(claim) if claim.is_won() => claim.announce(now_ms),
+            // Questions that went nowhere were none.
+            _ if self.dhcp.is_none() => {
+                self.claim = None;
+                self.want(self.wanted, now_ms);
+            }
+            _ => {}
         }
         if let Some(dhcp) = self.dhcp {
             self.sockets.get_mut::<dhcpv4::Socket<'_>>(dhcp).reset();
@@ -512,7 +519,13 @@ impl Host {
         }
         match core::mem::replace(&mut self.heard, Heard::Nothing) {
             Heard::Taken(station) => self.give_up(station, now_ms),
-            Heard::Challenged(station) => self.defend(station, now_ms),
+            Heard::Challenged(station) => {
+                let claim = self.claim.as_ref();
+                match claim.is_some_and(|claim| claim.is_young(now_ms)) {
+                    true => self.give_up(station, now_ms),
+                    false => self.defend(station, now_ms),
+                }
+            }
             Heard::Nothing => {}
         }
         let Some(claim) = &mut self.claim else {
@@ -545,6 +558,7 @@ impl Host {
             outcome: Outcome::GivenUp,
         });
         self.again_ms = Some(now_ms + TRY_AGAIN_MS);
+        self.settle_at(None);
         if let Some(server) = self.server.filter(|_| self.dhcp.is_some()) {
             let refusal = decline::packet(self.mac, address, server, (self.dice >> 32) as u32);
             let own = self.mac;

@@ -13,6 +13,7 @@ fn host(setup: Setup) -> (Host, &'static Pool) {
     let pool = Pool::ordinary(8, 2048);
     let mut host = Host::new(MAC, setup, pool, 1, 0);
     if matches!(setup, Setup::Static(_)) {
+        host.link_came_up(0);
         for now_ms in 0..SETTLED_MS {
             host.poll(now_ms);
             while host.take().is_some() {}
@@ -274,15 +275,26 @@ fn a_leased_address_of_somebody_elses_is_refused_and_another_asked_for() {
 fn a_static_address_of_somebody_elses_is_tried_again() {
     let pool = Pool::ordinary(64, 2048);
     let mut host = Host::new(MAC, fixed(), pool, 1, 0);
+    for now_ms in 0..5000 {
+        host.poll(now_ms);
+    }
+    assert_eq!(host.lease(), None, "there is no cable");
+    host.link_came_up(0);
     host.poll(1);
     give(&mut host, pool, &theirs(1), 2);
     assert_eq!(host.take_conflict().unwrap().outcome, Outcome::GivenUp);
     let mut now_ms = 2;
     claim(&mut host, &mut now_ms);
     assert!((10_000..12_000).contains(&now_ms), "{now_ms}");
+    // An answer that was long on its way.
+    give(&mut host, pool, &theirs(1), now_ms + 1000);
+    assert_eq!(host.take_conflict().unwrap().outcome, Outcome::GivenUp);
+    assert!(host.lease().is_none());
+    now_ms += 1000;
+    claim(&mut host, &mut now_ms);
     // Then it is ours, and whoever claims it later is told so.
     while host.take().is_some() {}
-    give(&mut host, pool, &theirs(1), now_ms + 5000);
+    give(&mut host, pool, &theirs(1), now_ms + 15_000);
     let conflict = host.take_conflict().unwrap();
     assert_eq!(conflict.outcome, Outcome::Kept);
     let announcement = take(&mut host, 0x0806).unwrap();

@@ -179,7 +179,7 @@ fn drawn((kind, colour): (u32, u32), x: u32, y: u32) -> u32 {
         0 => colour,
         1 if noise & 3 == 0 => colour,
         1 => 0,
-        2 => (x * 3 & 0xff) << 16 | (y * 2 & 0xff) << 8 | colour & 0xff,
+        2 => ((x * 3) & 0xff) << 16 | ((y * 2) & 0xff) << 8 | colour & 0xff,
         3 => noise & 0x0000_7070,
         _ => noise,
     }
@@ -636,7 +636,7 @@ fn who_does_not_introduce_themselves_is_sent_away() {
     let mut room = room(None);
     let mut viewer = Viewer::new(Entrance::Open, &mut room, 0);
     listen(&mut viewer, &mut room, 99, 59_999);
-    assert_eq!(Session::<Room<Desk>>::stage(&viewer), Stage::Open);
+    assert_eq!(Session::<Room<Desk>>::stage(&viewer), Stage::Entering);
     listen(&mut viewer, &mut room, 99, 60_000);
     assert_eq!(Session::<Room<Desk>>::stage(&viewer), Stage::Over);
     let mut http = Viewer::new(Entrance::Open, &mut room, 0);
@@ -684,6 +684,26 @@ fn another_size_is_told_first() {
         }
         same(&screen, &larger);
     }
+}
+
+#[test]
+fn a_viewer_that_wants_another_size_is_told_that_it_stays() {
+    let mut room = room(Some(image(80, 50, |x, y| x + y)));
+    let (mut viewer, mut screen) = introduced(&mut room);
+    let mut bytes = encodings(&[0, -308]);
+    bytes.extend(request(0, &screen));
+    tell(&mut viewer, &mut room, &bytes);
+    screen.heed(&listen(&mut viewer, &mut room, 1000, 0));
+    // 640 by 480, as one screen.
+    let mut bytes = std::vec![251, 0, 2, 128, 1, 224, 1, 0];
+    bytes.extend([0; 16]);
+    bytes.extend(request(1, &screen));
+    tell(&mut viewer, &mut room, &bytes);
+    let heard = listen(&mut viewer, &mut room, 1000, 0);
+    // One rectangle: because a client asked, "administratively prohibited", 80 by 50.
+    assert_eq!(heard[..12], [0, 0, 0, 1, 0, 1, 0, 1, 0, 80, 0, 50]);
+    screen.heed(&heard);
+    assert_eq!((screen.width, screen.height), (80, 50));
 }
 
 #[test]

@@ -433,6 +433,7 @@ impl<D: Desktop> Session<Room<D>> for Viewer {
 
     fn stage(&self) -> Stage {
         match (&self.phase, self.has_unsent()) {
+            (Phase::Introduction(_), _) => Stage::Entering,
             (Phase::Over, false) => Stage::Over,
             _ => Stage::Open,
         }

@@ -184,6 +184,7 @@ fn change_diskettes(session: &mut Session) -> Result<()> {
     change(session, "insert fda first.img", "fda: `first.img` is in")?;
     reads(session, "/dev/fd0", "first")?;
     session.run("printf written | dd of=/dev/fd0 bs=512 count=1 conv=notrunc,fsync")?;
+    change(session, "insert fda cd", "and the largest diskette 2880")?;
     change(session, "insert fda second.img", "fda: `second.img` is in")?;
     reads(session, "/dev/fd0", "second")?;
     change(session, "insert fda first.img", "fda: `first.img` is in")?;
