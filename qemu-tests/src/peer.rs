@@ -263,13 +263,29 @@ impl Peer {
 
     /// Answers a question for the time (RFC 4330) with these seconds since 1900.
     pub fn tell_time(&self, seconds: u32, within: Duration) -> Result<()> {
-        // Who asked before asks again, and heeds an answer to the last question alone.
-        self.forget();
         let question = self.attend(within, |frame| {
             udp_payload(frame, PORT_NTP).map(|_| frame.to_vec())
         })?;
         let question = question.context("nobody asks for the time")?;
-        let payload = udp_payload(&question, PORT_NTP).context("no question")?;
+        self.answer_time(&question, seconds)
+    }
+
+    /// Answers all such questions until it is `done`.
+    pub fn tell_time_until(&self, seconds: u32, done: impl Fn() -> bool) -> Result<()> {
+        self.forget();
+        while !done() {
+            let question = self.attend(PATIENCE, |frame| {
+                udp_payload(frame, PORT_NTP).map(|_| frame.to_vec())
+            })?;
+            if let Some(question) = question {
+                self.answer_time(&question, seconds)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn answer_time(&self, question: &[u8], seconds: u32) -> Result<()> {
+        let payload = udp_payload(question, PORT_NTP).context("no question")?;
         let mut answer = vec![0; 48];
         answer[..2].copy_from_slice(&[4 << 3 | 4, 1]);
         answer[24..32].copy_from_slice(payload.get(40..48).context("it is too short")?);

@@ -45,6 +45,13 @@ pub(super) const CASES: &[Case] = &[
         machines: Machines::WithMedia,
         body: |lab| boots(lab, &NEXT),
     },
+    Case {
+        name: "linux-vesa",
+        tier: Tier::Full,
+        scope: Scope::Hypervisor,
+        machines: Machines::WithMedia,
+        body: vesa,
+    },
 ];
 
 /// A kind of kernel.
@@ -171,6 +178,28 @@ fn old_ways(lab: &mut Lab) -> Result<()> {
         })?;
     }
     Ok(())
+}
+
+/// A console that is drawn in the linear framebuffer, in a mode of VESA's.
+fn vesa(lab: &mut Lab) -> Result<()> {
+    let mut payload = AMD64.payload(lab)?;
+    payload.append.insert_str(0, "vga=0x314 console=tty0 ");
+    let cd = loader::iso_image(&payload, lab.directory())?;
+    lab.step("shell, and a screen of graphics", |lab| {
+        let mut session = lab.start_pc(&Pc::with(Place::Cd, cd))?;
+        session.shell()?;
+        let device = session.run("cat /proc/fb")?;
+        ensure!(!device.is_empty(), "the kernel has no framebuffer");
+        session.enter_prompt()?;
+        let screen = session.screen()?;
+        ensure!(
+            screen.contains("graphics, 800x600"),
+            "the screen is {screen:?}"
+        );
+        session.leave_prompt()?;
+        session.leave("poweroff")?;
+        session.console.ended(SOON).map(drop)
+    })
 }
 
 /// Two files of random bytes; what they should be is kept beside them.
