@@ -2,6 +2,8 @@
 
 #[path = "guest/stream.rs"]
 mod stream;
+#[path = "guest/world.rs"]
+mod world;
 
 use proptest::prelude::*;
 
@@ -10,7 +12,7 @@ proptest! {
 
     #[test]
     fn any_stream_is_survived(bytes in prop::collection::vec(any::<u8>(), 0..6000)) {
-        let memory = stream::memory();
+        let memory = world::memory();
         stream::run(&memory, &bytes);
     }
 }

@@ -36,6 +36,7 @@ pub mod segment;
 pub mod time;
 pub mod tsc;
 pub mod vcpu;
+pub mod virtio;
 pub mod virtual_apic;
 pub mod vlan;
 pub mod walk;

@@ -55,6 +55,11 @@ pub struct Lan {
 impl Lan {
     /// A network whose files are in `directory`.
     pub fn start(directory: &Path, weather: Weather) -> Result<Self> {
+        Self::start_with(directory, weather, "")
+    }
+
+    /// The same with further options of dnsmasq's, in a shell's words.
+    pub fn start_with(directory: &Path, weather: Weather, options: &str) -> Result<Self> {
         fs::create_dir_all(directory.join("www"))?;
         let over = Arc::new(AtomicBool::new(false));
         let damage = Arc::new(Damage::default());
@@ -78,8 +83,12 @@ impl Lan {
             let (over, damage) = (over.clone(), damage.clone());
             thread::spawn(move || carry(&from, &by, &to, weather, seed, &over, &damage))
         });
-        let mut child = Command::new("unshare")
+        // If this process is killed, so is all of it: a name space ends with its first process, that with `unshare`, and that with us.
+        let mut child = Command::new("setpriv")
             .args([
+                "--pdeathsig",
+                "KILL",
+                "unshare",
                 "--map-root-user",
                 "--net",
                 "--pid",
@@ -87,7 +96,7 @@ impl Lan {
                 "--kill-child",
                 "sh",
                 "-c",
-                &script(directory),
+                &script(directory, options),
             ])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -211,7 +220,7 @@ impl Drop for Lan {
     }
 }
 
-fn script(directory: &Path) -> String {
+fn script(directory: &Path, options: &str) -> String {
     let (directory, busybox) = (directory.display(), initramfs::BUSYBOX);
     format!(
         "ip link set lo up
@@ -224,7 +233,8 @@ fn script(directory: &Path) -> String {
         dnsmasq --no-daemon --conf-file=/dev/null --no-resolv --no-hosts --no-poll \
             --interface=lan0 --bind-interfaces --dhcp-range=10.9.0.50,10.9.0.99,255.255.255.0,120s --dhcp-authoritative \
             --dhcp-leasefile={directory}/leases --pid-file={directory}/dnsmasq.pid --address=/{NAME}/{ADDRESS} \
-            --domain=lan.test --local=/lan.test/ --log-dhcp --log-queries --log-facility={directory}/dnsmasq.log >&2 &
+            --domain=lan.test --local=/lan.test/ --log-dhcp --log-queries --log-facility={directory}/dnsmasq.log \
+            {options} >&2 &
         names=$!
         {busybox} httpd -f -p 80 -h {directory}/www >&2 &
         until {busybox} netstat -ltn | grep -q ':80 ' && {busybox} netstat -lun | grep -q ':67 '; do

@@ -1,12 +1,17 @@
 //! Another station on the machine's network: what the test itself sends and receives, frame by frame.
 //!
 //! It hangs on a hub inside QEMU, beside QEMU's own DHCP server, which reaches nothing outside. Frames come and go as datagrams of a
-//! socket in the job's directory.
+//! socket in the job's directory. What comes is read all the time, also while nobody asks: a full socket keeps QEMU busy (docs/engines.md).
 
 use anyhow::{Context, Result, bail};
+use std::fs;
 use std::net::Ipv4Addr;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// Its addresses; QEMU's DHCP server gives out 10.0.2.15 and up.
@@ -14,12 +19,17 @@ const MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x77];
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 7);
 /// How long an answer is waited for before the question is repeated.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// How often its ear looks whether it is still wanted.
+const TICK: Duration = Duration::from_millis(100);
+/// Frames that are kept until somebody looks; more are lost.
+const KEPT_FRAMES: usize = 1024;
 
 const TYPE_ARP: u16 = 0x0806;
 const TYPE_IPV4: u16 = 0x0800;
 const PROTOCOL_ICMP: u8 = 1;
 const PROTOCOL_TCP: u8 = 6;
 const PROTOCOL_UDP: u8 = 17;
+const PORT_DISCARD: u16 = 9;
 const PORT_DNS: u16 = 53;
 const PORT_NTP: u16 = 123;
 const PORT_SYSLOG: u16 = 514;
@@ -41,6 +51,9 @@ pub struct Peer {
     socket: UnixDatagram,
     machine: PathBuf,
     own: PathBuf,
+    heard: Mutex<Receiver<Vec<u8>>>,
+    over: Arc<AtomicBool>,
+    ear: Option<JoinHandle<()>>,
 }
 
 impl Peer {
@@ -52,10 +65,18 @@ impl Peer {
         let (own, machine) = (directory.join("peer"), directory.join("hub"));
         let socket = UnixDatagram::bind(&own)
             .with_context(|| format!("cannot make the socket {}", own.display()))?;
+        socket.set_read_timeout(Some(TICK))?;
+        let (tell, heard) = sync_channel(KEPT_FRAMES);
+        let over = Arc::new(AtomicBool::new(false));
+        let (by, to, until) = (socket.try_clone()?, machine.clone(), over.clone());
+        let ear = thread::spawn(move || hear(&by, &to, &tell, &until));
         Ok(Self {
             socket,
             machine,
             own,
+            heard: Mutex::new(heard),
+            over,
+            ear: Some(ear),
         })
     }
 
@@ -122,22 +143,30 @@ impl Peer {
         frame
     }
 
+    /// A datagram that asks for nothing.
+    pub fn datagram(&self, station: [u8; 6], address: Ipv4Addr) -> Vec<u8> {
+        udp(station, address, PORT_DISCARD, PORT_DISCARD, &[7; 64])
+    }
+
     /// The first frame within a short time that `wanted` makes something of.
     fn receive<T>(&self, mut wanted: impl FnMut(&[u8]) -> Option<T>) -> Result<Option<T>> {
         let end = Instant::now() + PATIENCE;
-        let mut frame = [0; 0x1_0000];
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            let Ok(frame) = heard.recv_timeout(left) else {
                 return Ok(None);
-            }
-            self.socket.set_read_timeout(Some(left))?;
-            if let Ok(length) = self.socket.recv(&mut frame)
-                && let Some(found) = wanted(&frame[..length])
-            {
+            };
+            if let Some(found) = wanted(&frame) {
                 return Ok(Some(found));
             }
         }
+    }
+
+    /// Forgets what came before now: it answers nothing that is asked from now on.
+    fn forget(&self) {
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.try_iter().for_each(drop);
     }
 
     /// Asks until it is answered.
@@ -148,6 +177,7 @@ impl Peer {
         mut answer: impl FnMut(&[u8]) -> Option<T>,
     ) -> Result<Option<T>> {
         let end = Instant::now() + within;
+        self.forget();
         while Instant::now() < end {
             self.send(question)?;
             if let Some(found) = self.receive(&mut answer)? {
@@ -205,7 +235,7 @@ impl Peer {
         }
     }
 
-    /// Answers who asks for its address until a frame comes that `wanted` makes something of.
+    /// The first frame that `wanted` makes something of.
     fn attend<T>(
         &self,
         within: Duration,
@@ -213,18 +243,7 @@ impl Peer {
     ) -> Result<Option<T>> {
         let end = Instant::now() + within;
         while Instant::now() < end {
-            let mut question = None;
-            let found = self.receive(|frame| {
-                if asks_for(frame, ADDRESS) {
-                    question = Some(frame.to_vec());
-                    return Some(None);
-                }
-                wanted(frame).map(Some)
-            })?;
-            if let Some(question) = question {
-                self.send(&arp_reply(&question))?;
-            }
-            if let Some(Some(found)) = found {
+            if let Some(found) = self.receive(&mut wanted)? {
                 return Ok(Some(found));
             }
         }
@@ -237,7 +256,25 @@ impl Peer {
             udp_payload(frame, PORT_NTP).map(|_| frame.to_vec())
         })?;
         let question = question.context("nobody asks for the time")?;
-        let payload = udp_payload(&question, PORT_NTP).context("no question")?;
+        self.answer_time(&question, seconds)
+    }
+
+    /// Answers all such questions until it is `done`.
+    pub fn tell_time_until(&self, seconds: u32, done: impl Fn() -> bool) -> Result<()> {
+        self.forget();
+        while !done() {
+            let question = self.attend(PATIENCE, |frame| {
+                udp_payload(frame, PORT_NTP).map(|_| frame.to_vec())
+            })?;
+            if let Some(question) = question {
+                self.answer_time(&question, seconds)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn answer_time(&self, question: &[u8], seconds: u32) -> Result<()> {
+        let payload = udp_payload(question, PORT_NTP).context("no question")?;
         let mut answer = vec![0; 48];
         answer[..2].copy_from_slice(&[4 << 3 | 4, 1]);
         answer[24..32].copy_from_slice(payload.get(40..48).context("it is too short")?);
@@ -293,6 +330,7 @@ impl Peer {
         done: impl Fn() -> bool,
     ) -> Result<usize> {
         let mut count = 0;
+        self.forget();
         while !done() {
             let question = self.receive(|frame| {
                 let frame = match asked {
@@ -366,6 +404,35 @@ impl Peer {
             (is_answer && is_address).then(|| Ipv4Addr::from(*address))
         })?;
         found.with_context(|| format!("nobody is {name}.local"))
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        if let Some(ear) = self.ear.take() {
+            // One that panicked has been heard of.
+            let _ = ear.join();
+        }
+        // The next one has the same; a socket that is gone already is none the less.
+        let _ = fs::remove_file(&self.own);
+    }
+}
+
+/// Takes what comes until it is over, and answers who asks for the station's address, as stations do at any time.
+fn hear(by: &UnixDatagram, machine: &Path, tell: &SyncSender<Vec<u8>>, over: &AtomicBool) {
+    let mut frame = [0; 0x1_0000];
+    while !over.load(Ordering::Relaxed) {
+        let Ok(length) = by.recv(&mut frame) else {
+            continue;
+        };
+        if asks_for(&frame[..length], ADDRESS) {
+            // Who gets no answer asks again.
+            let _ = by.send_to(&arp_reply(&frame[..length]), machine);
+        }
+        if let Err(TrySendError::Disconnected(_)) = tell.try_send(frame[..length].to_vec()) {
+            return;
+        }
     }
 }
 

@@ -19,6 +19,12 @@ pub fn present() -> Result<(), String> {
         .map_err(|error| format!("{error:#} (package qemu-system-x86)"))
 }
 
+/// Whether it has a device of this name.
+pub fn has_device(name: &str) -> bool {
+    let said = command::output(Command::new(QEMU).args(["-device", "help"]));
+    said.is_ok_and(|devices| devices.contains(&format!("name \"{name}\"")))
+}
+
 /// `machine` with accelerator and CPU chosen by `engine`; media are built in `directory`, which also receives COM2's
 /// frames as `defmt.bin`.
 pub fn launch(

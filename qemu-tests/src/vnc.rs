@@ -40,6 +40,11 @@ impl Robot {
         command::output(&mut robot)
     }
 
+    /// Does what vncdotool's words say, one after the other.
+    pub fn act(&self, words: &[&str]) -> Result<()> {
+        self.run(words).map(drop)
+    }
+
     /// Types a line.
     pub fn type_line(&self, line: &str) -> Result<()> {
         self.run(&["type", line, "key", "enter"]).map(drop)

@@ -3,7 +3,7 @@
 //! Guarantees to `kernel`: [`Svm`] is an [`hvm::vcpu::Vcpu`]; nothing of VMCB layouts or exit codes leaves this crate.
 //! File by file the mirror of `vmx-core`: `bits` constants, `vmcb` the control block, `enter` the world switch, `exit`
 //! its codes in neutral form, `inject` events, `check` the state checker, `maps` MSR and I/O bitmaps, `asid` TLB tags,
-//! `reset` the state after one, `live` what not all entries load, `vcpu` the whole, `host` what a CPU needs before its first entry,
+//! `reset` the state after one, `live` what not all entries load, `registers` the guest's, `vcpu` the whole, `host` what a CPU needs before its first entry,
 //! `capability` what it offers.
 #![no_std]
 
@@ -23,6 +23,7 @@ mod maps;
 mod nmi;
 mod pause;
 mod pended;
+mod registers;
 mod reset;
 mod shadow;
 mod vcpu;

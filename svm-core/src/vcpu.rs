@@ -1,12 +1,12 @@
 //! A virtual CPU on AMD-V.
 
 use crate::asid::{Asids, Tag};
-use crate::bits::{EFER_SVME, clean, intercept1, intercept2, msr, tlb, vintr};
+use crate::bits::{clean, intercept1, intercept2, msr, tlb, vintr};
 use crate::enter;
 use crate::maps::{self, IOPM_BYTES, MSRPM_BYTES};
 use crate::nmi::Nmi;
 use crate::shadow::Shadow as ShadowPaging;
-use crate::vmcb::{self, Vmcb};
+use crate::vmcb::Vmcb;
 use crate::{exit, host, inject, live, pended};
 use core::arch::asm;
 use core::ptr::NonNull;
@@ -15,9 +15,7 @@ use hvm::capability::{Features, NestedPaging, Options};
 use hvm::event::{Event, Shadow, Window};
 use hvm::exit::Exit;
 use hvm::gprs::Gprs;
-use hvm::regs::{
-    Attributes, DR7_GD, Gpr, Registers, Rflags, Segment, SegmentName, State, TableRegister,
-};
+use hvm::regs::{DR7_GD, Registers, State};
 use hvm::tsc::Scale;
 use hvm::vcpu::{Hlt, MsrAccess, PauseFilter, ShadowRoot, TscAccess, Vcpu};
 use x86::msr::wrmsr;
@@ -40,7 +38,7 @@ const CR8_WRITE: u16 = 1 << 8;
 
 /// A virtual CPU.
 pub struct Svm {
-    gprs: Gprs,
+    pub(crate) gprs: Gprs,
     pub(crate) pages: Pages,
     options: Options,
     asids: Asids,
@@ -148,20 +146,6 @@ impl Svm {
             control.intercept2 |= intercept2::RDTSCP;
         } else {
             control.intercept2 &= !intercept2::RDTSCP;
-        }
-    }
-
-    fn segment_mut(&mut self, name: SegmentName) -> &mut vmcb::Segment {
-        let save = &mut self.touch(clean::SEG).save;
-        match name {
-            SegmentName::Es => &mut save.es,
-            SegmentName::Cs => &mut save.cs,
-            SegmentName::Ss => &mut save.ss,
-            SegmentName::Ds => &mut save.ds,
-            SegmentName::Fs => &mut save.fs,
-            SegmentName::Gs => &mut save.gs,
-            SegmentName::Ldtr => &mut save.ldtr,
-            SegmentName::Tr => &mut save.tr,
         }
     }
 
@@ -428,173 +412,12 @@ impl Vcpu for Svm {
     }
 }
 
-impl Registers for Svm {
-    #[inline]
-    fn gpr(&self, register: Gpr) -> u64 {
-        match register {
-            Gpr::Rax => self.vmcb().save.rax,
-            Gpr::Rsp => self.vmcb().save.rsp,
-            other => self.gprs[other as usize],
-        }
-    }
-
-    #[inline]
-    fn set_gpr(&mut self, register: Gpr, value: u64) {
-        match register {
-            Gpr::Rax => self.vmcb_mut().save.rax = value,
-            Gpr::Rsp => self.vmcb_mut().save.rsp = value,
-            other => self.gprs[other as usize] = value,
-        }
-    }
-
-    #[inline]
-    fn rip(&self) -> u64 {
-        self.vmcb().save.rip
-    }
-
-    #[inline]
-    fn set_rip(&mut self, value: u64) {
-        self.vmcb_mut().save.rip = value;
-    }
-
-    #[inline]
-    fn rflags(&self) -> u64 {
-        self.vmcb().save.rflags & self.own_flags
-    }
-
-    fn set_rflags(&mut self, value: u64) {
-        let borrowed = !self.own_flags;
-        self.vmcb_mut().save.rflags = value | Rflags::FIXED.bits() | borrowed;
-    }
-
-    #[inline]
-    fn segment(&self, name: SegmentName) -> Segment {
-        let save = &self.vmcb().save;
-        let raw = match name {
-            SegmentName::Es => &save.es,
-            SegmentName::Cs => &save.cs,
-            SegmentName::Ss => &save.ss,
-            SegmentName::Ds => &save.ds,
-            SegmentName::Fs => &save.fs,
-            SegmentName::Gs => &save.gs,
-            SegmentName::Ldtr => &save.ldtr,
-            SegmentName::Tr => &save.tr,
-        };
-        Segment {
-            selector: raw.selector,
-            attributes: Attributes::from_bits_retain(vmcb::unpack(raw.attributes)),
-            limit: raw.limit,
-            base: raw.base,
-        }
-    }
-
-    fn set_segment(&mut self, name: SegmentName, segment: Segment) {
-        let attributes = if segment.attributes.contains(Attributes::UNUSABLE) {
-            0
-        } else {
-            vmcb::pack(segment.attributes.bits())
-        };
-        *self.segment_mut(name) = vmcb::Segment {
-            selector: segment.selector,
-            attributes,
-            limit: segment.limit,
-            base: segment.base,
-        };
-        if name == SegmentName::Ss {
-            // The CPU takes CPL from its own field, not from SS (APM vol. 2, 15.5.1, "Segment State").
-            self.vmcb_mut().save.cpl = segment.dpl();
-        }
-    }
-
-    fn gdtr(&self) -> TableRegister {
-        let raw = &self.vmcb().save.gdtr;
-        TableRegister {
-            base: raw.base,
-            limit: raw.limit as u16,
-        }
-    }
-
-    fn set_gdtr(&mut self, table: TableRegister) {
-        let raw = &mut self.touch(clean::DT).save.gdtr;
-        (raw.base, raw.limit) = (table.base, table.limit.into());
-    }
-
-    fn idtr(&self) -> TableRegister {
-        let raw = &self.vmcb().save.idtr;
-        TableRegister {
-            base: raw.base,
-            limit: raw.limit as u16,
-        }
-    }
-
-    fn set_idtr(&mut self, table: TableRegister) {
-        let raw = &mut self.touch(clean::DT).save.idtr;
-        (raw.base, raw.limit) = (table.base, table.limit.into());
-    }
-
-    #[inline]
-    fn cr0(&self) -> u64 {
-        self.vmcb().save.cr0
-    }
-
-    fn set_cr0(&mut self, value: u64) {
-        self.touch(clean::CRX).save.cr0 = value;
-        self.forget_root();
-        self.flush_tlb();
-    }
-
-    fn cr2(&self) -> u64 {
-        self.vmcb().save.cr2
-    }
-
-    fn set_cr2(&mut self, value: u64) {
-        self.touch(clean::CR2).save.cr2 = value;
-        live::set_cr2(value);
-    }
-
-    #[inline]
-    fn cr3(&self) -> u64 {
-        self.vmcb().save.cr3
-    }
-
-    fn set_cr3(&mut self, value: u64) {
-        self.touch(clean::CRX).save.cr3 = value;
-        self.forget_root();
-        self.flush_tlb();
-    }
-
-    #[inline]
-    fn cr4(&self) -> u64 {
-        self.vmcb().save.cr4
-    }
-
-    fn set_cr4(&mut self, value: u64) {
-        self.touch(clean::CRX).save.cr4 = value;
-        self.forget_root();
-        self.flush_tlb();
-    }
-
-    #[inline]
-    fn efer(&self) -> u64 {
-        self.vmcb().save.efer & !EFER_SVME
-    }
-
-    fn set_efer(&mut self, value: u64) {
-        self.touch(clean::CRX).save.efer = value | EFER_SVME;
-        self.forget_root();
-        self.flush_tlb();
-    }
-
-    #[inline]
-    fn cpl(&self) -> u8 {
-        self.vmcb().save.cpl & 3
-    }
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::bits::EFER_SVME;
     use hvm::capability::ApicVirtualization;
+    use hvm::regs::Gpr;
     use std::boxed::Box;
 
     /// A VMCB of zeros.

@@ -9,29 +9,10 @@ use crate::queue::{Notice, Patience, Queue, Queues, SavedQueue};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
-use bitflags::bitflags;
 use guest_mem::GuestMemory;
 use hvm::device::{Context, RestoreError};
+use hvm::virtio::Status;
 use serde::{Deserialize, Serialize};
-
-bitflags! {
-    /// The device status field (2.1).
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub struct Status: u8 {
-        /// The driver's OS saw the device.
-        const ACKNOWLEDGE = 1;
-        /// It has a driver.
-        const DRIVER = 2;
-        /// The driver is ready.
-        const DRIVER_OK = 4;
-        /// Features are settled.
-        const FEATURES_OK = 8;
-        /// The device is broken until reset.
-        const NEEDS_RESET = 64;
-        /// The driver gave up.
-        const FAILED = 128;
-    }
-}
 
 /// Which generation of the interface the driver showed that it speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -175,5 +175,12 @@ fn show(outcome: &Outcome) -> Counts {
             println!("FAIL {} {seconds:.1} s\n  {reason}", outcome.name);
             Counts::FAILURE
         }
+        Verdict::Skipped(reason) => {
+            println!("skip {}: {reason}", outcome.name);
+            Counts {
+                skipped: 1,
+                ..Counts::default()
+            }
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Consoles over the network: which are served, where, and who may use them.
 //!
-//! One that has neither a password nor `insecure = 1` is not served, with a note. `serial` and `prompt` are written as QEMU's `-serial`
+//! One that has neither a password nor `insecure = 1` is not served, with a note; `insecure` opens what is asked for, never a screen of which
+//! nothing is said. `serial` and `prompt` are written as QEMU's `-serial`
 //! is (and so xl.cfg's `serial`): `tcp:[ADDRESS]:PORT,server` or `telnet:[ADDRESS]:PORT,server`; their password is `password`. The
 //! screen has xl.cfg's `vnc` keys, with `vncpasswd`.
 
@@ -162,6 +163,8 @@ const EXPECTED: &str = "expected tcp:[ADDRESS]:PORT,server or telnet:[ADDRESS]:P
 const NO_PASSWORD: &str =
     "ignored: nobody may use it, since neither `password` nor `insecure = 1` is given";
 
+const NO_SCREEN_PASSWORD: &str = "ignored: nobody may use it, since neither `vncpasswd` is given nor `vnc = 1` with `insecure = 1`";
+
 /// Whether a serial port of xl.cfg leads to the network.
 pub(super) fn names_network(text: &str) -> bool {
     text.starts_with("tcp:") || text.starts_with("telnet:")
@@ -251,7 +254,7 @@ fn address_of(text: &str) -> Option<Option<IpAddr>> {
     }
 }
 
-/// xl.cfg's rules: `vnc` is on unless it is turned off; `vnclisten` may name a display behind its address; `vncunused`, which is on
+/// xl.cfg's rules: with a password, `vnc` is on unless it is turned off; without one, `insecure` opens it if it says 1. `vnclisten` may name a display behind its address; `vncunused`, which is on
 /// too, goes on to the next display where one is taken.
 fn vnc(reader: &mut Reader, insecure: bool, others: &Consoles) -> Result<Option<Vnc>, ConfigError> {
     let flag = |key: &str, otherwise| match reader.get(key) {
@@ -259,6 +262,7 @@ fn vnc(reader: &mut Reader, insecure: bool, others: &Consoles) -> Result<Option<
         None => Ok(otherwise),
     };
     let (wanted, unused) = (flag("vnc", true)?, flag("vncunused", true)?);
+    let is_asked_for = flag("vnc", false)?;
     let mut display = match reader.get("vncdisplay") {
         Some(setting) => Some(setting.number(0..=MAX_DISPLAY.into())? as u16),
         None => None,
@@ -285,7 +289,7 @@ fn vnc(reader: &mut Reader, insecure: bool, others: &Consoles) -> Result<Option<
         Some(setting) if !setting.any_text()?.is_empty() => {
             Some(Admission::Password(setting.any_text()?.to_string()))
         }
-        _ => insecure.then_some(Admission::Anybody),
+        _ => (insecure && is_asked_for).then_some(Admission::Anybody),
     };
     if !wanted {
         return Ok(None);
@@ -293,10 +297,7 @@ fn vnc(reader: &mut Reader, insecure: bool, others: &Consoles) -> Result<Option<
     let Some(admission) = admission else {
         for key in ["vnc", "vnclisten", "vncdisplay"] {
             if let Some(setting) = reader.get(key).cloned() {
-                reader.note(
-                    &setting,
-                    "ignored: nobody may use it, since neither `vncpasswd` nor `insecure = 1` is given",
-                );
+                reader.note(&setting, NO_SCREEN_PASSWORD);
                 break;
             }
         }
@@ -384,6 +385,53 @@ mod tests {
     }
 
     #[test]
+    fn insecure_opens_what_is_asked_for() {
+        for (toml, is_open, noted) in [
+            ("insecure = 1", false, &[][..]),
+            ("insecure = 1\nvnc = 1", true, &[]),
+            ("insecure = 1\nvnc = 0", false, &[]),
+            ("insecure = 0\nvnc = 1", false, &["vnc"]),
+            ("insecure = 1\nvncdisplay = 3", false, &["vncdisplay"]),
+            ("insecure = 1\nvncpasswd = ''\nvnc = 1", true, &[]),
+        ] {
+            let vnc = load(toml).config.consoles.vnc;
+            let admission = vnc.map(|vnc| vnc.admission);
+            assert_eq!(admission, is_open.then_some(Admission::Anybody), "{toml}");
+            assert_eq!(notes(toml), noted, "{toml}");
+        }
+        let vnc = load("insecure = 1\nvncpasswd = 'geheim'")
+            .config
+            .consoles
+            .vnc;
+        let admission = Admission::Password("geheim".to_string());
+        assert_eq!(vnc.unwrap().admission, admission, "a password counts");
+    }
+
+    #[test]
+    fn the_first_free_display_is_taken() {
+        let port = |toml: &str| {
+            let toml = std::format!("insecure = 1\nvnc = 1\n{toml}");
+            load(&toml).config.consoles.vnc.unwrap().endpoint.port
+        };
+        let taken = "serial = 'tcp::5900,server'\nprompt = 'tcp::5901,server'\n";
+        assert_eq!(port(taken), 5902);
+        assert_eq!(port(&std::format!("{taken}vncdisplay = 1")), 5902);
+        assert_eq!(
+            port(&std::format!("{taken}vncunused = 1\nvncdisplay = 7")),
+            5907
+        );
+        assert_eq!(
+            port(&std::format!(
+                "{taken}vncunused = 0\nvnclisten = '0.0.0.0:2'"
+            )),
+            5902
+        );
+        let toml = std::format!("insecure = 1\nvnc = 1\n{taken}vncunused = 0\nvncdisplay = 1");
+        let error = Config::load(&toml, "").unwrap_err().to_string();
+        assert!(error.contains("another display"), "{error}");
+    }
+
+    #[test]
     fn xls_rules_for_the_screen() {
         let open = |endpoint| {
             Some(Vnc {
@@ -392,13 +440,12 @@ mod tests {
             })
         };
         let screen = |toml: &str| {
-            load(&std::format!("insecure = 1\n{toml}"))
+            load(&std::format!("insecure = 1\nvnc = 1\n{toml}"))
                 .config
                 .consoles
                 .vnc
         };
         assert_eq!(screen(""), open(endpoint(None, 5900)));
-        assert_eq!(screen("vnc = 0"), None);
         assert_eq!(screen("vncdisplay = 7"), open(endpoint(None, 5907)));
         assert_eq!(
             screen("vnclisten = '0.0.0.0:3'"),
@@ -417,8 +464,15 @@ mod tests {
             screen("serial = 'tcp::5900,server'"),
             open(endpoint(None, 5901))
         );
-        let taken = "insecure = 1\nserial = 'tcp::5900,server'\nvncdisplay = 0\nvncunused = 0\n";
+        let taken =
+            "insecure = 1\nvnc = 1\nserial = 'tcp::5900,server'\nvncdisplay = 0\nvncunused = 0\n";
         assert!(Config::load(taken, "").is_err());
+        // With a password it need not be asked for.
+        let key = "vncpasswd = 'longer than eight'\n";
+        assert_eq!(
+            load(&std::format!("{key}vnc = 0")).config.consoles.vnc,
+            None
+        );
         let vnc = load("vncpasswd = 'longer than eight'").config.consoles.vnc;
         let admission = Admission::Password("longer than eight".to_string());
         assert_eq!(vnc.unwrap().admission, admission);

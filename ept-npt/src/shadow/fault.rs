@@ -72,6 +72,25 @@ impl<S: Store> Shadow<S> {
         Verdict::Again
     }
 
+    /// True if the CPU finds a page at `gva` that the supervisor may write.
+    pub fn lets_write(&self, cpu: usize, gva: Gva) -> bool {
+        const WANTED: u64 = entry::PRESENT | entry::WRITE;
+        let mut table = self.root_for(cpu, gva);
+        let role = self.tables.get(table as usize).and_then(|table| table.role);
+        let top = role.map_or(0, |role| role.level);
+        for level in (1..=top).rev() {
+            let entry = self.read(table, Role::direct(level).index(gva.0));
+            if entry & WANTED != WANTED {
+                return false;
+            }
+            if level == 1 || entry & entry::PAGE_SIZE != 0 {
+                return true;
+            }
+            table = self.table_at(entry);
+        }
+        false
+    }
+
     /// Enters a page where nothing but its entry is missing: the guest has it marked, and the CPU finds its table. What leads there is as
     /// good as what a CPU remembers of its walks (SDM vol. 3A, 4.10.3). `None` if it takes more.
     #[inline]

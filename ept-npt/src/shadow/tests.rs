@@ -551,6 +551,8 @@ impl Machine {
             self.world.tlbs[cpu].insert(page, known);
             return Some(Answer::Page((known.hpa - RAM_AT) | query.va & 0xfff));
         }
+        let may_write = self.walk_shadow(cpu, query.va).is_some_and(|it| it.write);
+        assert_eq!(self.shadow.lets_write(cpu, Gva(query.va)), may_write);
         let access = Access {
             kind: query.kind,
             privilege: query.privilege,

@@ -1,68 +1,16 @@
 //! A guest of any bytes: tables, registers, accesses and flushes, by two vCPUs.
 
-use ept_npt::shadow::{Budget, Host, Root, Shadow, Slot, Store, Verdict};
-use ept_npt::{Level, Mapping, MemoryType, Rights};
+use crate::world::{PHYSICAL_BITS, Pages, RAM_BYTES, VCPUS, World};
+use ept_npt::shadow::{Budget, Root, Shadow, Verdict};
 use guest_mem::{Gpa, GuestMemory, Gva, Hpa};
 use hvm::regs::State;
 use hvm::walk::{Access, AccessKind, Paging, Privilege};
-
-pub const RAM_BYTES: u64 = 4 << 20;
-const RAM_AT: u64 = 1 << 32;
-const STORE_AT: u64 = 1 << 40;
-const VCPUS: usize = 2;
-const PHYSICAL_BITS: u8 = 40;
-
-pub fn memory() -> GuestMemory {
-    let memory = GuestMemory::anonymous_at(&[(Gpa(0), RAM_BYTES, Hpa(RAM_AT))]);
-    memory.table_log().expect("there is memory for the log");
-    memory
-}
-
-struct Pages(Vec<u64>);
-
-impl Store for Pages {
-    fn base(&self) -> Hpa {
-        Hpa(STORE_AT)
-    }
-
-    fn read(&self, slot: Slot) -> u64 {
-        self.0[slot as usize]
-    }
-
-    fn write(&mut self, slot: Slot, entry: u64) {
-        // Whatever the guest does, the CPU finds RAM of the guest's, or a table.
-        let at = entry & 0xf_ffff_ffff_f000;
-        let is_table = (STORE_AT..STORE_AT + self.0.len() as u64 * 8).contains(&at);
-        let is_ram = (RAM_AT..RAM_AT + RAM_BYTES).contains(&at);
-        assert!(entry == 0 || is_table || is_ram, "entry {entry:#x}");
-        self.0[slot as usize] = entry;
-    }
-}
-
-struct World<'a>(&'a GuestMemory);
-
-impl Host for World<'_> {
-    fn memory(&self) -> &GuestMemory {
-        self.0
-    }
-
-    fn translate(&mut self, gpa: Gpa) -> Option<Mapping> {
-        (gpa.0 < RAM_BYTES).then(|| Mapping {
-            hpa: Hpa(RAM_AT + gpa.0),
-            level: Level::Large,
-            rights: Rights::ReadWriteExecute,
-            memory_type: MemoryType::WriteBack,
-        })
-    }
-
-    fn flush_others(&mut self) {}
-}
 
 /// Does what the bytes say, ten at a time: what, for whom, and a number.
 pub fn run(memory: &GuestMemory, bytes: &[u8]) {
     let budget = Budget::divide(Budget::least_mib(4, VCPUS), memory, VCPUS);
     let budget = budget.expect("the least is enough");
-    let store = Pages(vec![0; budget.tables() as usize * 512]);
+    let store = Pages::new(budget.tables());
     let mut shadow = Shadow::new(store, &budget, memory, VCPUS, PHYSICAL_BITS);
     let mut world = World(memory);
     let mut cpus = [State::reset(), State::reset()];

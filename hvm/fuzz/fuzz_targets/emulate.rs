@@ -7,7 +7,7 @@ use hvm::emulate::{
     self, Bus, DecodeCache, Hint, Invalidation, Step, XSAVE_HEAD_BYTES, XsaveImage,
 };
 use hvm::event::{Event, Exception};
-use hvm::regs::{Segment, SegmentName, State, TableRegister};
+use hvm::regs::{Gpr, Rflags, Segment, SegmentName, State, TableRegister};
 use libfuzzer_sys::fuzz_target;
 
 const RAM_BYTES: u64 = 0x10000;
@@ -136,9 +136,105 @@ impl Input<'_> {
     }
 }
 
+/// Registers with which code runs, by which the input chooses; `None` leaves it the registers of its own.
+#[derive(Clone, Copy)]
+struct Preset {
+    cr0: u64,
+    cr4: u64,
+    efer: u64,
+    code: u32,
+    data: u32,
+    limit: u32,
+}
+
+const PRESETS: [Option<Preset>; 6] = [
+    None,
+    // Real mode, and with segments of 4 GiB.
+    Some(Preset {
+        cr0: 0x10,
+        cr4: 0,
+        efer: 0,
+        code: 0x9b,
+        data: 0x93,
+        limit: 0xffff,
+    }),
+    Some(Preset {
+        cr0: 0x10,
+        cr4: 0x600,
+        efer: 0,
+        code: 0x9b,
+        data: 0x93,
+        limit: u32::MAX,
+    }),
+    // Protected mode, of 16 and of 32 bits.
+    Some(Preset {
+        cr0: 0x11,
+        cr4: 0x600,
+        efer: 0,
+        code: 0x9b,
+        data: 0x93,
+        limit: 0xffff,
+    }),
+    Some(Preset {
+        cr0: 0x11,
+        cr4: 0x600,
+        efer: 0,
+        code: 0xc09b,
+        data: 0xc093,
+        limit: u32::MAX,
+    }),
+    // 64-bit mode, by the tables of `map`.
+    Some(Preset {
+        cr0: 0x8001_0011,
+        cr4: 0x620,
+        efer: 0xd01,
+        code: 0xa09b,
+        data: 0xc093,
+        limit: u32::MAX,
+    }),
+];
+const TABLES: u64 = 0xc000;
+
+impl Preset {
+    fn apply(self, state: &mut State) {
+        (state.cr0, state.cr4, state.efer) = (self.cr0, self.cr4, self.efer);
+        state.cr3 = TABLES;
+        for name in SegmentName::ALL {
+            let attributes = match name {
+                SegmentName::Cs => self.code,
+                SegmentName::Ldtr => 0x82,
+                SegmentName::Tr => 0x8b,
+                _ => self.data,
+            };
+            let segment = &mut state.segments[name as usize];
+            *segment = Segment::new(segment.selector & !3, attributes, self.limit, 0);
+        }
+        let (rsp, flags) = (&mut state.gprs[Gpr::Rsp as usize], &mut state.rflags);
+        *rsp &= 0xfff8;
+        *flags &= !Rflags::VM.bits();
+    }
+}
+
+/// The first 2 MiB, to themselves.
+fn map(memory: &GuestMemory) {
+    for (table, entry) in [
+        (0, TABLES + 0x1007),
+        (0x1000, TABLES + 0x2007),
+        (0x2000, 0x87),
+    ] {
+        memory
+            .store::<u64>(Gpa(TABLES + table), &entry)
+            .expect("it is RAM");
+    }
+}
+
 fuzz_target!(|bytes: &[u8]| {
     let mut input = Input(bytes);
+    let preset = PRESETS[input.number() as usize % PRESETS.len()];
     let mut state = input.state();
+    if let Some(preset) = preset {
+        preset.apply(&mut state);
+    }
     let mut bus = FuzzBus {
         memory: GuestMemory::anonymous(&[(Gpa(0), RAM_BYTES)]),
         xsave: [0; XSAVE_HEAD_BYTES],
@@ -154,6 +250,9 @@ fuzz_target!(|bytes: &[u8]| {
         .take(RAM_BYTES as usize)
         .collect();
     bus.memory.write(Gpa(0), &memory).expect("it is RAM");
+    if preset.is_some() {
+        map(&bus.memory);
+    }
     let mut cache = DecodeCache::new();
     for _ in 0..STEPS {
         let before = state.clone();

@@ -196,6 +196,8 @@ impl From<Refusal> for Stop {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flow {
     Next,
+    /// At the same instruction, whose next iteration is due. It has set RF.
+    Repeats,
     /// Behind MOV SS or STI.
     Shadowed,
     /// At an interrupt's handler: no single step is reported there.
@@ -307,8 +309,11 @@ impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
     fn complete(&mut self, flow: Flow, rflags_before: u64) -> Step {
         self.cpu.set_rip(self.next);
         let rflags = self.cpu.rflags();
-        let has_loaded = matches!(flow, Flow::Returned | Flow::Switched | Flow::SwitchedBack);
-        if rflags & Rflags::RF.bits() != 0 && !has_loaded {
+        let keeps_rf = matches!(
+            flow,
+            Flow::Repeats | Flow::Returned | Flow::Switched | Flow::SwitchedBack
+        );
+        if rflags & Rflags::RF.bits() != 0 && !keeps_rf {
             self.cpu.set_rflags(rflags & !Rflags::RF.bits());
         }
         let shadow = match flow {

@@ -141,11 +141,14 @@ impl<C: Registers + ?Sized, B: Bus + ?Sized> Execution<'_, C, B> {
         let left = count.wrapping_sub(done.iterations);
         self.write_part(counter, left);
         if left == 0 || done.is_decided {
-            Ok(Flow::Next)
-        } else if steps_singly {
+            return Ok(Flow::Next);
+        }
+        // Whoever interrupts here finds RF set, so that the same breakpoint is not met again (SDM vol. 3B, 18.3.1.1).
+        self.cpu.set_rflags(self.cpu.rflags() | Rflags::RF.bits());
+        if steps_singly {
             // The trap comes after each iteration, with RIP still at the instruction.
             self.next = self.cpu.rip();
-            Ok(Flow::Next)
+            Ok(Flow::Repeats)
         } else {
             Err(Stop::Again)
         }

@@ -9,7 +9,7 @@ use alloc::string::{String, ToString};
 use drivers::nic::rtl8168::version::Version;
 use drivers::nic::virtio::bits::structure;
 use drivers::nic::virtio::transport::{Legacy, Modern, Transport};
-use drivers::nic::virtio::{self, VirtioNet, ring};
+use drivers::nic::virtio::{self, VirtioNet, control, ring};
 use drivers::nic::{Nic, Sizes, USUAL_MTU, e1000, igb, intel, rtl8139, rtl8168};
 use drivers::pci::setup::{Base, Setup, Structure};
 use drivers::pci::{ConfigPorts, Function, Kind};
@@ -239,8 +239,9 @@ fn run_virtio(
 ) -> Result<Box<dyn Nic>, String> {
     let ring = || Mapped::shared(ring::SHARED_BYTES).ok_or("no memory for its rings");
     let rings = [ring()?, ring()?];
+    let commands = Mapped::shared(control::SHARED_BYTES).ok_or("no memory for its commands")?;
     setup.master();
-    let card = VirtioNet::start(transport, rings, pool, sizes, &mut pause)
+    let card = VirtioNet::start(transport, rings, commands, pool, sizes, &mut pause)
         .map_err(|failure| failure.to_string())?;
     Ok(Box::new(card))
 }

@@ -127,8 +127,8 @@ impl Consoles {
             }
             writeln!(
                 out,
-                ", {dialect}: {} connections so far, {} unfinished",
-                counters.connections, counters.unfinished
+                ", {dialect}: {} connections so far, {} unfinished, {} sent away for others",
+                counters.connections, counters.unfinished, counters.displaced
             )?;
         }
         Ok(())

@@ -6,6 +6,7 @@ use super::interrupt::{self, Found, Interrupt, Trust};
 use super::ports::{FIRST_GUEST, GuestPort, HOST, Ports, ROUTER, UPLINK, Uplink};
 use super::{PLUGS, Plug, WORK};
 use crate::service::alarm::{self, Bell};
+use crate::service::control::{CONTROL, Request};
 use crate::vm::Rdrand;
 use crate::{info, log, time, warn};
 use alloc::vec::Vec;
@@ -22,7 +23,7 @@ use net::credit::Credit;
 use net::host::address::Setup;
 use net::host::mdns::Name;
 use net::host::sntp::WallClock;
-use net::host::{Host, Lease, News, syslog};
+use net::host::{Host, Lease, News, Outcome, syslog};
 use net::nat::{Outside, Router};
 use net::stations::{Crowd, Stations};
 use net::switch::{Counters, Port, PortSetup, Sources, Switch, Vlans, WhenFull};
@@ -211,6 +212,7 @@ impl State {
         let wants = self.ports.guests.iter_mut().map(|guest| guest.end.settle());
         let wanted = wants.filter(|want| *want == Want::Room).count() > 0;
         let crowded = wanted || self.waiting.iter().any(Option::is_some);
+        self.look_at_conflict();
         self.look_at_lease();
         self.look_at_name();
         self.look_at_clock(now_ms);
@@ -411,6 +413,7 @@ impl State {
         }
         BOOT_UNIX_MS.store(unix_ms.saturating_sub(now_ms), Ordering::Relaxed);
         self.clock = clock;
+        CONTROL.request(Request::FollowClock);
     }
 
     /// Says so where somebody else has the name that the host was to have.
@@ -427,6 +430,20 @@ impl State {
             );
         }
         self.name = name.cloned();
+    }
+
+    /// Says so where somebody else has the host's address.
+    fn look_at_conflict(&mut self) {
+        let Some(conflict) = self.ports.host.take_conflict() else {
+            return;
+        };
+        let (address, station) = (conflict.address, conflict.station);
+        match conflict.outcome {
+            Outcome::Kept => warn!("network: {station} uses {address}, too; the host keeps it"),
+            Outcome::GivenUp => warn!(
+                "network: {address} is the address of {station}; the host does without, and tries again in 10 s"
+            ),
+        }
     }
 
     fn look_at_lease(&mut self) {

@@ -11,8 +11,8 @@ use heapless::Vec as Few;
 use hvm::display::Picture;
 use hvm::input::{KeyEvent, Leds, PointerEvent};
 use net::host::Host;
-use net::rfb::viewer::{Entrance, Viewer};
-use net::rfb::{Desktop, Room};
+use net::rfb::viewer::Viewer;
+use net::rfb::{Desktop, Entrance, Room};
 use net::server::door::{Counters, Door, Shape};
 
 const SHAPE: Shape = Shape {
@@ -77,10 +77,11 @@ impl Viewers {
             name: name.into(),
             seen: Seen::Nothing,
         };
+        let seed = u64::from_ne_bytes(super::service::unforeseen());
         Self {
             place: place.clone(),
             door: Door::new(host, address, port, SHAPE),
-            room: Room::new(desk, SHAPE.places),
+            room: Room::new(desk, SHAPE.places, seed),
         }
     }
 

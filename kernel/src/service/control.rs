@@ -30,6 +30,8 @@ pub enum Request {
     PressPowerButton = 7,
     /// Do what [`Control::next_change`] tells.
     ChangeMedia = 8,
+    /// The guest's wall clock goes by what the network told.
+    FollowClock = 9,
 }
 
 /// A medium to change.
@@ -57,7 +59,7 @@ const CHANGES: usize = 4;
 
 impl Request {
     /// Most urgent first.
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Reset,
         Self::Start,
         Self::Pause,
@@ -67,6 +69,7 @@ impl Request {
         Self::UntrackWrites,
         Self::PressPowerButton,
         Self::ChangeMedia,
+        Self::FollowClock,
     ];
 
     const fn bit(self) -> u32 {

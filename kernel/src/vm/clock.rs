@@ -20,7 +20,7 @@ pub struct Timeline {
     offset: AtomicU64,
     scale: Scale,
     /// Seconds from 1970 to [`Instant::ZERO`].
-    epoch_seconds: u64,
+    epoch_seconds: AtomicU64,
     /// What the guest added to each vCPU's counter beyond that.
     moved: Mutex<Moved>,
     /// Counts the changes of `moved`.
@@ -44,7 +44,7 @@ impl Timeline {
             origin: AtomicU64::new(time::tsc()),
             offset: AtomicU64::new(0),
             scale,
-            epoch_seconds,
+            epoch_seconds: AtomicU64::new(epoch_seconds),
             moved: Mutex::new(Moved {
                 last: None,
                 own: alloc::vec![0; vcpus as usize],
@@ -66,7 +66,12 @@ impl Timeline {
 
     /// The wall clock when the guest's time began, in seconds since 1970.
     pub fn epoch_seconds(&self) -> u64 {
-        self.epoch_seconds
+        self.epoch_seconds.load(Ordering::Relaxed)
+    }
+
+    /// The wall clock became known better.
+    pub fn set_epoch_seconds(&self, seconds: u64) {
+        self.epoch_seconds.store(seconds, Ordering::Relaxed);
     }
 
     /// The ratio of the guest's counter to the host's.
@@ -299,7 +304,7 @@ mod tests {
             origin: AtomicU64::new(5_000),
             offset: AtomicU64::new(0),
             scale: Scale::ONE,
-            epoch_seconds: 0,
+            epoch_seconds: AtomicU64::new(0),
             moved: Mutex::new(Moved {
                 last: None,
                 own: alloc::vec![0; vcpus],

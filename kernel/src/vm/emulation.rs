@@ -91,9 +91,9 @@ impl<V: Vcpu> Processor<V> {
         }
     }
 
-    /// A task switch: of the event whose delivery it cut short, which is delivered anew, or of the instruction at RIP.
+    /// What the CPU has left to software whole, a task switch for one: the delivery of an event, which starts anew, or the instruction at RIP.
     #[cold]
-    pub(super) fn task_switch(&mut self) -> Next {
+    pub(super) fn take_over(&mut self) -> Next {
         count(&CONTROL.counters.other);
         self.show_debug_registers();
         let next = if self.local.events.is_delivering() {

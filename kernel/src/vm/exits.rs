@@ -10,7 +10,7 @@ use guest_mem::Gpa;
 use hvm::Width;
 use hvm::cpuid::Leaf;
 use hvm::emulate::length::{self, Lost};
-use hvm::emulate::{self, Completion, Hint, Nmis, Step, Trap};
+use hvm::emulate::{self, Completion, Hint, Nmis, Step, Trap, Unsupported};
 use hvm::event::Exception;
 use hvm::exit::{Access, Exit, Instruction, IoDirection, IoExit, IoKind};
 use hvm::hyperv::bits::INVALID_HYPERCALL_CODE;
@@ -94,7 +94,7 @@ impl<V: Vcpu> Processor<V> {
             }
             Exit::InvalidatePage => self.invalidate_page(),
             Exit::Emulate => self.start_emulating(),
-            Exit::TaskSwitch => self.task_switch(),
+            Exit::TaskSwitch => self.take_over(),
             Exit::Exception { vector, error_code } => self.exception(vector, error_code),
             Exit::TripleFault => self.stop(TRIPLE_FAULT.into()),
             Exit::EntryFailed { code, reason } => self.stop(format!(
@@ -434,6 +434,13 @@ impl<V: Vcpu> Processor<V> {
     /// Has the emulator execute the instruction at RIP.
     #[inline]
     pub(super) fn emulate(&mut self, hint: Hint) -> Next {
+        let step = self.step(hint);
+        self.stepped(step)
+    }
+
+    /// What the emulator makes of the instruction at RIP.
+    #[inline]
+    pub(super) fn step(&mut self, hint: Hint) -> Result<Step, Unsupported> {
         self.recall_for(hint);
         let device_page = match hint {
             Hint::Read(gpa) | Hint::Write(gpa) => Some(gpa.page_base()),
@@ -453,6 +460,12 @@ impl<V: Vcpu> Processor<V> {
         );
         self.local.vectors.put_back();
         self.take_priority();
+        step
+    }
+
+    /// What is to be done about it.
+    #[inline]
+    pub(super) fn stepped(&mut self, step: Result<Step, Unsupported>) -> Next {
         if self.local.trapped {
             self.local.trapped = false;
             if matches!(step, Ok(Step::Done(_)))

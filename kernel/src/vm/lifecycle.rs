@@ -9,7 +9,7 @@ use crate::cpu::interrupts;
 use crate::service::alarm;
 use crate::service::control::{CONTROL, GuestState, HostAction, Request};
 use crate::time;
-use crate::{error, info, service, warn};
+use crate::{error, info, net, service, warn};
 use appliance::config::Action;
 use hvm::device::PowerEvent;
 
@@ -109,7 +109,8 @@ fn obey<V: Vendor>(request: Request, guest: &mut Guest<V>) -> Turn {
         | Request::TellWrites
         | Request::UntrackWrites
         | Request::PressPowerButton
-        | Request::ChangeMedia => {
+        | Request::ChangeMedia
+        | Request::FollowClock => {
             attend(request, guest);
             Turn::Run(Order::Resume)
         }
@@ -128,7 +129,17 @@ fn attend<V: Vendor>(request: Request, guest: &mut Guest<V>) {
         Request::TrackWrites => written::start(guest.seat.current()),
         Request::TellWrites => written::tell(guest.seat.current()),
         Request::UntrackWrites => written::stop(guest.seat.current()),
+        // The time of a guest that is held stands still; it follows when it goes on.
+        Request::FollowClock if CONTROL.state() == GuestState::Paused => {}
+        Request::FollowClock => follow_clock(guest),
         Request::Reset | Request::Start | Request::Pause | Request::Resume => {}
+    }
+}
+
+/// Moves the guest's wall clock to where the network's is, if that is known.
+fn follow_clock<V: Vendor>(guest: &mut Guest<V>) {
+    if let Some(seconds) = net::wall_seconds() {
+        guest.seat.current().set_wall_clock(seconds);
     }
 }
 
@@ -144,6 +155,7 @@ fn wait<V: Vendor>(guest: &mut Guest<V>, duty: Duty) -> Turn {
             Some(Request::Reset | Request::Start) => return Turn::Start,
             Some(Request::Resume) if CONTROL.state() == GuestState::Paused => {
                 guest.machine.timeline.skip(since, time::tsc());
+                follow_clock(guest);
                 CONTROL.set_state(GuestState::Running);
                 return Turn::Run(Order::Resume);
             }

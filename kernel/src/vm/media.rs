@@ -12,6 +12,7 @@ use alloc::vec::Vec;
 use appliance::{Bundle, entry_name};
 use guest_bios::bios::{Drive, DriveKind};
 use guest_mem::Hpa;
+use hvm::Instant;
 use hvm::backend::{Block, SECTOR_BYTES};
 use hvm::vcpu::Vcpu;
 use pc::board::Board;
@@ -19,6 +20,9 @@ use pc::floppy::Place;
 use pc::ide::{ChannelName, Lock, Position};
 use virtio_pv::overlay::Overlay;
 use virtio_pv::ram::{Access, RamDisk};
+
+/// Bytes of the largest diskette, one of extra density: 80 tracks, 2 sides, 36 sectors.
+const LARGEST_DISKETTE_BYTES: usize = 80 * 2 * 36 * SECTOR_BYTES as usize;
 
 /// Where a drive is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,8 +199,16 @@ impl Removable {
     }
 }
 
-/// A diskette in RAM that holds a copy of `image`: nothing was set aside for what is written to it.
+/// A diskette in RAM that holds a copy of `image`: nothing was set aside for what is written to it. The copy is for good, or what was written
+/// would be lost when it comes out; so it has to be a diskette's size.
 fn copied(image: &[u8]) -> Result<Shared, String> {
+    if image.len() > LARGEST_DISKETTE_BYTES {
+        return Err(format!(
+            "it has {} KiB, and the largest diskette {}",
+            image.len().div_ceil(1024),
+            LARGEST_DISKETTE_BYTES / 1024
+        ));
+    }
     let bytes = (image.len() as u64).next_multiple_of(SECTOR_BYTES);
     let storage = storage(image, bytes).ok_or_else(|| {
         format!(
@@ -229,6 +241,16 @@ impl<V: Vcpu> Processor<V> {
     pub fn press_power_button(&mut self) {
         self.local
             .with_board(|board, context| board.power_button(context));
+    }
+
+    /// It is `seconds` since 1970. The guest's clock chip follows, unless the guest has set it to another time than it was given.
+    pub fn set_wall_clock(&mut self, seconds: u64) {
+        let timeline = &self.machine().timeline;
+        let passed = self.now().since_ns(Instant::ZERO) / 1_000_000_000;
+        let given = timeline.epoch_seconds() + passed;
+        timeline.set_epoch_seconds(seconds.saturating_sub(passed));
+        self.local
+            .with_board(|board, context| board.correct_clock(given, seconds, context.now));
     }
 
     /// Works on the board from outside the guest, and has it look at what came of it.

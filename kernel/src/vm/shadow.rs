@@ -15,7 +15,7 @@ use guest_mem::{Gpa, GuestMemory, Gva, Hpa};
 use hvm::capability::{Features, NestedPaging, Options};
 use hvm::emulate::Hint;
 use hvm::exit;
-use hvm::regs::Rflags;
+use hvm::regs::{Cr4, Registers, Rflags};
 use hvm::vcpu::{ShadowRoot, Vcpu};
 use hvm::walk::{Access, AccessKind, Paging, Privilege};
 use spin::Mutex;
@@ -248,6 +248,10 @@ impl<V: Vcpu> Processor<V> {
         let access = access(error_code, self.cpu.cpl(), self.cpu.rflags());
         let mut around = Around { machine, index };
         let mut tables = shadow.tables.lock();
+        if may_be_implicit(error_code, &self.cpu) && tables.lets_write(index, gva) {
+            drop(tables);
+            return self.settle();
+        }
         let verdict = tables.fault(index, &paging, gva, access, &mut around);
         let must_flush = tables.must_flush();
         drop(tables);
@@ -277,6 +281,30 @@ impl<V: Vcpu> Processor<V> {
             }
         }
     }
+
+    /// The CPU faults at a write that the shadow lets it make: either another vCPU has only now made it so, or it is a write of the CPU's
+    /// own. The emulator tells them apart; what it does not cover makes no such writes, and is tried again.
+    #[cold]
+    fn settle(&mut self) -> Next {
+        if self.local.events.is_delivering() {
+            return self.take_over();
+        }
+        count(&CONTROL.counters.other);
+        match self.step(Hint::None) {
+            Err(_) => Next::Enter,
+            step => self.stepped(step),
+        }
+    }
+}
+
+/// Whether a fault may be at a write of the CPU's own to a page of CPL 3, which SMAP forbids though RFLAGS.AC is set; nothing tells it
+/// from an instruction's write to what is read-only in the shadow.
+fn may_be_implicit(error_code: u32, cpu: &impl Registers) -> bool {
+    const TOLD: u32 = PRESENT | WRITE | USER | FETCH;
+    error_code & TOLD == PRESENT | WRITE
+        && cpu.cpl() != 3
+        && cpu.rflags() & Rflags::AC.bits() != 0
+        && cpu.cr4() & Cr4::SMAP.bits() != 0
 }
 
 /// What the guest did, by the fault's code. The CPU's own accesses, to descriptor tables and the like, are in nobody's name, at CPL 3 too.
@@ -303,6 +331,23 @@ const fn access(error_code: u32, cpl: u8, rflags: u64) -> Access {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hvm::regs::State;
+
+    #[test]
+    fn only_writes_past_smap_may_be_the_cpus_own() {
+        let mut state = State::reset();
+        state.cr4 = Cr4::SMAP.bits();
+        state.rflags = Rflags::AC.bits();
+        assert!(may_be_implicit(0x3, &state));
+        for told in [0x1, 0x2, 0x7, 0x13] {
+            assert!(!may_be_implicit(told, &state), "{told:#x}");
+        }
+        state.rflags = 0;
+        assert!(!may_be_implicit(0x3, &state));
+        state.rflags = Rflags::AC.bits();
+        state.cr4 = 0;
+        assert!(!may_be_implicit(0x3, &state));
+    }
 
     #[test]
     fn error_codes_tell_the_access() {

@@ -41,6 +41,16 @@ impl Device {
         Ok(())
     }
 
+    /// A frame that did not come from the stack, if there is room.
+    pub fn post(&mut self, write: impl FnOnce(&mut Packet)) {
+        if self.outgoing.len() < QUEUE_FRAMES
+            && let Some(mut packet) = self.pool.packet()
+        {
+            write(&mut packet);
+            self.outgoing.push_back(packet);
+        }
+    }
+
     /// The next frame from the stack.
     pub fn take(&mut self) -> Option<Packet> {
         self.outgoing.pop_front()

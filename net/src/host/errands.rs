@@ -62,6 +62,8 @@ pub struct Errands {
     /// Names that were lost.
     losses: u32,
     time: Option<(IpAddr, SocketHandle, Sntp)>,
+    /// The host has an address to ask for the time from.
+    may_ask: bool,
     clock: Option<WallClock>,
     log: Option<(SocketAddr, SocketHandle)>,
     dice: u64,
@@ -77,6 +79,7 @@ impl Errands {
             stage: Stage::New,
             losses: 0,
             time: None,
+            may_ask: false,
             clock: None,
             log: None,
             dice: seed,
@@ -197,7 +200,8 @@ impl Errands {
             }
             Stage::New | Stage::Known => None,
         };
-        let question = self.time.as_ref().map(|(.., sntp)| sntp.next_ms(now_ms));
+        let time = self.time.as_ref().filter(|_| self.may_ask);
+        let question = time.map(|(.., sntp)| sntp.next_ms(now_ms));
         announcement.into_iter().chain(question).min()
     }
 
@@ -219,20 +223,25 @@ impl Errands {
         let Some((server, socket, sntp)) = &mut self.time else {
             return false;
         };
-        if !addresses
+        self.may_ask = addresses
             .iter()
-            .any(|own| own.is_ipv4() == server.is_ipv4())
-        {
+            .any(|own| own.is_ipv4() == server.is_ipv4());
+        if !self.may_ask {
             return false;
         }
         let Some(question) = sntp.ask(mark, now_ms) else {
             return false;
         };
         let endpoint = IpEndpoint::new((*server).into(), sntp::PORT);
+        let socket = sockets.get_mut::<Socket<'_>>(*socket);
+        if socket.send_queue() > 0 {
+            // One that did not find its way yet would be answered first, and its mark is no longer known.
+            socket.close();
+            // As in `add_udp`.
+            let _ = socket.bind(TIME_PORT);
+        }
         // It is asked again.
-        let _ = sockets
-            .get_mut::<Socket<'_>>(*socket)
-            .send_slice(&question, endpoint);
+        let _ = socket.send_slice(&question, endpoint);
         true
     }
 
@@ -260,6 +269,9 @@ impl Errands {
         sockets: &mut SocketSet<'static>,
         now_ms: u64,
     ) -> bool {
+        if self.name.is_none() {
+            return false;
+        }
         if self.stage == Stage::New {
             // Not all who start at the same moment ask at the same moment.
             self.stage = Stage::Probing(PROBES, now_ms + self.roll() % PROBE_MS);

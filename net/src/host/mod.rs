@@ -1,10 +1,12 @@
 //! The hypervisor's own TCP/IP stack: smoltcp on a port of the switch.
 //!
-//! It has one IPv4 address, from a DHCP server or as the command line says, IPv6 addresses of the link and by what routers
+//! It has one IPv4 address, from a DHCP server or as the command line says, if nobody else has it ([`claim`]), IPv6 addresses of the link and by what routers
 //! advertise, and answers pings. [`errands`] are what it does by itself. Everything in it is bounded: what waits in either direction, and
 //! its neighbours.
 
 pub mod address;
+mod claim;
+mod decline;
 mod device;
 pub mod errands;
 pub mod mdns;
@@ -15,8 +17,11 @@ pub mod syslog;
 mod tests;
 
 use crate::Mac;
+use crate::nat::arp::Arp;
+use crate::nat::wire::{ETHERNET_BYTES, TYPE_ARP, TYPE_IPV4, put_ethernet};
 use crate::switch::{Outlet, Refusal};
 use address::Setup;
+use claim::{Claim, Heard, Message};
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use device::Device;
@@ -81,6 +86,26 @@ pub enum News {
     Connections,
 }
 
+/// A station that uses the host's address, or the one that it was to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// The address.
+    pub address: Ipv4Addr,
+    /// Whose it is, too.
+    pub station: Mac,
+    /// What the host does about it.
+    pub outcome: Outcome,
+}
+
+/// What the host does about a conflict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It keeps the address.
+    Kept,
+    /// It does without, and tries again.
+    GivenUp,
+}
+
 /// Options that a DHCP server is asked for (RFC 2132): netmask, routers, name servers, the domain's name, time servers.
 const DHCP_PARAMETERS: &[u8] = &[1, 3, 6, DHCP_DOMAIN, DHCP_TIME_SERVERS];
 const DHCP_DOMAIN: u8 = 15;
@@ -88,6 +113,8 @@ const DHCP_HOST_NAME: u8 = 12;
 const DHCP_TIME_SERVERS: u8 = 42;
 /// The longest answer of a server that is looked at.
 const DHCP_BYTES: usize = 576;
+/// How long after a conflict the host tries again (RFC 2131, 3.1.5).
+const TRY_AGAIN_MS: u64 = 10_000;
 /// Packets of ICMPv6 that wait to be looked at, and their bytes.
 const ICMP_PACKETS: usize = 4;
 const ICMP_BYTES: usize = 2048;
@@ -100,8 +127,19 @@ pub struct Host {
     device: Device,
     interface: Interface,
     sockets: SocketSet<'static>,
+    mac: Mac,
     dhcp: Option<SocketHandle>,
+    /// The address in use; the one that is to be used, the claim to it, and the DHCP server whose it is.
     lease: Option<Lease>,
+    wanted: Option<Lease>,
+    claim: Option<Claim>,
+    server: Option<Ipv4Addr>,
+    /// Who was heard of with the address, since the last turn.
+    heard: Heard,
+    conflict: Option<Conflict>,
+    /// When an address that was somebody else's is tried again.
+    again_ms: Option<u64>,
+    dice: u64,
     /// What came with it.
     surroundings: Surroundings,
     v6: Option<V6>,
@@ -128,8 +166,16 @@ impl Host {
             device,
             interface,
             sockets: SocketSet::new(alloc::vec![]),
+            mac,
             dhcp: None,
             lease: None,
+            wanted: None,
+            claim: None,
+            server: None,
+            heard: Heard::Nothing,
+            conflict: None,
+            again_ms: None,
+            dice: seed,
             surroundings: Surroundings::default(),
             v6: None,
             errands: Errands::new(!seed),
@@ -151,11 +197,13 @@ impl Host {
             }
             Setup::Static(fixed) => {
                 host.surroundings.name_servers = fixed.name_servers.into_iter().flatten().collect();
-                host.settle_at(Some(Lease {
+                let lease = Lease {
                     address: fixed.address,
                     prefix_bits: fixed.prefix_bits,
                     gateway: fixed.gateway,
-                }));
+                };
+                // Asked for when there is a cable to ask on.
+                host.wanted = Some(lease);
             }
             Setup::Off => {}
         }
@@ -165,6 +213,11 @@ impl Host {
     /// The host's address.
     pub fn lease(&self) -> Option<Lease> {
         self.lease
+    }
+
+    /// Somebody else has the address, as was found since this was last asked.
+    pub fn take_conflict(&mut self) -> Option<Conflict> {
+        self.conflict.take()
     }
 
     /// What it was told with its address.
@@ -177,6 +230,15 @@ impl Host {
         self.wake();
         if let Some(v6) = &mut self.v6 {
             v6.slaac.restart(now_ms);
+        }
+        match &mut self.claim {
+            Some(claim) if claim.is_won() => claim.announce(now_ms),
+            // Questions that went nowhere were none.
+            _ if self.dhcp.is_none() => {
+                self.claim = None;
+                self.want(self.wanted, now_ms);
+            }
+            _ => {}
         }
         if let Some(dhcp) = self.dhcp {
             self.sockets.get_mut::<dhcpv4::Socket<'_>>(dhcp).reset();
@@ -191,7 +253,8 @@ impl Host {
         let result = self
             .interface
             .poll(instant(now_ms), &mut self.device, &mut self.sockets);
-        self.look_at_lease();
+        self.look_at_lease(now_ms);
+        self.attend_claim(now_ms);
         let solicits = self.attend_v6(now_ms);
         let runs = self.errands.run(&self.interface, &mut self.sockets, now_ms);
         if runs || solicits {
@@ -312,7 +375,10 @@ impl Host {
             .map(|delay| delay.total_millis());
         let v6 = self.v6.as_ref().and_then(|v6| v6.slaac.next_ms(now_ms));
         let errands = self.errands.next_ms(now_ms);
-        stack.into_iter().chain(v6).chain(errands).min()
+        let claim = self.claim.as_ref().and_then(|claim| claim.next_ms(now_ms));
+        let again = self.again_ms.map(|at_ms| at_ms.saturating_sub(now_ms));
+        let own = claim.into_iter().chain(again);
+        own.chain(stack).chain(v6).chain(errands).min()
     }
 
     /// Whether frames wait for [`Host::poll`].
@@ -385,12 +451,13 @@ impl Host {
         }
     }
 
-    fn look_at_lease(&mut self) {
+    fn look_at_lease(&mut self, now_ms: u64) {
         let Some(dhcp) = self.dhcp else { return };
         let (lease, surroundings) = match self.sockets.get_mut::<dhcpv4::Socket<'_>>(dhcp).poll() {
             None => return,
             Some(dhcpv4::Event::Deconfigured) => (None, Surroundings::default()),
             Some(dhcpv4::Event::Configured(given)) => {
+                self.server = Some(given.server.identifier);
                 let lease = Lease {
                     address: given.address.address(),
                     prefix_bits: given.address.prefix_len(),
@@ -414,11 +481,113 @@ impl Host {
                 (Some(lease), surroundings)
             }
         };
-        self.settle_at(lease);
+        self.want(lease, now_ms);
         if let Some(clock) = surroundings.time_server {
             self.ask_time_of(clock.into());
         }
         self.surroundings = surroundings;
+    }
+
+    /// This is to be the address, unless somebody else has it. One that is the host's already is used as it is now given.
+    fn want(&mut self, lease: Option<Lease>, now_ms: u64) {
+        self.wanted = lease;
+        let Some(lease) = lease else {
+            self.claim = None;
+            self.again_ms = None;
+            return self.settle_at(None);
+        };
+        match &self.claim {
+            Some(claim) if claim.address() == lease.address => {
+                if claim.is_won() {
+                    self.settle_at(Some(lease));
+                }
+            }
+            _ => {
+                self.settle_at(None);
+                self.again_ms = None;
+                self.heard = Heard::Nothing;
+                // Knuth's multiplier (MMIX), so that another try comes at another moment.
+                self.dice = self.dice.wrapping_mul(0x5851_f42d_4c95_7f2d) | 1;
+                self.claim = Some(Claim::new(self.mac, lease.address, self.dice, now_ms));
+            }
+        }
+    }
+
+    /// Asks and tells the link whose the address is, and heeds who says that it is theirs.
+    fn attend_claim(&mut self, now_ms: u64) {
+        if self.again_ms.is_some_and(|at_ms| now_ms >= at_ms) {
+            self.again_ms = None;
+            match self.dhcp {
+                Some(dhcp) => self.sockets.get_mut::<dhcpv4::Socket<'_>>(dhcp).reset(),
+                None => self.want(self.wanted, now_ms),
+            }
+        }
+        match core::mem::replace(&mut self.heard, Heard::Nothing) {
+            Heard::Taken(station) => self.give_up(station, now_ms),
+            Heard::Challenged(station) => {
+                let claim = self.claim.as_ref();
+                match claim.is_some_and(|claim| claim.is_young(now_ms)) {
+                    true => self.give_up(station, now_ms),
+                    false => self.defend(station, now_ms),
+                }
+            }
+            Heard::Nothing => {}
+        }
+        let Some(claim) = &mut self.claim else {
+            return;
+        };
+        let address = claim.address();
+        while let Some(message) = claim.speak(now_ms) {
+            let sender = match message {
+                Message::Probe => Ipv4Addr::UNSPECIFIED,
+                Message::Announcement => address,
+            };
+            let own = (self.mac, sender);
+            self.device
+                .post(|packet| Arp::write(packet, own, None, address));
+        }
+        if claim.is_won() && self.lease != self.wanted {
+            self.settle_at(self.wanted);
+        }
+    }
+
+    /// The address is somebody else's: its server is told, and asked for another one later, or the same address is tried again.
+    fn give_up(&mut self, station: Mac, now_ms: u64) {
+        let Some(claim) = self.claim.take() else {
+            return;
+        };
+        let address = claim.address();
+        self.conflict = Some(Conflict {
+            address,
+            station,
+            outcome: Outcome::GivenUp,
+        });
+        self.again_ms = Some(now_ms + TRY_AGAIN_MS);
+        self.settle_at(None);
+        if let Some(server) = self.server.filter(|_| self.dhcp.is_some()) {
+            let refusal = decline::packet(self.mac, address, server, (self.dice >> 32) as u32);
+            let own = self.mac;
+            self.device.post(|packet| {
+                packet.set_len(ETHERNET_BYTES + refusal.len());
+                if let Some(payload) = packet.frame_mut().get_mut(ETHERNET_BYTES..) {
+                    payload.copy_from_slice(&refusal);
+                    put_ethernet(packet.frame_mut(), Mac([0xff; 6]), own, TYPE_IPV4);
+                }
+            });
+        }
+    }
+
+    fn defend(&mut self, station: Mac, now_ms: u64) {
+        let Some(claim) = &mut self.claim else {
+            return;
+        };
+        if claim.defend(now_ms) {
+            self.conflict = Some(Conflict {
+                address: claim.address(),
+                station,
+                outcome: Outcome::Kept,
+            });
+        }
     }
 
     fn settle_at(&mut self, lease: Option<Lease>) {
@@ -447,6 +616,14 @@ impl Outlet for Host {
             return Err(Refusal::Never);
         }
         self.wake();
+        let frame = packet.frame();
+        if let Some(claim) = &self.claim
+            && frame.get(12..14) == Some(&TYPE_ARP.to_be_bytes())
+            && let Some(arp) = Arp::read(frame)
+            && let heard @ (Heard::Taken(_) | Heard::Challenged(_)) = claim.hear(&arp)
+        {
+            self.heard = heard;
+        }
         self.device.put(packet).map_err(Refusal::Later)
     }
 }

@@ -5,9 +5,22 @@ use std::vec::Vec;
 const MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
 const PEER: [u8; 6] = [2, 0, 0, 0, 0, 9];
 
+/// When a host that has a static address has told everybody.
+const SETTLED_MS: u64 = 4_000;
+
+/// A host at [`SETTLED_MS`], or one at the start, if its address is to be given.
 fn host(setup: Setup) -> (Host, &'static Pool) {
     let pool = Pool::ordinary(8, 2048);
-    (Host::new(MAC, setup, pool, 1, 0), pool)
+    let mut host = Host::new(MAC, setup, pool, 1, 0);
+    if matches!(setup, Setup::Static(_)) {
+        host.link_came_up(0);
+        for now_ms in 0..SETTLED_MS {
+            host.poll(now_ms);
+            while host.take().is_some() {}
+        }
+        assert!(host.lease().is_some());
+    }
+    (host, pool)
 }
 
 fn fixed() -> Setup {
@@ -76,7 +89,7 @@ fn a_static_address_answers_pings() {
     let (mut host, pool) = host(fixed());
     for (request, kind) in [(arp(), 0x0806), (ping(), 0x0800)] {
         host.send(pool.copy_of(&request).unwrap()).unwrap();
-        host.poll(1);
+        host.poll(SETTLED_MS + 1);
         let reply = take(&mut host, kind).unwrap();
         assert_eq!(&reply[..6], PEER);
         if kind == 0x0800 {
@@ -110,6 +123,21 @@ fn dhcp_is_asked_again_and_again() {
 }
 
 #[test]
+fn a_host_that_waits_for_its_address_rests() {
+    let (mut host, _) = host(Setup::Dhcp);
+    host.ask_time_of(Ipv4Addr::new(10, 0, 0, 2).into());
+    let mut now_ms = 0;
+    let mut turns = 0;
+    while now_ms < 60_000 {
+        host.poll(now_ms);
+        while host.take().is_some() {}
+        now_ms += host.next_ms(now_ms).unwrap().max(1);
+        turns += 1;
+    }
+    assert!(turns < 50, "{turns} turns in a minute");
+}
+
+#[test]
 fn a_flood_is_bounded_and_costs_no_buffer() {
     let (mut host, _) = host(fixed());
     let pool = Pool::ordinary(200, 256);
@@ -117,12 +145,8 @@ fn a_flood_is_bounded_and_costs_no_buffer() {
         .filter(|_| host.send(pool.copy_of(&ping()).unwrap()).is_err())
         .count();
     assert_eq!(lost, 200 - 64);
-    host.poll(1);
-    while host.take().is_some() {}
-    host.poll(2);
-    while host.take().is_some() {}
-    for step in 3..100 {
-        host.poll(step);
+    for step in 1..100 {
+        host.poll(SETTLED_MS + step);
         while host.take().is_some() {}
     }
     assert_eq!(pool.available(), 200);
@@ -149,10 +173,10 @@ fn udp(from: ([u8; 4], u16), to: ([u8; 4], u16), payload: &[u8]) -> Vec<u8> {
 #[test]
 fn a_closed_port_is_unreachable() {
     let (mut host, pool) = host(fixed());
-    give(&mut host, pool, &arp(), 1);
+    give(&mut host, pool, &arp(), SETTLED_MS);
     while host.take().is_some() {}
     let knock = udp(([10, 0, 0, 2], 9), ([10, 0, 0, 1], 7), b"knock");
-    give(&mut host, pool, &knock, 2);
+    give(&mut host, pool, &knock, SETTLED_MS);
     let error = take(&mut host, 0x0800).unwrap();
     // RFC 792: destination unreachable, port; with what was sent.
     assert_eq!((error[23], error[34], error[35]), (1, 3, 3));
@@ -195,6 +219,90 @@ fn is_to(port: u16) -> impl FnMut(&[u8]) -> bool {
     move |frame| frame[23] == 17 && frame[36..38] == port.to_be_bytes()
 }
 
+/// Nobody says that the address is theirs.
+fn claim(host: &mut Host, now_ms: &mut u64) -> Lease {
+    for _ in 0..50 {
+        host.poll(*now_ms);
+        if let Some(lease) = host.lease() {
+            return lease;
+        }
+        *now_ms += host.next_ms(*now_ms).unwrap().max(1);
+    }
+    panic!("the address is not taken");
+}
+
+/// Somebody says that 10.0.0.`last` is theirs.
+fn theirs(last: u8) -> Vec<u8> {
+    let mut reply = Vec::from([0, 1, 8, 0, 6, 4, 0, 2]);
+    reply.extend(PEER);
+    reply.extend([10, 0, 0, last]);
+    reply.extend(MAC.0);
+    reply.extend([0; 4]);
+    ethernet(0x0806, &reply)
+}
+
+#[test]
+fn a_leased_address_of_somebody_elses_is_refused_and_another_asked_for() {
+    let pool = Pool::ordinary(64, 2048);
+    let mut host = Host::new(MAC, Setup::Dhcp, pool, 1, 0);
+    let mut now_ms = 0;
+    let discover = wait(&mut host, &mut now_ms, is_to(67));
+    give(&mut host, pool, &dhcp(&discover, 2, 100), now_ms);
+    let request = wait(&mut host, &mut now_ms, is_to(67));
+    give(&mut host, pool, &dhcp(&request, 5, 100), now_ms);
+    assert_eq!(host.lease(), None, "nobody was asked yet");
+    give(&mut host, pool, &theirs(15), now_ms);
+    let refused_ms = now_ms;
+    let refusal = take(&mut host, 0x0800).unwrap();
+    // RFC 2131: DHCPDECLINE of the address, to its server.
+    assert_eq!(refusal[282..285], [53, 1, 4]);
+    assert_eq!(refusal[285..291], [50, 4, 10, 0, 0, 15]);
+    assert_eq!(refusal[291..297], [54, 4, 10, 0, 0, 2]);
+    let conflict = host.take_conflict().unwrap();
+    assert_eq!(conflict.address, Ipv4Addr::new(10, 0, 0, 15));
+    assert_eq!(conflict.station, Mac(PEER));
+    assert_eq!(conflict.outcome, Outcome::GivenUp);
+    let again = wait(&mut host, &mut now_ms, is_to(67));
+    assert_eq!(again[282..285], [53, 1, 1], "a new discovery");
+    assert!((10_000..11_000).contains(&(now_ms - refused_ms)));
+    give(&mut host, pool, &dhcp(&again, 2, 100), now_ms);
+    let request = wait(&mut host, &mut now_ms, is_to(67));
+    give(&mut host, pool, &dhcp(&request, 5, 100), now_ms);
+    claim(&mut host, &mut now_ms);
+}
+
+#[test]
+fn a_static_address_of_somebody_elses_is_tried_again() {
+    let pool = Pool::ordinary(64, 2048);
+    let mut host = Host::new(MAC, fixed(), pool, 1, 0);
+    for now_ms in 0..5000 {
+        host.poll(now_ms);
+    }
+    assert_eq!(host.lease(), None, "there is no cable");
+    host.link_came_up(0);
+    host.poll(1);
+    give(&mut host, pool, &theirs(1), 2);
+    assert_eq!(host.take_conflict().unwrap().outcome, Outcome::GivenUp);
+    let mut now_ms = 2;
+    claim(&mut host, &mut now_ms);
+    assert!((10_000..12_000).contains(&now_ms), "{now_ms}");
+    // An answer that was long on its way.
+    give(&mut host, pool, &theirs(1), now_ms + 1000);
+    assert_eq!(host.take_conflict().unwrap().outcome, Outcome::GivenUp);
+    assert!(host.lease().is_none());
+    now_ms += 1000;
+    claim(&mut host, &mut now_ms);
+    // Then it is ours, and whoever claims it later is told so.
+    while host.take().is_some() {}
+    give(&mut host, pool, &theirs(1), now_ms + 15_000);
+    let conflict = host.take_conflict().unwrap();
+    assert_eq!(conflict.outcome, Outcome::Kept);
+    let announcement = take(&mut host, 0x0806).unwrap();
+    assert_eq!(announcement[..6], [0xff; 6]);
+    assert_eq!(announcement[28..32], [10, 0, 0, 1]);
+    assert!(host.lease().is_some());
+}
+
 /// A peer that answers to its address, when it is asked.
 fn tell_peer(host: &mut Host, pool: &'static Pool, now_ms: u64) {
     let mut reply = Vec::from([0, 1, 8, 0, 6, 4, 0, 2]);
@@ -220,7 +328,7 @@ fn a_lease_is_taken_renewed_and_lost_and_its_time_server_asked() {
     give(&mut host, pool, &dhcp(&discover, 2, 100), now_ms);
     let request = wait(&mut host, &mut now_ms, is_to(67));
     give(&mut host, pool, &dhcp(&request, 5, 100), now_ms);
-    let lease = host.lease().unwrap();
+    let lease = claim(&mut host, &mut now_ms);
     assert_eq!(std::format!("{lease}"), "10.0.0.15/24 by 10.0.0.2");
     tell_peer(&mut host, pool, now_ms);
     // The address is announced by name, and the time asked for.
@@ -269,9 +377,9 @@ fn lines_of_the_log_go_to_their_server() {
     assert!(!host.takes_lines());
     host.log_to("10.0.0.2:514".parse().unwrap());
     assert!(host.takes_lines());
-    host.log(syslog::Severity::Error, "no guest: why", 0, 5);
-    give(&mut host, pool, &arp(), 5);
-    let mut now_ms = 5;
+    host.log(syslog::Severity::Error, "no guest: why", 0, SETTLED_MS);
+    give(&mut host, pool, &arp(), SETTLED_MS);
+    let mut now_ms = SETTLED_MS;
     let message = wait(&mut host, &mut now_ms, is_to(514));
     assert_eq!(
         &message[42..],
@@ -279,7 +387,7 @@ fn lines_of_the_log_go_to_their_server() {
     );
     let mut lines = 0;
     while host.takes_lines() {
-        host.log(syslog::Severity::Info, "again", 0, 6);
+        host.log(syslog::Severity::Info, "again", 0, now_ms);
         lines += 1;
     }
     assert!((1..100).contains(&lines), "{lines}");
@@ -376,8 +484,8 @@ fn named(frame: &[u8]) -> Option<&[u8]> {
 fn a_name_that_is_taken_is_given_up_for_the_next() {
     let (mut host, pool) = host(fixed());
     host.introduce("florizel");
-    give(&mut host, pool, &arp(), 0);
-    let mut now_ms = 0;
+    give(&mut host, pool, &arp(), SETTLED_MS);
+    let mut now_ms = SETTLED_MS;
     let probe = |host: &mut Host, now_ms: &mut u64| {
         let frame = wait(host, now_ms, |frame| {
             named(frame).is_some_and(|message| message[2] & 0x80 == 0)
@@ -404,4 +512,13 @@ fn a_name_that_is_taken_is_given_up_for_the_next() {
     assert_eq!(&named(&announced).unwrap()[12..23], b"\x0aflorizel-2");
     assert!((1000..1300).contains(&(now_ms - taken_ms)), "{now_ms}");
     assert_eq!(host.name().unwrap().as_str(), "florizel-2");
+}
+
+#[test]
+fn an_advertisement_that_says_it_again_is_no_news() {
+    let (mut slaac, frame) = (Slaac::new(MAC), advertisement());
+    assert!(slaac.hear(&frame[14..], 0));
+    assert!(!slaac.hear(&frame[14..], 5_000));
+    // It holds longer all the same.
+    assert_eq!(slaac.next_ms(5_000), Some(1_800_000));
 }

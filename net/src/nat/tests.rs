@@ -1,6 +1,10 @@
 //! The router between a guest and a network that are made here.
 
+use super::arp::Arp;
+use super::wire::*;
 use super::*;
+use hvm::checksum;
+use hvm::packet::{Checksum, PartialChecksum};
 use hvm::packet::{Cut, Offload, Segmentation};
 use proptest::prelude::*;
 use std::vec::Vec;

@@ -10,6 +10,10 @@ pub const ETHERNET_BYTES: usize = 14;
 pub const TYPE_IPV4: u16 = 0x0800;
 pub const TYPE_ARP: u16 = 0x0806;
 pub const IPV4_BYTES: usize = 20;
+/// Bytes of a UDP header.
+pub const UDP_BYTES: usize = 8;
+/// Where a TCP header's flags are.
+pub const FLAGS_AT: usize = 13;
 pub const ICMP: u8 = 1;
 pub const TCP: u8 = 6;
 pub const UDP: u8 = 17;
@@ -241,6 +245,13 @@ pub fn sum_of(packet: &mut Packet, header: &Header) -> Option<Sum> {
         return Some(Sum::Pseudo);
     }
     (packet.offload().segmentation.is_none() && packet.finish_checksum()).then_some(Sum::Whole)
+}
+
+/// Addresses and type of a frame without a tag.
+pub fn ethernet(frame: &[u8]) -> Option<(Mac, Mac, u16)> {
+    let [to @ .., _, _, _, _, _, _, high, low] = *frame.first_chunk::<ETHERNET_BYTES>()?;
+    let from = *frame[6..].first_chunk()?;
+    Some((Mac(to), Mac(from), u16::from_be_bytes([high, low])))
 }
 
 /// Addresses and type of a frame.

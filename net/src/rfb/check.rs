@@ -78,6 +78,8 @@ pub struct Screen {
     /// Messages that are no updates.
     pub others: Vec<u8>,
     pub updates: usize,
+    /// Rectangles that were copied.
+    pub copies: usize,
     inflate: Inflate,
 }
 
@@ -92,6 +94,7 @@ impl Screen {
             told: Vec::new(),
             others: Vec::new(),
             updates: 0,
+            copies: 0,
             inflate: Inflate::default(),
         }
     }
@@ -144,6 +147,20 @@ impl Screen {
                         self.fill(x + column, y + row, 1, 1, pixel);
                     }
                 }
+            }
+            1 => {
+                let (from_x, from_y) = (usize::from(bytes.u16()), usize::from(bytes.u16()));
+                let lines: Vec<_> = (from_y..from_y + height)
+                    .map(|line| {
+                        let start = line * self.width + from_x;
+                        self.pixels[start..start + width].to_vec()
+                    })
+                    .collect();
+                for (row, line) in lines.iter().enumerate() {
+                    let start = (y + row) * self.width + x;
+                    self.pixels[start..start + width].copy_from_slice(line);
+                }
+                self.copies += 1;
             }
             5 => self.hextiles(x, y, width, height, bytes),
             16 => {

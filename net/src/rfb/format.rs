@@ -154,6 +154,15 @@ impl Converter {
         reds[usize::from(red)] | greens[usize::from(green)] | blues[usize::from(blue)]
     }
 
+    /// Makes the client's pixels of a picture's.
+    pub fn convert(&self, pixels: &mut [u32]) {
+        if self.format != PixelFormat::NATIVE {
+            for pixel in pixels {
+                *pixel = self.pixel(*pixel);
+            }
+        }
+    }
+
     /// Appends a pixel of the client's.
     pub fn put(&self, pixel: u32, out: &mut alloc::vec::Vec<u8>) {
         let count = self.format.bytes;
@@ -194,6 +203,9 @@ mod tests {
     fn native_pixels_are_themselves() {
         let converter = Converter::new(PixelFormat::NATIVE);
         assert_eq!(converter.pixel(0x00ab_cdef), 0x00ab_cdef);
+        let mut pixels = [0x00ab_cdef];
+        converter.convert(&mut pixels);
+        assert_eq!(pixels, [0x00ab_cdef]);
         let mut out = Vec::new();
         converter.put(0x00ab_cdef, &mut out);
         converter.put_compact(0x00ab_cdef, &mut out);
@@ -221,7 +233,9 @@ mod tests {
             ..PixelFormat::NATIVE
         };
         assert_eq!(Converter::new(sixteen).pixel(0x00ff_ffff), 0xffff);
-        assert_eq!(Converter::new(sixteen).pixel(0x00ff_0000), 0xf800);
+        let mut pixels = [0x00ff_0000];
+        Converter::new(sixteen).convert(&mut pixels);
+        assert_eq!(pixels, [0xf800]);
     }
 
     proptest! {

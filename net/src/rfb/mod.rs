@@ -1,8 +1,9 @@
 //! VNC: the guest's screen, keyboard and pointer for people on the network (RFC 6143).
 //!
 //! A [`viewer::Viewer`] is a session with one of them. What sessions share is a [`Room`]: the [`Desktop`] that they look at, and memory to work
-//! in. Nothing is kept of the picture: tiles are drawn from the guest's own video memory when their turn comes, so a viewer that is slow
-//! gets the newest picture, and one that does not read costs nothing.
+//! in. No picture is kept: tiles are drawn from the guest's own video memory when their turn comes, so a viewer that is slow
+//! gets the newest picture, and one that does not read costs nothing. What it has is remembered by marks (`history`), and so what has only
+//! moved on its screen is found (`moves`) and copied there.
 //!
 //! Pixels go raw, in hextiles or by ZRLE, in any format that the protocol knows. **Not there:** Tight and JPEG, clipboards, resizing by viewers,
 //! sound, encryption.
@@ -11,24 +12,35 @@ mod bits;
 #[cfg(test)]
 pub(crate) mod check;
 mod deflate;
+mod encode;
 mod format;
+mod handshake;
 mod hextile;
+mod history;
 mod keys;
 mod message;
+mod moves;
+mod news;
 mod region;
 mod security;
+mod shift;
 #[cfg(test)]
 mod tests;
 mod typing;
 pub mod viewer;
+mod write;
 mod zrle;
+
+pub use handshake::Entrance;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use deflate::Table;
+use encode::Scratch;
+use history::{History, Keys};
 use hvm::display::{Picture, Rect, Size};
 use hvm::input::{KeyEvent, Leds, PointerEvent};
 use region::{MAX_SIZE, Region, TILE};
+use shift::Finder;
 
 /// Pixels of a tile.
 const TILE_PIXELS: usize = (TILE * TILE) as usize;
@@ -66,6 +78,34 @@ struct Buffers {
     pending: Region,
     /// What of it the update has that is on its way.
     sending: Region,
+    /// What is on the viewer's screen.
+    history: History,
+}
+
+impl Buffers {
+    /// All memory is taken now.
+    fn new() -> Self {
+        Self {
+            out: Vec::with_capacity(OUT_BYTES),
+            pending: Region::new(),
+            sending: Region::new(),
+            history: History::new(),
+        }
+    }
+
+    /// All of a screen of this size is new.
+    fn resize(&mut self, size: Size) {
+        self.pending.resize(size);
+        self.sending.resize(size);
+        self.history.resize(size);
+        self.pending.add(size.whole());
+    }
+
+    #[cfg(test)]
+    fn memory_bytes(&self) -> usize {
+        let regions = self.pending.memory_bytes() + self.sending.memory_bytes();
+        self.out.capacity() + regions + self.history.memory_bytes()
+    }
 }
 
 /// What sessions share.
@@ -74,24 +114,24 @@ pub struct Room<D> {
     pub desktop: D,
     spare: Vec<Buffers>,
     pixels: Box<[u32]>,
-    tile: Vec<u8>,
-    table: Table,
+    scratch: Scratch,
+    keys: Keys,
+    /// Marks of a column as it is to be.
+    lines: Vec<u64>,
+    finder: Finder,
 }
 
 impl<D: Desktop> Room<D> {
-    /// A room for so many viewers at once. All memory is taken now.
-    pub fn new(desktop: D, viewers: usize) -> Self {
-        let buffers = || Buffers {
-            out: Vec::with_capacity(OUT_BYTES),
-            pending: Region::new(),
-            sending: Region::new(),
-        };
+    /// A room for so many viewers at once. All memory is taken now. Nobody but the host may know `seed`.
+    pub fn new(desktop: D, viewers: usize, seed: u64) -> Self {
         Self {
             desktop,
-            spare: (0..viewers).map(|_| buffers()).collect(),
+            spare: (0..viewers).map(|_| Buffers::new()).collect(),
             pixels: alloc::vec![0; TILE_PIXELS].into(),
-            tile: Vec::with_capacity(TILE_BYTES),
-            table: Table::new(),
+            scratch: Scratch::new(),
+            keys: Keys::new(seed),
+            lines: Vec::with_capacity(MAX_SIZE.height as usize),
+            finder: Finder::new(),
         }
     }
 
@@ -116,5 +156,14 @@ impl<D: Desktop> Room<D> {
             None => pixels.fill(0),
         }
         count
+    }
+
+    /// Marks the lines of a part of a tile, which is as wide as the tile.
+    fn mark(&mut self, rect: Rect) {
+        let count = self.draw(rect);
+        let lines = self.pixels[..count].chunks(rect.width.max(1) as usize);
+        for (mark, line) in self.lines.iter_mut().skip(rect.y as usize).zip(lines) {
+            *mark = self.keys.mark(line);
+        }
     }
 }

@@ -128,6 +128,56 @@ impl Region {
         Some((rect, tile + 1))
     }
 
+    /// Tiles with something in them.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Rows of tiles.
+    pub fn rows(&self) -> u32 {
+        self.size.height.div_ceil(TILE)
+    }
+
+    /// Makes all rectangles as wide as their tiles.
+    pub fn widen(&mut self) {
+        let columns = self.columns.max(1) as usize;
+        for (tile, part) in self.parts.iter_mut().enumerate() {
+            if part.right != 0 {
+                let x = (tile % columns) as u32 * TILE;
+                (part.left, part.right) = (0, (self.size.width - x).min(TILE) as u8);
+            }
+        }
+    }
+
+    /// What there is in a tile.
+    pub fn part(&self, column: u32, row: u32) -> Rect {
+        self.rect((row * self.columns + column) as usize)
+    }
+
+    /// Leaves out a rectangle's first and last lines, up to one that `is_wanted`.
+    pub fn trim(&mut self, column: u32, row: u32, is_wanted: impl Fn(u32) -> bool) {
+        let tile = (row * self.columns + column) as usize;
+        let Rect { y, height, .. } = self.rect(tile);
+        let mut lines = y..y + height;
+        if lines.is_empty() {
+            return;
+        }
+        let top = lines.find(|line| is_wanted(*line));
+        let Some(top) = top else {
+            self.parts[tile] = Part::default();
+            self.count -= 1;
+            return;
+        };
+        let bottom = lines.rfind(|line| is_wanted(*line)).unwrap_or(top) + 1;
+        let part = &mut self.parts[tile];
+        (part.top, part.bottom) = ((top - row * TILE) as u8, (bottom - row * TILE) as u8);
+    }
+
+    #[cfg(test)]
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.parts.capacity() * size_of::<Part>()
+    }
+
     fn rect(&self, tile: usize) -> Rect {
         let part = self.parts[tile];
         let (column, row) = (
@@ -202,6 +252,34 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn parts_are_widened_and_trimmed() {
+        let mut region = Region::new();
+        region.resize(Size {
+            width: 100,
+            height: 100,
+        });
+        let rect = |x, y, width, height| Rect {
+            x,
+            y,
+            width,
+            height,
+        };
+        region.add(rect(3, 10, 70, 60));
+        region.widen();
+        assert_eq!(region.part(0, 0), rect(0, 10, 64, 54));
+        assert_eq!(region.part(1, 1), rect(64, 64, 36, 6));
+        region.trim(0, 0, |line| matches!(line, 5 | 20 | 40 | 70));
+        assert_eq!(region.part(0, 0), rect(0, 20, 64, 21));
+        region.trim(1, 1, |line| line == 66);
+        assert_eq!(region.part(1, 1), rect(64, 66, 36, 1));
+        assert_eq!(region.count(), 4);
+        region.trim(0, 1, |_| false);
+        region.trim(0, 1, |_| true);
+        assert_eq!((region.count(), region.part(0, 1).height), (3, 0));
+        assert_eq!(region.rows(), 2);
     }
 
     #[test]

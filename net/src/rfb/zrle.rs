@@ -133,12 +133,16 @@ fn index_bits(colours: usize) -> usize {
 
 fn put_packed(pixels: &[u32], width: usize, palette: &[u32], out: &mut Vec<u8>) {
     let bits = index_bits(palette.len());
+    // Most pixels are like those before them.
+    let (mut last, mut index) = (palette[0], 0);
     for line in pixels.chunks(width.max(1)) {
         for pixels in line.chunks(8 / bits) {
             let mut byte = 0;
             for (at, pixel) in pixels.iter().enumerate() {
-                // As above.
-                let index = place(palette, *pixel).unwrap_or(0) as u8;
+                if *pixel != last {
+                    // As above.
+                    (last, index) = (*pixel, place(palette, *pixel).unwrap_or(0) as u8);
+                }
                 byte |= index << (8 - bits * (at + 1));
             }
             out.push(byte);

@@ -14,6 +14,9 @@ use smoltcp::wire::{IpEndpoint, IpListenEndpoint};
 const HANDSHAKE_MS: u64 = 1000;
 /// How long a peer may take over the end of a connection.
 const FAREWELL_MS: u64 = 5000;
+/// How long somebody who is not let in yet keeps a place while there is none for others: those who say nothing do not keep out who knows
+/// the password.
+const HESITATION_MS: u64 = 10_000;
 /// A silent peer is asked whether it is still there, and given up.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -38,6 +41,8 @@ pub struct Counters {
     pub connections: u64,
     /// Handshakes that were not completed in time.
     pub unfinished: u64,
+    /// Peers that were not let in, and had to make room.
+    pub displaced: u64,
 }
 
 /// The door.
@@ -50,6 +55,8 @@ pub struct Door<S> {
 struct Place<S> {
     socket: SocketHandle,
     session: Option<S>,
+    /// Since when there is one.
+    opened_ms: u64,
     /// Since when it waits for the peer to complete a handshake or a farewell.
     waits_since_ms: Option<u64>,
 }
@@ -65,6 +72,7 @@ impl<S> Door<S> {
             Place {
                 socket,
                 session: None,
+                opened_ms: 0,
                 waits_since_ms: None,
             }
         });
@@ -132,6 +140,7 @@ impl<S> Door<S> {
                         place.waits_since_ms = None;
                         let peer = socket.remote_endpoint().map(address);
                         place.session = peer.map(|peer| open(world, peer));
+                        place.opened_ms = now_ms;
                     }
                     place.serve(socket, world, now_ms)
                 }
@@ -146,7 +155,31 @@ impl<S> Door<S> {
             };
             next_ms = next_ms.into_iter().chain(wait_ms).min();
         }
-        next_ms
+        let wait_ms = self.make_room(host, now_ms, world);
+        next_ms.into_iter().chain(wait_ms).min()
+    }
+
+    /// Where nobody else could come in, who hesitates longest has to go; in how many milliseconds, if there is somebody.
+    fn make_room<W: ?Sized>(&mut self, host: &mut Host, now_ms: u64, world: &mut W) -> Option<u64>
+    where
+        S: Session<W>,
+    {
+        let is_free = |place: &Place<S>| place.session.is_none();
+        if self.places.iter().any(is_free) {
+            return None;
+        }
+        let entering = self.places.iter_mut().filter(|place| {
+            let stage = place.session.as_ref().map(S::stage);
+            stage == Some(Stage::Entering)
+        });
+        let place = entering.min_by_key(|place| place.opened_ms)?;
+        let left_ms = (place.opened_ms + HESITATION_MS).saturating_sub(now_ms);
+        if left_ms == 0 {
+            self.counters.displaced += 1;
+            place.leave(world);
+            host.tcp(place.socket).abort();
+        }
+        Some(left_ms)
     }
 }
 

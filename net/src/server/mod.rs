@@ -32,6 +32,8 @@ pub trait Session<W: ?Sized> {
 /// Where a session is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
+    /// The peer has not been let in yet.
+    Entering,
     /// It goes on.
     Open,
     /// All is said; what was put into the connection is still to be sent.

@@ -171,7 +171,7 @@ impl<L: Line, W: ?Sized> Session<W> for Terminal<L> {
 
     fn stage(&self) -> Stage {
         let is_over = match &self.phase {
-            Phase::Login(_) => false,
+            Phase::Login(_) => return Stage::Entering,
             Phase::Admitted => self.line.is_over(),
             Phase::Refused => true,
         };
@@ -263,7 +263,7 @@ mod tests {
         for attempt in 0..3 {
             talk(&mut terminal, b"wrong\r", 64, 2000 * attempt);
         }
-        assert_eq!(Session::<()>::stage(&terminal), Stage::Open);
+        assert_eq!(Session::<()>::stage(&terminal), Stage::Entering);
         let heard = talk(&mut terminal, b"geheim\r", 64, 9000);
         assert_eq!(heard, b"\r\nNo.\r\n");
         assert_eq!(Session::<()>::stage(&terminal), Stage::Over);

@@ -56,7 +56,9 @@ struct Pair {
 fn host(number: u8, pool: &'static Pool) -> Host {
     let setup = std::format!("10.0.0.{number}:::255.255.255.0");
     let mac = Mac([2, 0, 0, 0, 0, number]);
-    Host::new(mac, Setup::parse(&setup).unwrap(), pool, number.into(), 0)
+    let mut host = Host::new(mac, Setup::parse(&setup).unwrap(), pool, number.into(), 0);
+    host.link_came_up(0);
+    host
 }
 
 impl Pair {
@@ -72,7 +74,8 @@ impl Pair {
             password,
             now_ms: 0,
         };
-        pair.pass(3);
+        // Until both have their addresses.
+        pair.pass(1500);
         pair
     }
 
@@ -211,6 +214,31 @@ fn who_is_turned_away_frees_the_place() {
 }
 
 #[test]
+fn who_says_nothing_makes_room_for_others() {
+    let mut pair = Pair::new(Some(b"geheim"));
+    let friend = pair.connect(5000);
+    pair.say(friend, b"geheim\n");
+    assert_eq!(pair.hear(friend), b"Password: \r\nhello ");
+    let silent: Vec<_> = (0..2).map(|number| pair.connect(5001 + number)).collect();
+    pair.pass(9000);
+    assert_eq!(pair.state(silent[0]), State::Established, "there is time");
+    let early = pair.connect(6000);
+    assert_eq!(pair.state(early), State::Closed);
+    pair.pass(1100);
+    assert_eq!(pair.state(silent[0]), State::Closed);
+    assert_eq!(pair.state(silent[1]), State::Established, "one is enough");
+    let other = pair.connect(6001);
+    pair.say(other, b"geheim\n");
+    assert_eq!(pair.hear(other), b"Password: \r\nhello ");
+    pair.pass(12_000);
+    // Those who were let in stay, however long they are silent.
+    for known in [friend, other] {
+        assert_eq!(pair.state(known), State::Established);
+    }
+    assert_eq!(pair.door.counters().displaced, 2);
+}
+
+#[test]
 fn one_who_does_not_read_is_alone_with_that() {
     let mut pair = Pair::new(None);
     let deaf = pair.connect(5000);
@@ -240,6 +268,7 @@ fn a_flood_of_first_segments_passes() {
     let Counters {
         connections,
         unfinished,
+        ..
     } = pair.door.counters();
     assert_eq!(connections, 2);
     assert!((4..20).contains(&unfinished), "{unfinished}");

@@ -8,8 +8,8 @@ use net::Mac;
 use net::host::address::Setup;
 use net::host::{Host, Lease, Surroundings, mdns, sntp};
 use net::nat::{DEFAULT_GUEST, Face, Outside, Protocol, Router, Setup as Setting};
-use net::rfb::viewer::{Entrance, Viewer};
-use net::rfb::{Desktop, Room};
+use net::rfb::viewer::Viewer;
+use net::rfb::{Desktop, Entrance, Room};
 use net::server::Session;
 use net::server::door::{Door, Shape};
 use net::server::login::Login;
@@ -18,8 +18,8 @@ use net::server::terminal::{Line, Terminal};
 use net::switch::{Outlet, PortSetup, Refusal, Sources, Switch, Vlans, WhenFull};
 use std::cell::RefCell;
 
-/// A screen of stripes.
-struct Stripes;
+/// A screen of stripes, which have moved up by so many lines.
+struct Stripes(u32);
 
 impl Picture for Stripes {
     fn size(&self) -> Size {
@@ -30,8 +30,10 @@ impl Picture for Stripes {
     }
 
     fn render(&self, rect: Rect, into: &mut [u32]) {
-        for (at, pixel) in into.iter_mut().enumerate() {
-            *pixel = rect.x.wrapping_mul(at as u32);
+        for (at, pixel) in (0..).zip(into) {
+            let (x, y) = (rect.x + at % rect.width, rect.y + at / rect.width);
+            let stripe = (y + self.0).wrapping_mul(0x9e37_79b9);
+            *pixel = (stripe ^ (stripe >> 7).wrapping_mul(x / 9)) & 0xff_ffff;
         }
     }
 
@@ -40,11 +42,11 @@ impl Picture for Stripes {
     }
 }
 
-struct Desk;
+struct Desk(Stripes);
 
 impl Desktop for Desk {
     fn picture(&self) -> Option<&dyn Picture> {
-        Some(&Stripes)
+        Some(&self.0)
     }
     fn is_known(&self) -> bool {
         true
@@ -59,18 +61,23 @@ impl Desktop for Desk {
     }
 }
 
-/// A viewer says `bytes`, behind an introduction if the first of them is odd, and reads as much as some of them say.
+/// A viewer says `bytes`, behind an introduction if the first of them is odd, and reads as much as some of them say; as they say, too, the
+/// screen scrolls.
 pub fn viewer(bytes: &[u8]) {
-    let mut room = Room::new(Desk, 1);
+    let mut room = Room::new(Desk(Stripes(0)), 1, 0);
     let mut viewer = Viewer::new(Entrance::Open, &mut room, 0);
     if bytes.first().is_some_and(|first| first % 2 == 1) {
         viewer.receive(b"RFB 003.008\n\x01\x01", &mut room, 0);
         viewer.send(&mut [0; 100], &mut room, 0);
+        // ZRLE and CopyRect, and updates without a question.
+        let wish = b"\x02\0\0\x02\0\0\0\x10\0\0\0\x01\x96\x01\0\0\0\0\0\x96\0\x64";
+        viewer.receive(wish, &mut room, 0);
     }
     let mut into = [0; 256];
     for (now_ms, piece) in (0..).zip(bytes.chunks(40)) {
         viewer.receive(piece, &mut room, now_ms);
-        viewer.damage(&[Stripes.size().whole()]);
+        room.desktop.0.0 += u32::from(piece.last().map_or(0, |byte| byte % 20));
+        viewer.damage(&[room.desktop.0.size().whole()]);
         let room_bytes = usize::from(piece[0]);
         for _ in 0..8 {
             viewer.send(&mut into[..room_bytes], &mut room, now_ms);
@@ -109,6 +116,7 @@ pub fn frames(bytes: &[u8]) {
     let pool = POOL.with(|pool| *pool);
     let setup = Setup::parse("10.0.0.1::10.0.0.2:255.255.255.0").expect("it is well formed");
     let mut host = Host::new(MAC, setup, pool, 1, 0);
+    host.link_came_up(0);
     host.introduce("stripes");
     host.ask_time_of([10, 0, 0, 2].into());
     host.log_to(([10, 0, 0, 2], 514).into());
@@ -118,6 +126,7 @@ pub fn frames(bytes: &[u8]) {
         send_bytes: 256,
     };
     let mut door = Door::new(&mut host, None, 23, shape);
+    // From before it has its address to long after.
     let (mut rest, mut now_ms) = (bytes, 0);
     while let [length, kind, tail @ ..] = rest {
         let length = usize::from(*length).min(tail.len());

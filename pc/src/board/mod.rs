@@ -144,6 +144,11 @@ impl Board {
         self.rtc.set_ram(index, value);
     }
 
+    /// The wall clock, which said `given` seconds since 1970 by now, is `right`: the clock chip follows, unless the guest has set it.
+    pub fn correct_clock(&mut self, given: u64, right: u64, now: Instant) {
+        self.rtc.correct(given, right, now);
+    }
+
     /// Lets time reach `context.now` and moves what back ends have ready. Called when [`Board::deadline`] is over and after a
     /// kick from a service.
     pub fn poll(&mut self, context: &mut Context<'_>) {

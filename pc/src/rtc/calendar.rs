@@ -101,6 +101,11 @@ impl Moment {
         (century.min(99) as u8, moment)
     }
 
+    /// Seconds since the century began.
+    pub(super) fn seconds(&self) -> u64 {
+        u64::from(self.day_number()) * DAY_SECONDS + self.time
+    }
+
     /// Days since the century began. Impossible dates are taken as the nearest that arithmetic gives.
     fn day_number(&self) -> u32 {
         let year = self.year % 100;

@@ -67,6 +67,24 @@ impl Rtc {
         rtc
     }
 
+    /// The time that the machine was given, `given` seconds since 1970 by now, was wrong: it is `right`. A clock that shows another time was set
+    /// by its owner, and stays as it is.
+    pub fn correct(&mut self, given: u64, right: u64, now: Instant) {
+        /// A clock that was read and set shows the second before.
+        const TOLERANCE_S: u64 = 1;
+        self.advance(now);
+        let (century, moment) = Moment::from_epoch(given);
+        let shows = self.moment();
+        let is_as_given = self.ram[CENTURY] == self.format().encode(century)
+            && shows.seconds().abs_diff(moment.seconds()) <= TOLERANCE_S;
+        if !is_as_given || self.ram[B] & B_SET != 0 || self.divider_start.is_none() {
+            return;
+        }
+        let (century, moment) = Moment::from_epoch(right);
+        self.set_moment(moment);
+        self.ram[CENTURY] = self.format().encode(century);
+    }
+
     /// Sets a byte of CMOS RAM on behalf of firmware (memory sizes, boot order). Registers and other indices are left alone.
     pub fn set_ram(&mut self, index: u8, value: u8) {
         if let Some(byte) = self

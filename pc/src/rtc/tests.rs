@@ -38,6 +38,26 @@ fn starts_at_the_hosts_time_and_goes_on() {
 }
 
 #[test]
+fn a_correction_is_followed_unless_the_guest_has_set_the_clock() {
+    const RIGHT: u64 = EPOCH + 100 * 366 * 86_400 / 4;
+    let mut rtc = Rtc::new(EPOCH);
+    let now = seconds(10.0);
+    let other = RIGHT + 1000;
+    rtc.correct(EPOCH + 12, other, now);
+    assert_eq!(
+        rtc.moment(),
+        Moment::from_epoch(EPOCH + 10).1,
+        "another time was given"
+    );
+    rtc.correct(EPOCH + 10, RIGHT, now);
+    assert_eq!(rtc.moment(), Moment::from_epoch(RIGHT).1);
+    put(&mut rtc, HOURS, 0x03, now);
+    let set = rtc.moment();
+    rtc.correct(RIGHT, other, now);
+    assert_eq!(rtc.moment(), set);
+}
+
+#[test]
 fn all_four_formats_show_the_same_time() {
     let mut rtc = Rtc::new(EPOCH);
     let now = Instant::ZERO;

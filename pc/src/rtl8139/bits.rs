@@ -47,6 +47,8 @@ pub mod register {
     pub const NWAY_TEST: u8 = 0x70;
     /// Chip status of the transceiver.
     pub const TRANSCEIVER: u8 = 0x74;
+    /// From here the transceiver's tuning: PHY1_PARM, TW_PARM, PHY2_PARM, up to [`WAKE`].
+    pub const TUNING: u8 = 0x78;
     /// From here wake-up registers, up to [`WAKE_END`].
     pub const WAKE: u8 = 0x84;
     pub const WAKE_END: u8 = 0xd4;

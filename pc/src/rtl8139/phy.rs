@@ -28,14 +28,18 @@ const PARTNER_ABLE: u16 = 1;
 /// Transceiver status: link, and that it changed.
 const LINK_OK: u16 = 1 << 10;
 const LINK_CHANGED: u16 = 1 << 11;
-/// Transceiver status: 100 Mbit/s, heart beat, link test on.
-const TRANSCEIVER: u16 = 0x03c0;
+/// Transceiver: link test, heart beat, jabber, 100 Mbit/s on; and which switches there are (data sheet, CSCR: LD, HEART BEAT, JBEN,
+/// F_LINK_100, F_Connect, Con_status_En, PASS_SCR). None has an effect: there is no signal that they could change.
+const SWITCHES_DEFAULT: u16 = 0x03c0;
+const SWITCHES: u16 = 0x03e5;
 
 /// The transceiver.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Phy {
     control: u16,
     advertisement: u16,
+    /// Of the transceiver's register, what is written.
+    switches: u16,
     link: Link,
     changed: bool,
 }
@@ -46,6 +50,7 @@ impl Phy {
         Self {
             control: CONTROL_DEFAULT,
             advertisement: ADVERTISEMENT,
+            switches: SWITCHES_DEFAULT,
             link,
             changed: false,
         }
@@ -133,6 +138,16 @@ impl Phy {
         } else {
             0
         };
-        TRANSCEIVER | link | changed
+        self.switches | link | changed
+    }
+
+    /// Its switches, as they were written.
+    pub fn switches(&self) -> u16 {
+        self.switches
+    }
+
+    /// Writes them.
+    pub fn set_switches(&mut self, value: u16) {
+        self.switches = value & SWITCHES;
     }
 }

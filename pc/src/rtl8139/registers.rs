@@ -17,6 +17,8 @@ const MEDIA_WRITABLE: u8 = 0xc0;
 const CONFIG_WRITABLE: [u8; 5] = [0x00, 0xf3, 0x70, 0xf5, 0x7f];
 /// The place of CONFIG5 in them, which alone is never locked.
 const CONFIG5: usize = 4;
+/// What may be written of PHY1_PARM, TW_PARM, PHY2_PARM, whose last is a byte.
+const TUNING_WRITABLE: [u32; 3] = [u32::MAX, u32::MAX, 0xff];
 /// Interrupts that there are: bits between are reserved and read zero.
 const INTERRUPTS: u16 = 0xe07f;
 /// Those that the C+ mode adds.
@@ -126,6 +128,9 @@ impl Chip {
             register::PARTNER => pair(state.phy.partner(), state.phy.expansion()),
             register::NWAY_TEST => u32::from(state.nway_test),
             register::TRANSCEIVER => u32::from(state.phy.transceiver()),
+            register::TUNING..register::WAKE => {
+                state.tuning[usize::from((at - register::TUNING) / 4)]
+            }
             register::WAKE..register::WAKE_END => {
                 let index = usize::from((at - register::WAKE) / 4);
                 state.wake.get(index).copied().unwrap_or(0)
@@ -240,6 +245,15 @@ impl Chip {
                 state.phy.set_advertisement(value);
             }
             register::NWAY_TEST => state.nway_test = write.half(0, state.nway_test),
+            register::TRANSCEIVER if write.touches_half(0) => {
+                let switches = write.half(0, state.phy.switches());
+                state.phy.set_switches(switches);
+            }
+            register::TUNING..register::WAKE => {
+                let index = usize::from((at - register::TUNING) / 4);
+                let place = &mut state.tuning[index];
+                *place = write.merge(*place) & TUNING_WRITABLE[index];
+            }
             register::WAKE..register::WAKE_END => {
                 let index = usize::from((at - register::WAKE) / 4);
                 if let Some(place) = state.wake.get_mut(index) {

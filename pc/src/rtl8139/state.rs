@@ -102,6 +102,8 @@ pub struct State {
     pub ring: Ring,
     pub cplus: CPlusState,
     pub nway_test: u16,
+    /// The transceiver's tuning, kept for the driver.
+    pub tuning: [u32; 3],
     /// Wake-up frames and their masks, kept for the driver.
     pub wake: alloc::vec::Vec<u32>,
     pub tally: Tally,
@@ -141,6 +143,7 @@ impl State {
             },
             cplus: CPlusState::default(),
             nway_test: 0,
+            tuning: [0; 3],
             wake: alloc::vec![0; WAKE_DWORDS],
             tally: Tally::default(),
         }
@@ -155,6 +158,7 @@ impl State {
             eeprom: self.eeprom.clone(),
             config: self.config,
             phy: self.phy.clone(),
+            tuning: self.tuning,
             wake: core::mem::take(&mut self.wake),
             ..fresh
         };

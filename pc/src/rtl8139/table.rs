@@ -49,6 +49,11 @@ const BOTH: &[Row] = &[
     (0x6c, Word, 0, 0),
     (0x6e, Word, 0, 0),
     (0x72, Word, 0, 0),
+    // LD, HEART BEAT, JBEN, F_LINK_100, F_Connect, Con_status_En, PASS_SCR; the link is there.
+    (0x74, Word, 0x07c0, 0x03e5),
+    (0x78, Dword, 0, 0xffff_ffff),
+    (0x7c, Dword, 0, 0xffff_ffff),
+    (0x80, Dword, 0, 0xff),
     (0x84, Dword, 0, 0xffff_ffff),
     (0xd0, Dword, 0, 0xffff_ffff),
     (0xd8, Byte, 0, 0x7f),
@@ -111,6 +116,38 @@ fn what_is_locked_is_as_the_data_sheets_list_it() {
         machine.write(offset, width, !before & 0x7fff);
         assert_eq!(machine.read(offset, width) == before, locked, "{offset:#x}");
     }
+}
+
+#[test]
+fn any_width_at_any_place_shows_the_same_registers() {
+    for revision in [Revision::C, Revision::CPlus] {
+        let mut machine = Machine::new(revision);
+        let bytes: alloc::vec::Vec<u64> = (0..256).map(|at| machine.read(at, Byte)).collect();
+        for width in [Word, Dword] {
+            for at in 0..256 {
+                let expected = (0..width.bytes() as u64).fold(0, |value, place| {
+                    let byte = bytes.get((at + place) as usize).copied().unwrap_or(0);
+                    value | byte << (8 * place)
+                });
+                assert_eq!(machine.read(at, width), expected, "{revision:?} {at:#x}");
+            }
+        }
+    }
+}
+
+#[test]
+fn writes_across_registers_reach_each() {
+    let mut machine = Machine::new(Revision::C);
+    // The upper half of TSAD0 and the lower of TSAD1; a byte of MAR; IMR by bytes.
+    machine.write(0x22, Dword, 0x1234_5678);
+    assert_eq!(machine.read(0x20, Dword), 0x5678_0000);
+    assert_eq!(machine.read(0x24, Dword), 0x1234);
+    machine.write(0x0b, Word, 0xaabb);
+    assert_eq!(machine.read(0x08, Dword), 0xbb00_0000);
+    assert_eq!(machine.read(0x0c, Dword), 0xaa);
+    machine.write(0x3d, Byte, 0xe0);
+    machine.write(0x3c, Byte, 0x7f);
+    assert_eq!(machine.read(0x3c, Word), 0xe07f);
 }
 
 #[test]

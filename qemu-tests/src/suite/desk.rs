@@ -6,6 +6,7 @@ use super::{Case, Machines, Scope, Tier};
 use crate::desk::GLYPH_WIDTH;
 use crate::loader::{self, Firmware, Loader};
 use crate::machine::{Desk, Machine};
+use crate::remote::Network;
 use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::time::{Duration, Instant};
@@ -45,17 +46,17 @@ fn attended(lab: &Lab, loader: Loader) -> Machine {
 }
 
 /// Starts GRUB from a CD without anything to do, the default guest's kernel beside it.
-fn start_grub(lab: &Lab, machine: &Machine) -> Result<Session> {
+fn start_grub(lab: &Lab, machine: &Machine, settings: &str) -> Result<Session> {
     let image = loader::grub_iso(&lab.guest().payload(), "", lab.directory())?;
     let image = fs::read(&image).with_context(|| format!("cannot read {}", image.display()))?;
-    let config = "boot = \"d\"\ndisk = [\"file:boot.iso,hdc:cdrom,r\"]\n";
-    start_on(lab, machine, config, &[("boot.iso", &image)])
+    let config = format!("boot = \"d\"\ndisk = [\"file:boot.iso,hdc:cdrom,r\"]\n{settings}");
+    start_on(lab, machine, &config, &[("boot.iso", &image)])
 }
 
 /// GRUB is told by hand what to boot, and a shell on Linux' own console is typed to; the screen shows both.
 fn keyboard(lab: &mut Lab) -> Result<()> {
     let mut session = lab.step("GRUB", |lab| {
-        let mut session = start_grub(lab, &attended(lab, lab.emulator().loader()))?;
+        let mut session = start_grub(lab, &attended(lab, lab.emulator().loader()), "")?;
         session.console.expect("guest starts", SOON)?;
         session.enter_prompt()?;
         session.screen_shows(GRUB_PROMPT, BOOT)?;
@@ -89,7 +90,9 @@ fn status(lab: &mut Lab) -> Result<()> {
     let chord = ["ctrl", "alt", "esc"];
     let mut session = lab.step("guest's screen", |lab| {
         let loader = Loader::Direct(Firmware::Uefi);
-        let mut session = start_grub(lab, &attended(lab, loader))?;
+        let mut machine = attended(lab, loader);
+        machine.extra = Network::new(&[])?.arguments("e1000");
+        let mut session = start_grub(lab, &machine, "vnc = 1\ninsecure = 1\n")?;
         session.console.expect("guest starts", BOOT)?;
         session.enter_prompt()?;
         session.screen_shows(GRUB_PROMPT, BOOT)?;
@@ -99,8 +102,14 @@ fn status(lab: &mut Lab) -> Result<()> {
     })?;
     lab.step("status page", |lab| {
         session.console.desk()?.press(&chord)?;
-        let page = host_shows(&mut session, lab, "Ctrl-Alt-Esc goes back")?;
-        for words in ["guest:   `guest`, running", "network: none yet", "build "] {
+        // It is written anew each second, and the host's address takes some.
+        let page = host_shows(&mut session, lab, "screen at 10.0.2.15:5900")?;
+        for words in [
+            "Ctrl-Alt-Esc goes back",
+            "guest:   `guest`, running",
+            "VNC without a password",
+            "build ",
+        ] {
             ensure!(
                 page.contains(words),
                 "the page does not say {words:?}:\n{page}"
@@ -130,7 +139,7 @@ fn none(lab: &mut Lab) -> Result<()> {
         machine.extra = ["-vga", "none", "-machine", "i8042=off"]
             .map(str::to_owned)
             .into();
-        let mut session = start_grub(lab, &machine)?;
+        let mut session = start_grub(lab, &machine, "")?;
         let said = session.console.expect("guest starts", SOON)?;
         ensure!(!said.contains("warning: "), "there are warnings:\n{said}");
         ensure!(

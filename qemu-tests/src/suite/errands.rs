@@ -1,20 +1,91 @@
 //! What the host does on the network by itself: its name, the time, its log, IPv6.
 
-use super::session::{BOOT, Lab, PROMPT, SOON};
+use super::session::{BOOT, Lab, PROMPT, SOON, Session};
 use super::{Case, Machines, Scope, Tier};
 use crate::peer::Peer;
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
-pub(super) const CASES: &[Case] = &[Case {
-    name: "network-errands",
-    tier: Tier::Always,
-    scope: Scope::Hypervisor,
-    machines: Machines::Qemu,
-    body: errands,
-}];
+pub(super) const CASES: &[Case] = &[
+    Case {
+        name: "network-errands",
+        tier: Tier::Always,
+        scope: Scope::Hypervisor,
+        machines: Machines::Qemu,
+        body: errands,
+    },
+    Case {
+        name: "network-late-clock",
+        tier: Tier::Full,
+        scope: Scope::Hypervisor,
+        machines: Machines::Qemu,
+        body: late_clock,
+    },
+];
 
 /// 2030-05-17 12:00:00, as a time server counts.
 const TIME_S: u32 = 1_905_249_600_u32.wrapping_add(2_208_988_800);
+
+/// The time is told when the guest has long been running: its clock chip follows, and after a reset its clock.
+fn late_clock(lab: &mut Lab) -> Result<()> {
+    const UNIX_S: u64 = 1_905_249_600;
+    let peer = Peer::new(lab.directory())?;
+    let mut machine = lab.machine();
+    machine.extra = peer.arguments("e1000");
+    let mut guest = lab.guest();
+    guest
+        .settings
+        .push_str(&format!("ntp = '{}'\n", Peer::ADDRESS));
+    let mut session = lab.start(&machine, &guest)?;
+    let seconds = |session: &mut Session, command: &str| -> Result<u64> {
+        let said = session.run(command)?;
+        said.parse().context(said)
+    };
+    const CHIP: &str = "cat /sys/class/rtc/rtc0/since_epoch";
+    lab.step("a guest with the clock of the host's chip", |_| {
+        session.shell()?;
+        let before = seconds(&mut session, CHIP)?;
+        ensure!(before < UNIX_S, "it is {before} already");
+        Ok(())
+    })?;
+    lab.step("the guest's clock chip follows", |_| {
+        while_telling(&peer, || {
+            session
+                .console
+                .expect("a server told the time: 2030-05-17T12:00:0", BOOT)
+        })?;
+        session.run(&format!(
+            "until [ $({CHIP}) -ge {UNIX_S} ]; do usleep 50000; done"
+        ))?;
+        let after = seconds(&mut session, CHIP)?;
+        ensure!(after < UNIX_S + 60, "it is {after}");
+        Ok(())
+    })?;
+    lab.step("and its clock after a reset", |_| {
+        session.enter_prompt()?;
+        session.console.send("reset\r")?;
+        session.leave_prompt()?;
+        session.shell()?;
+        let now = seconds(&mut session, "date +%s")?;
+        ensure!((UNIX_S..UNIX_S + 600).contains(&now), "it is {now}");
+        Ok(())
+    })
+}
+
+/// Does `work` while the station tells everybody the time.
+fn while_telling<T>(peer: &Peer, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let clock = scope.spawn(|| peer.tell_time_until(TIME_S, || done.load(Ordering::Relaxed)));
+        let result = work();
+        done.store(true, Ordering::Relaxed);
+        clock
+            .join()
+            .unwrap_or_else(|_| bail!("the clock panicked"))?;
+        result
+    })
+}
 
 /// A station answers for the time, takes the log and asks for the name. QEMU's own network has a DHCP server and a router of IPv6.
 fn errands(lab: &mut Lab) -> Result<()> {

@@ -45,6 +45,13 @@ pub(super) const CASES: &[Case] = &[
         machines: Machines::WithMedia,
         body: |lab| boots(lab, &NEXT),
     },
+    Case {
+        name: "linux-vesa",
+        tier: Tier::Full,
+        scope: Scope::Hypervisor,
+        machines: Machines::WithMedia,
+        body: vesa,
+    },
 ];
 
 /// A kind of kernel.
@@ -122,6 +129,14 @@ fn boots(lab: &mut Lab, kind: &Kind) -> Result<()> {
         );
         Ok(())
     })?;
+    lab.step("tables of the firmware's", |_| {
+        // The kernel maps them for a moment each, and checks their lengths and sums.
+        let said = session.run("dmesg | grep -cE 'DMI: Monovisor|DMI: QEMU'")?;
+        ensure!(said == "1", "the kernel names its PC {said} times");
+        let said = session.run("dmesg | grep -iE 'corrupted|invalid table' || true")?;
+        ensure!(said.is_empty(), "the kernel says {said:?}");
+        Ok(())
+    })?;
     lab.step("disk by DMA", |_| {
         let mode = session.run("cat /sys/class/ata_device/dev1.0/xfer_mode")?;
         ensure!(mode.contains("DMA"), "the disk's mode is {mode:?}");
@@ -163,6 +178,28 @@ fn old_ways(lab: &mut Lab) -> Result<()> {
         })?;
     }
     Ok(())
+}
+
+/// A console that is drawn in the linear framebuffer, in a mode of VESA's.
+fn vesa(lab: &mut Lab) -> Result<()> {
+    let mut payload = AMD64.payload(lab)?;
+    payload.append.insert_str(0, "vga=0x314 console=tty0 ");
+    let cd = loader::iso_image(&payload, lab.directory())?;
+    lab.step("shell, and a screen of graphics", |lab| {
+        let mut session = lab.start_pc(&Pc::with(Place::Cd, cd))?;
+        session.shell()?;
+        let device = session.run("cat /proc/fb")?;
+        ensure!(!device.is_empty(), "the kernel has no framebuffer");
+        session.enter_prompt()?;
+        let screen = session.screen()?;
+        ensure!(
+            screen.contains("graphics, 800x600"),
+            "the screen is {screen:?}"
+        );
+        session.leave_prompt()?;
+        session.leave("poweroff")?;
+        session.console.ended(SOON).map(drop)
+    })
 }
 
 /// Two files of random bytes; what they should be is kept beside them.

@@ -33,6 +33,7 @@ mod seat;
 mod session;
 mod shadow;
 mod smp;
+mod storm;
 mod systems;
 mod translation;
 mod uplink;
@@ -163,6 +164,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         options::CASES,
         shadow::CASES,
         smp::CASES,
+        storm::CASES,
         vectors::CASES,
     ]
     .into_iter()
@@ -202,6 +204,8 @@ pub enum Verdict {
     Passed,
     /// Not as it should be, and why.
     Failed(String),
+    /// Not tried, and what is missing here.
+    Skipped(String),
 }
 
 /// One result.

@@ -5,6 +5,7 @@ use super::seat::Seat;
 use super::session::{BOOT, Lab, SOON, Session};
 use super::{Case, Machines, Scope, Tier};
 use crate::command;
+use crate::lan::{Lan, Weather};
 use crate::medium::packaged;
 use crate::package::{self, Architecture};
 use crate::pc::{Pc, Place};
@@ -36,6 +37,7 @@ pub(super) const CASES: &[Case] = &[
     case("netboot-undionly-keep", Tier::Full, |lab| {
         undionly(lab, "rtl8139", "undionly.kkpxe")
     }),
+    case("netboot-menu", Tier::Full, menu),
     case("netboot-installer", Tier::Full, installer),
     case("netboot-faults", Tier::Full, faults),
 ];
@@ -116,7 +118,17 @@ fn pxelinux(lab: &mut Lab, model: &str, loader: &str) -> Result<()> {
         session.console.expect(&log, BOOT)?;
         Ok(session)
     })?;
-    lab.step("shell", |_| session.shell().map(drop))
+    lab.step("shell", |_| session.shell().map(drop))?;
+    lab.step("the loader gave the memory back", |_| {
+        session.enter_prompt()?;
+        let screen = session.screen()?;
+        ensure!(screen.contains("PXELINUX"), "the screen shows\n{screen}");
+        ensure!(
+            !screen.contains("Failed to free"),
+            "the screen shows\n{screen}"
+        );
+        Ok(())
+    })
 }
 
 /// iPXE takes the card's driver over, and boots a script of the server's by TFTP, asked for by hand: by itself it would load itself
@@ -138,6 +150,49 @@ fn undionly(lab: &mut Lab, model: &str, loader: &str) -> Result<()> {
         seat.shows(". ok", SOON)?;
         seat.types("chain tftp://10.0.2.2/script\n")?;
         seat.shows("The script undionly 10.0.2.", SOON).map(drop)
+    })
+}
+
+/// dnsmasq's menu is asked for, and its second item is PXELINUX; its first, when nobody is there, is the disk.
+fn menu(lab: &mut Lab) -> Result<()> {
+    let www = lab.directory().join("www");
+    let options = format!(
+        "--enable-tftp --tftp-root={} --pxe-prompt='Which one?',20 \
+            --pxe-service=x86PC,'This disk',0 --pxe-service=x86PC,'A loader',pxelinux",
+        www.display()
+    );
+    let lan = Lan::start_with(lab.directory(), Weather::default(), &options)?;
+    for (package, path) in [
+        ("pxelinux", "usr/lib/PXELINUX/pxelinux.0"),
+        (
+            "syslinux-common",
+            "usr/lib/syslinux/modules/bios/ldlinux.c32",
+        ),
+    ] {
+        let file = packaged(package, path)?;
+        let name = file.file_name().context("it has no name")?;
+        fs::copy(&file, www.join(name))?;
+    }
+    let disk = lab.directory().join("disk");
+    fs::write(&disk, speaking_disk())?;
+    let mut pc = pc("virtio").and(Place::Disk, disk);
+    pc.boot = "nc";
+    lab.step("nobody chooses", |lab| {
+        let mut machine = lab.machine();
+        machine.memory_mib = 768;
+        machine.extra = lan.arguments("e1000");
+        let mut session = lab.start_pc_on(&mut machine, &pc)?;
+        session.console.expect(SPOKEN, BOOT)?;
+        told(&mut session, "Which one? (F8 or m, within 20 s)")
+    })?;
+    let mut seat = lab.step("the menu is asked for", |lab| {
+        let mut seat = take(lab, &pc, lan.arguments("e1000"))?;
+        seat.until_pressing("f8", "2  A loader")?;
+        Ok(seat)
+    })?;
+    lab.step("its second item starts", |_| {
+        seat.types("2")?;
+        seat.shows("PXELINUX", SOON).map(drop)
     })
 }
 

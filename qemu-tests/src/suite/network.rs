@@ -214,6 +214,6 @@ fn transfer(session: &mut Session, here: &Card, there: &Card, mib: u32) -> Resul
 }
 
 /// An address as Linux writes it.
-fn mac(bytes: [u8; 6]) -> String {
+pub(super) fn mac(bytes: [u8; 6]) -> String {
     bytes.map(|byte| format!("{byte:02x}")).join(":")
 }

@@ -40,10 +40,10 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 /// The guest's address, beside the one that it is given, and how it reaches this computer.
-const GUEST: &str = "10.0.2.30";
-const GATEWAY: &str = "10.0.2.2";
+pub(super) const GUEST: &str = "10.0.2.30";
+pub(super) const GATEWAY: &str = "10.0.2.2";
 /// How long a connection may say nothing.
-const SILENCE: Duration = Duration::from_secs(60);
+pub(super) const SILENCE: Duration = Duration::from_secs(60);
 /// Most data in one connection: it lies in the guest's memory.
 const ROUND_MIB: usize = 16;
 
@@ -89,7 +89,7 @@ fn outside(lab: &mut Lab, model: &str, mib: usize) -> Result<()> {
     Ok(())
 }
 
-fn lease(session: &mut Session, name: &str) -> Result<()> {
+pub(super) fn lease(session: &mut Session, name: &str) -> Result<()> {
     session.run(&format!("ip link set {name} up"))?;
     let said = session.run(&format!("udhcpc -i {name} -n -q -t 10 -s /tmp/lease 2>&1"))?;
     ensure!(said.contains("got 10.0.2."), "{said}");
@@ -154,6 +154,18 @@ pub(super) fn fetch(
 
 /// Answers one request.
 fn answer(serving: &TcpListener, file: &Path) -> Result<()> {
+    let mut stream = request(serving)?;
+    let data = fs::read(file)?;
+    write!(
+        stream,
+        "HTTP/1.0 200 OK\r\nContent-Length: {}\r\n\r\n",
+        data.len()
+    )?;
+    stream.write_all(&data).context("the guest takes no more")
+}
+
+/// A connection of the guest's whose request was read.
+pub(super) fn request(serving: &TcpListener) -> Result<TcpStream> {
     serving.set_nonblocking(true)?;
     let end = Instant::now() + SILENCE;
     let mut stream = loop {
@@ -174,13 +186,7 @@ fn answer(serving: &TcpListener, file: &Path) -> Result<()> {
             .context("the guest's request")?;
         request.push(byte[0]);
     }
-    let data = fs::read(file)?;
-    write!(
-        stream,
-        "HTTP/1.0 200 OK\r\nContent-Length: {}\r\n\r\n",
-        data.len()
-    )?;
-    stream.write_all(&data).context("the guest takes no more")
+    Ok(stream)
 }
 
 /// This computer fetches data from the guest.

@@ -1,4 +1,4 @@
-//! What its owner does to a Linux guest that runs: points and scrolls, changes media, presses the power button.
+//! What its owner does to a Linux guest that runs: points and scrolls, here and over the network, changes media, presses the power button.
 
 use super::session::{BOOT, Lab, PROMPT, SOON, Session};
 use super::{Case, Machines, Scope, Tier};
@@ -6,6 +6,8 @@ use crate::debian::Kernel;
 use crate::loader::{self, Payload};
 use crate::machine::{Desk, Machine};
 use crate::package::{self, Architecture};
+use crate::remote::Network;
+use crate::vnc::Robot;
 use crate::{initramfs, tree};
 use anyhow::{Result, ensure};
 use std::time::Instant;
@@ -25,17 +27,51 @@ const MODULES: [&str; 6] = ["ata_piix", "sr_mod", "floppy", "psmouse", "evdev", 
 const POWER_DAEMON: &str = "node=$(grep -A 5 'Power Button' /proc/bus/input/devices | grep -o 'event[0-9]*' | head -n 1); \
     (head -c 16 /dev/input/$node >/dev/null && poweroff &)";
 
+const VNC_PORT: u16 = 5900;
+const PASSWORD: &str = "geheim";
+
+/// Events of Linux' own: type, code and value. Right, down.
+const MOVED: [&str; 2] = ["2 0 40", "2 1 30"];
+/// The last column and line of all.
+const IN_THE_CORNER: [&str; 2] = ["3 0 65535", "3 1 65535"];
+/// The left button down and up, the wheel away and back.
+const CLICKED: [&str; 4] = ["1 272 1", "1 272 0", "2 8 1", "2 8 -1"];
+
 fn owner(lab: &mut Lab) -> Result<()> {
+    let network = Network::new(&[VNC_PORT])?;
     let mut session = lab.step("shell", |lab| {
-        let mut session = start(lab)?;
-        session.console.expect("guest starts", SOON)?;
+        let mut session = start(lab, &network)?;
+        session.console.expect("screen at 10.0.2.15:5900", BOOT)?;
         session.shell()?;
         Ok(session)
     })?;
-    lab.step("VMware's pointer", |_| points(&mut session, "VMMouse"))?;
+    let robot = Robot::new(&network, VNC_PORT, PASSWORD)?;
+    let by_hand = |session: &mut Session| {
+        let desk = session.console.desk()?;
+        desk.move_by(40, 30)?;
+        desk.click("left")?;
+        desk.click("wheel-up")?;
+        desk.click("wheel-down")
+    };
+    let remotely = |from: [&str; 2], to: [&str; 2]| {
+        let way = ["move", from[0], from[1], "move", to[0], to[1]];
+        // By the protocol's numbers: the left button, the wheel.
+        robot.act(&[&way[..], &["click", "1", "click", "4", "click", "5"]].concat())
+    };
+    lab.step("VMware's pointer", |_| {
+        points(&mut session, "VMMouse", MOVED, by_hand)
+    })?;
+    lab.step("VMware's pointer by VNC", |_| {
+        let act = |_: &mut Session| remotely(["0", "0"], ["719", "399"]);
+        points(&mut session, "VMMouse", IN_THE_CORNER, act)
+    })?;
     lab.step("wheel mouse", |_| {
         session.run("echo -n imps >/sys/devices/platform/i8042/serio1/protocol")?;
-        points(&mut session, "ImPS/2")
+        points(&mut session, "ImPS/2", MOVED, by_hand)
+    })?;
+    lab.step("wheel mouse by VNC", |_| {
+        let act = |_: &mut Session| remotely(["100", "100"], ["140", "130"]);
+        points(&mut session, "ImPS/2", MOVED, act)
     })?;
     lab.step("CD", |_| change_cd(&mut session))?;
     lab.step("diskettes", |_| change_diskettes(&mut session))?;
@@ -52,7 +88,7 @@ fn owner(lab: &mut Lab) -> Result<()> {
 }
 
 /// Debian's 686 kernel on a CD, and media to change.
-fn start(lab: &Lab) -> Result<Session> {
+fn start(lab: &Lab, network: &Network) -> Result<Session> {
     let kernel = Kernel::behind("linux-image-686-pae", Architecture::I386)?;
     let shell = package::fetch("busybox-static", Architecture::I386)?.join("bin/busybox");
     let initrd = lab.directory().join("initrd.cpio");
@@ -65,8 +101,10 @@ fn start(lab: &Lab) -> Result<Session> {
     let cd = std::fs::read(loader::iso_image(&payload, lab.directory())?)?;
     let [first, second] = ["first", "second"].map(|name| medium(name, 1440 << 10));
     let other = medium("other", 256 << 10);
-    let config = "boot = \"d\"\ndisk = [\"file:cd,hdc:cdrom,r\", \",,fda\"]\n\
-                  media = [\"other.iso\", \"first.img\", \"second.img\"]\n";
+    let config = format!(
+        "boot = \"d\"\ndisk = [\"file:cd,hdc:cdrom,r\", \",,fda\"]\n\
+         media = [\"other.iso\", \"first.img\", \"second.img\"]\nvncpasswd = \"{PASSWORD}\"\n"
+    );
     let files = [
         ("cd", &cd[..]),
         ("other.iso", &other),
@@ -76,9 +114,10 @@ fn start(lab: &Lab) -> Result<Session> {
     let machine = Machine {
         desk: Desk::Attended,
         memory_mib: 640,
+        extra: network.arguments("e1000"),
         ..lab.machine()
     };
-    super::firmware::start_on(lab, &machine, config, &files)
+    super::firmware::start_on(lab, &machine, &config, &files)
 }
 
 /// A medium that starts with its name.
@@ -88,8 +127,13 @@ fn medium(name: &str, bytes: usize) -> Vec<u8> {
     medium
 }
 
-/// A driver of that name tells of a movement, a click and the wheel, as events of Linux' own.
-fn points(session: &mut Session, driver: &str) -> Result<()> {
+/// A driver of that name tells of the movement, a click and the wheel that `act` makes.
+fn points(
+    session: &mut Session,
+    driver: &str,
+    movement: [&str; 2],
+    act: impl FnOnce(&mut Session) -> Result<()>,
+) -> Result<()> {
     session.run(&format!("grep {driver} /proc/bus/input/devices"))?;
     session.run("rm -f /tmp/ev*")?;
     session.run("for at in /dev/input/event*; do (cat $at >/tmp/ev${at##*event} &); done")?;
@@ -98,13 +142,8 @@ fn points(session: &mut Session, driver: &str) -> Result<()> {
         "until [ $(ls -l /proc/[0-9]*/fd 2>/dev/null | grep -c input/event) = \
          $(ls /dev/input/event* | wc -l) ]; do sleep 0.1; done",
     )?;
-    let desk = session.console.desk()?;
-    desk.move_by(40, 30)?;
-    desk.click("left")?;
-    desk.click("wheel-up")?;
-    desk.click("wheel-down")?;
-    // Type, code and value: right, down, the left button down and up, the wheel away and back.
-    let wanted = ["2 0 40", "2 1 30", "1 272 1", "1 272 0", "2 8 1", "2 8 -1"];
+    act(session)?;
+    let wanted = [&movement[..], &CLICKED].concat();
     let dump = "cat /tmp/ev* | hexdump -v -e '1/4 \"%u \" 1/4 \"%u \" 1/2 \"%u \" 1/2 \"%u \" 1/4 \"%d\" \"\\n\"' | cut -d' ' -f3-";
     let start = Instant::now();
     loop {
@@ -145,6 +184,7 @@ fn change_diskettes(session: &mut Session) -> Result<()> {
     change(session, "insert fda first.img", "fda: `first.img` is in")?;
     reads(session, "/dev/fd0", "first")?;
     session.run("printf written | dd of=/dev/fd0 bs=512 count=1 conv=notrunc,fsync")?;
+    change(session, "insert fda cd", "and the largest diskette 2880")?;
     change(session, "insert fda second.img", "fda: `second.img` is in")?;
     reads(session, "/dev/fd0", "second")?;
     change(session, "insert fda first.img", "fda: `first.img` is in")?;

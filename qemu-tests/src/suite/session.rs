@@ -119,6 +119,15 @@ impl<'a> Lab<'a> {
         Ok(value)
     }
 
+    /// Says that this computer lacks what the rest of the case needs.
+    pub fn skip(&self, reason: &str) {
+        (self.report)(&Outcome {
+            name: self.name.clone(),
+            verdict: Verdict::Skipped(reason.to_owned()),
+            took: Duration::ZERO,
+        });
+    }
+
     /// Starts `machine` with this guest.
     pub fn start(&self, machine: &Machine, guest: &Guest) -> Result<Session> {
         self.start_with(machine, guest, "")
@@ -153,6 +162,15 @@ impl<'a> Lab<'a> {
             fs::write(&bundle, content)?;
         }
         self.start_payload(machine, &self.monovisor(content.map(|_| bundle)))
+    }
+
+    /// Starts `machine` without a guest, with these words on the hypervisor's command line.
+    pub fn start_alone(&self, machine: &Machine, words: &str) -> Result<Session> {
+        let payload = Payload {
+            append: words.to_owned(),
+            ..self.monovisor(None)
+        };
+        self.start_payload(machine, &payload)
     }
 
     /// Starts a PC of the default machine's size, which boots from its own media.

@@ -35,13 +35,19 @@ pub(super) const CASES: &[Case] = &[
         grub(lab, Pc::with(Place::Cd, image), "(cd)")
     }),
     // Not on Bochs: what it shows is asked of the prompt, and no interrupt reaches the prompt while it computes with IF clear
-    // (docs/engines.md).
+    // (docs/engines.md). There it tells the serial line (below).
     case("system-memtest-64", Tier::Always, Machines::Qemu, |lab| {
         memtest(lab, "memtest86+x64.iso")
     }),
     case("system-memtest-32", Tier::Full, Machines::Qemu, |lab| {
         memtest(lab, "memtest86+ia32.iso")
     }),
+    case(
+        "system-memtest-serial",
+        Tier::Full,
+        Machines::WithMedia,
+        memtest_serial,
+    ),
     case("system-ipxe", Tier::Full, Machines::WithMedia, ipxe),
     case("system-hdt", Tier::Full, Machines::WithMedia, hdt),
     case("system-gnumach", Tier::Full, Machines::WithMedia, gnumach),
@@ -114,6 +120,26 @@ fn memtest(lab: &mut Lab, iso: &str) -> Result<()> {
             screen.contains("Errors: 0"),
             "no count of no errors on\n{screen}"
         );
+        Ok(())
+    })
+}
+
+/// The same, told over the serial line.
+fn memtest_serial(lab: &mut Lab) -> Result<()> {
+    let payload = Payload {
+        kernel: packaged("memtest86+", "boot/memtest86+x64.bin")?,
+        initrd: None,
+        append: "console=ttyS0,115200 nosmp".to_owned(),
+    };
+    let image = loader::iso_image(&payload, lab.directory())?;
+    let mut pc = Pc::with(Place::Cd, image);
+    pc.memory_mib = 32;
+    lab.step("one test without errors", |lab| {
+        let mut session = lab.start_pc(&pc)?;
+        session.console.expect("Memtest86+", BOOT)?;
+        // Before it come the tests of addresses.
+        let said = session.console.expect("[Moving inversions", LONG)?;
+        ensure!(said.contains("Errors: 0"), "no count of no errors");
         Ok(())
     })
 }

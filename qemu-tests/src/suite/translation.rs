@@ -54,7 +54,7 @@ fn static_host(lab: &mut Lab) -> Result<()> {
         Peer::ADDRESS
     );
     let mut session = lab.start_with(&machine, &guest, &words)?;
-    // A station that does not read what it hears stops the emulated hub.
+    // A station that answers for names, from the first question on.
     lab.step("shell", |_| {
         while_naming_or_not(&peer, || {
             session

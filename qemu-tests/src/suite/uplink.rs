@@ -7,9 +7,11 @@ use crate::debian::Kernel;
 use crate::desk::Link;
 use crate::machine::Desk;
 use crate::peer::{Damage, Peer};
-use crate::{initramfs, tree};
+use crate::{initramfs, qemu, tree};
 use anyhow::{Context, Result, bail, ensure};
 use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Instant;
 
 /// A case for a card's model.
@@ -43,6 +45,7 @@ pub(super) const CASES: &[Case] = &[
     card!("e1000-82544", Full, "e1000-82544gc"),
     card!("e1000-82545", Full, "e1000-82545em"),
     card!("e1000e", Full, "e1000e"),
+    card!("igb", Full, "igb"),
     card!("rtl8139", Full, "rtl8139"),
     faults!("e1000", "e1000"),
     faults!("rtl8139", "rtl8139"),
@@ -56,6 +59,13 @@ pub(super) const CASES: &[Case] = &[
         scope: Scope::Hypervisor,
         machines: Machines::Bochs,
         body: in_bochs,
+    },
+    Case {
+        name: "network-conflict",
+        tier: Tier::Full,
+        scope: Scope::Hypervisor,
+        machines: Machines::Qemu,
+        body: conflict,
     },
     Case {
         name: "network-jumbo",
@@ -141,8 +151,60 @@ fn jumbo(lab: &mut Lab) -> Result<()> {
     })
 }
 
+/// A station has the host's address, static or leased: the host does without until it is free, and keeps what it then has.
+fn conflict(lab: &mut Lab) -> Result<()> {
+    let address = Ipv4Addr::new(10, 0, 2, 15);
+    for (kind, words) in [
+        ("static", "ip=10.0.2.15::10.0.2.2:255.255.255.0"),
+        ("leased", "ip=dhcp"),
+    ] {
+        let peer = Peer::new(lab.directory())?;
+        let mut machine = lab.machine();
+        machine.extra = peer.arguments("e1000");
+        let mut session = lab.start_alone(&machine, words)?;
+        lab.step(&format!("a {kind} address of somebody else's"), |_| {
+            let told = while_found_at(&peer, address, || {
+                session
+                    .console
+                    .line_after("10.0.2.15 is the address of ", BOOT)
+            })?;
+            ensure!(told.starts_with("02:00:00:00:00:77;"), "{told}");
+            let line = session.console.line_after("the host's address is ", SOON)?;
+            let (own, _) = line.split_once('/').context(line.clone())?;
+            peer.ping(own.trim().parse()?, 64, SOON)
+        })?;
+    }
+    Ok(())
+}
+
+/// Does `work` while the station says that it has `address`.
+fn while_found_at<T>(
+    peer: &Peer,
+    address: Ipv4Addr,
+    work: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let answers =
+            scope.spawn(|| peer.be_found_at(address, None, None, || done.load(Ordering::Relaxed)));
+        let result = work();
+        done.store(true, Ordering::Relaxed);
+        answers
+            .join()
+            .unwrap_or_else(|_| bail!("the station panicked"))?;
+        result
+    })
+}
+
 /// Without a guest: the host asks for an address, and answers.
 fn host(lab: &mut Lab, card: &str) -> Result<()> {
+    let device = card.split(',').next().unwrap_or(card);
+    if !qemu::has_device(device) {
+        lab.skip(&format!(
+            "this QEMU has no {device}; 8.1 and later have igb"
+        ));
+        return Ok(());
+    }
     let peer = Peer::new(lab.directory())?;
     let mut machine = lab.machine();
     machine.extra = peer.arguments(card);
@@ -165,6 +227,10 @@ fn host(lab: &mut Lab, card: &str) -> Result<()> {
         ensure!(
             info.contains(&format!("host at {address}/24")) && info.contains("link up"),
             "`info` says {info:?}"
+        );
+        ensure!(
+            !info.contains("\n         0 interrupts"),
+            "the card's interrupts do not come: {info:?}"
         );
         Ok(())
     })?;
@@ -216,7 +282,12 @@ pub(super) fn ensure_no_leak(before: usize, after: usize) -> Result<()> {
 }
 
 /// A dozen frames of every kind of wrong.
-fn wrong(peer: &Peer, station: [u8; 6], address: Ipv4Addr, round: usize) -> Vec<Vec<u8>> {
+pub(super) fn wrong(
+    peer: &Peer,
+    station: [u8; 6],
+    address: Ipv4Addr,
+    round: usize,
+) -> Vec<Vec<u8>> {
     let mut frame = Vec::from(station);
     frame.extend([2, 0, 0, 0, 0, 0x78, 0x08, 0x00, 0x45]);
     frame.resize(64, round as u8);

@@ -62,6 +62,12 @@ fn viewers(lab: &mut Lab) -> Result<()> {
         robot.type_line("echo Typed_over: {VNC}")?;
         session.screen_shows("\nTyped_over: {VNC}", SOON).map(drop)
     })?;
+    lab.step("the screen scrolls", |_| {
+        // More lines than there are on a screen.
+        robot
+            .type_line("for n in 1 2 3 4 5 6; do for m in a b c d e f; do echo $n$m; done; done")?;
+        session.screen_shows("\n6f\n", SOON).map(drop)
+    })?;
     lab.step("vncdotool captures", |lab| {
         let picture = robot.capture(lab.directory(), "vncdotool")?;
         shows(&picture, &session.screen()?)

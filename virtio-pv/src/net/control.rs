@@ -46,14 +46,20 @@ impl Nic {
         };
         let done = match (class, command) {
             (control::RX, _) => self.set_mode(command, chain, memory)?,
-            (control::MAC, control::MAC_TABLE_SET) => self.set_tables(chain, memory)?,
+            (control::MAC, control::MAC_TABLE_SET)
+                if self.negotiated.contains(bits::CONTROL_RX) =>
+            {
+                self.set_tables(chain, memory)?
+            }
             (control::MAC, control::MAC_ADDRESS_SET) => self.set_address(chain, memory)?,
             (control::VLAN, control::VLAN_ADD | control::VLAN_REMOVE) => {
                 let id = chain.take_header::<[u8; 2]>(memory)?;
                 let wanted = command == control::VLAN_ADD;
                 id.is_some_and(|id| self.filter.set_vlan(u16::from_le_bytes(id), wanted))
             }
-            (control::ANNOUNCE, control::ANNOUNCE_ACKNOWLEDGE) => {
+            (control::ANNOUNCE, control::ANNOUNCE_ACKNOWLEDGE)
+                if self.negotiated.contains(bits::ANNOUNCE) =>
+            {
                 self.announce = super::Announcement::None;
                 self.told = self.status_word();
                 true

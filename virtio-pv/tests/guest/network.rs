@@ -20,6 +20,8 @@ const STATUS: u64 = 1 << 16;
 const CONTROL: u64 = 1 << 17;
 const CONTROL_RX: u64 = 1 << 18;
 const CONTROL_VLAN: u64 = 1 << 19;
+const CONTROL_RX_EXTRA: u64 = 1 << 20;
+const GUEST_OFFLOADS: u64 = 1 << 2;
 const ANNOUNCE: u64 = 1 << 21;
 const MULTIQUEUE: u64 = 1 << 22;
 const CONTROL_MAC: u64 = 1 << 23;
@@ -339,6 +341,118 @@ fn commands_set_filters_and_address() {
     assert!(!arrives(&mut guest, &tagged));
     assert_eq!(guest.command(PLAIN_CONTROL, &[2, 0, 5, 0]), 0);
     assert!(arrives(&mut guest, &tagged));
+}
+
+/// Whether frames arrive for the card, another station, a group, everybody, and for everybody in a VLAN.
+fn heard(guest: &mut Guest) -> [bool; 5] {
+    let mut tagged = frame([0xff; 6], 60);
+    tagged[12..16].copy_from_slice(&[0x81, 0, 0, 5]);
+    [
+        frame(MAC, 60),
+        frame([2, 0, 0, 0, 0, 9], 60),
+        frame([1, 0, 0x5e, 0, 0, 1], 60),
+        frame([0xff; 6], 60),
+        tagged,
+    ]
+    .map(|frame| {
+        guest.offer(RX, 1, 2000);
+        guest.arrive(&frame);
+        let came = guest.rings[RX].pop(&guest.machine.memory).is_some();
+        if !came {
+            // The buffer is used up, so that each frame has one.
+            guest.command(PLAIN_CONTROL, &[0, 0, 1]);
+            guest.arrive(&frame);
+            assert!(guest.rings[RX].pop(&guest.machine.memory).is_some());
+            guest.command(PLAIN_CONTROL, &[0, 0, 0]);
+        }
+        came
+    })
+}
+
+#[test]
+fn each_receive_mode_is_turned_on_and_off() {
+    let mut guest = Guest::new(CONTROL | CONTROL_RX | CONTROL_RX_EXTRA);
+    assert_eq!(guest.command(PLAIN_CONTROL, &[0, 0, 0]), 0);
+    let plain = [true, false, false, true, true];
+    assert_eq!(heard(&mut guest), plain);
+    for (mode, expected) in [
+        (0, [true; 5]),
+        (1, [true, false, true, true, true]),
+        (2, [true, true, false, true, true]),
+        (3, plain),
+        (4, [false, false, false, true, true]),
+        (5, [true, false, false, false, false]),
+    ] {
+        assert_eq!(guest.command(PLAIN_CONTROL, &[0, mode, 1]), 0);
+        // In the promiscuous mode everything is heard; the helper leaves it off.
+        assert_eq!(heard(&mut guest), expected, "mode {mode}");
+        assert_eq!(guest.command(PLAIN_CONTROL, &[0, mode, 0]), 0);
+        assert_eq!(heard(&mut guest), plain, "mode {mode} off");
+    }
+    // All groups but none of them: the latter wins (5.1.6.5.1).
+    assert_eq!(guest.command(PLAIN_CONTROL, &[0, 1, 1]), 0);
+    assert_eq!(guest.command(PLAIN_CONTROL, &[0, 3, 1]), 0);
+    assert_eq!(heard(&mut guest), plain);
+}
+
+#[test]
+fn vlans_come_and_go() {
+    let mut guest = Guest::new(CONTROL | CONTROL_RX | CONTROL_VLAN);
+    guest.offer(RX, 3, 2000);
+    let mut tagged = frame([0xff; 6], 60);
+    tagged[12..16].copy_from_slice(&[0x81, 0, 0, 5]);
+    let hears = |guest: &mut Guest| {
+        guest.arrive(&tagged);
+        guest.rings[RX].pop(&guest.machine.memory).is_some()
+    };
+    // Also where everybody's are taken.
+    for promiscuous in [1, 0] {
+        let mode = [0, 0, promiscuous];
+        assert_eq!(guest.command(PLAIN_CONTROL, &mode), 0);
+        assert!(!hears(&mut guest));
+        assert_eq!(guest.command(PLAIN_CONTROL, &[2, 0, 5, 0]), 0);
+        assert!(hears(&mut guest));
+        assert_eq!(guest.command(PLAIN_CONTROL, &[2, 1, 5, 0]), 0);
+        assert!(!hears(&mut guest));
+    }
+    assert_eq!(
+        guest.command(PLAIN_CONTROL, &[2, 0, 0, 0x10]),
+        1,
+        "there is no VLAN 4096"
+    );
+}
+
+#[test]
+fn what_the_driver_takes_can_be_changed_within_what_it_agreed_to() {
+    let mut guest = Guest::new(CONTROL | GUEST_OFFLOADS | GUEST_CHECKSUM | GUEST_TSO4);
+    let mut set = |offloads: u64| {
+        let mut command = vec![5, 0];
+        command.extend(offloads.to_le_bytes());
+        guest.command(PLAIN_CONTROL, &command)
+    };
+    assert_eq!(set(0), 0);
+    assert_eq!(set(GUEST_CHECKSUM), 0);
+    assert_eq!(set(GUEST_CHECKSUM | GUEST_TSO4), 0);
+    assert_eq!(set(GUEST_CHECKSUM | 1 << 8), 1, "IPv6 was not agreed to");
+    assert_eq!(set(MERGEABLE), 1, "that is none");
+}
+
+#[test]
+fn commands_of_features_that_were_not_agreed_to_are_refused() {
+    let mut guest = Guest::new(CONTROL);
+    for bad in [
+        &[0, 0, 1][..],
+        &[0, 1, 1],
+        &[1, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        &[1, 1, 2, 0, 0, 0, 0, 3],
+        &[2, 0, 5, 0],
+        &[2, 1, 5, 0],
+        &[3, 0, 0],
+        &[4, 0, 1, 0],
+        &[5, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    ] {
+        assert_eq!(guest.command(PLAIN_CONTROL, bad), 1, "{bad:?}");
+    }
 }
 
 #[test]

@@ -48,6 +48,8 @@ pub const LINK_BAD: u8 = 1 << 2;
 pub const UNLOCKED: u8 = 0xc0;
 /// Transmit configuration: bursts of any length (MXDMA 7), and the usual gap between frames.
 pub const TRANSMIT_CONFIG_USUAL: u32 = 0x0300_0700;
+/// Transmit configuration: the frame that was given up is tried again. Until then the transmitter stands still.
+pub const CLEAR_ABORT: u32 = 1 << 0;
 /// Receive configuration: every frame, a ring of 32 KiB + 16 (RBLEN 2), frames in one piece behind its end (WRAP), bursts of any length, no
 /// threshold.
 pub const RECEIVE_CONFIG_ALL: u32 = 0b1111 | 1 << 7 | 7 << 8 | 2 << 11 | 7 << 13;
@@ -104,8 +106,10 @@ bitflags! {
     /// A slot's status.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct Slot: u32 {
-        /// The chip has read the frame.
-        const DONE = 1 << 13;
+        /// The chip has read the frame; it may yet read it again.
+        const READ = 1 << 13;
+        /// It was sent, though the bus was too slow at first.
+        const UNDERRUN = 1 << 14;
         /// It was sent.
         const SENT = 1 << 15;
         /// It was given up, after collisions.

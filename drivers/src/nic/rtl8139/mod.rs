@@ -48,6 +48,8 @@ pub struct Rtl8139<R, W> {
     filter: Filter,
     /// A transfer on the bus has failed.
     broken: bool,
+    /// It said that it gave a frame up, and was not told to go on.
+    gave_up: bool,
     /// Counted for [`Progress`].
     sent: u32,
     received: u32,
@@ -82,6 +84,7 @@ impl<R: Window, W: Window> Rtl8139<R, W> {
             mask: Interrupt::empty(),
             filter: Filter::Everybody,
             broken: false,
+            gave_up: false,
             sent: 0,
             received: 0,
             missed: 0,
@@ -94,9 +97,10 @@ impl<R: Window, W: Window> Rtl8139<R, W> {
     /// Lets go of all packets: after a reset the card knows none.
     fn forget(&mut self) {
         self.slots = [const { None }; SLOTS];
-        (self.oldest, self.filled, self.broken) = (0, 0, false);
+        (self.oldest, self.filled) = (0, 0);
+        (self.broken, self.gave_up) = (false, false);
         self.queue.clear();
-        self.mask = Interrupt::all() - Interrupt::SENT - Interrupt::NOT_SENT;
+        self.mask = Interrupt::all() - Interrupt::SENT;
     }
 
     /// The chip knows one station's address, its own.
@@ -154,15 +158,28 @@ impl<R: Window, W: Window> Rtl8139<R, W> {
             .write_u16(RECEIVE_POINTER, 0_u16.wrapping_sub(POINTER_BIAS));
     }
 
+    /// A frame was given up after collisions: the chip has to be told to go on, once for each time that it says so, and then reads the frame
+    /// again, so its packet stays (data sheet, TCR, CLRABT).
+    fn try_again(&mut self) {
+        if core::mem::take(&mut self.gave_up) {
+            self.faults += 1;
+            self.registers
+                .write_u32(TRANSMIT_CONFIG, TRANSMIT_CONFIG_USUAL | CLEAR_ABORT);
+        }
+    }
+
     /// Takes back what was sent, and fills slots.
     fn advance(&mut self) {
         while self.filled > 0 {
             let at = TRANSMIT_STATUS + 4 * self.oldest;
             let status = Slot::from_bits_retain(self.registers.read_u32(at));
-            if !status.intersects(Slot::DONE | Slot::ABORTED) {
+            if status.contains(Slot::ABORTED) {
+                self.try_again();
                 break;
             }
-            self.faults += u64::from(status.contains(Slot::ABORTED));
+            if !status.intersects(Slot::SENT | Slot::UNDERRUN) {
+                break;
+            }
             self.slots[self.oldest] = None;
             self.oldest = (self.oldest + 1) % SLOTS;
             self.filled -= 1;
@@ -175,7 +192,7 @@ impl<R: Window, W: Window> Rtl8139<R, W> {
             fence(Ordering::Release);
             self.registers
                 .write_u32(TRANSMIT_ADDRESS + 4 * slot, packet.dma() as u32);
-            // The size, with DONE clear, hands it over.
+            // The size, with READ clear, hands it over.
             let size = packet.len() as u32;
             self.registers.write_u32(
                 TRANSMIT_STATUS + 4 * slot,
@@ -242,6 +259,7 @@ impl<R: Window, W: Window> Nic for Rtl8139<R, W> {
         self.registers.write_u16(INTERRUPT_STATUS, status);
         let status = Interrupt::from_bits_retain(status);
         self.broken |= status.contains(Interrupt::BUS_ERROR);
+        self.gave_up |= status.contains(Interrupt::NOT_SENT);
         match status.contains(Interrupt::LINK) {
             true => LinkNews::Changed,
             false => LinkNews::Same,
@@ -312,7 +330,7 @@ impl<R: Window, W: Window> Nic for Rtl8139<R, W> {
     fn settle(&mut self) {
         self.advance();
         // While frames wait for a slot, it matters to be told of one.
-        let sent = Interrupt::SENT | Interrupt::NOT_SENT;
+        let sent = Interrupt::SENT;
         let waits = !self.queue.is_empty();
         if waits != self.mask.contains(sent) {
             self.mask.set(sent, waits);

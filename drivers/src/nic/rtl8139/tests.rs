@@ -67,7 +67,7 @@ impl Chip {
     }
 
     fn finish(&mut self, slot: usize) {
-        let status = self.dword(TRANSMIT_STATUS + 4 * slot) | (Slot::DONE | Slot::SENT).bits();
+        let status = self.dword(TRANSMIT_STATUS + 4 * slot) | (Slot::READ | Slot::SENT).bits();
         let at = TRANSMIT_STATUS + 4 * slot;
         self.registers[at..at + 4].copy_from_slice(&status.to_le_bytes());
     }
@@ -228,6 +228,41 @@ fn slots_are_used_in_turn_and_the_rest_waits() {
     assert_eq!(own.available(), 8);
     let long = pool(1).copy_of(&[0; MAX_FRAME_BYTES + 1]).unwrap();
     assert!(card.send(long).is_err());
+}
+
+#[test]
+fn a_frame_that_was_given_up_is_tried_again() {
+    let (chip, card) = start(false, ADDRESS);
+    let mut card = card.unwrap();
+    let own = pool(8);
+    card.send(own.copy_of(&[1; 60]).unwrap()).unwrap();
+    card.settle();
+    let status = |slot: Slot| {
+        let mut chip = chip.lock().unwrap();
+        let bits = (slot | Slot::READ).bits().to_le_bytes();
+        chip.registers[TRANSMIT_STATUS..TRANSMIT_STATUS + 4].copy_from_slice(&bits);
+    };
+    let clears = || {
+        let mut chip = chip.lock().unwrap();
+        let config = chip.dword(TRANSMIT_CONFIG);
+        chip.registers[TRANSMIT_CONFIG] = 0;
+        config & CLEAR_ABORT != 0
+    };
+    // Read is not sent.
+    status(Slot::empty());
+    card.settle();
+    assert_eq!((own.available(), clears()), (7, false));
+    status(Slot::ABORTED);
+    chip.lock().unwrap().registers[INTERRUPT_STATUS] = Interrupt::NOT_SENT.bits() as u8;
+    card.acknowledge();
+    card.settle();
+    assert_eq!((own.available(), clears(), card.faults()), (7, true, 1));
+    // Not again before it says so again.
+    card.settle();
+    assert!(!clears());
+    status(Slot::UNDERRUN);
+    card.settle();
+    assert_eq!(own.available(), 8);
 }
 
 #[test]

@@ -68,23 +68,6 @@ pub mod config {
 pub const CONFIGURATION_CHANGED: u8 = 1 << 1;
 
 bitflags! {
-    /// Device status (2.1).
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub struct Status: u8 {
-        /// It was seen.
-        const ACKNOWLEDGE = 1;
-        /// It has a driver.
-        const DRIVER = 2;
-        /// The driver is ready.
-        const DRIVER_OK = 4;
-        /// Features are settled.
-        const FEATURES_OK = 8;
-        /// The device is broken until it is reset.
-        const NEEDS_RESET = 64;
-        /// The driver gave up.
-        const FAILED = 128;
-    }
-
     /// Features (5.1.3, 6).
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct Features: u64 {
@@ -100,6 +83,10 @@ bitflags! {
         const HOST_TSO6 = 1 << 12;
         /// It tells of its link.
         const STATUS = 1 << 16;
+        /// It has a control queue.
+        const CONTROL = 1 << 17;
+        /// That takes receive modes and stations.
+        const CONTROL_RX = 1 << 18;
         /// Headers and frames may lie in one buffer.
         const ANY_LAYOUT = 1 << 27;
         /// The modern interface.
@@ -120,11 +107,24 @@ pub mod header {
     pub const TCP6: u8 = 4;
 }
 
+/// Commands of the control queue, by class, and the answer to those that were done (5.1.6.5).
+pub mod control {
+    #![allow(missing_docs)]
+    pub const RX: u8 = 0;
+    pub const RX_PROMISCUOUS: u8 = 0;
+    pub const RX_ALL_GROUPS: u8 = 1;
+    pub const MAC: u8 = 1;
+    pub const MAC_TABLE_SET: u8 = 0;
+    pub const OK: u8 = 0;
+}
+
 /// A queue's parts (2.7).
 pub mod queue {
     #![allow(missing_docs)]
     pub const DESCRIPTOR_BYTES: usize = 16;
-    /// A descriptor's flag: the device writes.
+    /// A descriptor's flags: another one follows; the device writes.
+    pub const NEXT: u16 = 1;
+    /// See [`NEXT`].
     pub const WRITE: u16 = 2;
     /// The chain goes on.
     pub const NEXT: u16 = 1;

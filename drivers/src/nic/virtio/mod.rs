@@ -1,9 +1,10 @@
 //! virtio network cards (virtio 1.2, 5.1), by the modern interface or the legacy one: one queue each way.
 //!
-//! Checksums and long TCP frames are left to the device, where it offers that. Long frames from the device, several pairs of queues and
-//! the control queue are **not** used: a device without a driver for the latter passes every frame.
+//! Checksums and long TCP frames are left to the device, where it offers that, and so is who is let in ([`control`]). Long frames from the
+//! device and several pairs of queues are **not** used.
 
 pub mod bits;
+pub mod control;
 pub mod ring;
 #[cfg(test)]
 mod tests;
@@ -14,10 +15,13 @@ use super::{
     Admits, Failure, Filter, HEADER_BYTES, LinkNews, MOST_MTU, Nic, Sizes, USUAL_MTU, sound,
 };
 use crate::window::{Shared, Window};
-use bits::{Features, Status, config, header};
+use bits::control::{RX_ALL_GROUPS, RX_PROMISCUOUS};
+use bits::{Features, config, header};
+use control::{Control, Refused};
 use core::fmt;
 use hvm::backend::Link;
 use hvm::packet::{Checksum, Cut, Offload, Packet, PartialChecksum, Pool};
+use hvm::virtio::Status;
 use ring::{Direction, Interrupts, MAX_SIZE, Ring};
 use transport::{Interface, Transport};
 
@@ -45,6 +49,9 @@ pub struct VirtioNet<T, W> {
     pool: &'static Pool,
     receiving: Ring<W>,
     sending: Ring<W>,
+    /// `None` where the device has none, or does not answer.
+    control: Option<Control<W>>,
+    filter: Filter,
     header_bytes: usize,
     interrupts: Interrupts,
     link: Link,
@@ -56,11 +63,12 @@ pub struct VirtioNet<T, W> {
 }
 
 impl<T: Transport, W: Window> VirtioNet<T, W> {
-    /// Resets the card and starts it. Each of `rings` has [`ring::SHARED_BYTES`]; buffers come out of `pool`. `pause_us` waits for
-    /// microseconds.
+    /// Resets the card and starts it. Each of `rings` has [`ring::SHARED_BYTES`], and `commands` [`control::SHARED_BYTES`]; buffers come out
+    /// of `pool`. `pause_us` waits for microseconds.
     pub fn start(
         mut transport: T,
         rings: [Shared<W>; 2],
+        commands: Shared<W>,
         pool: &'static Pool,
         sizes: Sizes,
         pause_us: &mut dyn FnMut(u32),
@@ -70,6 +78,14 @@ impl<T: Transport, W: Window> VirtioNet<T, W> {
         let [receiving, sending] = rings;
         let receive_size = queue_size(&mut transport, RECEIVE)?;
         let transmit_size = queue_size(&mut transport, TRANSMIT)?;
+        let control = match features.contains(Features::CONTROL_RX) {
+            // Two descriptors are a command.
+            true => queue_size(&mut transport, control::QUEUE)
+                .ok()
+                .filter(|size| *size >= 2)
+                .map(|size| Control::new(commands, size)),
+            false => None,
+        };
         let header_bytes = match transport.interface() {
             Interface::Modern => header::BYTES,
             Interface::Legacy => header::LEGACY_BYTES,
@@ -81,6 +97,8 @@ impl<T: Transport, W: Window> VirtioNet<T, W> {
             pool,
             receiving: Ring::new(receiving, receive_size, Direction::FromDevice),
             sending: Ring::new(sending, transmit_size, Direction::ToDevice),
+            control,
+            filter: Filter::Everybody,
             header_bytes,
             interrupts: Interrupts::Spared,
             link: Link::Up,
@@ -103,12 +121,47 @@ impl<T: Transport, W: Window> VirtioNet<T, W> {
         for (index, place) in places {
             self.transport.start_queue(index, place);
         }
+        if let Some(control) = &self.control {
+            self.transport.start_queue(control::QUEUE, control.place());
+        }
         self.sending.set_interrupts(self.interrupts);
         let ready = self.transport.status() | Status::DRIVER_OK;
         self.transport.set_status(ready);
         self.link = self.read_link();
         self.refill();
+        self.narrow();
         Ok(())
+    }
+
+    /// Tells the device whom to let in. One that does not do as it is told lets everybody in.
+    fn narrow(&mut self) -> Admits {
+        let Some(control) = &mut self.control else {
+            return Admits::Everybody;
+        };
+        let transport = &mut self.transport;
+        let done = match &self.filter {
+            Filter::Only(stations) if stations.len() <= control::MOST_STATIONS => control
+                .set_mode(transport, RX_ALL_GROUPS, true)
+                .and_then(|()| control.set_stations(transport, stations))
+                .and_then(|()| control.set_mode(transport, RX_PROMISCUOUS, false))
+                .map(|()| Admits::Named),
+            _ => control
+                .set_mode(transport, RX_PROMISCUOUS, true)
+                .map(|()| Admits::Everybody),
+        };
+        match done {
+            Ok(admits) => admits,
+            Err(Refused::Answered) => {
+                // It was promiscuous before it was told otherwise (5.1.6.5.1), or said so to the last order.
+                let _ = control.set_mode(transport, RX_PROMISCUOUS, true);
+                Admits::Everybody
+            }
+            Err(Refused::Silent) => {
+                self.faults += 1;
+                self.control = None;
+                Admits::Everybody
+            }
+        }
     }
 
     fn read_address(&mut self) -> Result<(), Failure> {
@@ -220,6 +273,9 @@ fn settle_features(transport: &mut impl Transport) -> Result<Features, Failure> 
     }
     if !features.contains(Features::CHECKSUM) {
         features -= Features::HOST_TSO4 | Features::HOST_TSO6;
+    }
+    if !features.contains(Features::CONTROL) {
+        features -= Features::CONTROL_RX;
     }
     transport.accept(features);
     if modern {
@@ -407,9 +463,9 @@ impl<T: Transport, W: Window> Nic for VirtioNet<T, W> {
         self.sizes
     }
 
-    /// A device without a driver for its control queue lets everybody in.
-    fn set_filter(&mut self, _: &Filter) -> Admits {
-        Admits::Everybody
+    fn set_filter(&mut self, filter: &Filter) -> Admits {
+        self.filter = filter.clone();
+        self.narrow()
     }
 
     fn progress(&mut self) -> Progress {
@@ -429,6 +485,9 @@ impl<T: Transport, W: Window> Nic for VirtioNet<T, W> {
         self.features = settle_features(&mut self.transport)?;
         self.receiving.clear();
         self.sending.clear();
+        if let Some(control) = &mut self.control {
+            control.clear();
+        }
         self.set_up()
     }
 }

@@ -14,12 +14,22 @@ pub const SHARED_BYTES: usize = USED_AT_MOST + ENTRIES + MAX_SIZE as usize * USE
 const ALIGN: usize = 4096;
 const USED_AT_MOST: usize = used_at(MAX_SIZE);
 
-const fn available_at(size: u16) -> usize {
+pub(super) const fn available_at(size: u16) -> usize {
     size as usize * DESCRIPTOR_BYTES
 }
 
-const fn used_at(size: u16) -> usize {
+pub(super) const fn used_at(size: u16) -> usize {
     (available_at(size) + ENTRIES + size as usize * AVAILABLE_BYTES + 2).next_multiple_of(ALIGN)
+}
+
+/// Where the parts of a queue of `size` descriptors at `dma` are.
+pub(super) fn place(dma: u64, size: u16) -> Place {
+    Place {
+        size,
+        descriptors: dma,
+        available: dma + available_at(size) as u64,
+        used: dma + used_at(size) as u64,
+    }
 }
 
 /// Where a queue's parts are, for the device.
@@ -106,12 +116,7 @@ impl<W: Window> Ring<W> {
 
     /// Where its parts are.
     pub fn place(&self) -> Place {
-        Place {
-            size: self.size,
-            descriptors: self.memory.dma,
-            available: self.memory.dma + available_at(self.size) as u64,
-            used: self.memory.dma + used_at(self.size) as u64,
-        }
+        place(self.memory.dma, self.size)
     }
 
     /// How many packets could be given to the device now.

@@ -1,5 +1,4 @@
 use super::bits::{common, legacy, queue};
-use super::ring::SHARED_BYTES;
 use super::transport::{Legacy, Modern};
 use super::*;
 use hvm::packet::Segmentation;
@@ -25,10 +24,13 @@ struct Chip {
     select: u32,
     places: BTreeMap<(u16, usize), u64>,
     queue: u16,
-    sizes: [u16; 2],
+    sizes: [u16; 3],
     notified: Vec<u16>,
     link: u8,
-    memory: [Vec<u8>; 2],
+    memory: [Vec<u8>; 3],
+    /// Commands that came, and what is said to them; `None`: nothing.
+    commands: Vec<Vec<u8>>,
+    answer: Option<u8>,
     hangs: bool,
 }
 
@@ -105,13 +107,42 @@ impl Chip {
             }
             (Part::Notify, at) => {
                 assert_eq!(at, value as usize * 12, "offset times step");
-                self.notified.push(value as u16);
+                self.notify(value as u16);
             }
-            (Part::Legacy, legacy::QUEUE_NOTIFY) => self.notified.push(value as u16),
+            (Part::Legacy, legacy::QUEUE_NOTIFY) => self.notify(value as u16),
             (Part::Ring(index), at) => {
                 self.memory[index][at..at + bytes].copy_from_slice(&value.to_le_bytes()[..bytes]);
             }
             _ => {}
+        }
+    }
+
+    fn notify(&mut self, queue: u16) {
+        if queue != control::QUEUE {
+            return self.notified.push(queue);
+        }
+        let (available, used) = self.rings();
+        let count = self.word(2, available + queue::INDEX);
+        assert_eq!(
+            count,
+            self.word(2, used + queue::INDEX) + 1,
+            "one at a time"
+        );
+        let offset = |address: u64| (address - RINGS_AT - 0x2_0000) as usize;
+        let descriptor = |index: usize| {
+            let bytes = &self.memory[2][index * queue::DESCRIPTOR_BYTES..];
+            let address = u64::from_le_bytes(*bytes.first_chunk().unwrap());
+            let length = u32::from_le_bytes(*bytes[8..].first_chunk().unwrap());
+            (offset(address), length as usize, bytes[12])
+        };
+        let ((command, bytes, 1), (answer, 1, 2)) = (descriptor(0), descriptor(1)) else {
+            panic!("it is no command and an answer");
+        };
+        self.commands
+            .push(self.memory[2][command..command + bytes].to_vec());
+        if let Some(said) = self.answer {
+            self.memory[2][answer] = said;
+            self.give_back(2, 0, 1);
         }
     }
 
@@ -184,33 +215,35 @@ fn pool(count: usize) -> &'static Pool {
 fn chip() -> Chip {
     Chip {
         offered: OFFERED.bits(),
-        sizes: [SIZE; 2],
+        sizes: [SIZE; 3],
         link: config::LINK_UP,
+        answer: Some(0),
         ..Chip::default()
     }
 }
 
 type Card<T> = VirtioNet<T, Shown>;
 
-fn shelf(chip: Chip) -> (Shelf, [Shared<Shown>; 2]) {
+fn shelf(chip: Chip) -> (Shelf, [Shared<Shown>; 2], Shared<Shown>) {
     let shelf = Arc::new(Mutex::new(Chip {
-        memory: array::from_fn(|_| vec![0; SHARED_BYTES]),
+        memory: array::from_fn(|_| vec![0; control::SHARED_BYTES]),
         ..chip
     }));
-    let rings = array::from_fn(|index| Shared {
+    let [receive, transmit, commands] = array::from_fn(|index| Shared {
         window: Shown(shelf.clone(), Part::Ring(index)),
         dma: RINGS_AT + 0x1_0000 * index as u64,
     });
-    (shelf, rings)
+    (shelf, [receive, transmit], commands)
 }
 
 fn start(chip: Chip, pool: &'static Pool) -> (Shelf, Result<Card<Modern<Shown>>, Failure>) {
-    let (shelf, rings) = shelf(chip);
+    let (shelf, rings, commands) = shelf(chip);
     let parts = [Part::Common, Part::Notify, Part::Interrupt, Part::Device];
     let parts = parts.map(|part| Shown(shelf.clone(), part));
     let card = VirtioNet::start(
         Modern::new(parts, 4),
         rings,
+        commands,
         pool,
         sizes(USUAL_MTU),
         &mut |_| {},
@@ -259,7 +292,7 @@ fn what_cannot_be_used_is_refused() {
     assert_eq!(refused(old), Failure::Features);
     assert_eq!(
         refused(Chip {
-            sizes: [8, 0],
+            sizes: [8, 0, 8],
             ..chip()
         }),
         Failure::Queue {
@@ -271,11 +304,12 @@ fn what_cannot_be_used_is_refused() {
 
 #[test]
 fn the_legacy_interface_does_as_well() {
-    let (shelf, rings) = shelf(chip());
+    let (shelf, rings, commands) = shelf(chip());
     let registers = Shown(shelf.clone(), Part::Legacy);
     let card = VirtioNet::start(
         Legacy(registers),
         rings,
+        commands,
         pool(20),
         sizes(USUAL_MTU),
         &mut |_| {},
@@ -358,6 +392,68 @@ fn frames_go_with_what_is_to_be_done() {
     card.start();
     card.settle();
     assert_eq!(card.room(), 1);
+}
+
+const STATIONS: [[u8; 6]; 2] = [[2, 0, 0, 0, 0, 7], [2, 0, 0, 0, 0, 8]];
+
+/// The orders that name these stations: all groups, the table, nobody else.
+fn named(stations: &[[u8; 6]]) -> [Vec<u8>; 3] {
+    let mut table = Vec::from([1, 0, stations.len() as u8, 0, 0, 0]);
+    table.extend(stations.iter().flatten());
+    table.extend([0; 4]);
+    [vec![0, 1, 1], table, vec![0, 0, 0]]
+}
+
+#[test]
+fn who_is_let_in_is_told_also_after_a_reset() {
+    let (shelf, card) = start(chip(), pool(20));
+    let mut card = card.unwrap();
+    let told = || core::mem::take(&mut shelf.lock().unwrap().commands);
+    assert_eq!(told(), [[0, 0, 1]], "everybody");
+    let filter = Filter::Only(STATIONS.to_vec());
+    assert_eq!(card.set_filter(&filter), Admits::Named);
+    assert_eq!(told(), named(&STATIONS));
+    card.restart(&mut |_| {}).unwrap();
+    assert_eq!(told(), named(&STATIONS));
+    assert_eq!(card.set_filter(&Filter::Everybody), Admits::Everybody);
+    assert_eq!(told(), [[0, 0, 1]]);
+    let many = Filter::Only(vec![STATIONS[0]; control::MOST_STATIONS + 1]);
+    assert_eq!(card.set_filter(&many), Admits::Everybody);
+    // Around the ring.
+    for _ in 0..3 * SIZE {
+        assert_eq!(card.set_filter(&filter), Admits::Named);
+    }
+}
+
+#[test]
+fn a_device_that_is_not_told_lets_everybody_in() {
+    let filter = Filter::Only(STATIONS.to_vec());
+    let admits = |chip| {
+        let (shelf, card) = start(chip, pool(20));
+        let mut card = card.unwrap();
+        let admits = card.set_filter(&filter);
+        let commands = shelf.lock().unwrap().commands.len();
+        assert_eq!(card.set_filter(&filter), admits);
+        let again = shelf.lock().unwrap().commands.len() - commands;
+        (admits, again)
+    };
+    // It refuses, is silent, has too short a queue, or none that takes stations.
+    for (answer, asked_again) in [(Some(1), 2), (None, 0)] {
+        let chip = Chip { answer, ..chip() };
+        assert_eq!(admits(chip), (Admits::Everybody, asked_again));
+    }
+    let short = Chip {
+        sizes: [SIZE, SIZE, 1],
+        ..chip()
+    };
+    assert_eq!(admits(short), (Admits::Everybody, 0));
+    for feature in [Features::CONTROL, Features::CONTROL_RX] {
+        let chip = Chip {
+            offered: (OFFERED - feature).bits(),
+            ..chip()
+        };
+        assert_eq!(admits(chip), (Admits::Everybody, 0));
+    }
 }
 
 #[test]

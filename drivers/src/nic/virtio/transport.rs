@@ -1,8 +1,9 @@
 //! How a virtio device is reached: by the structures that its capabilities point to, or by the legacy interface's ports.
 
-use super::bits::{Features, Status, common, legacy};
+use super::bits::{Features, common, legacy};
 use super::ring::Place;
 use crate::window::Window;
+use hvm::virtio::Status;
 
 /// Which interface a device is driven by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +51,7 @@ pub struct Modern<R> {
     /// The device's own configuration.
     pub device: R,
     /// Where each queue is notified.
-    notify_at: [usize; 2],
+    notify_at: [usize; 3],
 }
 
 impl<R: Window> Modern<R> {
@@ -62,7 +63,7 @@ impl<R: Window> Modern<R> {
             notify_step,
             interrupt,
             device,
-            notify_at: [0; 2],
+            notify_at: [0; 3],
         }
     }
 

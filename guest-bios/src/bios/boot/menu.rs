@@ -20,11 +20,14 @@ pub enum Key {
     Digit(u8),
     /// A letter of the boot order.
     Letter(BootDevice),
+    /// F8 or m: a boot server's menu is wanted.
+    Choices,
     /// Any other.
     Other,
 }
 
-/// INT 16h's word for F12.
+/// INT 16h's words for F8 and F12.
+const F8: u16 = 0x4200;
 const F12: u16 = 0x8600;
 const ESCAPE: u8 = 0x1b;
 
@@ -32,6 +35,8 @@ impl Key {
     fn of(word: u16) -> Self {
         match word as u8 {
             _ if word == F12 => Self::Menu,
+            _ if word == F8 => Self::Choices,
+            b'm' | b'M' => Self::Choices,
             ESCAPE => Self::Menu,
             digit @ b'1'..=b'9' => Self::Digit(digit - b'0'),
             b'a' | b'A' => Self::Letter(BootDevice::Floppy),

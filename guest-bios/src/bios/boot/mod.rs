@@ -19,7 +19,7 @@ use guest_mem::Gpa;
 use hvm::Instant;
 use hvm::backend::{SECTOR_BYTES, Segment, Transfer};
 use hvm::regs::{Rflags, SegmentName};
-use menu::Key;
+pub use menu::Key;
 use serde::{Deserialize, Serialize};
 
 /// A device to start from.
@@ -151,7 +151,7 @@ fn wait(bios: &mut Bios, call: &mut Call<'_>) -> Served<Turn> {
 fn proceed(bios: &mut Bios, call: &mut Call<'_>, origin: Origin, key: Option<Key>) -> Served<Turn> {
     let state = match key {
         Some(Key::Menu) => network::State::Failed(network::Failure::Cancelled),
-        _ => network::proceed(bios, call)?,
+        key => network::proceed(bios, call, key)?,
     };
     match state {
         network::State::Waiting => Ok(Turn::Wait),
@@ -260,7 +260,7 @@ fn choose(bios: &mut Bios, call: &mut Call<'_>, key: Key) -> Served<Turn> {
     let choice = match key {
         Key::Letter(device) => Some(Choice::of(device)),
         Key::Digit(number) => menu::entry(bios, number),
-        Key::Menu | Key::Other => {
+        Key::Menu | Key::Choices | Key::Other => {
             bios.next_device = 0;
             return try_devices(bios, call);
         }

@@ -1,8 +1,10 @@
 //! From INT 19h to the boot program: the cable, DHCP, the file by TFTP. Each step tells people what it does.
 
+use super::super::boot::{Key, say};
 use super::super::call::{Call, Resume, Served};
-use super::super::{Bios, boot::say, rtc};
+use super::super::{Bios, rtc};
 use super::card::FRAME_BYTES;
+use super::dhcp::menu::{Menu, Patience};
 use super::dhcp::{self, Found, Progress};
 use super::station::Station;
 use super::wire::Endpoint;
@@ -40,10 +42,20 @@ enum Step {
     Tftp(tftp::Client),
 }
 
+/// A menu, and how long it waits.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Choosing {
+    menu: Menu,
+    /// `None`: it is on the screen, and waits for a key.
+    until: Option<Instant>,
+}
+
 /// A boot in progress.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Boot {
     step: Step,
+    /// A server's menu that somebody may choose of.
+    choosing: Option<Choosing>,
     file: String,
     server: Ipv4Addr,
     loaded_bytes: u64,
@@ -128,6 +140,7 @@ pub fn begin(bios: &mut Bios, call: &mut Call<'_>, index: u8) -> Served<Result<(
     bios.network.station = Some(station);
     bios.network.boot = Some(Boot {
         step: Step::Link(call.machine.now() + LINK_WAIT_NS),
+        choosing: None,
         file: String::new(),
         server: Ipv4Addr::UNSPECIFIED,
         loaded_bytes: 0,
@@ -138,14 +151,17 @@ pub fn begin(bios: &mut Bios, call: &mut Call<'_>, index: u8) -> Served<Result<(
 }
 
 /// Goes on with it.
-pub fn proceed(bios: &mut Bios, call: &mut Call<'_>) -> Served<State> {
+pub fn proceed(bios: &mut Bios, call: &mut Call<'_>, key: Option<Key>) -> Served<State> {
     let (Some(mut station), Some(mut boot)) =
         (bios.network.station.take(), bios.network.boot.take())
     else {
         return Ok(State::Failed(Failure::NoCard));
     };
     let mut text = String::new();
-    let state = boot.proceed(call, &mut station, &mut text);
+    let state = match boot.chosen(call, key, &mut text) {
+        Some(item) => boot.choose(call, &mut station, item, &mut text),
+        None => boot.proceed(call, &mut station, &mut text),
+    };
     if let State::Loaded = state {
         let bytes = boot.loaded_bytes;
         let _ = writeln!(text, " {bytes} bytes");
@@ -189,6 +205,38 @@ pub fn start(bios: &mut Bios, call: &mut Call<'_>) -> Served {
         boot.file, boot.server, boot.loaded_bytes
     ));
     Ok(())
+}
+
+impl Choosing {
+    /// Tells that there is a menu, or shows it.
+    fn start(menu: Menu, now: Instant, text: &mut String) -> Self {
+        const SECOND_NS: u64 = 1_000_000_000;
+        let mut choosing = Self { menu, until: None };
+        text.push('\n');
+        match choosing.menu.patience {
+            Patience::Seconds(seconds) => {
+                choosing.until = Some(now + u64::from(seconds) * SECOND_NS);
+                // Writing to a string cannot fail.
+                let _ = writeln!(
+                    text,
+                    "{} (F8 or m, within {seconds} s)",
+                    choosing.menu.prompt
+                );
+            }
+            Patience::None | Patience::Endless => choosing.show(text),
+        }
+        choosing
+    }
+
+    /// Shows it; it waits from now on.
+    fn show(&mut self, text: &mut String) {
+        self.until = None;
+        for (number, item) in (1..).zip(&self.menu.items) {
+            // As above.
+            let _ = writeln!(text, "  {number}  {}", item.text);
+        }
+        text.push_str("Press a number.\n");
+    }
 }
 
 impl Boot {
@@ -240,6 +288,41 @@ impl Boot {
         }
     }
 
+    /// Looks after the menu, if there is one: the item that a key or time has chosen.
+    fn chosen(&mut self, call: &mut Call<'_>, key: Option<Key>, text: &mut String) -> Option<u16> {
+        let choosing = self.choosing.as_mut()?;
+        let Some(until) = choosing.until else {
+            let Some(Key::Digit(digit)) = key else {
+                return None;
+            };
+            let item = choosing
+                .menu
+                .items
+                .get(usize::from(digit).checked_sub(1)?)?;
+            return Some(item.number);
+        };
+        if key == Some(Key::Choices) {
+            choosing.show(text);
+            return None;
+        }
+        (call.machine.now() >= until).then(|| choosing.menu.first())
+    }
+
+    fn choose(
+        &mut self,
+        call: &mut Call<'_>,
+        station: &mut Station,
+        item: u16,
+        text: &mut String,
+    ) -> State {
+        self.choosing = None;
+        let Step::Dhcp(client) = &mut self.step else {
+            return State::Waiting;
+        };
+        let progress = client.choose(call, station, item);
+        self.told(call, station, progress, text)
+    }
+
     /// DHCP is over, or is not.
     fn told(
         &mut self,
@@ -250,6 +333,10 @@ impl Boot {
     ) -> State {
         let Found { server, file } = match progress {
             Progress::Waiting => return State::Waiting,
+            Progress::Choose(menu) => {
+                self.choosing = Some(Choosing::start(menu, call.machine.now(), text));
+                return State::Waiting;
+            }
             Progress::Failed(why) => {
                 text.push('\n');
                 return State::Failed(Failure::Dhcp(why));

@@ -60,14 +60,19 @@ impl Network {
 
     /// Turns the card off, gives the memory back, and forgets all but which cards there are.
     pub fn leave(&mut self, call: &mut Call<'_>) -> Served {
+        self.put_away(call);
+        set_conventional(call, KIB_WITH, KIB_WITHOUT)
+    }
+
+    /// The same, but for the memory: that is a boot program's to give back, which compares its size with where the segments end (PXE 2.1,
+    /// 3.3.6, PXENV_STOP_UNDI).
+    fn put_away(&mut self, call: &mut Call<'_>) {
         self.boot = None;
         self.pxe = pxe::State::default();
         if let Some(mut station) = self.station.take() {
             station.card.close(call);
             rtc::stop_periodic(call);
-            set_conventional(call, KIB_WITH, KIB_WITHOUT)?;
         }
-        Ok(())
     }
 }
 

@@ -193,3 +193,26 @@ fn completion_clears_rf_and_owes_the_trap() {
     assert!(!machine.flags().contains(Rflags::RF));
     assert!(machine.flags().contains(Rflags::TF));
 }
+
+#[test]
+fn between_iterations_rf_is_set_and_at_the_end_clear() {
+    let rep_stosb = [0xf3, 0xaa];
+    let mut machine = Machine::bits64()
+        .with(Gpr::Rdi, DATA)
+        .with(Gpr::Rcx, 0x1001);
+    assert_eq!(machine.step(&rep_stosb), Ok(Step::Again));
+    assert!(machine.flags().contains(Rflags::RF));
+    machine.state.set_gpr(Gpr::Rcx, 1);
+    assert!(matches!(machine.step(&rep_stosb), Ok(Step::Done(_))));
+    assert!(!machine.flags().contains(Rflags::RF));
+
+    let mut machine = Machine::bits64().with(Gpr::Rdi, DATA).with(Gpr::Rcx, 2);
+    machine.state.rflags |= Rflags::TF.bits();
+    for is_last in [false, true] {
+        let Ok(Step::Done(completion)) = machine.step(&rep_stosb) else {
+            panic!("no single step")
+        };
+        assert_eq!(completion.trap, Trap::SingleStep);
+        assert_eq!(machine.flags().contains(Rflags::RF), !is_last);
+    }
+}

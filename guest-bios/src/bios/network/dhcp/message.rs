@@ -43,6 +43,7 @@ pub mod vendor {
     pub const CONTROL: u8 = 6;
     pub const SERVERS: u8 = 8;
     pub const MENU: u8 = 9;
+    pub const PROMPT: u8 = 10;
     pub const ITEM: u8 = 71;
 }
 

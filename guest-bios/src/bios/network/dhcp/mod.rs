@@ -1,8 +1,9 @@
 //! The DHCP client of a boot ROM (PXE 2.1, chapter 2): an address, and which file to boot, told by the DHCP server or by one beside
 //! it that only knows PXE (a proxy).
 //!
-//! Of a boot menu the first item is taken: nobody sits before most guests, and whoever wants to be asked has boot loaders for that.
+//! A boot menu is the caller's to show ([`menu`]).
 
+pub mod menu;
 pub mod message;
 
 use super::super::call::Call;
@@ -12,6 +13,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::Ipv4Addr;
 use hvm::Instant;
+use menu::{Menu, Patience};
 use message::{Answer, Question, kind, option, vendor};
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +38,8 @@ enum Phase {
     Settle(Instant),
     /// May the station have it?
     Request,
+    /// Somebody may choose of a menu.
+    Choose,
     /// What is to be booted, says a boot server.
     File(Ipv4Addr),
 }
@@ -91,6 +95,8 @@ pub struct Found {
 pub enum Progress {
     /// Something is waited for.
     Waiting,
+    /// Of this menu one item is to be chosen: [`Client::choose`].
+    Choose(Menu),
     /// It is known what to boot.
     Done(Found),
     /// It will not be known.
@@ -160,7 +166,7 @@ impl Client {
         let mut options = Vec::new();
         let (kind, to) = match self.phase {
             Phase::Discover => (kind::DISCOVER, everybody),
-            Phase::Settle(_) => return,
+            Phase::Settle(_) | Phase::Choose => return,
             Phase::Request => {
                 if let Some(offer) = &self.offer {
                     options.extend([option::ADDRESS, 4]);
@@ -280,18 +286,12 @@ impl Client {
         let ack = self.ack.insert(answer);
         let dhcp_server = ack.server().unwrap_or(Ipv4Addr::UNSPECIFIED);
         let details = self.proxy.as_ref().unwrap_or(ack);
-        if let Some(item) = menu_item(details) {
-            if item == 0 {
-                return Progress::Failed(Failure::Local);
+        if let Some(menu) = Menu::of(details) {
+            if menu.patience == Patience::None {
+                return self.choose(call, station, menu.first());
             }
-            let server = boot_server(details, item).or_else(|| details.server());
-            self.item = Some(item);
-            self.ask(
-                call,
-                station,
-                Phase::File(server.unwrap_or(Ipv4Addr::BROADCAST)),
-            );
-            return Progress::Waiting;
+            self.phase = Phase::Choose;
+            return Progress::Choose(menu);
         }
         if !details.file().is_empty() {
             return found(details, details.file_server().unwrap_or(dhcp_server));
@@ -306,12 +306,26 @@ impl Client {
         }
     }
 
+    /// Asks for an item of the menu.
+    pub fn choose(&mut self, call: &mut Call<'_>, station: &mut Station, item: u16) -> Progress {
+        if item == 0 {
+            return Progress::Failed(Failure::Local);
+        }
+        let details = self.proxy.as_ref().or(self.ack.as_ref());
+        let server = details.and_then(|it| boot_server(it, item).or_else(|| it.server()));
+        self.item = Some(item);
+        let server = server.unwrap_or(Ipv4Addr::BROADCAST);
+        self.ask(call, station, Phase::File(server));
+        Progress::Waiting
+    }
+
     /// Asks again if it is time, or gives up.
     pub fn tick(&mut self, call: &mut Call<'_>, station: &mut Station) -> Progress {
         if call.machine.now() < self.deadline {
             return Progress::Waiting;
         }
         match self.phase {
+            Phase::Choose => {}
             Phase::Settle(_) => self.ask(call, station, Phase::Request),
             _ if self.tries < TRIES => self.send(call, station),
             Phase::File(server) => return Progress::Failed(Failure::NoBootServer(server)),
@@ -326,19 +340,6 @@ fn found(answer: &Answer, server: Ipv4Addr) -> Progress {
         server,
         file: answer.file().to_vec(),
     })
-}
-
-/// The first item of the boot menu, if a menu decides (PXE 2.1, table 2-1: PXE_DISCOVERY_CONTROL, PXE_BOOT_MENU).
-fn menu_item(answer: &Answer) -> Option<u16> {
-    const FILE_AT_ONCE: u8 = 8;
-    let control = answer
-        .vendor(vendor::CONTROL)
-        .and_then(|value| value.first());
-    if control.is_some_and(|control| control & FILE_AT_ONCE != 0) && !answer.file().is_empty() {
-        return None;
-    }
-    let item = answer.vendor(vendor::MENU)?.first_chunk::<2>()?;
-    Some(u16::from_be_bytes(*item))
 }
 
 /// The first server for an item (PXE_BOOT_SERVERS: type, count, addresses).

@@ -240,8 +240,7 @@ fn perform(
         }
         STOP_UNDI => {
             structures::remove(call)?;
-            // The card is in a station's hands still: closed, and the memory goes back.
-            network.leave(call)?;
+            network.put_away(call);
             status::SUCCESS
         }
         _ => status::UNSUPPORTED,
