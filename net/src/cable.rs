@@ -577,6 +577,50 @@ mod tests {
     }
 
     #[test]
+    fn what_is_lent_comes_back_and_wakes_the_guest() {
+        static KICKS: AtomicUsize = AtomicUsize::new(0);
+        let wakers = Wakers {
+            switch: || {},
+            guest: || {
+                KICKS.fetch_add(1, Ordering::Relaxed);
+            },
+        };
+        let (mut guest, mut switch) = cable(&pools(2), wakers);
+        assert!(!guest.borrows());
+        switch.set_borrowing(Borrowing::Allowed);
+        assert!(guest.borrows());
+        let lent = |guest: &mut GuestEnd, ticket| {
+            let mut packet = guest.packet(60).unwrap();
+            packet.set_len(8);
+            let part = hvm::packet::Lent {
+                gpa: Gpa(0x1000),
+                dma: 0,
+                bytes: 100,
+            };
+            packet.lend(part).unwrap();
+            guest.set_ticket(&mut packet, ticket);
+            guest.send(packet).unwrap();
+        };
+        lent(&mut guest, 7);
+        drop(switch.receive());
+        switch.settle();
+        assert_eq!(
+            (KICKS.load(Ordering::Relaxed), guest.returned()),
+            (1, Some(7))
+        );
+        assert_eq!(guest.returned(), None);
+        lent(&mut guest, 8);
+        let packet = switch.receive().unwrap();
+        let whole = switch.take_in(packet, |gpa, into| {
+            assert_eq!(gpa, Gpa(0x1000));
+            into.fill(5);
+            true
+        });
+        assert_eq!(whole.unwrap().unwrap().frame()[8..], [5; 100]);
+        assert_eq!(guest.returned(), Some(8));
+    }
+
+    #[test]
     fn full_queues_give_back_and_lose_no_buffer() {
         let pools = pools(2 * QUEUE_FRAMES + 2);
         let (mut guest, mut switch) = cable(&pools, QUIET);

@@ -1,7 +1,7 @@
 //! A cable for the network card, whose other end is in the test's hand.
 
 use hvm::backend::{Ethernet, Link};
-use hvm::packet::{Packet, Pool};
+use hvm::packet::{Lender, Packet, Pool};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, OnceLock};
 use virtio_pv::device::Device;
@@ -18,6 +18,18 @@ pub struct Wire {
     pub from_card: Vec<Packet>,
     pub room: usize,
     pub link: Link,
+    /// Whether the card may lend, and the tickets that came back.
+    pub borrows: bool,
+    pub returned: Arc<Mutex<VecDeque<u32>>>,
+}
+
+/// Where tickets come back.
+struct Desk(Arc<Mutex<VecDeque<u32>>>);
+
+impl Lender for Desk {
+    fn take_back(&self, ticket: u32) {
+        self.0.lock().unwrap().push_back(ticket);
+    }
 }
 
 #[derive(Clone)]
@@ -30,6 +42,8 @@ impl Default for Cable {
             from_card: Vec::new(),
             room: usize::MAX,
             link: Link::Up,
+            borrows: false,
+            returned: Arc::default(),
         })))
     }
 }
@@ -75,6 +89,21 @@ impl Ethernet for Cable {
 
     fn link(&self) -> Link {
         self.0.lock().unwrap().link
+    }
+
+    fn borrows(&self) -> bool {
+        self.0.lock().unwrap().borrows
+    }
+
+    fn set_ticket(&self, packet: &mut Packet, ticket: u32) {
+        let desk = Desk(self.0.lock().unwrap().returned.clone());
+        packet.set_lender(Box::leak(Box::new(desk)), ticket);
+    }
+
+    fn returned(&mut self) -> Option<u32> {
+        let returned = self.0.lock().unwrap().returned.clone();
+        let ticket = returned.lock().unwrap().pop_front();
+        ticket
     }
 }
 

@@ -123,6 +123,50 @@ fn frames_go_out_as_they_are() {
 }
 
 #[test]
+fn a_long_frame_is_lent_and_the_driver_has_it_back_when_it_is_sent() {
+    let mut guest = Guest::new(0);
+    guest.cable.0.lock().unwrap().borrows = true;
+    let short = frame([0xff; 6], 512);
+    guest.send(&[0; 12], &short);
+    assert!(guest.rings[TX].pop(&guest.machine.memory).is_some());
+    assert_eq!(guest.cable.frames(), [short]);
+    let long = frame([0xff; 6], 1500);
+    guest.send(&[0; 12], &long);
+    assert_eq!(guest.rings[TX].pop(&guest.machine.memory), None);
+    let packet = guest.cable.0.lock().unwrap().from_card.pop().unwrap();
+    assert_eq!((packet.len(), packet.whole_len()), (128, 1500));
+    let pieces: Vec<_> = packet.pieces(1000).map(|(_, bytes)| bytes).collect();
+    assert_eq!(pieces, [128, 1000, 372]);
+    let memory = &guest.machine.memory;
+    let whole = packet.take_in(Cable::pool().packet().unwrap(), |gpa, into| {
+        memory.read(gpa, into).is_ok()
+    });
+    assert_eq!(whole.unwrap().frame(), long);
+    guest.machine.poll();
+    assert_eq!(guest.rings[TX].pop(&guest.machine.memory), Some((2, 0)));
+}
+
+#[test]
+fn a_reset_ends_when_what_was_lent_is_back() {
+    let mut guest = Guest::new(0);
+    guest.cable.0.lock().unwrap().borrows = true;
+    guest.send(&[0; 12], &frame([0xff; 6], 1500));
+    guest
+        .driver
+        .write(&mut guest.machine, Modern::COMMON, 0x14, Width::Byte, 0);
+    let status = |guest: &mut Guest| {
+        guest
+            .driver
+            .read(&mut guest.machine, Modern::COMMON, 0x14, Width::Byte)
+    };
+    guest.machine.poll();
+    assert_ne!(status(&mut guest), 0);
+    guest.cable.0.lock().unwrap().from_card.clear();
+    guest.machine.poll();
+    assert_eq!(status(&mut guest), 0);
+}
+
+#[test]
 fn a_driver_hears_of_sent_frames_a_little_later() {
     let mut guest = Guest::new(0);
     let isr = |guest: &mut Guest| {
