@@ -1,7 +1,8 @@
 //! Windows onto a model of a chip, for the drivers' tests.
 
 use crate::window::Window;
-use hvm::packet::Pool;
+use guest_mem::Gpa;
+use hvm::packet::{Lent, Packet, Pool};
 use std::sync::{Arc, Mutex};
 use std::vec;
 use std::vec::Vec;
@@ -80,3 +81,21 @@ pub fn pool(count: usize, bytes: usize) -> &'static Pool {
     };
     Pool::leak((0..count).map(buffer).collect())
 }
+
+/// A frame of which 100 bytes are its own, and two parts are lent.
+pub fn lent(pool: &'static Pool) -> Packet {
+    let mut packet = pool.packet().unwrap();
+    packet.set_len(100);
+    for (dma, bytes) in LENT {
+        let part = Lent {
+            gpa: Gpa(0),
+            dma,
+            bytes,
+        };
+        packet.lend(part).unwrap();
+    }
+    packet
+}
+
+/// Where they are, and how long.
+pub const LENT: [(u64, u32); 2] = [(0x8000_0000, 1000), (0x9_0000_0ffe, 300)];

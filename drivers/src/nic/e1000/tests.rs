@@ -554,3 +554,29 @@ fn a_controller_in_a_chipset_starts_and_shares_its_addresses() {
 }
 
 const PBECC: usize = 0x100c;
+
+#[test]
+fn what_is_lent_is_fetched_where_it_lies_and_waited_for() {
+    let (chip, mut card) = running(pool(600));
+    let own = pool(1);
+    let packet = testing::lent(own);
+    let dma = packet.dma();
+    assert!(card.gathers());
+    card.acknowledge();
+    card.send(packet).unwrap();
+    card.start();
+    card.settle();
+    assert_eq!(chip.lock().unwrap().register(IMS) & 1, 1);
+    let [(first, most), (second, rest)] = testing::LENT;
+    let expected = [
+        (dma, 100, 0x0a),
+        (first, most as u16, 0x0a),
+        (second, rest as u16, 0x0b),
+    ];
+    assert_eq!(chip.lock().unwrap().transmit(), expected);
+    assert_eq!(own.available(), 0);
+    card.acknowledge();
+    card.settle();
+    assert_eq!(own.available(), 1);
+    assert_eq!(chip.lock().unwrap().register(IMS) & 1, 0);
+}

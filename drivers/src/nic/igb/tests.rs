@@ -378,3 +378,33 @@ fn long_frames_have_buffers_that_hold_them() {
     assert!(chip.lock().unwrap().receive(9014, 3));
     assert_eq!(card.receive().unwrap().len(), 9014);
 }
+
+#[test]
+fn what_is_lent_is_fetched_where_it_lies_and_waited_for() {
+    let (chip, mut card) = running(pool(600));
+    let own = pool(1);
+    let packet = testing::lent(own);
+    let dma = packet.dma();
+    assert!(card.gathers());
+    card.acknowledge();
+    card.send(packet).unwrap();
+    card.start();
+    card.settle();
+    assert_eq!(chip.lock().unwrap().register(IMS) & 1, 1);
+    let [(first, most), (second, rest)] = testing::LENT;
+    let whole = 1400 << PAYLOAD_SHIFT;
+    let words = |dma: u64, bytes: u32, end: u32| {
+        [dma as u32, (dma >> 32) as u32, bytes | DATA | end, whole]
+    };
+    let expected = [
+        words(dma, 100, 0),
+        words(first, most, 0),
+        words(second, rest, DATA_END),
+    ];
+    assert_eq!(chip.lock().unwrap().transmit(), expected);
+    assert_eq!(own.available(), 0);
+    card.acknowledge();
+    card.settle();
+    assert_eq!(own.available(), 1);
+    assert_eq!(chip.lock().unwrap().register(IMS) & 1, 0);
+}

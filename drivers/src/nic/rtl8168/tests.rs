@@ -451,3 +451,31 @@ fn what_only_a_reset_mends_is_told_and_mended() {
     chip.lock().unwrap().set(TRANSMIT_CONFIG, 4, u32::MAX);
     assert_eq!(card.restart(&mut |_| {}), Err(Failure::Gone));
 }
+
+#[test]
+fn what_is_lent_is_fetched_where_it_lies() {
+    let (chip, mut card) = running(VERSION_H, pool(600));
+    let own = pool(1);
+    let packet = testing::lent(own);
+    let dma = packet.dma();
+    assert!(card.gathers());
+    card.send(packet).unwrap();
+    card.start();
+    let sent = chip.lock().unwrap().transmit();
+    let places: Vec<_> = sent
+        .iter()
+        .map(|words| {
+            (
+                u64::from(words[2]) | u64::from(words[3]) << 32,
+                words[0] & 0xffff,
+            )
+        })
+        .collect();
+    let [first, second] = testing::LENT;
+    assert_eq!(places, [(dma, 100), first, second]);
+    let marks: Vec<_> = sent.iter().map(|words| words[0] & WHOLE).collect();
+    assert_eq!(marks, [FIRST, 0, LAST]);
+    assert_eq!(own.available(), 0);
+    card.settle();
+    assert_eq!(own.available(), 1);
+}

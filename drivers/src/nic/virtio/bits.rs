@@ -126,8 +126,6 @@ pub mod queue {
     pub const NEXT: u16 = 1;
     /// See [`NEXT`].
     pub const WRITE: u16 = 2;
-    /// The chain goes on.
-    pub const NEXT: u16 = 1;
     /// Both rings: flags, index, entries.
     pub const FLAGS: usize = 0;
     pub const INDEX: usize = 2;

@@ -508,3 +508,36 @@ fn a_device_that_needs_a_reset_gets_one() {
     let failure = card.restart(&mut |_| {});
     assert_eq!(failure, Err(Failure::Reset { limit_ms }));
 }
+
+#[test]
+fn what_is_lent_is_a_chain_whose_descriptors_come_back() {
+    let (shelf, card) = start(chip(), pool(600));
+    let mut card = card.unwrap();
+    let own = pool(1);
+    for _ in 0..3 {
+        let room = card.room();
+        card.send(crate::nic::testing::lent(own)).unwrap();
+        assert_eq!(card.room(), room - 3);
+        card.start();
+        card.settle();
+        let mut chip = shelf.lock().unwrap();
+        let (mut index, _, bytes) = *chip.available(1).last().unwrap();
+        let first = index;
+        assert_eq!(bytes, 112);
+        for (dma, bytes) in crate::nic::testing::LENT {
+            let at = usize::from(index) * queue::DESCRIPTOR_BYTES;
+            assert_eq!(chip.word(1, at + 12), queue::NEXT);
+            index = chip.word(1, at + 14);
+            let descriptor = &chip.memory[1][usize::from(index) * queue::DESCRIPTOR_BYTES..];
+            let address = u64::from_le_bytes(*descriptor.first_chunk().unwrap());
+            let length = u32::from_le_bytes(*descriptor[8..].first_chunk().unwrap());
+            assert_eq!((address, length), (dma, bytes));
+        }
+        let at = usize::from(index) * queue::DESCRIPTOR_BYTES;
+        assert_eq!(chip.word(1, at + 12), 0);
+        chip.give_back(1, first.into(), 0);
+        drop(chip);
+        card.settle();
+        assert_eq!((card.room(), own.available()), (room, 1));
+    }
+}
