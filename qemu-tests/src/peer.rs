@@ -68,8 +68,8 @@ impl Peer {
         socket.set_read_timeout(Some(TICK))?;
         let (tell, heard) = sync_channel(KEPT_FRAMES);
         let over = Arc::new(AtomicBool::new(false));
-        let (from, until) = (socket.try_clone()?, over.clone());
-        let ear = thread::spawn(move || hear(&from, &tell, &until));
+        let (by, to, until) = (socket.try_clone()?, machine.clone(), over.clone());
+        let ear = thread::spawn(move || hear(&by, &to, &tell, &until));
         Ok(Self {
             socket,
             machine,
@@ -235,7 +235,7 @@ impl Peer {
         }
     }
 
-    /// Answers who asks for its address until a frame comes that `wanted` makes something of.
+    /// The first frame that `wanted` makes something of.
     fn attend<T>(
         &self,
         within: Duration,
@@ -243,18 +243,7 @@ impl Peer {
     ) -> Result<Option<T>> {
         let end = Instant::now() + within;
         while Instant::now() < end {
-            let mut question = None;
-            let found = self.receive(|frame| {
-                if asks_for(frame, ADDRESS) {
-                    question = Some(frame.to_vec());
-                    return Some(None);
-                }
-                wanted(frame).map(Some)
-            })?;
-            if let Some(question) = question {
-                self.send(&arp_reply(&question))?;
-            }
-            if let Some(Some(found)) = found {
+            if let Some(found) = self.receive(&mut wanted)? {
                 return Ok(Some(found));
             }
         }
@@ -263,13 +252,29 @@ impl Peer {
 
     /// Answers a question for the time (RFC 4330) with these seconds since 1900.
     pub fn tell_time(&self, seconds: u32, within: Duration) -> Result<()> {
-        // Who asked before asks again, and heeds an answer to the last question alone.
-        self.forget();
         let question = self.attend(within, |frame| {
             udp_payload(frame, PORT_NTP).map(|_| frame.to_vec())
         })?;
         let question = question.context("nobody asks for the time")?;
-        let payload = udp_payload(&question, PORT_NTP).context("no question")?;
+        self.answer_time(&question, seconds)
+    }
+
+    /// Answers all such questions until it is `done`.
+    pub fn tell_time_until(&self, seconds: u32, done: impl Fn() -> bool) -> Result<()> {
+        self.forget();
+        while !done() {
+            let question = self.attend(PATIENCE, |frame| {
+                udp_payload(frame, PORT_NTP).map(|_| frame.to_vec())
+            })?;
+            if let Some(question) = question {
+                self.answer_time(&question, seconds)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn answer_time(&self, question: &[u8], seconds: u32) -> Result<()> {
+        let payload = udp_payload(question, PORT_NTP).context("no question")?;
         let mut answer = vec![0; 48];
         answer[..2].copy_from_slice(&[4 << 3 | 4, 1]);
         answer[24..32].copy_from_slice(payload.get(40..48).context("it is too short")?);
@@ -414,13 +419,17 @@ impl Drop for Peer {
     }
 }
 
-/// Takes what comes until it is over.
-fn hear(from: &UnixDatagram, tell: &SyncSender<Vec<u8>>, over: &AtomicBool) {
+/// Takes what comes until it is over, and answers who asks for the station's address, as stations do at any time.
+fn hear(by: &UnixDatagram, machine: &Path, tell: &SyncSender<Vec<u8>>, over: &AtomicBool) {
     let mut frame = [0; 0x1_0000];
     while !over.load(Ordering::Relaxed) {
-        let Ok(length) = from.recv(&mut frame) else {
+        let Ok(length) = by.recv(&mut frame) else {
             continue;
         };
+        if asks_for(&frame[..length], ADDRESS) {
+            // Who gets no answer asks again.
+            let _ = by.send_to(&arp_reply(&frame[..length]), machine);
+        }
         if let Err(TrySendError::Disconnected(_)) = tell.try_send(frame[..length].to_vec()) {
             return;
         }

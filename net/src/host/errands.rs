@@ -233,10 +233,15 @@ impl Errands {
             return false;
         };
         let endpoint = IpEndpoint::new((*server).into(), sntp::PORT);
+        let socket = sockets.get_mut::<Socket<'_>>(*socket);
+        if socket.send_queue() > 0 {
+            // One that did not find its way yet would be answered first, and its mark is no longer known.
+            socket.close();
+            // As in `add_udp`.
+            let _ = socket.bind(TIME_PORT);
+        }
         // It is asked again.
-        let _ = sockets
-            .get_mut::<Socket<'_>>(*socket)
-            .send_slice(&question, endpoint);
+        let _ = socket.send_slice(&question, endpoint);
         true
     }
 

@@ -132,7 +132,7 @@ impl Slaac {
             return false;
         };
         self.questions = 0;
-        let before = (self.router(), self.networks.clone());
+        let before = self.known();
         if lifetime_ms > 0 {
             self.router = Some((from, now_ms.saturating_add(lifetime_ms)));
         } else if self.router() == Some(from) {
@@ -141,7 +141,13 @@ impl Slaac {
         if let Some(prefix) = prefix {
             self.learn(prefix, now_ms);
         }
-        before != (self.router(), self.networks.clone())
+        before != self.known()
+    }
+
+    /// What is known, but for how long: an advertisement that only says it again changes nothing, and who heeded it would forget all neighbours.
+    fn known(&self) -> (Option<Ipv6Addr>, Few<Ipv6Addr, PREFIXES>) {
+        let networks = self.networks.iter().map(|(network, _)| *network);
+        (self.router(), networks.collect())
     }
 
     /// RFC 4862, 5.5.3.

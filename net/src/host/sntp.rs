@@ -11,6 +11,8 @@ const ERA_S: u64 = 1 << 32;
 /// After a question without an answer the next waits twice as long.
 const FIRST_WAIT_MS: u64 = 4_000;
 const LONGEST_WAIT_MS: u64 = 64_000;
+/// An answer that takes longer says too little of when it was given.
+const MOST_ROUND_MS: u64 = 2_000;
 /// From answer to question.
 const REST_MS: u64 = 3_600_000;
 
@@ -76,6 +78,11 @@ impl Sntp {
         if !is_good || origin != mark || sent == 0 {
             return None;
         }
+        if now_ms.saturating_sub(asked_ms) > MOST_ROUND_MS {
+            self.asked = None;
+            self.next_ms = now_ms;
+            return None;
+        }
         let (seconds, fraction) = (sent >> 32, sent & 0xffff_ffff);
         // RFC 4330, 3: with bit 0 set it is before 2036, else after.
         let era = match seconds >> 31 {
@@ -128,6 +135,15 @@ mod tests {
         assert_eq!(clock.unix_ms(2040), 1_234_567_891_520);
         assert_eq!(sntp.answer(&reply(77, seconds), 1050), None, "once only");
         assert_eq!(sntp.next_ms(1040), REST_MS);
+    }
+
+    #[test]
+    fn an_answer_that_was_long_on_its_way_is_asked_for_again() {
+        let mut sntp = Sntp::default();
+        sntp.ask(1, 0).unwrap();
+        assert_eq!(sntp.answer(&reply(1, 0x9000_0000), 2001), None);
+        assert!(sntp.ask(2, 2001).is_some());
+        assert!(sntp.answer(&reply(2, 0x9000_0000), 2010).is_some());
     }
 
     #[test]

@@ -513,3 +513,12 @@ fn a_name_that_is_taken_is_given_up_for_the_next() {
     assert!((1000..1300).contains(&(now_ms - taken_ms)), "{now_ms}");
     assert_eq!(host.name().unwrap().as_str(), "florizel-2");
 }
+
+#[test]
+fn an_advertisement_that_says_it_again_is_no_news() {
+    let (mut slaac, frame) = (Slaac::new(MAC), advertisement());
+    assert!(slaac.hear(&frame[14..], 0));
+    assert!(!slaac.hear(&frame[14..], 5_000));
+    // It holds longer all the same.
+    assert_eq!(slaac.next_ms(5_000), Some(1_800_000));
+}
