@@ -129,6 +129,7 @@ fn is_allowed(instruction: &Instruction) -> bool {
             | Sgdt | Sidt | Smsw | Sldt | Str
             // Not in every CPU, or by another name.
             | Ud0 | Ud1 | Clzero | Monitor | Mwait | Monitorx | Mwaitx | Umonitor | Umwait | Tpause | Invlpgb | Tlbsync
+            | Xstore | Xcryptecb | Xcryptcbc | Xcryptctr | Xcryptcfb | Xcryptofb | Xsha1 | Xsha256 | Montmul
             | Rdpkru | Wrpkru | Enclu | Encls | Enclv | Getsec | Pconfig | Serialize | Movdiri | Movdir64b | Enqcmd | Enqcmds
     );
     let is_known_interrupt =

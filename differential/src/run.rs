@@ -6,7 +6,7 @@ use crate::model::Model;
 use crate::random::Random;
 use crate::{Start, compare, generate, undefined};
 use hvm::emulate::code::CodeMode;
-use iced_x86::Instruction;
+use iced_x86::{Instruction, OpKind};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::{Duration, Instant};
@@ -79,9 +79,12 @@ fn one(cpu: &mut Cpu, model: &mut Model, start: &Start, tally: &mut Tally) {
         }
     };
     // The kernel takes a fault on the way from a local segment to 64-bit code for an old erratum, and tries again for ever.
-    let leaves =
-        start.mode != CodeMode::Bits64 && by_model.registers.selectors[1] & !3 == USER_CODE & !3;
-    if leaves {
+    let tries = matches!(
+        instruction.op0_kind(),
+        OpKind::FarBranch16 | OpKind::FarBranch32
+    ) && instruction.far_branch_selector() & !3 == USER_CODE & !3;
+    let arrives = by_model.registers.selectors[1] & !3 == USER_CODE & !3;
+    if start.mode != CodeMode::Bits64 && (tries || arrives) {
         tally.skipped += 1;
         return;
     }
