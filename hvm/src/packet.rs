@@ -349,14 +349,13 @@ impl Packet {
     }
 
     /// The frame as hardware fetches it, in pieces of at most `most_bytes`: where and how many. At least one.
-    pub fn pieces(&self, most_bytes: usize) -> impl Iterator<Item = (u64, usize)> + use<'_> {
-        let lent = self.buffer().loan.parts.iter();
-        let lent = lent.map(|part| (part.dma, part.bytes as usize));
-        let parts = core::iter::once((self.dma(), self.len())).chain(lent);
-        parts.flat_map(move |(dma, bytes)| {
-            let from = (0..bytes.max(1)).step_by(most_bytes);
-            from.map(move |from| (dma + from as u64, (bytes - from).min(most_bytes)))
-        })
+    #[inline]
+    pub fn pieces(&self, most_bytes: usize) -> Pieces<'_> {
+        Pieces {
+            part: Some((self.dma(), self.len())),
+            lent: self.buffer().loan.parts.iter(),
+            most_bytes,
+        }
     }
 
     /// How many pieces there are.
@@ -419,6 +418,30 @@ impl Packet {
         place.copy_from_slice(&total.to_be_bytes());
         self.buffer_mut().offload.checksum = Checksum::Valid;
         true
+    }
+}
+
+/// See [`Packet::pieces`].
+#[derive(Clone, Debug)]
+pub struct Pieces<'a> {
+    /// What is left of the part that it is at.
+    part: Option<(u64, usize)>,
+    lent: core::slice::Iter<'a, Lent>,
+    most_bytes: usize,
+}
+
+impl Iterator for Pieces<'_> {
+    type Item = (u64, usize);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let (dma, bytes) = self.part?;
+        let now = bytes.min(self.most_bytes);
+        self.part = match bytes - now {
+            0 => self.lent.next().map(|part| (part.dma, part.bytes as usize)),
+            left => Some((dma + now as u64, left)),
+        };
+        Some((dma, now))
     }
 }
 

@@ -37,9 +37,9 @@ impl<V: Vcpu> Processor<V> {
         if requests.contains(Requests::POLL) {
             self.local.with_board(|board, context| board.poll(context));
             self.show();
-        } else if requests.contains(Requests::CARDS) {
+        } else if requests.contains(Requests::NETWORK) {
             self.local
-                .with_board(|board, context| board.poll_cards(context));
+                .with_board(|board, context| board.poll_network(context));
         }
         if requests.contains(Requests::STOP) && self.machine().gate.is_closing() {
             return Some(Leave::Stop);

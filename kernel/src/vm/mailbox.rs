@@ -35,8 +35,8 @@ bitflags! {
         const POLL = 1 << 6;
         /// Another vCPU changed the 8259s' output, or the time when the board wants a turn.
         const LOOK = 1 << 7;
-        /// The services have something for the PCI cards.
-        const CARDS = 1 << 8;
+        /// The services have something for the network cards.
+        const NETWORK = 1 << 8;
     }
 }
 

@@ -78,9 +78,9 @@ pub fn kick() {
     kick_for(Requests::POLL);
 }
 
-/// The same for the PCI cards alone, which is what the network calls.
-pub fn kick_cards() {
-    kick_for(Requests::CARDS);
+/// The same for the network cards alone.
+pub fn kick_network() {
+    kick_for(Requests::NETWORK);
 }
 
 fn kick_for(requests: Requests) {

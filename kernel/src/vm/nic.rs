@@ -42,7 +42,7 @@ fn card(vif: &Vif, index: u32, name: &str, pairs: u16) -> Box<dyn Function> {
         rate: vif.rate,
         gathering: vif.gathering,
     };
-    let cable = net::plug(port, frames, super::kick_cards);
+    let cable = net::plug(port, frames, super::kick_network);
     let longest_bytes = cable.longest_bytes();
     let cable: Box<dyn Ethernet> = Box::new(cable);
     let rtl8139 = |revision, cable| Box::new(Rtl8139::new(revision, cable, mac.0));

@@ -166,9 +166,9 @@ impl Board {
         self.drive_pirqs(context);
     }
 
-    /// The same for the cards alone.
-    pub fn poll_cards(&mut self, context: &mut Context<'_>) {
-        self.bus.poll_cards(context);
+    /// The same for network cards alone.
+    pub fn poll_network(&mut self, context: &mut Context<'_>) {
+        self.bus.poll_network(context);
         self.drive_pirqs(context);
     }
 

@@ -59,7 +59,13 @@ struct Card {
     function: Box<dyn Function>,
     /// It has a timer; asked once, since the answer is needed after every access.
     timed: bool,
+    /// Its base class.
+    class: u8,
 }
+
+/// Configuration space: the base class, and that of network controllers (PCI Local Bus 3.0, 6.2.1 and appendix D).
+const CLASS: u8 = 0x0b;
+const CLASS_NETWORK: u8 = 2;
 
 /// The bus.
 pub(crate) struct Bus {
@@ -126,6 +132,7 @@ impl Bus {
         let timed = function.has_timer();
         let card = Card {
             slot,
+            class: function.config_read(CLASS, Width::Byte) as u8,
             function,
             timed,
         };
@@ -310,14 +317,22 @@ impl Bus {
         if let Some(ide) = &mut self.ide {
             ide.poll(context);
         }
-        self.poll_cards(context);
+        for index in 0..self.cards.len() {
+            self.poll_card(index, context);
+        }
     }
 
-    /// The same for the cards in slots.
-    pub(crate) fn poll_cards(&mut self, context: &mut Context<'_>) {
+    fn poll_card(&mut self, index: usize, context: &mut Context<'_>) {
+        self.cards[index].function.poll(context);
+        self.refresh(index);
+    }
+
+    /// The same for network cards alone.
+    pub(crate) fn poll_network(&mut self, context: &mut Context<'_>) {
         for index in 0..self.cards.len() {
-            self.cards[index].function.poll(context);
-            self.refresh(index);
+            if self.cards[index].class == CLASS_NETWORK {
+                self.poll_card(index, context);
+            }
         }
     }
 
