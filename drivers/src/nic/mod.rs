@@ -138,6 +138,10 @@ pub trait Nic: Send {
     fn gathers(&self) -> bool {
         false
     }
+    /// How many frames it has of which parts are lent.
+    fn lent(&self) -> usize {
+        0
+    }
     /// How many plain frames could be queued now.
     fn room(&self) -> usize;
     /// Whether it cuts a packet that is longer than the wire takes.

@@ -360,8 +360,8 @@ impl State {
         for guest in &mut self.ports.guests {
             guest.end.set_link(link);
         }
-        if link == Link::Down && self.ports.uplink.nic.progress().outstanding > 0 {
-            // It would send them whenever the link comes back, and their memory is the guest's.
+        if link == Link::Down && self.ports.uplink.nic.lent() > 0 {
+            // It would fetch them whenever the link comes back, and their memory is the guest's.
             self.restart_card();
         }
         if link == Link::Up {

@@ -514,8 +514,14 @@ impl<R: Window, W: Window> Nic for E1000<R, W> {
         Ok(())
     }
 
+    /// Not in a chipset: what is lent has to come back when the cable is pulled, by a reset, behind which an I219 with descriptors outstanding
+    /// may hang.
     fn gathers(&self) -> bool {
-        true
+        self.model.family != Family::Pch
+    }
+
+    fn lent(&self) -> usize {
+        self.lent
     }
 
     fn room(&self) -> usize {

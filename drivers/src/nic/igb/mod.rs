@@ -442,6 +442,10 @@ impl<R: Window, W: Window> Nic for Igb<R, W> {
         true
     }
 
+    fn lent(&self) -> usize {
+        self.lent
+    }
+
     fn room(&self) -> usize {
         // With a context for each.
         self.free() / 2

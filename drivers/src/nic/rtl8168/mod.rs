@@ -477,6 +477,10 @@ impl<R: Window, W: Window> Nic for Rtl8168<R, W> {
         true
     }
 
+    fn lent(&self) -> usize {
+        self.lent
+    }
+
     fn room(&self) -> usize {
         self.free()
     }

@@ -408,6 +408,10 @@ impl<T: Transport, W: Window> Nic for VirtioNet<T, W> {
         true
     }
 
+    fn lent(&self) -> usize {
+        self.sending.lent()
+    }
+
     fn room(&self) -> usize {
         self.sending.room()
     }
@@ -441,7 +445,7 @@ impl<T: Transport, W: Window> Nic for VirtioNet<T, W> {
 
     fn settle(&mut self) {
         let waited_for =
-            self.sending.outstanding() > self.sending.room() || self.sending.has_lent();
+            self.sending.outstanding() > self.sending.room() || self.sending.lent() > 0;
         let wanted = match waited_for {
             true => Interrupts::Wanted,
             false => Interrupts::Spared,

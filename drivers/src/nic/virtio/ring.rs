@@ -129,9 +129,9 @@ impl<W: Window> Ring<W> {
         usize::from(self.size) - self.free.len()
     }
 
-    /// Whether the device has packets of which parts are lent.
-    pub fn has_lent(&self) -> bool {
-        self.lent > 0
+    /// How many packets the device has of which parts are lent.
+    pub fn lent(&self) -> usize {
+        self.lent
     }
 
     /// Gives the device a packet to fill, of which it may use `bytes`; back if there is no room.
