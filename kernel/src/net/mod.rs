@@ -8,6 +8,7 @@ mod interrupt;
 mod lines;
 mod ports;
 mod service;
+mod status;
 mod viewers;
 mod window;
 

@@ -26,7 +26,7 @@ use net::host::sntp::WallClock;
 use net::host::{Host, Lease, News, Outcome, syslog};
 use net::nat::{Outside, Router};
 use net::stations::{Crowd, Stations};
-use net::switch::{Counters, Port, PortSetup, Sources, Switch, Vlans, WhenFull};
+use net::switch::{Port, PortSetup, Sources, Switch, Vlans, WhenFull};
 use spin::Mutex;
 
 /// Uplink, host, router, and cards of the guest.
@@ -56,15 +56,15 @@ const TURN_LINES: usize = 8;
 /// The service.
 pub struct Service(());
 
-struct State {
-    ports: Ports,
+pub(super) struct State {
+    pub(super) ports: Ports,
     interrupt: Interrupt,
-    consoles: Consoles,
-    switch: Switch,
+    pub(super) consoles: Consoles,
+    pub(super) switch: Switch,
     /// The frame of each port that came in and waits for room where it is to go.
     waiting: Vec<Option<Packet>>,
-    link: Link,
-    lease: Option<Lease>,
+    pub(super) link: Link,
+    pub(super) lease: Option<Lease>,
     /// The host's name, as the log has it.
     name: Option<Name>,
     /// Of the log, for a server.
@@ -75,10 +75,10 @@ struct State {
     /// How the card is getting on, when it is looked at next, and how often it was reset.
     watch: Watch,
     next_watch_ms: u64,
-    resets: u32,
+    pub(super) resets: u32,
     /// Whose frames the card is to let in, and whose it does.
     wants: Wants,
-    admits: Admits,
+    pub(super) admits: Admits,
 }
 
 /// What a turn leaves to be done.
@@ -522,91 +522,6 @@ impl State {
             );
         }
     }
-
-    fn write(&mut self, out: &mut (impl Write + ?Sized)) -> fmt::Result {
-        let nic = &mut self.ports.uplink.nic;
-        write!(
-            out,
-            "network: {}, {}, link ",
-            nic.name(),
-            Mac(nic.address())
-        )?;
-        out.write_str(match self.link {
-            Link::Up => "up, host at ",
-            Link::Down => "down, host at ",
-        })?;
-        match self.lease {
-            Some(lease) => writeln!(out, "{lease}")?,
-            None => writeln!(out, "no address")?,
-        }
-        if let Some(name) = self.ports.host.name() {
-            write!(out, "         {}.local", name.as_str())?;
-            self.ports
-                .host
-                .v6_addresses()
-                .try_for_each(|address| write!(out, ", {address}"))?;
-            writeln!(out)?;
-        }
-        self.consoles.write(self.lease, out)?;
-        for port in 0..FIRST_GUEST + self.ports.guests.len() {
-            let counters = self.switch.counters(port);
-            match port {
-                UPLINK => write!(out, "         uplink: ")?,
-                HOST => write!(out, "         host:   ")?,
-                ROUTER => {
-                    self.write_router(out)?;
-                    continue;
-                }
-                guest => write!(out, "         vif {}:  ", guest - FIRST_GUEST)?,
-            }
-            write_counters(counters, out)?;
-        }
-        writeln!(
-            out,
-            "         {} interrupts, {} frames damaged or missed by the card, {} resets, {}, {} of {} buffers free",
-            interrupt::count(),
-            self.ports.uplink.nic.faults(),
-            self.resets,
-            match self.admits {
-                Admits::Everybody => "promiscuous",
-                Admits::Named => "filtered",
-            },
-            self.ports.uplink.pool.available(),
-            self.ports.uplink.pool.count()
-        )
-    }
-}
-
-impl State {
-    fn write_router(&self, out: &mut (impl Write + ?Sized)) -> fmt::Result {
-        let Some(router) = &self.ports.router else {
-            return Ok(());
-        };
-        let (counters, flows) = router.counters();
-        writeln!(
-            out,
-            "         nat:    {}/24, {flows} conversations, {counters}",
-            router.address()
-        )?;
-        router
-            .forwards()
-            .try_for_each(|(forward, to)| writeln!(out, "         forward {forward} to {to}"))
-    }
-}
-
-fn write_counters(counters: Counters, out: &mut (impl Write + ?Sized)) -> fmt::Result {
-    let Counters {
-        received,
-        received_bytes,
-        sent,
-        sent_bytes,
-        refused,
-        lost,
-    } = counters;
-    writeln!(
-        out,
-        "{received} frames in ({received_bytes} bytes), {sent} out ({sent_bytes} bytes), {refused} refused, {lost} lost"
-    )
 }
 
 /// Serves the consoles that are asked for, and uses the servers that are named, from now on. On the service CPU, before the guest has
