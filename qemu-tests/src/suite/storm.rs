@@ -14,6 +14,7 @@ use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -200,13 +201,20 @@ fn while_fetching(
     let file = directory.join("data");
     let port = serving.local_addr()?.port();
     let done = AtomicBool::new(false);
+    let (asked, is_asked) = mpsc::channel();
     thread::scope(|scope| {
-        let server = scope.spawn(|| stream(serving, &file, &done));
+        let server = scope.spawn(|| stream(serving, &file, asked, &done));
         let worked = session
             .run(&format!(
                 "(wget -q -O - http://{GATEWAY}:{port}/data | sha256sum >/tmp/sum) & true"
             ))
-            .and_then(|_| work(session));
+            // Under way before it is disturbed: a connection that was not made is given up at once where there is no network.
+            .and_then(|_| {
+                is_asked
+                    .recv_timeout(SOON)
+                    .context("the guest does not ask")
+            })
+            .and_then(|()| work(session));
         done.store(true, Ordering::Relaxed);
         let served = server
             .join()
@@ -221,8 +229,15 @@ fn while_fetching(
 }
 
 /// Answers one request with data until it is `done`, and keeps what it sent in `file`.
-fn stream(serving: &TcpListener, file: &Path, done: &AtomicBool) -> Result<()> {
+fn stream(
+    serving: &TcpListener,
+    file: &Path,
+    asked: mpsc::Sender<()>,
+    done: &AtomicBool,
+) -> Result<()> {
     let mut stream = request(serving)?;
+    // Nobody listens any more only where the work is over.
+    let _ = asked.send(());
     stream.set_write_timeout(Some(SILENCE.max(PATIENCE)))?;
     stream.write_all(b"HTTP/1.0 200 OK\r\n\r\n")?;
     let block = noise(1);

@@ -15,6 +15,7 @@ use core::fmt;
 use core::sync::atomic::{Ordering, fence};
 use hvm::backend::Link;
 use hvm::packet::{Checksum, Offload, Packet, Pool};
+use intel::counter::Counter;
 use intel::moderation::Moderation;
 use offload::{MAX_PIECE_BYTES, Words, Work};
 
@@ -147,6 +148,8 @@ pub struct E1000<R, W> {
     received: u32,
     damaged: u64,
     missed: u64,
+    /// The card's counters of those.
+    counters: [Counter; 2],
 }
 
 impl<R: Window, W: Window> E1000<R, W> {
@@ -186,6 +189,7 @@ impl<R: Window, W: Window> E1000<R, W> {
             received: 0,
             damaged: 0,
             missed: 0,
+            counters: [Counter::new(CRCERRS), Counter::new(MPC)],
         };
         card.restart(pause_us)?;
         Ok(card)
@@ -425,8 +429,9 @@ impl<R: Window, W: Window> E1000<R, W> {
 
     /// Takes over what the card has counted.
     fn count(&mut self) {
-        self.damaged += u64::from(self.registers.read_u32(CRCERRS));
-        self.missed += u64::from(self.registers.read_u32(MPC));
+        let [damaged, missed] = &mut self.counters;
+        self.damaged += u64::from(damaged.news(&mut self.registers));
+        self.missed += u64::from(missed.news(&mut self.registers));
     }
 
     /// What the next descriptor says, if the card is done with it: its frame, unless it is damaged or cut.

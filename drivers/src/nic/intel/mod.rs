@@ -2,6 +2,7 @@
 //! filters, their transceiver.
 
 pub mod bits;
+pub mod counter;
 pub mod moderation;
 pub mod phy;
 
