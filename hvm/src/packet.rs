@@ -94,6 +94,8 @@ pub trait Lender: Sync {
 struct Loan {
     parts: heapless::Vec<Lent, MAX_LENT>,
     bytes: usize,
+    /// The highest address of hardware's in it.
+    last: u64,
     lender: Option<(&'static dyn Lender, u32)>,
 }
 
@@ -156,6 +158,7 @@ impl Pool {
                 loan: Loan {
                     parts: heapless::Vec::new(),
                     bytes: 0,
+                    last: 0,
                     lender: None,
                 },
                 home: pool,
@@ -333,6 +336,8 @@ impl Packet {
         let loan = &mut self.buffer_mut().loan;
         loan.parts.push(part)?;
         loan.bytes += part.bytes as usize;
+        let last = part.dma.saturating_add(u64::from(part.bytes));
+        loan.last = loan.last.max(last.saturating_sub(1));
         Ok(())
     }
 
@@ -340,6 +345,11 @@ impl Packet {
     #[inline]
     pub fn set_lender(&mut self, lender: &'static dyn Lender, ticket: u32) {
         self.buffer_mut().loan.lender = Some((lender, ticket));
+    }
+
+    /// The highest address that hardware fetches of what is lent.
+    pub fn last_lent(&self) -> u64 {
+        self.buffer().loan.last
     }
 
     /// Whether a part of the frame is not in its buffer.
@@ -455,6 +465,7 @@ impl Drop for Packet {
             if loan.bytes > 0 {
                 loan.parts.clear();
                 loan.bytes = 0;
+                loan.last = 0;
             }
             if let Some((lender, ticket)) = loan.lender.take() {
                 lender.take_back(ticket);
@@ -529,6 +540,7 @@ mod tests {
         assert!(packet.is_lent() && packet.duplicate().is_none());
         assert_eq!((packet.len(), packet.whole_len()), (4, 11));
         let pieces: Vec<_> = packet.pieces(3).collect();
+        assert_eq!(packet.last_lent(), 0x1021);
         let own = packet.dma();
         let expected = [
             (own, 3),
@@ -550,7 +562,7 @@ mod tests {
         drop(whole);
         assert_eq!((pool.available(), DESK.0.lock().unwrap().len()), (2, 1));
         let mut packet = pool.packet().unwrap();
-        assert!(!packet.is_lent());
+        assert!(!packet.is_lent() && packet.last_lent() == 0);
         for _ in 0..MAX_LENT {
             packet.lend(lent(0, 1)).unwrap();
         }

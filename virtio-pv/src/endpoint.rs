@@ -212,6 +212,9 @@ impl Endpoint {
     /// Serves the kicks so far.
     #[inline]
     pub fn run(&mut self, context: &mut Context<'_>) {
+        if self.resetting.is_some() && self.device.quiescent() {
+            self.resetting = None;
+        }
         while self.kicked != 0 && self.live() {
             let index = self.kicked.trailing_zeros();
             self.kicked &= self.kicked - 1;
@@ -222,9 +225,6 @@ impl Endpoint {
 
     /// Gives the device a turn.
     pub fn poll(&mut self, context: &mut Context<'_>) {
-        if self.resetting.is_some() && self.device.quiescent() {
-            self.resetting = None;
-        }
         self.run(context);
         if self.live() {
             self.device.poll(&mut self.queues, context);

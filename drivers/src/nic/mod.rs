@@ -138,6 +138,10 @@ pub trait Nic: Send {
     fn gathers(&self) -> bool {
         false
     }
+    /// The highest address that it fetches from. Packets are below 4 GiB, what is lent need not be.
+    fn reach(&self) -> u64 {
+        u32::MAX.into()
+    }
     /// How many frames it has of which parts are lent.
     fn lent(&self) -> usize {
         0

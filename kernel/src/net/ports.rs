@@ -164,7 +164,8 @@ impl Uplink {
             Some(_) => self.nic.can_cut(packet),
             None => packet.whole_len() <= self.sizes.frame_bytes(),
         };
-        fits && self.nic.gathers() && self.nic.can_sum(packet)
+        let reaches = packet.last_lent() <= self.nic.reach();
+        fits && reaches && self.nic.gathers() && self.nic.can_sum(packet)
     }
 
     /// Sends a frame in pieces, all of them or none.

@@ -525,6 +525,14 @@ impl<R: Window, W: Window> Nic for E1000<R, W> {
         self.model.family != Family::Pch
     }
 
+    /// In slots of 32 bits some of the older hang when they are given addresses above 4 GiB, which Linux' driver therefore spares them.
+    fn reach(&self) -> u64 {
+        match self.model.family {
+            Family::Pci => u32::MAX.into(),
+            Family::Express | Family::Pch => u64::MAX,
+        }
+    }
+
     fn lent(&self) -> usize {
         self.lent
     }

@@ -447,6 +447,10 @@ impl<R: Window, W: Window> Nic for Igb<R, W> {
         true
     }
 
+    fn reach(&self) -> u64 {
+        u64::MAX
+    }
+
     fn lent(&self) -> usize {
         self.lent
     }

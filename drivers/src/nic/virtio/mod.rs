@@ -408,6 +408,10 @@ impl<T: Transport, W: Window> Nic for VirtioNet<T, W> {
         true
     }
 
+    fn reach(&self) -> u64 {
+        u64::MAX
+    }
+
     fn lent(&self) -> usize {
         self.sending.lent()
     }
