@@ -102,8 +102,7 @@ impl Ethernet for Cable {
 
     fn returned(&mut self) -> Option<u32> {
         let returned = self.0.lock().unwrap().returned.clone();
-        let ticket = returned.lock().unwrap().pop_front();
-        ticket
+        returned.lock().unwrap().pop_front()
     }
 }
 
