@@ -333,10 +333,10 @@ impl SwitchEnd {
     }
 
     /// Whether a train is more than the guest's end is to hold now: as many packets as a full queue of single ones.
-    fn is_too_long(&self, train: &Packet) -> bool {
-        let behind = train.rest().len();
+    #[cold]
+    fn is_too_long(&self, behind: usize) -> bool {
         let there = || self.to_guest.len() + self.shared.behind.load(Ordering::Relaxed);
-        if behind == 0 || self.to_guest.is_empty() || there() + behind < QUEUE_FRAMES {
+        if self.to_guest.is_empty() || there() + behind < QUEUE_FRAMES {
             return false;
         }
         self.shared.crowded.store(true, Ordering::SeqCst);
@@ -345,11 +345,11 @@ impl SwitchEnd {
     }
 
     fn push(&mut self, packet: Packet) -> Result<(), Packet> {
-        if self.is_too_long(&packet) {
-            return Err(packet);
-        }
         let behind = packet.rest().len();
         if behind > 0 {
+            if self.is_too_long(behind) {
+                return Err(packet);
+            }
             // Before the guest can see it, and take it off.
             self.shared.behind.fetch_add(behind, Ordering::Relaxed);
         }
@@ -368,6 +368,7 @@ impl SwitchEnd {
     }
 
     /// Sends a frame that is in no train.
+    #[inline]
     fn send_single(&mut self, packet: Packet) -> Result<(), Refusal> {
         let takes = self.takes();
         match packet.offload().segmentation {
@@ -376,6 +377,7 @@ impl SwitchEnd {
         }
     }
 
+    #[inline]
     fn takes(&self) -> Cuts {
         Cuts::from_bits_retain(self.shared.long.load(Ordering::Relaxed))
     }
@@ -410,7 +412,9 @@ impl SwitchEnd {
 impl Outlet for SwitchEnd {
     /// A frame for the guest. [`SwitchEnd::settle`] tells it.
     fn send(&mut self, mut packet: Packet) -> Result<(), Refusal> {
-        if self.gathering == Gathering::Off {
+        if self.gathering == Gathering::Off
+            || self.waiting.is_none() && self.gatherer.passes(&packet, self.takes())
+        {
             return self.send_single(packet);
         }
         if let Some(train) = self.waiting.take()

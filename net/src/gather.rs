@@ -85,10 +85,16 @@ impl Gatherer {
         self.trains.is_empty()
     }
 
+    /// Whether a frame is in no train for sure, at a glance.
+    #[inline]
+    pub fn passes(&self, packet: &Packet, takes: Cuts) -> bool {
+        takes.is_empty() && self.trains.is_empty() && packet.len() > MOST_ACKNOWLEDGEMENT_BYTES
+    }
+
     /// Takes a frame for a card that takes long frames as `takes` says.
     #[inline]
     pub fn offer(&mut self, mut packet: Packet, takes: Cuts) -> Gathered {
-        if takes.is_empty() && self.trains.is_empty() && packet.len() > MOST_ACKNOWLEDGEMENT_BYTES {
+        if self.passes(&packet, takes) {
             return Gathered::Single(packet);
         }
         let Some((flow, segment)) = Segment::read(packet.frame()) else {

@@ -95,6 +95,8 @@ pub struct Chain {
     start: usize,
     /// First writable segment.
     split: usize,
+    /// Sum of the writable lengths.
+    writable_bytes: u64,
 }
 
 impl Chain {
@@ -104,6 +106,7 @@ impl Chain {
             segments: Vec::new(),
             start: 0,
             split: 0,
+            writable_bytes: 0,
         }
     }
 
@@ -125,8 +128,9 @@ impl Chain {
     }
 
     /// Sum of the writable lengths.
+    #[inline]
     pub fn writable_bytes(&self) -> u64 {
-        sum(self.writable())
+        self.writable_bytes
     }
 
     /// What the device reads from `offset` on.
@@ -162,6 +166,7 @@ impl Chain {
         }
         let last = self.segments.last_mut()?;
         last.bytes -= 1;
+        self.writable_bytes -= 1;
         let (gpa, left) = (last.gpa.wrapping_add(u64::from(last.bytes)), last.bytes);
         if left == 0 {
             self.segments.pop();
@@ -218,6 +223,7 @@ impl Chain {
         self.segments.clear();
         self.start = 0;
         self.split = 0;
+        self.writable_bytes = 0;
         let mut index = first;
         // One more than the buffers: the descriptor of an indirect table is none.
         for _ in 0..=MAX_SEGMENTS {
@@ -255,8 +261,9 @@ impl Chain {
         self.segments
             .push(segment)
             .map_err(|_| RingFault::ChainTooLong)?;
-        if !flags.contains(DescriptorFlags::WRITE) {
-            self.split += 1;
+        match flags.contains(DescriptorFlags::WRITE) {
+            true => self.writable_bytes += u64::from(descriptor.bytes),
+            false => self.split += 1,
         }
         Ok(())
     }
