@@ -136,6 +136,8 @@ pub struct Router {
     own: (Mac, Ipv4Addr),
     outside_mac: Mac,
     outside: Option<Outside>,
+    /// The address that the host has, or had last.
+    last: Option<Ipv4Addr>,
     pool: &'static Pool,
     inlets: (Inlet, Inlet),
     outlets: (VecDeque<Packet>, VecDeque<Packet>),
@@ -175,6 +177,7 @@ impl Router {
             own: (inner_mac(host), own),
             outside_mac: host,
             outside: None,
+            last: None,
             pool,
             inlets: Default::default(),
             outlets: Default::default(),
@@ -221,14 +224,19 @@ impl Router {
         (self.counters, self.flows.count())
     }
 
-    /// The host has this address now. With another one all conversations are over.
+    /// The host has this address now. With another one all conversations are over; while it has none they wait, for it most often has the
+    /// same again, as behind a cable that was pulled.
     pub fn set_outside(&mut self, outside: Option<Outside>) {
         let address =
             |outside: &Option<Outside>| outside.as_ref().map(|outside| outside.lease.address);
         if address(&outside) != address(&self.outside) {
-            self.flows.clear();
             self.leaving.clear();
             self.arriving.clear();
+        }
+        if let Some(new) = address(&outside)
+            && self.last.replace(new) != Some(new)
+        {
+            self.flows.clear();
         }
         if outside != self.outside {
             self.far.clear();

@@ -576,8 +576,10 @@ fn nothing_of_the_guests_own_addresses_leaves() {
 fn without_an_address_senders_are_told_and_a_new_one_ends_all() {
     let mut lab = Lab::new(&["tcp:8080:80"]);
     lab.port_of(at(GUEST, 4000), at(REMOTE, 7));
+    let flows = lab.router.counters().1;
+    assert_ne!(flows, 0);
     lab.router.set_outside(None);
-    assert_eq!(lab.router.counters().1, 0);
+    assert_eq!(lab.router.counters().1, flows, "they wait");
     lab.out(&packet(at(GUEST, 4000), at(REMOTE, 7), None, b""));
     assert_eq!(lab.inside().unwrap()[20..22], [3, 0]);
     lab.router.set_outside(Some(outside()));
@@ -589,6 +591,11 @@ fn without_an_address_senders_are_told_and_a_new_one_ends_all() {
         (arp.is_request, arp.target, arp.sender),
         (true, GATEWAY, (HOST, OWN))
     );
+    assert_eq!(lab.router.counters().1, flows, "the same address again");
+    let mut other = outside();
+    other.lease.address = GATEWAY;
+    lab.router.set_outside(Some(other));
+    assert_eq!(lab.router.counters().1, 0);
 }
 
 #[test]
