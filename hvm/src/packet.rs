@@ -70,6 +70,14 @@ pub struct Offload {
     pub segmentation: Option<Segmentation>,
 }
 
+impl Offload {
+    /// Nothing is to be done, and the checksum was found right.
+    pub const VALID: Self = Self {
+        checksum: Checksum::Valid,
+        segmentation: None,
+    };
+}
+
 /// Most parts of one frame that are lent: a segment of 64 KiB in pages, and some that are cut by where their memory ends.
 pub const MAX_LENT: usize = 24;
 

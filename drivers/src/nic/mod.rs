@@ -9,6 +9,7 @@ mod failure;
 pub mod igb;
 pub mod intel;
 mod offload;
+mod outgoing;
 pub mod rtl8139;
 pub mod rtl8168;
 #[cfg(test)]

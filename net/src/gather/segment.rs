@@ -249,10 +249,7 @@ pub fn is_sound(packet: &mut Packet, segment: &Segment) -> bool {
     if checksum::sum(pseudo, tcp) != 0xffff {
         return false;
     }
-    packet.set_offload(Offload {
-        checksum: Checksum::Valid,
-        segmentation: None,
-    });
+    packet.set_offload(Offload::VALID);
     true
 }
 

@@ -204,10 +204,7 @@ fn packets(plans: &[Plan], pool: &'static Pool) -> Vec<Packet> {
             .copy_of(&frame(plan, &mut numbers[usize::from(plan.flow)]))
             .unwrap();
         if plan.summed && !plan.damaged {
-            packet.set_offload(Offload {
-                checksum: Checksum::Valid,
-                segmentation: None,
-            });
+            packet.set_offload(Offload::VALID);
         }
         packet
     });
@@ -341,10 +338,7 @@ fn acknowledgements_are_thinned_and_repeated_ones_are_not() {
     let mut frames = packets(&[acknowledgement(1), acknowledgement(1)], pool);
     for frame in &mut frames {
         frame.frame_mut()[54..58].copy_from_slice(&[1, 1, 5, 10]);
-        frame.set_offload(Offload {
-            checksum: Checksum::Valid,
-            segmentation: None,
-        });
+        frame.set_offload(Offload::VALID);
     }
     assert_eq!(gather(frames, 1000, Cuts::empty()).len(), 2);
 }

@@ -6,6 +6,7 @@ mod pch;
 #[cfg(test)]
 mod tests;
 
+use super::outgoing::Outgoing;
 use super::watch::Progress;
 use super::{Admits, Failure, Filter, LinkNews, Nic, Sizes, USUAL_MTU, intel, offload::can_cut};
 use crate::window::{Shared, Window};
@@ -125,14 +126,8 @@ pub struct E1000<R, W> {
     next_free: usize,
     /// Frames that lie in pieces are dropped up to their end.
     skipping: bool,
-    /// The packet in each transmit descriptor.
-    sending: Vec<Option<Packet>>,
-    /// The oldest that may still be on its way; how many are; the next to be used.
-    oldest: usize,
-    outstanding: usize,
-    next_sent: usize,
-    /// Frames among them of which parts are lent: those who lent them wait.
-    lent: usize,
+    /// What is on its way.
+    sending: Outgoing<RING>,
     /// The transmit tail that the card knows.
     started: usize,
     /// The context that frames behind have.
@@ -173,11 +168,7 @@ impl<R: Window, W: Window> E1000<R, W> {
             next_received: 0,
             next_free: 0,
             skipping: false,
-            sending: Vec::new(),
-            oldest: 0,
-            outstanding: 0,
-            next_sent: 0,
-            lent: 0,
+            sending: Outgoing::new(),
             started: 0,
             context: None,
             mask: Cause::empty(),
@@ -251,10 +242,9 @@ impl<R: Window, W: Window> E1000<R, W> {
     /// Lets go of all packets: after a reset the card knows none.
     fn forget(&mut self) {
         self.filled = (0..RING).map(|_| None).collect();
-        self.sending = (0..RING).map(|_| None).collect();
+        self.sending = Outgoing::new();
         (self.next_received, self.next_free, self.skipping) = (0, 0, false);
-        (self.oldest, self.outstanding, self.next_sent, self.started) = (0, 0, 0, 0);
-        self.lent = 0;
+        self.started = 0;
         self.context = None;
         self.moderation = Moderation::default();
         self.mask = Cause::LINK | Cause::FEW_BUFFERS | Cause::OVERRUN | Cause::RECEIVED;
@@ -346,17 +336,16 @@ impl<R: Window, W: Window> E1000<R, W> {
 
     /// Descriptors that may be filled.
     fn free(&self) -> usize {
-        RING - 1 - self.outstanding
+        RING - 1 - self.sending.outstanding()
     }
 
     /// Fills the next descriptor. There is one.
     fn put(&mut self, [a, b, c, d]: Words) {
-        let at = TX_RING + self.next_sent * DESCRIPTOR_BYTES;
+        let at = TX_RING + self.sending.next() * DESCRIPTOR_BYTES;
         for (index, word) in [a, b, c, d].into_iter().enumerate() {
             self.rings.window.write_u32(at + 4 * index, word);
         }
-        self.next_sent = (self.next_sent + 1) % RING;
-        self.outstanding += 1;
+        self.sending.fill();
     }
 
     fn send_plain(&mut self, packet: Packet) {
@@ -385,33 +374,18 @@ impl<R: Window, W: Window> E1000<R, W> {
             let words = here as u32 | kind | u32::from(command.bits()) << 24;
             self.put([address as u32, (address >> 32) as u32, words, options]);
         }
-        self.keep(packet);
-    }
-
-    /// Keeps a frame until the card is done with its last descriptor, which was just filled.
-    fn keep(&mut self, packet: Packet) {
-        self.lent += usize::from(packet.is_lent());
-        self.sending[(self.next_sent + RING - 1) % RING] = Some(packet);
-    }
-
-    /// Lets go of what the oldest descriptor has.
-    fn let_go(&mut self) {
-        if let Some(packet) = self.sending[self.oldest].take() {
-            self.lent -= usize::from(packet.is_lent());
-        }
-        self.oldest = (self.oldest + 1) % RING;
+        self.sending.keep(packet);
     }
 
     /// Takes back what was sent.
     fn reap(&mut self) {
-        while self.outstanding > 0 {
-            let at = TX_RING + self.oldest * DESCRIPTOR_BYTES;
+        while self.sending.outstanding() > 0 {
+            let at = TX_RING + self.sending.oldest() * DESCRIPTOR_BYTES;
             let status = Done::from_bits_retain(self.rings.window.read_u8(at + TX_STATUS));
             if !status.contains(Done::DONE) {
                 break;
             }
-            self.let_go();
-            self.outstanding -= 1;
+            self.sending.let_go();
             self.sent = self.sent.wrapping_add(1);
         }
     }
@@ -461,10 +435,7 @@ impl<R: Window, W: Window> E1000<R, W> {
             packet.set_len(length);
             let looked = status & (Done::UNSUMMED | Done::SUMMED) == Done::SUMMED;
             if looked && errors & RX_SUM_WRONG == 0 {
-                packet.set_offload(Offload {
-                    checksum: Checksum::Valid,
-                    segmentation: None,
-                });
+                packet.set_offload(Offload::VALID);
             }
             packet
         }))
@@ -534,7 +505,7 @@ impl<R: Window, W: Window> Nic for E1000<R, W> {
     }
 
     fn lent(&self) -> usize {
-        self.lent
+        self.sending.lent()
     }
 
     fn room(&self) -> usize {
@@ -554,8 +525,8 @@ impl<R: Window, W: Window> Nic for E1000<R, W> {
     }
 
     fn start(&mut self) {
-        if self.started != self.next_sent {
-            self.started = self.next_sent;
+        if self.started != self.sending.next() {
+            self.started = self.sending.next();
             fence(Ordering::Release);
             self.registers.write_u32(TDT, self.started as u32);
         }
@@ -572,7 +543,7 @@ impl<R: Window, W: Window> Nic for E1000<R, W> {
         self.reap();
         self.refill();
         self.moderate();
-        let waited_for = self.outstanding >= CROWDED || self.lent > 0;
+        let waited_for = self.sending.outstanding() >= CROWDED || self.sending.lent() > 0;
         self.mask.set(Cause::SENT, waited_for);
         self.registers.write_u32(IMS, self.mask.bits());
     }
@@ -594,7 +565,7 @@ impl<R: Window, W: Window> Nic for E1000<R, W> {
     fn progress(&mut self) -> Progress {
         self.count();
         Progress {
-            outstanding: self.outstanding,
+            outstanding: self.sending.outstanding(),
             sent: self.sent,
             buffers: (self.next_free + RING - self.next_received) % RING,
             received: self.received,
@@ -617,7 +588,8 @@ impl<R, W> fmt::Debug for E1000<R, W> {
         write!(
             f,
             "E1000({}, {} on their way)",
-            self.model.name, self.outstanding
+            self.model.name,
+            self.sending.outstanding()
         )
     }
 }

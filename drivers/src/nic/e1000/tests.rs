@@ -347,7 +347,7 @@ fn a_long_frame_is_given_to_the_card_in_pieces() {
     card.send(packet).unwrap();
     // What the card adds for each piece is the length: the sum that is there has the addresses and the protocol.
     let expected = hvm::checksum::pseudo_header(&[10, 0, 0, 1, 10, 0, 0, 2], 6, 0);
-    let sent = card.sending.iter().flatten().next().unwrap();
+    let sent = card.sending.packets().next().unwrap();
     assert_eq!(sent.frame()[50..52], expected.to_be_bytes());
     card.start();
     card.settle();

@@ -7,6 +7,7 @@ mod offload;
 mod tests;
 
 use super::offload::can_cut;
+use super::outgoing::Outgoing;
 use super::watch::Progress;
 use super::{Admits, CRC_BYTES, Failure, Filter, LinkNews, MOST_MTU, Nic, Sizes, intel};
 use crate::window::{Shared, Window};
@@ -81,14 +82,8 @@ pub struct Igb<R, W> {
     next_free: usize,
     /// Frames that lie in pieces are dropped up to their end.
     skipping: bool,
-    /// The packet in each transmit descriptor.
-    sending: Vec<Option<Packet>>,
-    /// The oldest that may still be on its way; how many are; the next to be used.
-    oldest: usize,
-    outstanding: usize,
-    next_sent: usize,
-    /// Frames among them of which parts are lent: those who lent them wait.
-    lent: usize,
+    /// What is on its way.
+    sending: Outgoing<RING>,
     /// The transmit tail that the card knows.
     started: usize,
     /// The context that frames behind have.
@@ -126,11 +121,7 @@ impl<R: Window, W: Window> Igb<R, W> {
             next_received: 0,
             next_free: 0,
             skipping: false,
-            sending: Vec::new(),
-            oldest: 0,
-            outstanding: 0,
-            next_sent: 0,
-            lent: 0,
+            sending: Outgoing::new(),
             started: 0,
             context: None,
             mask: Cause::empty(),
@@ -177,10 +168,9 @@ impl<R: Window, W: Window> Igb<R, W> {
     /// Lets go of all packets: after a reset the card knows none.
     fn forget(&mut self) {
         self.filled = (0..RING).map(|_| None).collect();
-        self.sending = (0..RING).map(|_| None).collect();
+        self.sending = Outgoing::new();
         (self.next_received, self.next_free, self.skipping) = (0, 0, false);
-        (self.oldest, self.outstanding, self.next_sent, self.started) = (0, 0, 0, 0);
-        self.lent = 0;
+        self.started = 0;
         self.context = None;
         self.mask = Cause::LINK | Cause::FEW_BUFFERS | Cause::OVERRUN | Cause::RECEIVED;
     }
@@ -284,17 +274,16 @@ impl<R: Window, W: Window> Igb<R, W> {
 
     /// Descriptors that may be filled.
     fn free(&self) -> usize {
-        RING - 1 - self.outstanding
+        RING - 1 - self.sending.outstanding()
     }
 
-    /// Fills the next descriptor, the frame's last if it comes with the packet. There is one.
+    /// Fills the next descriptor. There is one.
     fn put(&mut self, words: Words) {
-        let at = TX_RING + self.next_sent * DESCRIPTOR_BYTES;
+        let at = TX_RING + self.sending.next() * DESCRIPTOR_BYTES;
         for (index, word) in words.into_iter().enumerate() {
             self.rings.window.write_u32(at + 4 * index, word);
         }
-        self.next_sent = (self.next_sent + 1) % RING;
-        self.outstanding += 1;
+        self.sending.fill();
     }
 
     /// A frame in pieces, the packet with its last.
@@ -306,7 +295,7 @@ impl<R: Window, W: Window> Igb<R, W> {
             let words = here as u32 | DATA | command | end;
             self.put([address as u32, (address >> 32) as u32, words, options]);
         }
-        self.keep(packet);
+        self.sending.keep(packet);
     }
 
     /// A context, unless the card knows it from the frame before, and the frame.
@@ -318,34 +307,17 @@ impl<R: Window, W: Window> Igb<R, W> {
         self.put_pieces(packet, work.command, work.options);
     }
 
-    /// Keeps a frame until the card is done with its last descriptor, which was just filled.
-    fn keep(&mut self, packet: Packet) {
-        self.lent += usize::from(packet.is_lent());
-        self.sending[(self.next_sent + RING - 1) % RING] = Some(packet);
-    }
-
-    /// Lets go of what the oldest descriptor has.
-    fn let_go(&mut self) {
-        if let Some(packet) = self.sending[self.oldest].take() {
-            self.lent -= usize::from(packet.is_lent());
-        }
-        self.oldest = (self.oldest + 1) % RING;
-    }
-
     /// Takes back what was sent. Of each frame the last descriptor tells, which has the packet; what is in it otherwise, the card may
     /// have overwritten (82576, 7.2.2.4).
     fn reap(&mut self) {
-        while let Some(ahead) =
-            (0..self.outstanding).find(|ahead| self.sending[(self.oldest + ahead) % RING].is_some())
-        {
-            let at = TX_RING + (self.oldest + ahead) % RING * DESCRIPTOR_BYTES;
+        while let Some((ahead, end)) = self.sending.first_end() {
+            let at = TX_RING + end * DESCRIPTOR_BYTES;
             if self.rings.window.read_u32(at + TX_STATUS) & TX_DONE == 0 {
                 break;
             }
             for _ in 0..=ahead {
-                self.let_go();
+                self.sending.let_go();
             }
-            self.outstanding -= ahead + 1;
             self.sent = self.sent.wrapping_add(ahead as u32 + 1);
         }
     }
@@ -382,10 +354,7 @@ impl<R: Window, W: Window> Igb<R, W> {
         Some(packet.map(|mut packet| {
             packet.set_len(length);
             if status & (RX_SUMMED | RX_SUM_WRONG) == RX_SUMMED {
-                packet.set_offload(Offload {
-                    checksum: Checksum::Valid,
-                    segmentation: None,
-                });
+                packet.set_offload(Offload::VALID);
             }
             packet
         }))
@@ -452,7 +421,7 @@ impl<R: Window, W: Window> Nic for Igb<R, W> {
     }
 
     fn lent(&self) -> usize {
-        self.lent
+        self.sending.lent()
     }
 
     fn room(&self) -> usize {
@@ -472,8 +441,8 @@ impl<R: Window, W: Window> Nic for Igb<R, W> {
     }
 
     fn start(&mut self) {
-        if self.started != self.next_sent {
-            self.started = self.next_sent;
+        if self.started != self.sending.next() {
+            self.started = self.sending.next();
             fence(Ordering::Release);
             self.registers.write_u32(TDT, self.started as u32);
         }
@@ -488,7 +457,7 @@ impl<R: Window, W: Window> Nic for Igb<R, W> {
     fn settle(&mut self) {
         self.reap();
         self.refill();
-        let waited_for = self.outstanding >= CROWDED || self.lent > 0;
+        let waited_for = self.sending.outstanding() >= CROWDED || self.sending.lent() > 0;
         self.mask.set(Cause::SENT, waited_for);
         self.registers.write_u32(IMS, self.mask.bits());
     }
@@ -510,7 +479,7 @@ impl<R: Window, W: Window> Nic for Igb<R, W> {
     fn progress(&mut self) -> Progress {
         self.count();
         Progress {
-            outstanding: self.outstanding,
+            outstanding: self.sending.outstanding(),
             sent: self.sent,
             buffers: (self.next_free + RING - self.next_received) % RING,
             received: self.received,
@@ -533,7 +502,8 @@ impl<R, W> fmt::Debug for Igb<R, W> {
         write!(
             f,
             "Igb({}, {} on their way)",
-            self.model.name, self.outstanding
+            self.model.name,
+            self.sending.outstanding()
         )
     }
 }

@@ -286,7 +286,7 @@ fn a_long_frame_is_cut_by_the_card() {
     assert!(card.can_cut(&packet));
     let dma = packet.dma();
     card.send(packet).unwrap();
-    let frame = card.sending.iter().flatten().next().unwrap().frame();
+    let frame = card.sending.packets().next().unwrap().frame();
     let expected = hvm::checksum::pseudo_header(&addresses, 6, 0);
     assert_eq!(frame[50..52], expected.to_be_bytes());
     assert_eq!(frame[16..18], [0, 0]);

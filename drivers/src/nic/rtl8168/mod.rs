@@ -9,6 +9,7 @@ mod offload;
 mod tests;
 pub mod version;
 
+use super::outgoing::Outgoing;
 use super::watch::Progress;
 use super::{Admits, CRC_BYTES, Failure, Filter, LinkNews, Nic, Sizes};
 use crate::window::{Shared, Window};
@@ -58,14 +59,8 @@ pub struct Rtl8168<R, W> {
     buffers: usize,
     /// Frames that lie in pieces are dropped up to their end.
     skipping: bool,
-    /// The packet in each transmit descriptor.
-    sending: Vec<Option<Packet>>,
-    /// The oldest that may still be on its way; how many are; the next to be used.
-    oldest: usize,
-    outstanding: usize,
-    next_sent: usize,
-    /// Frames among them of which parts are lent: those who lent them wait.
-    lent: usize,
+    /// What is on its way.
+    sending: Outgoing<RING>,
     /// Frames that the chip was not yet told of.
     news: bool,
     mask: Interrupt,
@@ -101,11 +96,7 @@ impl<R: Window, W: Window> Rtl8168<R, W> {
             next_free: 0,
             buffers: 0,
             skipping: false,
-            sending: Vec::new(),
-            oldest: 0,
-            outstanding: 0,
-            next_sent: 0,
-            lent: 0,
+            sending: Outgoing::new(),
             news: false,
             mask: Interrupt::empty(),
             stopped: None,
@@ -211,9 +202,8 @@ impl<R: Window, W: Window> Rtl8168<R, W> {
     /// Lets go of all packets: after a reset the card knows none.
     fn forget(&mut self) {
         self.filled = (0..RING).map(|_| None).collect();
-        self.sending = (0..RING).map(|_| None).collect();
+        self.sending = Outgoing::new();
         (self.next_received, self.next_free, self.buffers) = (0, 0, 0);
-        (self.oldest, self.outstanding, self.next_sent, self.lent) = (0, 0, 0, 0);
         (self.skipping, self.news, self.stopped) = (false, false, None);
         for index in 0..2 * RING {
             let end = if index % RING == RING - 1 { END } else { 0 };
@@ -314,7 +304,7 @@ impl<R: Window, W: Window> Rtl8168<R, W> {
     }
 
     fn free(&self) -> usize {
-        RING - self.outstanding
+        RING - self.sending.outstanding()
     }
 
     /// Lays a frame into descriptors. The first becomes the chip's last of all, so that it sees the frame whole.
@@ -324,7 +314,7 @@ impl<R: Window, W: Window> Rtl8168<R, W> {
         for (address, here) in packet.pieces(MAX_PIECE_BYTES) {
             left -= here;
             let last = left == 0;
-            let index = self.next_sent;
+            let index = self.sending.next();
             let at = TX_RING + index * DESCRIPTOR_BYTES;
             let mut word = OWN | options.first | here as u32;
             for (bit, set) in [
@@ -340,11 +330,9 @@ impl<R: Window, W: Window> Rtl8168<R, W> {
                 None => first = Some((at, word)),
                 Some(_) => self.rings.window.write_u32(at, word),
             }
-            self.next_sent = (index + 1) % RING;
-            self.outstanding += 1;
+            self.sending.fill();
         }
-        self.lent += usize::from(packet.is_lent());
-        self.sending[(self.next_sent + RING - 1) % RING] = Some(packet);
+        self.sending.keep(packet);
         if let Some((at, word)) = first {
             fence(Ordering::Release);
             self.rings.window.write_u32(at, word);
@@ -354,21 +342,17 @@ impl<R: Window, W: Window> Rtl8168<R, W> {
 
     /// Takes back what was sent.
     fn reap(&mut self) {
-        let before = self.outstanding;
-        while self.outstanding > 0 {
-            let at = TX_RING + self.oldest * DESCRIPTOR_BYTES;
+        let before = self.sending.outstanding();
+        while self.sending.outstanding() > 0 {
+            let at = TX_RING + self.sending.oldest() * DESCRIPTOR_BYTES;
             if self.rings.window.read_u32(at) & OWN != 0 {
                 break;
             }
-            if let Some(packet) = self.sending[self.oldest].take() {
-                self.lent -= usize::from(packet.is_lent());
-            }
-            self.oldest = (self.oldest + 1) % RING;
-            self.outstanding -= 1;
+            self.sending.let_go();
             self.sent = self.sent.wrapping_add(1);
         }
         // A request to look at the ring may be lost where it comes just as the chip has looked.
-        self.news |= self.outstanding > 0 && self.outstanding != before;
+        self.news |= self.sending.outstanding() > 0 && self.sending.outstanding() != before;
     }
 
     /// What the next descriptor says, if the chip is done with it: its frame, unless it is damaged or cut.
@@ -398,10 +382,7 @@ impl<R: Window, W: Window> Rtl8168<R, W> {
         Some(packet.map(|mut packet| {
             packet.set_len(length - CRC_BYTES);
             if status & (IS_TCP | IS_UDP) != 0 && status & SUM_WRONG == 0 {
-                packet.set_offload(hvm::packet::Offload {
-                    checksum: Checksum::Valid,
-                    segmentation: None,
-                });
+                packet.set_offload(hvm::packet::Offload::VALID);
             }
             packet
         }))
@@ -478,7 +459,7 @@ impl<R: Window, W: Window> Nic for Rtl8168<R, W> {
     }
 
     fn lent(&self) -> usize {
-        self.lent
+        self.sending.lent()
     }
 
     fn room(&self) -> usize {
@@ -516,7 +497,7 @@ impl<R: Window, W: Window> Nic for Rtl8168<R, W> {
         self.start();
         self.refill();
         let sent = Interrupt::SENT | Interrupt::NOT_SENT;
-        let crowded = self.outstanding >= CROWDED || self.lent > 0;
+        let crowded = self.sending.outstanding() >= CROWDED || self.sending.lent() > 0;
         if crowded != self.mask.contains(sent) {
             self.mask.set(sent, crowded);
             self.registers.write_u16(INTERRUPT_MASK, self.mask.bits());
@@ -548,7 +529,7 @@ impl<R: Window, W: Window> Nic for Rtl8168<R, W> {
             _ => self.stopped,
         };
         Progress {
-            outstanding: self.outstanding,
+            outstanding: self.sending.outstanding(),
             sent: self.sent,
             buffers: self.buffers,
             received: self.received,
@@ -576,7 +557,8 @@ impl<R, W> fmt::Debug for Rtl8168<R, W> {
         write!(
             f,
             "Rtl8168({:?}, {} on their way)",
-            self.version, self.outstanding
+            self.version,
+            self.sending.outstanding()
         )
     }
 }
