@@ -30,6 +30,7 @@ pub mod msr;
 pub mod packet;
 pub mod pci;
 pub mod pci_config;
+pub mod pv_eoi;
 pub mod pvclock;
 pub mod regs;
 pub mod segment;

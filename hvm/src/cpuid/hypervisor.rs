@@ -2,7 +2,7 @@
 
 use super::{Kvm, Leaf, Policy, Tsc};
 use crate::hyperv::{self, Enlightenments};
-use crate::pvclock;
+use crate::{pv_eoi, pvclock};
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -58,7 +58,7 @@ fn hyper_v(base: u32, offered: Enlightenments) -> Vec<Leaf> {
     leaves
 }
 
-/// KVM's identity and clock (Linux, Documentation/virt/kvm/x86/cpuid.rst).
+/// KVM's identity, clock and end of interrupt (Linux, Documentation/virt/kvm/x86/cpuid.rst).
 fn kvm(base: u32, timing: Timing, tsc: Tsc) -> Vec<Leaf> {
     let stable = match tsc {
         Tsc::Invariant => pvclock::STABLE_FEATURE,
@@ -66,7 +66,7 @@ fn kvm(base: u32, timing: Timing, tsc: Tsc) -> Vec<Leaf> {
     };
     let mut leaves = vec![[0; 4]; TIMING_LEAF as usize + 1];
     leaves[0] = identity(base + TIMING_LEAF, *b"KVMKVMKVM\0\0\0");
-    leaves[1] = [pvclock::FEATURES | stable, 0, 0, 0];
+    leaves[1] = [pvclock::FEATURES | pv_eoi::FEATURE | stable, 0, 0, 0];
     leaves[TIMING_LEAF as usize] = [timing.tsc_khz, timing.apic_khz, 0, 0];
     leaves
 }

@@ -79,6 +79,14 @@ fn part(register: u32) -> Option<Enlightenments> {
     })
 }
 
+impl VirtualProcessor {
+    /// The assist page, whose first word is for ends of interrupts.
+    pub fn assist_page(&self) -> Option<Gpa> {
+        let is_there = self.assist_page & ENABLE != 0;
+        is_there.then_some(Gpa(self.assist_page & !(PAGE_BYTES - 1)))
+    }
+}
+
 impl HyperV {
     /// As after power-on.
     pub fn new(offered: Enlightenments, kvm: Kvm) -> Self {

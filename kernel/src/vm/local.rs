@@ -1,6 +1,7 @@
 //! What belongs to one virtual CPU beside its registers: its local APIC, its pending events, its view of time.
 
 use super::clock::{Clock, Timeline};
+use super::eoi::Eoi;
 use super::hyperv::VirtualProcessor;
 use super::interrupts::{BoardSignals, LapicSignals, Receiver, Sender};
 use super::machine::{KEEPER, Machine};
@@ -15,6 +16,7 @@ use hvm::device::{Context, Lifecycle, PowerEvent};
 use hvm::event::{Events, Exception, TripleFault};
 use hvm::hyperv::bits;
 use hvm::msr::{Bank, GeneralProtection};
+use hvm::pv_eoi::{self, PV_EOI};
 use hvm::tsc::Scale;
 use hvm::{Gpa, Instant, Width};
 use pc::board::Board;
@@ -41,6 +43,7 @@ pub struct Local {
     pub(super) clock: Clock,
     pub(super) pv_clock: PvClock,
     hyperv: VirtualProcessor,
+    eoi: Eoi,
     pub(super) physical_bits: u8,
     pub(super) machine: &'static Machine,
     pub(super) vectors: Vectors,
@@ -91,6 +94,7 @@ impl Local {
             clock: Clock::new(&machine.timeline, index as u32),
             pv_clock: PvClock::default(),
             hyperv: VirtualProcessor::default(),
+            eoi: Eoi::default(),
             physical_bits,
             machine,
             vectors: Vectors::new(),
@@ -111,6 +115,7 @@ impl Local {
         self.clock.reset();
         self.pv_clock = PvClock::default();
         self.hyperv = VirtualProcessor::default();
+        self.eoi = Eoi::default();
         self.lapic.reset();
         if self.index == KEEPER {
             self.lapic.set_virtual_wire();
@@ -130,6 +135,8 @@ impl Local {
     /// INIT: all but what Table 10-1 of SDM vol. 3A keeps, of which the MSRs and the counter are ours.
     pub fn init(&mut self) {
         self.lapic.init();
+        // As KVM does: the place is named anew by whoever starts the vCPU.
+        self.eoi = Eoi::default();
         self.show_address();
         self.events = Events::new();
         self.second_look = None;
@@ -165,6 +172,18 @@ impl Local {
             self.lapic.take_back(page);
             self.attention = true;
         }
+    }
+
+    /// Spares the guest the end of an interrupt that enters it now, if nobody waits for that.
+    #[inline]
+    pub fn spare_eoi(&mut self, vector: u8) {
+        self.eoi.spare(vector, &self.lapic, &self.machine.memory);
+    }
+
+    /// Has the local APIC know of an end of interrupt that the guest was spared. Before anything else is asked of its priorities.
+    #[inline]
+    pub fn collect_eoi(&mut self) {
+        self.eoi.collect(&mut self.lapic, &self.machine.memory);
     }
 
     /// True if an interrupt waits that priorities let through.
@@ -250,6 +269,7 @@ impl Local {
         work: impl FnOnce(&mut Lapic, &mut LapicSignals, &Clock) -> R,
     ) -> R {
         self.attention = true;
+        self.collect_eoi();
         let mut signals = LapicSignals::default();
         let result = work(&mut self.lapic, &mut signals, &self.clock);
         self.show_address();
@@ -307,6 +327,7 @@ impl Local {
     }
 
     fn lapic_read(&mut self, offset: u16, width: Width) -> u64 {
+        self.collect_eoi();
         let register = self.lapic.mmio_read(offset & !3, self.clock.now());
         width.cut(u64::from(register) >> (u32::from(offset & 3) * 8))
     }
@@ -317,10 +338,13 @@ impl Local {
         match register {
             hvm::msr::IA32_TSC => Ok(self.clock.guest_tsc()),
             hvm::msr::IA32_TSC_ADJUST => Ok(self.clock.tsc_adjust()),
-            _ if Lapic::owns_msr(register) => self
-                .lapic
-                .read_msr(register, self.clock.now())
-                .map_err(|_| GeneralProtection),
+            _ if Lapic::owns_msr(register) => {
+                self.collect_eoi();
+                self.lapic
+                    .read_msr(register, self.clock.now())
+                    .map_err(|_| GeneralProtection)
+            }
+            PV_EOI => Ok(self.eoi.register),
             _ => self
                 .msrs
                 .read(register)
@@ -356,16 +380,26 @@ impl Local {
             }
             _ => {
                 let memory = &machine.memory;
-                return machine.hyperv.write(
+                machine.hyperv.write(
                     register,
                     value,
                     &mut self.hyperv,
                     &self.clock.reading(),
                     memory,
-                );
+                )?;
+                if register == bits::VP_ASSIST_PAGE {
+                    self.name_eoi(self.hyperv.assist_page());
+                }
             }
         }
         Ok(())
+    }
+
+    /// The guest wants to find at `place` that it need not end an interrupt.
+    #[cold]
+    fn name_eoi(&mut self, place: Option<Gpa>) {
+        self.collect_eoi();
+        self.eoi.set_place(place);
     }
 
     /// WRMSR of the same.
@@ -387,6 +421,11 @@ impl Local {
                     lapic.write_msr(register, value, clock.now(), clock.tsc(), signals)
                 })
                 .map_err(|_| GeneralProtection),
+            PV_EOI => {
+                self.name_eoi(pv_eoi::place(value)?);
+                self.eoi.register = value;
+                Ok(())
+            }
             _ => self
                 .msrs
                 .write(register, value)

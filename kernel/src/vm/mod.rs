@@ -16,6 +16,7 @@ mod devices;
 mod dirty;
 mod disk;
 mod emulation;
+mod eoi;
 mod exits;
 mod firmware;
 mod framebuffer;

@@ -331,6 +331,7 @@ impl<V: Vcpu> Processor<V> {
             let looks = self.local.attention || self.window.is_some();
             if looks {
                 self.local.attention = false;
+                self.local.collect_eoi();
                 if let Some(power) = self.local.power.take() {
                     return Leave::Outcome(Outcome::Power(power));
                 }
@@ -432,6 +433,9 @@ impl<V: Vcpu> Processor<V> {
             return;
         }
         let plan = self.plan();
+        if let (Some(Event::Interrupt { vector }), None) = (plan.inject, plan.window) {
+            self.local.spare_eoi(vector);
+        }
         self.carry_out(plan);
     }
 

@@ -1,4 +1,5 @@
-//! Hyper-V's registers for what is written most: they reach ours in any mode (TLFS, 10.2.2).
+//! Ways to the registers that are written most: Hyper-V's own reach them in any mode (TLFS, 10.2.2), and an end of interrupt may be
+//! told of by memory (10.3.5; KVM has the like).
 
 use super::Lapic;
 use super::bits::{ICR_HIGH_WRITABLE, ICR_WRITABLE};
@@ -21,6 +22,23 @@ impl Lapic {
         };
         self.command = u64::from(high) << 32 | u64::from(low);
         self.send(low, destination, signals);
+    }
+
+    /// True if `vector` is in service, and nobody but this APIC has to know when it ends: nothing waits for it, and no I/O APIC does.
+    #[inline]
+    pub fn may_end_unseen(&self, vector: u8) -> bool {
+        self.isr.highest() == Some(vector)
+            && self.irr.highest().is_none()
+            && !self.tmr.contains(vector)
+    }
+
+    /// Ends the interrupt in service, which [`Lapic::may_end_unseen`] was said of, and which the guest has ended meanwhile.
+    #[inline]
+    pub fn end_unseen(&mut self) {
+        if let Some(vector) = self.isr.highest() {
+            self.isr.clear(vector);
+            self.update_priority();
+        }
     }
 
     /// Ends the interrupt in service.
