@@ -52,21 +52,25 @@ impl<const SIZE: usize> Incoming<SIZE> {
     }
 
     /// The next descriptor to be given a packet.
+    #[inline]
     pub fn next(&self) -> usize {
         self.next
     }
 
     /// The descriptor that the card fills next, if it has one.
+    #[inline]
     pub fn due(&self) -> Option<usize> {
         (self.outstanding > 0).then_some(self.oldest)
     }
 
     /// How many the card has.
+    #[inline]
     pub fn outstanding(&self) -> usize {
         self.outstanding
     }
 
     /// The next descriptor has this packet, and is the card's.
+    #[inline]
     pub fn fill(&mut self, packet: Packet) {
         self.packets[self.next] = Some(packet);
         self.next = (self.next + 1) % SIZE;
@@ -75,6 +79,7 @@ impl<const SIZE: usize> Incoming<SIZE> {
 
     /// The card is done with the descriptor that was due. Its frame, of so many `bytes`, or `None` if it is damaged; frames in pieces are
     /// dropped up to their end, as buffers hold the longest there should be.
+    #[inline]
     pub fn take(&mut self, extent: Extent, bytes: Option<usize>) -> Option<Packet> {
         let packet = self.packets[self.oldest].take();
         self.oldest = (self.oldest + 1) % SIZE;
