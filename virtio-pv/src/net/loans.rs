@@ -68,6 +68,12 @@ impl Loans {
         }
     }
 
+    /// Whether there is nothing to give back.
+    #[inline]
+    pub fn are_settled(&self) -> bool {
+        self.out == 0 && self.left_over.is_empty()
+    }
+
     /// The driver has forgotten its entries; their tickets are still awaited.
     pub fn forget(&mut self) {
         self.heads.iter_mut().for_each(|head| *head = None);

@@ -97,6 +97,8 @@ pub struct Nic {
     steering: Steering,
     /// A frame of the driver's that the cable had no room for.
     held: Option<Packet>,
+    /// There may be frames in transmit queues that were not taken when it was kicked.
+    leaves_frames: bool,
     /// A frame that the driver had no buffers for.
     waiting: Option<Packet>,
     /// Entries of frames that lie in the driver's memory until they are sent.
@@ -139,6 +141,7 @@ impl Nic {
             moved: false,
             steering: Steering::new(),
             held: None,
+            leaves_frames: false,
             waiting: None,
             loans: Loans::new(settings.pairs),
             chain: Chain::new(),
@@ -290,11 +293,7 @@ impl Device for Nic {
     }
 
     fn poll(&mut self, queues: &mut Queues, context: &mut Context<'_>) {
-        for pair in 0..self.settings.pairs {
-            if transmit_queue(pair) != self.control_queue() {
-                self.transmit(pair, queues, context.memory);
-            }
-        }
+        self.carry_on(queues, context.memory);
         self.receive(queues, context.memory);
         if core::mem::take(&mut self.moved) && self.negotiated.contains(bits::ANNOUNCE) {
             self.announce = Announcement::Wanted;

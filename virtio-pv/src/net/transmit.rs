@@ -30,6 +30,19 @@ enum Loaded {
 }
 
 impl Nic {
+    /// Goes on with what earlier calls have left.
+    #[inline]
+    pub(super) fn carry_on(&mut self, queues: &mut Queues, memory: &GuestMemory) {
+        if !core::mem::take(&mut self.leaves_frames) && self.loans.are_settled() {
+            return;
+        }
+        for pair in 0..self.settings.pairs {
+            if super::transmit_queue(pair) != self.control_queue() {
+                self.transmit(pair, queues, memory);
+            }
+        }
+    }
+
     /// Sends what waits in transmit queue of `pair`, as far as the cable takes it.
     pub(super) fn transmit(&mut self, pair: u16, queues: &mut Queues, memory: &GuestMemory) {
         let queue = super::transmit_queue(pair);
@@ -55,11 +68,13 @@ impl Nic {
                     self.held = Some(packet);
                 }
                 Ok(Loaded::Lost) => queues.complete(queue, memory, head, 0),
-                Ok(Loaded::Later) => return queues.put_back(queue, head),
+                Ok(Loaded::Later) => {
+                    self.leaves_frames = true;
+                    return queues.put_back(queue, head);
+                }
                 Err(fault) => return queues.fail(fault),
             }
         }
-        self.send_held();
     }
 
     /// Hands the frame that was loaded last to the cable; false if it has no room for it now. A cable that is cut takes everything.
@@ -71,6 +86,7 @@ impl Nic {
             Link::Up => self.cable.send(packet).err(),
             Link::Down => None,
         };
+        self.leaves_frames |= self.held.is_some();
         self.held.is_none()
     }
 

@@ -19,7 +19,7 @@ mod window;
 
 use crate::device::Device;
 use crate::endpoint::{Endpoint, Interface, Reset};
-use crate::queue::{Notice, Patience, RingFault};
+use crate::queue::{Notice, Patience, RingFault, Wait};
 use alloc::boxed::Box;
 use bits::bar;
 use header::Header;
@@ -114,10 +114,6 @@ impl Transport {
     #[inline]
     fn run(&mut self, context: &mut Context<'_>) {
         if self.may_run() {
-            if self.held != 0 {
-                // The driver may have found by itself what it was not told of.
-                self.deliver(context);
-            }
             self.endpoint.run(context);
             self.deliver(context);
         }
@@ -126,28 +122,33 @@ impl Transport {
     /// Tells the driver what was completed and what changed.
     #[inline]
     fn deliver(&mut self, context: &mut Context<'_>) {
+        let completed = self.endpoint.take_completed();
         let due = self.held_until.is_some_and(|until| until <= context.now);
-        let mut left = self.endpoint.take_completed() | self.held;
-        self.held = 0;
+        let mut left = if due { completed | self.held } else { completed };
         while left != 0 {
             let index = left.trailing_zeros() as usize;
+            let queue = 1 << index;
             left &= left - 1;
             let patience = match !due && self.endpoint.device().may_hold(index) {
                 true => Patience::Some,
                 false => Patience::None,
             };
             match self.endpoint.publish(index, context.memory, patience) {
+                Notice::Held(wait) => {
+                    self.held |= queue;
+                    if self.held == queue && wait == Wait::Begins {
+                        self.held_until = Some(Instant::from_ns(context.now.ns + HOLD_NS));
+                    }
+                    continue;
+                }
                 Notice::Interrupt => self.interrupts.queue(index, context.signals),
-                Notice::Held => self.held |= 1 << index,
                 Notice::Quiet => {}
             }
+            self.held &= !queue;
+            if self.held == 0 {
+                self.held_until = None;
+            }
         }
-        self.held_until = match self.held {
-            0 => None,
-            _ => self
-                .held_until
-                .or_else(|| Some(Instant::from_ns(context.now.ns + HOLD_NS))),
-        };
         if self.endpoint.take_change() == Notice::Interrupt {
             self.interrupts.config(context.signals);
         }

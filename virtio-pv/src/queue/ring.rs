@@ -13,9 +13,18 @@ pub enum Notice {
     /// It did.
     Interrupt,
     /// It did, and is told later, unless it has found what was published by then.
-    Held,
+    Held(Wait),
     /// Nothing new, or it did not.
     Quiet,
+}
+
+/// Since when a notice is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// The driver had found, or been told, all that was published before.
+    Begins,
+    /// It is owed another as well.
+    GoesOn,
 }
 
 /// Whether the driver may be told later of what was published.
@@ -182,26 +191,31 @@ impl Ring {
         if self.told == self.next_used {
             return Ok(Notice::Quiet);
         }
-        if self.published != self.next_used {
+        let before = core::mem::replace(&mut self.published, self.next_used);
+        if before != self.next_used {
             // Data and elements before the index.
             fence(Ordering::Release);
             memory.store(self.place.used.wrapping_add(used::INDEX), &self.next_used)?;
-            self.published = self.next_used;
         }
-        let old = self.told;
         // The index before the question: the driver asks and looks in the opposite order, so one of us sees the other.
         fence(Ordering::SeqCst);
         let wanted = if self.features.contains(Features::EVENT_INDEX) {
             let event: u16 =
                 memory.load(self.available(available::used_event(self.place.size.entries())))?;
-            passed(event, old, self.next_used)
+            if !passed(event, self.told, before) {
+                self.told = before;
+            }
+            passed(event, self.told, self.next_used)
         } else {
             let flags: u16 = memory.load(self.available(available::FLAGS))?;
             flags & available::NO_INTERRUPT == 0
         };
-        let owed = self.next_used.wrapping_sub(old);
+        let owed = self.next_used.wrapping_sub(self.told);
         if wanted && patience == Patience::Some && owed < self.place.size.entries() / 2 {
-            return Ok(Notice::Held);
+            return Ok(Notice::Held(match self.told == before {
+                true => Wait::Begins,
+                false => Wait::GoesOn,
+            }));
         }
         self.told = self.next_used;
         Ok(match wanted {
@@ -315,15 +329,15 @@ mod tests {
         let event = Gpa(0x2000 + available::used_event(8));
         let shown = |memory: &GuestMemory| memory.load::<u16>(Gpa(0x3000 + used::INDEX)).unwrap();
         ring.complete(&memory, Head(0), 0).unwrap();
-        assert_eq!(ring.publish(&memory, Patience::Some), Ok(Notice::Held));
+        assert_eq!(ring.publish(&memory, Patience::Some), Ok(Notice::Held(Wait::Begins)));
         assert_eq!(shown(&memory), 1, "shown at once");
         ring.complete(&memory, Head(1), 0).unwrap();
-        assert_eq!(ring.publish(&memory, Patience::Some), Ok(Notice::Held));
+        assert_eq!(ring.publish(&memory, Patience::Some), Ok(Notice::Held(Wait::GoesOn)));
         // The driver has found both, and wants to hear of the next.
         memory.store(event, &2_u16).unwrap();
         assert_eq!(ring.publish(&memory, Patience::Some), Ok(Notice::Quiet));
         ring.complete(&memory, Head(2), 0).unwrap();
-        assert_eq!(ring.publish(&memory, Patience::Some), Ok(Notice::Held));
+        assert_eq!(ring.publish(&memory, Patience::Some), Ok(Notice::Held(Wait::Begins)));
         assert_eq!(
             ring.publish(&memory, Patience::None),
             Ok(Notice::Interrupt),
@@ -332,9 +346,9 @@ mod tests {
         assert_eq!(ring.publish(&memory, Patience::None), Ok(Notice::Quiet));
         // Half a ring is not held.
         memory.store(event, &3_u16).unwrap();
-        for head in 3..6 {
+        for (head, wait) in [(3, Wait::Begins), (4, Wait::GoesOn), (5, Wait::GoesOn)] {
             ring.complete(&memory, Head(head), 0).unwrap();
-            assert_eq!(ring.publish(&memory, Patience::Some), Ok(Notice::Held));
+            assert_eq!(ring.publish(&memory, Patience::Some), Ok(Notice::Held(wait)));
         }
         ring.complete(&memory, Head(6), 0).unwrap();
         assert_eq!(ring.publish(&memory, Patience::Some), Ok(Notice::Interrupt));
