@@ -41,6 +41,12 @@ pub fn wake() {
     }
 }
 
+/// Whether [`wake`] was called since they were served.
+#[inline]
+pub fn have_news() -> bool {
+    NEWS.load(Ordering::Relaxed)
+}
+
 /// All of them.
 #[derive(Default)]
 pub struct Consoles {
@@ -82,7 +88,7 @@ impl Consoles {
     /// Serves whom there is something for. True if the stack has something to send now.
     pub fn poll(&mut self, cause: Cause, host: &mut Host, now_ms: u64) -> bool {
         let due = self.next_ms.is_some_and(|next_ms| next_ms <= now_ms);
-        let news = NEWS.load(Ordering::Relaxed) && NEWS.swap(false, Ordering::AcqRel);
+        let news = have_news() && NEWS.swap(false, Ordering::AcqRel);
         if !due && !news && cause == Cause::Turn {
             return false;
         }

@@ -18,7 +18,7 @@ pub use service::{Service, new_lines, serve, wall_seconds, write_status};
 use crate::service::signal::Signal;
 use alloc::vec::Vec;
 use boot::BootInfo;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use drivers::nic::{MOST_MTU, USUAL_MTU};
 use drivers::pci::Function;
 use hvm::backend::Link;
@@ -32,6 +32,9 @@ use spin::Mutex;
 
 /// Raised by the card's interrupt, by what guests send, and by the alarm.
 pub static WORK: Signal = Signal::new();
+
+/// There is more to do than to pass frames on: see [`ask`].
+static ERRANDS: AtomicBool = AtomicBool::new(false);
 
 /// Bytes of a buffer for a frame that the card takes; 0: there is no card.
 static BUFFER_BYTES: AtomicUsize = AtomicUsize::new(0);
@@ -95,6 +98,12 @@ pub fn start(boot: &BootInfo, functions: &[Function]) -> Option<Service> {
     Some(Service::new(card, setup))
 }
 
+/// Has the service see to all that it has to do, not to frames alone.
+fn ask() {
+    ERRANDS.store(true, Ordering::Release);
+    WORK.raise();
+}
+
 /// How much a frame is to carry, by `mtu=` of the command line.
 fn mtu(boot: &BootInfo) -> usize {
     let Some(word) = boot.command_line.value("mtu") else {
@@ -145,6 +154,6 @@ pub fn plug(port: GuestPort, frames: Frames, wake_guest: fn()) -> GuestEnd {
         mac: port.mac,
         end: switch,
     });
-    WORK.raise();
+    ask();
     guest
 }

@@ -4,7 +4,7 @@ use super::card::{self, Card};
 use super::consoles::{self, Cause, Consoles};
 use super::interrupt::{self, Found, Interrupt, Trust};
 use super::ports::{FIRST_GUEST, GuestPort, HOST, Ports, ROUTER, UPLINK, Uplink};
-use super::{PLUGS, Plug, WORK};
+use super::{ERRANDS, PLUGS, Plug, WORK};
 use crate::service::alarm::{self, Bell};
 use crate::service::control::{CONTROL, Request};
 use crate::vm::Rdrand;
@@ -72,6 +72,8 @@ pub(super) struct State {
     clock: Option<WallClock>,
     /// Interrupts that earlier turns knew of.
     interrupts: u32,
+    /// When there is something to do beside passing frames, if nothing happens.
+    errands_ms: u64,
     /// How the card is getting on, when it is looked at next, and how often it was reset.
     watch: Watch,
     next_watch_ms: u64,
@@ -85,8 +87,8 @@ pub(super) struct State {
 enum Rest {
     /// More of the same, at once.
     Busy,
-    /// Nothing for so many milliseconds, if nothing happens.
-    Idle(Option<u64>),
+    /// Nothing before this time, in milliseconds, if nothing happens.
+    Until(u64),
 }
 
 /// Whether a card runs again.
@@ -144,6 +146,7 @@ impl Service {
             waiting: (0..FIRST_GUEST).map(|_| None).collect(),
             link: Link::Down,
             interrupts: 0,
+            errands_ms: 0,
             watch: Watch::default(),
             next_watch_ms: 0,
             resets: 0,
@@ -166,10 +169,7 @@ impl Service {
             match rest {
                 // Raised by ourselves, so that the other tasks have their turn first.
                 Rest::Busy => WORK.raise(),
-                Rest::Idle(Some(ms)) => {
-                    alarm::set(Bell::Network, time::tsc() + time::ns_to_tsc(ms * 1_000_000));
-                }
-                Rest::Idle(None) => {}
+                Rest::Until(ms) => alarm::set(Bell::Network, time::ns_to_tsc(ms * 1_000_000)),
             }
             WORK.wait().await;
         }
@@ -177,24 +177,76 @@ impl Service {
 }
 
 impl State {
+    /// Moves frames, and sees to the rest where there is something to see to.
     fn turn(&mut self) -> Rest {
         let interrupts = interrupt::count();
         let interrupted = core::mem::replace(&mut self.interrupts, interrupts) != interrupts;
-        self.plug_in();
+        if ERRANDS.load(Ordering::Relaxed) && ERRANDS.swap(false, Ordering::AcqRel) {
+            self.errands_ms = 0;
+            self.plug_in();
+        }
         if self.ports.uplink.nic.acknowledge() == LinkNews::Changed {
             self.look_at_link();
         }
         let now_ms = now_ms();
         self.watch_card(now_ms);
         self.narrow();
-        let came = self.switch_from(UPLINK, now_ms);
+        let mut came = 0;
+        // Without an interrupt the look behind the send-off does.
+        if interrupted || self.interrupt.trust() != Trust::Full {
+            came = self.switch_from(UPLINK, now_ms);
+        }
         let mut most = came;
         for guest in FIRST_GUEST..FIRST_GUEST + self.ports.guests.len() {
             most = most.max(self.switch_from(guest, now_ms));
         }
+        if self.has_errands(now_ms) {
+            most = most.max(self.run_errands(now_ms));
+        }
+        let answered = self.send_off(now_ms);
+        most = most.max(answered);
+        let wants = self.ports.guests.iter_mut().map(|guest| guest.end.settle());
+        let wanted = wants.filter(|want| *want == Want::Room).count() > 0;
+        let crowded = wanted || self.waiting.iter().any(Option::is_some);
+        if interrupted {
+            self.interrupt.settle(match most {
+                0 => Found::Nothing,
+                _ => Found::Something,
+            });
+        } else if came > 0 {
+            self.interrupt.missed();
+        }
+        // What the answers brought has not been heard yet.
+        if most == BURST || answered > 0 && self.has_errands(now_ms) {
+            return Rest::Busy;
+        }
+        let look_ms = match self.interrupt.trust() {
+            Trust::Full => None,
+            Trust::Unproven => Some(UNPROVEN_MS),
+            Trust::None => Some(POLLED_MS),
+        };
+        let retry_ms = crowded.then_some(RETRY_MS);
+        let credit_ms = self.ports.credit_ms(now_ms);
+        let waits = look_ms.into_iter().chain(retry_ms).chain(credit_ms);
+        let next_ms = self.errands_ms.min(self.next_watch_ms);
+        Rest::Until(waits.fold(next_ms, |next_ms, wait_ms| next_ms.min(now_ms + wait_ms)))
+    }
+
+    /// Whether there is something to do beside passing frames between the card and the guest.
+    #[inline]
+    fn has_errands(&self, now_ms: u64) -> bool {
+        now_ms >= self.errands_ms
+            || self.ports.host.is_due(now_ms)
+            || consoles::have_news()
+            || self.ports.router.is_some()
+    }
+
+    /// The host's own stack and what it serves; the router; what the log is to say. The most frames that came from one of them.
+    fn run_errands(&mut self, now_ms: u64) -> usize {
+        let mut most = 0;
         if let Some(router) = &mut self.ports.router {
             router.work(&mut self.ports.host, now_ms);
-            most = most.max(self.switch_from(ROUTER, now_ms));
+            most = self.switch_from(ROUTER, now_ms);
         }
         let cause = match self.ports.host.poll(now_ms) {
             News::Nothing => Cause::Turn,
@@ -207,40 +259,17 @@ impl State {
             self.ports.host.poll(now_ms);
         }
         most = most.max(self.switch_from(HOST, now_ms));
-        let answered = self.send_off(now_ms);
-        most = most.max(answered);
-        let wants = self.ports.guests.iter_mut().map(|guest| guest.end.settle());
-        let wanted = wants.filter(|want| *want == Want::Room).count() > 0;
-        let crowded = wanted || self.waiting.iter().any(Option::is_some);
         self.look_at_conflict();
         self.look_at_lease();
         self.look_at_name();
         self.look_at_clock(now_ms);
-        if interrupted {
-            self.interrupt.settle(match most {
-                0 => Found::Nothing,
-                _ => Found::Something,
-            });
-        } else if came > 0 {
-            self.interrupt.missed();
-        }
-        let unheard = self.ports.host.has_frames() || self.ports.router.is_some();
-        if most == BURST || answered > 0 && unheard {
-            return Rest::Busy;
-        }
-        let look_ms = match self.interrupt.trust() {
-            Trust::Full => None,
-            Trust::Unproven => Some(UNPROVEN_MS),
-            Trust::None => Some(POLLED_MS),
-        };
-        let host_ms = self.ports.host.next_ms(now_ms).map(|ms| ms.max(1));
-        let consoles_ms = self.consoles.next_ms(now_ms).map(|ms| ms.max(1));
-        let retry_ms = crowded.then_some(RETRY_MS);
-        let credit_ms = self.ports.credit_ms(now_ms);
-        let watch_ms = Some(self.next_watch_ms.saturating_sub(now_ms).max(1));
-        let waits = look_ms.into_iter().chain(host_ms).chain(consoles_ms);
-        let waits = waits.chain(watch_ms);
-        Rest::Idle(waits.chain(retry_ms).chain(credit_ms).min())
+        let host_ms = self.ports.host.next_ms(now_ms);
+        let consoles_ms = self.consoles.next_ms(now_ms);
+        let waits = host_ms.into_iter().chain(consoles_ms);
+        self.errands_ms = waits
+            .min()
+            .map_or(u64::MAX, |wait_ms| now_ms + wait_ms.max(1));
+        most
     }
 
     /// Has the card send what was queued, and looks once more for frames: near stations have answered by then, and what came in
@@ -391,7 +420,7 @@ impl State {
         }
         // The rest has its turn, without an alarm of its own.
         if sent == TURN_LINES {
-            WORK.raise();
+            super::ask();
         }
         sent
     }
@@ -555,13 +584,13 @@ pub fn serve(config: &Config) {
     if let Some(lease) = state.lease {
         state.consoles.announce(lease);
     }
-    WORK.raise();
+    super::ask();
 }
 
 /// There are new lines in the log.
 pub fn new_lines() {
     if LOGS.load(Ordering::Relaxed) {
-        WORK.raise();
+        super::ask();
     }
 }
 

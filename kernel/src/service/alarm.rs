@@ -40,8 +40,11 @@ static GUEST: AtomicU64 = AtomicU64::new(NEVER);
 
 /// Has an alarm ring at `tsc`, instead of when it was to. From a task.
 pub fn set(bell: Bell, tsc: u64) {
-    SERVICES[bell as usize].store(tsc, Ordering::Relaxed);
-    arm();
+    let deadline = &SERVICES[bell as usize];
+    if deadline.load(Ordering::Relaxed) != tsc {
+        deadline.store(tsc, Ordering::Relaxed);
+        arm();
+    }
 }
 
 /// Has an alarm ring at `tsc`, if it was not to ring before. From a task.

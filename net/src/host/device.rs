@@ -18,11 +18,6 @@ pub struct Device {
 }
 
 impl Device {
-    /// Whether frames wait for the stack.
-    pub fn has_frames(&self) -> bool {
-        !self.incoming.is_empty()
-    }
-
     /// Frames that the stack sends come out of `pool`.
     pub fn new(pool: &'static Pool) -> Self {
         Self {

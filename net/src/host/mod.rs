@@ -381,9 +381,10 @@ impl Host {
         own.chain(stack).chain(v6).chain(errands).min()
     }
 
-    /// Whether frames wait for [`Host::poll`].
-    pub fn has_frames(&self) -> bool {
-        self.device.has_frames()
+    /// Whether there may be something for [`Host::poll`].
+    #[inline]
+    pub fn is_due(&self, now_ms: u64) -> bool {
+        now_ms >= self.rests_until_ms
     }
 
     /// There may be work: something has come, or somebody uses it.

@@ -124,7 +124,11 @@ impl Transport {
     fn deliver(&mut self, context: &mut Context<'_>) {
         let completed = self.endpoint.take_completed();
         let due = self.held_until.is_some_and(|until| until <= context.now);
-        let mut left = if due { completed | self.held } else { completed };
+        let mut left = if due {
+            completed | self.held
+        } else {
+            completed
+        };
         while left != 0 {
             let index = left.trailing_zeros() as usize;
             let queue = 1 << index;

@@ -329,15 +329,24 @@ mod tests {
         let event = Gpa(0x2000 + available::used_event(8));
         let shown = |memory: &GuestMemory| memory.load::<u16>(Gpa(0x3000 + used::INDEX)).unwrap();
         ring.complete(&memory, Head(0), 0).unwrap();
-        assert_eq!(ring.publish(&memory, Patience::Some), Ok(Notice::Held(Wait::Begins)));
+        assert_eq!(
+            ring.publish(&memory, Patience::Some),
+            Ok(Notice::Held(Wait::Begins))
+        );
         assert_eq!(shown(&memory), 1, "shown at once");
         ring.complete(&memory, Head(1), 0).unwrap();
-        assert_eq!(ring.publish(&memory, Patience::Some), Ok(Notice::Held(Wait::GoesOn)));
+        assert_eq!(
+            ring.publish(&memory, Patience::Some),
+            Ok(Notice::Held(Wait::GoesOn))
+        );
         // The driver has found both, and wants to hear of the next.
         memory.store(event, &2_u16).unwrap();
         assert_eq!(ring.publish(&memory, Patience::Some), Ok(Notice::Quiet));
         ring.complete(&memory, Head(2), 0).unwrap();
-        assert_eq!(ring.publish(&memory, Patience::Some), Ok(Notice::Held(Wait::Begins)));
+        assert_eq!(
+            ring.publish(&memory, Patience::Some),
+            Ok(Notice::Held(Wait::Begins))
+        );
         assert_eq!(
             ring.publish(&memory, Patience::None),
             Ok(Notice::Interrupt),
@@ -348,7 +357,10 @@ mod tests {
         memory.store(event, &3_u16).unwrap();
         for (head, wait) in [(3, Wait::Begins), (4, Wait::GoesOn), (5, Wait::GoesOn)] {
             ring.complete(&memory, Head(head), 0).unwrap();
-            assert_eq!(ring.publish(&memory, Patience::Some), Ok(Notice::Held(wait)));
+            assert_eq!(
+                ring.publish(&memory, Patience::Some),
+                Ok(Notice::Held(wait))
+            );
         }
         ring.complete(&memory, Head(6), 0).unwrap();
         assert_eq!(ring.publish(&memory, Patience::Some), Ok(Notice::Interrupt));
