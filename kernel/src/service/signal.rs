@@ -33,6 +33,10 @@ impl Signal {
     /// Waits until it is raised, and lowers it. For one task.
     pub async fn wait(&self) {
         poll_fn(|context| {
+            // One that was woken need not be known again.
+            if self.raised.swap(false, Ordering::AcqRel) {
+                return Poll::Ready(());
+            }
             self.waker.register(context.waker());
             match self.raised.swap(false, Ordering::AcqRel) {
                 true => Poll::Ready(()),

@@ -107,20 +107,17 @@ impl<V: Vcpu> Processor<V> {
         match self.cpu.served_apic() {
             Served::All(_) => self.local.recall(),
             // A MOV to CR8 may not have exited.
-            Served::Priority | Served::Nothing => {
-                self.learn_priority();
-            }
+            Served::Priority | Served::Nothing => self.learn_priority(),
         }
     }
 
-    /// Tells the model the task priority that the guest has set without an exit, and returns it.
+    /// Tells the model the task priority that the guest has set without an exit.
     #[inline]
-    pub(super) fn learn_priority(&mut self) -> u8 {
+    pub(super) fn learn_priority(&mut self) {
         let priority = self.cpu.cr8() << 4;
         if priority != self.local.lapic.tpr() & 0xf0 {
             self.local.lapic.set_tpr(priority);
         }
-        priority
     }
 
     /// The guest wrote a register of the page, and something has to come of it.

@@ -208,7 +208,7 @@ impl InterruptSource for Sources<'_> {
 
     fn held_by_priority(&mut self) -> Option<u8> {
         let priority = self.lapic.tpr();
-        if priority & 0xf0 == 0 {
+        if priority & 0xf0 == 0 || !self.lapic.has_requests() {
             return None;
         }
         self.lapic.set_tpr(0);

@@ -192,6 +192,12 @@ impl Local {
         self.lapic.pending().is_some() || self.pic_output && self.lapic.accepts_pic()
     }
 
+    /// True if an interrupt waits, be it held back by priorities or not.
+    #[inline]
+    pub fn interrupt_requested(&self) -> bool {
+        self.lapic.has_requests() || self.pic_output && self.lapic.accepts_pic()
+    }
+
     /// When the next timer of the guest is due.
     #[inline]
     pub fn deadline(&self) -> Option<Instant> {

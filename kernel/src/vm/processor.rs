@@ -425,10 +425,10 @@ impl<V: Vcpu> Processor<V> {
     /// Decides what enters the guest, and where it stops next.
     #[inline]
     fn deliver(&mut self) {
-        let priority = self.learn_priority();
+        self.learn_priority();
         self.show_nmis();
         let local = &mut *self.local;
-        let nothing = local.events.is_idle() && !local.interrupt_pending() && priority == 0;
+        let nothing = local.events.is_idle() && !local.interrupt_requested();
         if nothing && self.window.is_none() {
             return;
         }

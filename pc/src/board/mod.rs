@@ -243,8 +243,7 @@ impl Board {
     /// Brings PIRQ A to D onto the lines that they are routed to.
     #[inline]
     fn drive_pirqs(&mut self, context: &mut Context<'_>) {
-        let pirqs = self.bus.pirqs();
-        if pirqs != self.driven {
+        if let Some(pirqs) = self.bus.pirqs_news() {
             self.redrive_pirqs(pirqs, context);
         }
     }

@@ -140,6 +140,12 @@ impl Lapic {
             .filter(|vector| vector & 0xf0 > self.ppr & 0xf0)
     }
 
+    /// Whether any vector is requested, be it held back or not.
+    #[inline]
+    pub fn has_requests(&self) -> bool {
+        self.irr.highest().is_some()
+    }
+
     /// The CPU took `vector`: it goes from requested to in service.
     #[inline]
     pub fn acknowledge(&mut self, vector: u8) {

@@ -14,7 +14,7 @@ impl From<[u64; 4]> for Vectors {
     fn from(words: [u64; 4]) -> Self {
         Self {
             words,
-            highest: highest(&words),
+            highest: highest(&words, 3),
         }
     }
 }
@@ -25,11 +25,11 @@ impl From<Vectors> for [u64; 4] {
     }
 }
 
-/// The greatest number whose bit is set.
+/// The greatest number whose bit is set in a word that is not behind the one at `last`.
 #[inline]
-fn highest(words: &[u64; 4]) -> Option<u8> {
-    for index in (0..4_u8).rev() {
-        let word = words[usize::from(index)];
+fn highest(words: &[u64; 4], last: u8) -> Option<u8> {
+    for index in (0..=last).rev() {
+        let word = words[usize::from(index & 3)];
         if word != 0 {
             return Some(index * 64 + (63 - word.leading_zeros() as u8));
         }
@@ -48,7 +48,7 @@ impl Vectors {
     pub(super) fn clear(&mut self, vector: u8) {
         self.words[usize::from(vector >> 6)] &= !(1 << (vector & 63));
         if self.highest == Some(vector) {
-            self.highest = highest(&self.words);
+            self.highest = highest(&self.words, vector >> 6);
         }
     }
 

@@ -59,8 +59,8 @@ struct Card {
     function: Box<dyn Function>,
     /// It has a timer; asked once, since the answer is needed after every access.
     timed: bool,
-    /// Its base class.
-    class: u8,
+    /// What it said when it was last asked.
+    deadline: Option<Instant>,
 }
 
 /// Configuration space: the base class, and that of network controllers (PCI Local Bus 3.0, 6.2.1 and appendix D).
@@ -80,8 +80,12 @@ pub(crate) struct Bus {
     asserted: [u32; PIRQS as usize],
     /// Follows from the ISA bridge.
     routes: Routes,
+    /// Either may have changed since [`Bus::pirqs_news`] told.
+    rewired: bool,
     /// The soonest deadline of the cards.
     deadline: Option<Instant>,
+    /// Which cards are network cards.
+    network: Vec<usize>,
 }
 
 /// Where PIRQ A to D go; `None`: nowhere.
@@ -115,7 +119,9 @@ impl Bus {
             cards: Vec::new(),
             windows: Windows::default(),
             asserted: [0; PIRQS as usize],
+            rewired: true,
             deadline: None,
+            network: Vec::new(),
         }
     }
 
@@ -132,11 +138,14 @@ impl Bus {
         let timed = function.has_timer();
         let card = Card {
             slot,
-            class: function.config_read(CLASS, Width::Byte) as u8,
             function,
             timed,
+            deadline: None,
         };
         self.cards.insert(at, card);
+        let class = |card: &Card| card.function.config_read(CLASS, Width::Byte) as u8;
+        let network = |index: &usize| class(&self.cards[*index]) == CLASS_NETWORK;
+        self.network = (0..self.cards.len()).filter(network).collect();
         self.windows.reserve(self.cards.len());
         self.map_windows();
         Ok(())
@@ -201,6 +210,7 @@ impl Bus {
                     function.config_write(offset, width, value, context);
                 }
                 self.routes = self.isa_bridge.routes();
+                self.rewired = true;
                 if self.slot_and_function() == (0, 0) {
                     self.apply_shadow_ram(context.memory);
                 }
@@ -329,16 +339,18 @@ impl Bus {
 
     /// The same for network cards alone.
     pub(crate) fn poll_network(&mut self, context: &mut Context<'_>) {
-        for index in 0..self.cards.len() {
-            if self.cards[index].class == CLASS_NETWORK {
-                self.poll_card(index, context);
-            }
+        for at in 0..self.network.len() {
+            self.poll_card(self.network[at], context);
         }
     }
 
-    /// The PIRQ lines.
+    /// The PIRQ lines, if they may have changed since the last call.
     #[inline]
-    pub(crate) fn pirqs(&self) -> Pirqs {
+    pub(crate) fn pirqs_news(&mut self) -> Option<Pirqs> {
+        core::mem::take(&mut self.rewired).then(|| self.pirqs())
+    }
+
+    fn pirqs(&self) -> Pirqs {
         let level = |pirq: usize| u8::from(self.asserted[pirq] != 0) << pirq;
         Pirqs {
             levels: level(0) | level(1) | level(2) | level(3),
@@ -349,25 +361,20 @@ impl Bus {
     /// Takes over the level of a card's pin.
     #[inline]
     fn refresh(&mut self, index: usize) {
-        let Some(card) = self.cards.get(index) else {
+        let Some(card) = self.cards.get_mut(index) else {
             return;
         };
         let pirq = (card.slot + card.function.interrupt_pin()).wrapping_sub(1) & (PIRQS - 1);
         let slots = &mut self.asserted[usize::from(pirq)];
-        let bit = 1 << card.slot;
-        if card.function.interrupt_line() {
-            *slots |= bit;
-        } else {
-            *slots &= !bit;
-        }
+        let others = *slots & !(1 << card.slot);
+        let now = others | u32::from(card.function.interrupt_line()) << card.slot;
+        self.rewired |= core::mem::replace(slots, now) != now;
         if card.timed {
-            self.note_deadlines();
+            let deadline = card.function.deadline();
+            if core::mem::replace(&mut card.deadline, deadline) != deadline {
+                self.deadline = self.cards.iter().filter_map(|card| card.deadline).min();
+            }
         }
-    }
-
-    fn note_deadlines(&mut self) {
-        let timed = self.cards.iter().filter(|card| card.timed);
-        self.deadline = timed.filter_map(|card| card.function.deadline()).min();
     }
 
     /// When a card wants to be polled for time's sake.
@@ -392,6 +399,7 @@ impl Bus {
         self.map_windows();
         self.routes = self.isa_bridge.routes();
         self.asserted = [0; PIRQS as usize];
+        self.rewired = true;
         for index in 0..self.cards.len() {
             self.refresh(index);
         }

@@ -69,8 +69,10 @@ pub struct Transport {
     held_until: Option<Instant>,
 }
 
-/// How long a notice is held that may wait: about as long as cards hold theirs, and shorter than what people or timers notice.
-const HOLD_NS: u64 = 50_000;
+/// How long a notice is held that may wait, at least: about as long as cards hold theirs, and shorter than what people or timers notice.
+const HOLD_NS: u64 = 32_000;
+/// Notices go out together at multiples of this, so that the timer is not set for each.
+const TICK_NS: u64 = 1 << 16;
 
 impl Transport {
     /// Attaches `device`.
@@ -141,7 +143,8 @@ impl Transport {
                 Notice::Held(wait) => {
                     self.held |= queue;
                     if self.held == queue && wait == Wait::Begins {
-                        self.held_until = Some(Instant::from_ns(context.now.ns + HOLD_NS));
+                        let tick = (context.now.ns + HOLD_NS) | (TICK_NS - 1);
+                        self.held_until = Some(Instant::from_ns(tick));
                     }
                     continue;
                 }

@@ -6,7 +6,7 @@ mod pch;
 #[cfg(test)]
 mod tests;
 
-use super::incoming::{Extent, Incoming};
+use super::incoming::{BATCH, Extent, Incoming};
 use super::outgoing::Outgoing;
 use super::watch::Progress;
 use super::{Admits, Failure, Filter, LinkNews, Nic, Sizes, USUAL_MTU, intel, offload::can_cut};
@@ -521,7 +521,9 @@ impl<R: Window, W: Window> Nic for E1000<R, W> {
 
     fn settle(&mut self) {
         self.reap();
-        self.refill();
+        if self.receiving.outstanding() + BATCH < RING {
+            self.refill();
+        }
         self.moderate();
         let waited_for = self.sending.outstanding() >= CROWDED || self.sending.lent() > 0;
         self.mask.set(Cause::SENT, waited_for);

@@ -6,7 +6,7 @@ mod offload;
 #[cfg(test)]
 mod tests;
 
-use super::incoming::{Extent, Incoming};
+use super::incoming::{BATCH, Extent, Incoming};
 use super::offload::can_cut;
 use super::outgoing::Outgoing;
 use super::watch::Progress;
@@ -437,7 +437,9 @@ impl<R: Window, W: Window> Nic for Igb<R, W> {
 
     fn settle(&mut self) {
         self.reap();
-        self.refill();
+        if self.receiving.outstanding() + BATCH < RING {
+            self.refill();
+        }
         let waited_for = self.sending.outstanding() >= CROWDED || self.sending.lent() > 0;
         self.mask.set(Cause::SENT, waited_for);
         self.registers.write_u32(IMS, self.mask.bits());
