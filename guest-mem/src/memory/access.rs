@@ -6,7 +6,7 @@ use zerocopy::{FromBytes, IntoBytes};
 
 impl GuestMemory {
     /// Copies `into.len()` bytes out.
-    #[inline]
+    #[inline(always)]
     pub fn read(&self, gpa: Gpa, into: &mut [u8]) -> Result<(), Unmapped> {
         match self.host(gpa, into.len() as u64) {
             // SAFETY: `host` found the whole range inside one region.

@@ -205,9 +205,10 @@ impl State {
         }
         let answered = self.send_off(now_ms);
         most = most.max(answered);
-        let wants = self.ports.guests.iter_mut().map(|guest| guest.end.settle());
-        let wanted = wants.filter(|want| *want == Want::Room).count() > 0;
-        let crowded = wanted || self.waiting.iter().any(Option::is_some);
+        let mut crowded = self.waiting.iter().any(Option::is_some);
+        for guest in &mut self.ports.guests {
+            crowded |= guest.end.settle() == Want::Room;
+        }
         if interrupted {
             self.interrupt.settle(match most {
                 0 => Found::Nothing,
@@ -221,15 +222,15 @@ impl State {
             return Rest::Busy;
         }
         let look_ms = match self.interrupt.trust() {
-            Trust::Full => None,
-            Trust::Unproven => Some(UNPROVEN_MS),
-            Trust::None => Some(POLLED_MS),
+            Trust::Full => u64::MAX,
+            Trust::Unproven => UNPROVEN_MS,
+            Trust::None => POLLED_MS,
         };
-        let retry_ms = crowded.then_some(RETRY_MS);
-        let credit_ms = self.ports.credit_ms(now_ms);
-        let waits = look_ms.into_iter().chain(retry_ms).chain(credit_ms);
+        let retry_ms = if crowded { RETRY_MS } else { u64::MAX };
+        let credit_ms = self.ports.credit_ms(now_ms).unwrap_or(u64::MAX);
+        let wait_ms = look_ms.min(retry_ms).min(credit_ms);
         let next_ms = self.errands_ms.min(self.next_watch_ms);
-        Rest::Until(waits.fold(next_ms, |next_ms, wait_ms| next_ms.min(now_ms + wait_ms)))
+        Rest::Until(next_ms.min(now_ms.saturating_add(wait_ms)))
     }
 
     /// Whether there is something to do beside passing frames between the card and the guest.

@@ -359,7 +359,7 @@ impl Bus {
     }
 
     /// Takes over the level of a card's pin.
-    #[inline]
+    #[inline(always)]
     fn refresh(&mut self, index: usize) {
         let Some(card) = self.cards.get_mut(index) else {
             return;

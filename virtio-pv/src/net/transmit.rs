@@ -8,7 +8,6 @@ use crate::queue::{Queues, RingFault};
 use guest_mem::GuestMemory;
 use hvm::backend::Link;
 use hvm::packet::{Lent, Packet};
-use zerocopy::{FromZeros, IntoBytes};
 
 /// Bytes of a frame that are copied in any case: all headers that anybody on its way looks at.
 const COPIED_BYTES: usize = 128;
@@ -92,21 +91,21 @@ impl Nic {
 
     /// Copies the frame in `self.chain`, or its headers.
     fn load(&mut self, memory: &GuestMemory) -> Result<Loaded, RingFault> {
-        let mut header = Header::new_zeroed();
         let header_bytes = self.header_bytes();
-        let bytes = header.as_mut_bytes();
-        if self.chain.read(memory, 0, &mut bytes[..header_bytes])? < header_bytes {
+        let bytes = self.chain.readable_bytes();
+        let Some(frame_bytes) = bytes.checked_sub(header_bytes as u64) else {
             return Err(RingFault::Request("a frame without its header"));
-        }
-        let frame_bytes = self.chain.readable_bytes() - header_bytes as u64;
+        };
+        // The short header lacks the last field, which says nothing here; the first bytes of the frame stand there then.
+        let Some(header) = self.chain.front::<Header>(memory)? else {
+            return Ok(Loaded::Lost);
+        };
         let longest = if header.gso == bits::gso::NONE {
             self.settings.longest_plain_bytes()
         } else {
             self.settings.longest_bytes
         };
-        if !(ETHERNET_BYTES as u64..=longest as u64).contains(&frame_bytes)
-            || self.cable.link() == Link::Down
-        {
+        if !(ETHERNET_BYTES as u64..=longest as u64).contains(&frame_bytes) {
             return Ok(Loaded::Lost);
         }
         let frame_bytes = frame_bytes as usize;

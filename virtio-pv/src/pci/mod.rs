@@ -122,7 +122,7 @@ impl Transport {
     }
 
     /// Tells the driver what was completed and what changed.
-    #[inline]
+    #[inline(always)]
     fn deliver(&mut self, context: &mut Context<'_>) {
         let completed = self.endpoint.take_completed();
         let due = self.held_until.is_some_and(|until| until <= context.now);

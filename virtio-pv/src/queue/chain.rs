@@ -174,7 +174,22 @@ impl Chain {
         Some(gpa)
     }
 
+    /// A structure at the front of the readable part, however that is cut into buffers. `None` if it is too short.
+    #[inline(always)]
+    pub fn front<T: FromBytes + IntoBytes + Immutable>(
+        &self,
+        memory: &GuestMemory,
+    ) -> Result<Option<T>, Unmapped> {
+        if let Some(gpa) = one(self.readable(), 0, size_of::<T>()) {
+            return memory.load(gpa).map(Some);
+        }
+        let mut value = T::new_zeroed();
+        let bytes = self.gather(memory, 0, value.as_mut_bytes())?;
+        Ok((bytes == size_of::<T>()).then_some(value))
+    }
+
     /// Copies out of the readable part, from `offset` on; returns how many bytes there were.
+    #[inline]
     pub fn read(
         &self,
         memory: &GuestMemory,
@@ -186,6 +201,17 @@ impl Chain {
             memory.read(gpa, into)?;
             return Ok(into.len());
         }
+        self.gather(memory, offset, into)
+    }
+
+    /// The same out of as many buffers as it takes.
+    #[inline(never)]
+    fn gather(
+        &self,
+        memory: &GuestMemory,
+        offset: u64,
+        into: &mut [u8],
+    ) -> Result<usize, Unmapped> {
         let mut rest = into;
         let mut done = 0;
         for piece in pieces(self.readable(), offset, rest.len()) {
@@ -198,11 +224,18 @@ impl Chain {
     }
 
     /// Copies into the writable part, from `offset` on; returns how many bytes there was room for.
+    #[inline]
     pub fn write(&self, memory: &GuestMemory, offset: u64, from: &[u8]) -> Result<usize, Unmapped> {
         if let Some(gpa) = one(self.writable(), offset, from.len()) {
             memory.write(gpa, from)?;
             return Ok(from.len());
         }
+        self.scatter(memory, offset, from)
+    }
+
+    /// The same into as many buffers as it takes.
+    #[inline(never)]
+    fn scatter(&self, memory: &GuestMemory, offset: u64, from: &[u8]) -> Result<usize, Unmapped> {
         let mut rest = from;
         for piece in pieces(self.writable(), offset, rest.len()) {
             let (now, later) = rest.split_at(piece.bytes as usize);
@@ -213,6 +246,7 @@ impl Chain {
     }
 
     /// Fills the area with the chain that starts at descriptor `first` of `table`.
+    #[inline(always)]
     pub(super) fn walk(
         &mut self,
         memory: &GuestMemory,

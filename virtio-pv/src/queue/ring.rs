@@ -118,7 +118,7 @@ impl Ring {
     }
 
     /// Takes the next chain of the open batch.
-    #[inline]
+    #[inline(always)]
     pub(super) fn take(
         &mut self,
         memory: &GuestMemory,
@@ -142,6 +142,7 @@ impl Ring {
     }
 
     /// Reads the chain at `head` once more, for a request that was outstanding when the ring was saved.
+    #[inline(always)]
     pub(super) fn walk(
         &self,
         memory: &GuestMemory,
