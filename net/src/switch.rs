@@ -211,13 +211,13 @@ impl Switch {
         };
         let back = match (way, admitted) {
             (Way::Refused | Way::Nowhere, _) | (_, None) => None,
-            (Way::One(to), Some(packet)) if setup.when_full == WhenFull::Wait => {
-                self.hand_over(to, packet, now_ms, outlets)
-            }
-            (Way::One(to), Some(packet)) => {
-                self.hand_over_or_lose(to, packet, now_ms, outlets);
-                None
-            }
+            (Way::One(to), Some(packet)) => match self.hand_over(to, packet, now_ms, outlets) {
+                Some(_) if setup.when_full == WhenFull::Lose => {
+                    self.ports[to].counters.lost += 1;
+                    None
+                }
+                back => back,
+            },
             (Way::AllOthers, Some(packet)) => {
                 self.flood(from, vlan, packet, now_ms, outlets);
                 None
@@ -271,6 +271,7 @@ impl Switch {
         }
     }
 
+    #[inline(never)]
     fn hand_over_or_lose(
         &mut self,
         to: Port,
@@ -284,6 +285,7 @@ impl Switch {
     }
 
     /// Hands a frame to a port, or gives it back if it may wait for it.
+    #[inline(always)]
     fn hand_over(
         &mut self,
         to: Port,

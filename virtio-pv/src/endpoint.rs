@@ -238,7 +238,7 @@ impl Endpoint {
     }
 
     /// Shows the driver what queue `index` completed.
-    #[inline]
+    #[inline(always)]
     pub fn publish(&mut self, index: usize, memory: &GuestMemory, patience: Patience) -> Notice {
         self.queues.publish(index, memory, patience)
     }

@@ -151,7 +151,7 @@ impl Queues {
     }
 
     /// Shows the driver what a queue completed.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn publish(
         &mut self,
         index: usize,

@@ -183,7 +183,7 @@ impl Ring {
 
     /// Shows the driver what was completed, and says whether it asked for an interrupt (2.7.7, 2.7.10). A notice that may wait is held
     /// as long as it leaves the driver half a ring.
-    #[inline]
+    #[inline(always)]
     pub(super) fn publish(
         &mut self,
         memory: &GuestMemory,
