@@ -1,31 +1,77 @@
 //! The Internet checksum (RFC 1071).
 
+/// A ones' complement sum under way, of words in the CPU's order: the sum of swapped words is the swapped sum (RFC 1071, 2 B), and so is
+/// that of words of any length, carries added at the end (2 C).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sum(u64);
+
+impl Sum {
+    /// Nothing, on top of the big-endian word `start`.
+    #[inline]
+    pub fn of(start: u16) -> Self {
+        Self(start.swap_bytes().into())
+    }
+
+    /// Adds eight bytes.
+    #[inline]
+    fn add(&mut self, word: u64) {
+        let (total, carry) = self.0.overflowing_add(word);
+        self.0 = total.wrapping_add(carry.into());
+    }
+
+    /// Adds bytes of a header: dwords, of which what is left over does not count. Quick where their number is known when this is compiled.
+    #[inline(always)]
+    pub fn add_header(&mut self, bytes: &[u8]) {
+        for dword in bytes.chunks_exact(4) {
+            self.add(dword.try_into().map_or(0, u32::from_le_bytes).into());
+        }
+    }
+
+    /// Adds a big-endian word.
+    #[inline]
+    pub fn add_word(&mut self, word: u16) {
+        self.add(word.swap_bytes().into());
+    }
+
+    /// Adds bytes, an odd last one filled up with a zero. They begin at an even place of what is summed.
+    pub fn add_bytes(&mut self, bytes: &[u8]) {
+        let word = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_le_bytes);
+        let mut carry = false;
+        let mut blocks = bytes.chunks_exact(64);
+        for block in &mut blocks {
+            // One addition after the other, each with the carry of the one before.
+            for at in 0..8 {
+                let word = word(&block[8 * at..8 * at + 8]);
+                (self.0, carry) = self.0.carrying_add(word, carry);
+            }
+        }
+        self.add(carry.into());
+        let mut words = blocks.remainder().chunks_exact(8);
+        for bytes in &mut words {
+            self.add(word(bytes));
+        }
+        let mut last = [0; 8];
+        let rest = words.remainder();
+        last[..rest.len()].copy_from_slice(rest);
+        self.add(u64::from_le_bytes(last));
+    }
+
+    /// The sum as a big-endian word.
+    #[inline]
+    pub fn word(self) -> u16 {
+        let total = (self.0 >> 32) + (self.0 & 0xffff_ffff);
+        let total = (total >> 32) + (total & 0xffff_ffff);
+        let total = (total >> 16) + (total & 0xffff);
+        let total = (total >> 16) + (total & 0xffff);
+        (total as u16).swap_bytes()
+    }
+}
+
 /// The ones' complement sum of `bytes` as big-endian words, an odd last byte filled up with a zero, on top of `start`.
 pub fn sum(start: u16, bytes: &[u8]) -> u16 {
-    // Words of eight bytes in the CPU's order: the sum of swapped words is the swapped sum (RFC 1071, 2 B). The carries of more than any
-    // frame has fit the accumulator; adding into it is an addition and one with carry.
-    let word = |bytes: &[u8]| u128::from(bytes.try_into().map_or(0, u64::from_le_bytes));
-    let mut total = u128::from(start.swap_bytes());
-    let mut blocks = bytes.chunks_exact(32);
-    for block in &mut blocks {
-        total += word(&block[..8]);
-        total += word(&block[8..16]);
-        total += word(&block[16..24]);
-        total += word(&block[24..]);
-    }
-    let mut words = blocks.remainder().chunks_exact(8);
-    for bytes in &mut words {
-        total += word(bytes);
-    }
-    let mut last = [0; 8];
-    let rest = words.remainder();
-    last[..rest.len()].copy_from_slice(rest);
-    total += word(&last);
-    let mut total = (total >> 64) as u64 + (total as u64 >> 32) + (total as u64 & 0xffff_ffff);
-    while total > 0xffff {
-        total = (total >> 16) + (total & 0xffff);
-    }
-    (total as u16).swap_bytes()
+    let mut sum = Sum::of(start);
+    sum.add_bytes(bytes);
+    sum.word()
 }
 
 /// The checksum over `bytes`: the complement of their sum.
@@ -35,11 +81,13 @@ pub fn of(bytes: &[u8]) -> u16 {
 
 /// The sum of the pseudo-header that TCP and UDP checksums begin with (RFC 9293, 3.1; RFC 8200, 8.1). `addresses` are source and
 /// destination, of IPv4 or IPv6.
+#[inline]
 pub fn pseudo_header(addresses: &[u8], protocol: u8, payload_bytes: usize) -> u16 {
-    let [.., high, low] = (payload_bytes as u32).to_be_bytes();
-    let long = (payload_bytes as u32 >> 16) as u16;
-    let tail = [0, protocol, high, low];
-    sum(sum(long, addresses), &tail)
+    let mut sum = Sum::of(protocol.into());
+    sum.add_header(addresses);
+    sum.add_word((payload_bytes >> 16) as u16);
+    sum.add_word(payload_bytes as u16);
+    sum.word()
 }
 
 #[cfg(test)]
@@ -54,6 +102,12 @@ mod tests {
         assert_eq!(sum(0, &bytes), 0xddf2);
         assert_eq!(of(&bytes), 0x220d);
         assert_eq!(sum(0, &[0x12]), 0x1200);
+    }
+
+    #[test]
+    fn no_carry_is_lost() {
+        assert_eq!(sum(0xffff, &[0xff; 64]), 0xffff);
+        assert_eq!(sum(1, &[0xff; 129]), 0xff01);
     }
 
     #[test]
@@ -75,6 +129,14 @@ mod tests {
                 slow = (slow >> 16) + (slow & 0xffff);
             }
             prop_assert_eq!(sum(start, &bytes), slow as u16);
+        }
+
+        #[test]
+        fn a_header_is_summed_like_anything_else(dwords: std::vec::Vec<[u8; 4]>, start: u16) {
+            let bytes = dwords.concat();
+            let mut header = Sum::of(start);
+            header.add_header(&bytes);
+            prop_assert_eq!(header.word(), sum(start, &bytes));
         }
     }
 }

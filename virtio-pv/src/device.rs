@@ -34,7 +34,7 @@ pub trait Device: Send {
     /// The maximum size of each queue: powers of two up to [`crate::queue::MAX_SIZE`]. At most 64 queues.
     fn queue_sizes(&self) -> &[u16];
     /// Whether the driver waits for nothing that queue `index` completes, but for its buffers: then the notice of it may come a little
-    /// later. Not for queues alone that are served in turn with others ([`Device::holds`]).
+    /// later, and later again while there are others. Not for queues alone that are served in turn with others ([`Device::holds`]).
     fn may_hold(&self, _index: usize) -> bool {
         false
     }

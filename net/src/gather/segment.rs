@@ -2,7 +2,7 @@
 
 use super::Kind;
 use hvm::backend::Cuts;
-use hvm::checksum;
+use hvm::checksum::{self, Sum};
 use hvm::packet::{Checksum, Cut, Offload, Packet};
 
 /// Bytes of an Ethernet header, and where its type stands.
@@ -170,16 +170,18 @@ impl Segment {
     }
 
     /// The same Ethernet header and IP headers, but for lengths, identification and checksum.
+    #[inline]
     fn same_network(&self, own: &[u8], theirs: &[u8]) -> bool {
-        let same = |at: usize| double(own, at) == double(theirs, at);
-        let link = same(0) && same(4) && same(8) && same(12);
+        let (Some(own), Some(theirs)) = (own.first_chunk::<24>(), theirs.first_chunk::<24>())
+        else {
+            return false;
+        };
+        let same = |from: usize, to: usize| own[from..to] == theirs[from..to];
         match self.cut {
             // Up to the type of service; flags, time to live and protocol. The addresses are the conversation's.
-            Cut::Tcp4 => link && same(20),
+            Cut::Tcp4 => same(0, 16) && same(20, 24),
             // Up to the flow label; next header and hop limit.
-            Cut::Tcp6 => {
-                link && word(own, 16) == word(theirs, 16) && word(own, 20) == word(theirs, 20)
-            }
+            Cut::Tcp6 => same(0, 16) && same(16, 18) && same(20, 22),
         }
     }
 
@@ -233,20 +235,36 @@ impl Segment {
 #[inline]
 pub fn is_sound(packet: &mut Packet, segment: &Segment) -> bool {
     let frame = packet.frame();
-    let network = &frame[ETHERNET_BYTES..segment.transport];
-    if segment.cut == Cut::Tcp4 && checksum::of(network) != 0 {
+    let Some(network) = frame.get(ETHERNET_BYTES..segment.transport) else {
         return false;
+    };
+    let mut pseudo = Sum::of(TCP.into());
+    match segment.cut {
+        Cut::Tcp4 => {
+            let Some(header) = network.first_chunk::<IP4_BYTES>() else {
+                return false;
+            };
+            let mut sum = Sum::default();
+            sum.add_header(header);
+            if sum.word() != 0xffff {
+                return false;
+            }
+            pseudo.add_header(&header[12..20]);
+        }
+        Cut::Tcp6 => {
+            let Some(header) = network.first_chunk::<IP6_BYTES>() else {
+                return false;
+            };
+            pseudo.add_header(&header[8..40]);
+        }
     }
     if packet.offload().checksum != Checksum::Unknown {
         return true;
     }
-    let addresses = match segment.cut {
-        Cut::Tcp4 => &network[12..20],
-        Cut::Tcp6 => &network[8..40],
-    };
     let tcp = &frame[segment.transport..segment.end];
-    let pseudo = checksum::pseudo_header(addresses, TCP, tcp.len());
-    if checksum::sum(pseudo, tcp) != 0xffff {
+    pseudo.add_word(tcp.len() as u16);
+    pseudo.add_bytes(tcp);
+    if pseudo.word() != 0xffff {
         return false;
     }
     packet.set_offload(Offload::VALID);

@@ -131,24 +131,29 @@ impl Transport {
         } else {
             completed
         };
+        // Whoever is interrupted for something else looks at the rest as well: an interrupt of its own would cost two exits more.
+        let mut told = false;
         while left != 0 {
             let index = left.trailing_zeros() as usize;
             let queue = 1 << index;
             left &= left - 1;
-            let patience = match !due && self.endpoint.device().may_hold(index) {
+            let patience = match (told || !due) && self.endpoint.device().may_hold(index) {
                 true => Patience::Some,
                 false => Patience::None,
             };
             match self.endpoint.publish(index, context.memory, patience) {
                 Notice::Held(wait) => {
                     self.held |= queue;
-                    if self.held == queue && wait == Wait::Begins {
+                    if due || self.held == queue && wait == Wait::Begins {
                         let tick = (context.now.ns + HOLD_NS) | (TICK_NS - 1);
                         self.held_until = Some(Instant::from_ns(tick));
                     }
                     continue;
                 }
-                Notice::Interrupt => self.interrupts.queue(index, context.signals),
+                Notice::Interrupt => {
+                    told = true;
+                    self.interrupts.queue(index, context.signals);
+                }
                 Notice::Quiet => {}
             }
             self.held &= !queue;
