@@ -1,5 +1,8 @@
 //! The Internet checksum (RFC 1071).
 
+/// Bytes of which the words are added in one piece of straight code.
+const BLOCK_BYTES: usize = 128;
+
 /// A ones' complement sum under way, of words in the CPU's order: the sum of swapped words is the swapped sum (RFC 1071, 2 B), and so is
 /// that of words of any length, carries added at the end (2 C).
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,24 +39,21 @@ impl Sum {
     /// Adds bytes, an odd last one filled up with a zero. They begin at an even place of what is summed.
     pub fn add_bytes(&mut self, bytes: &[u8]) {
         let word = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_le_bytes);
-        let mut carry = false;
-        let mut blocks = bytes.chunks_exact(64);
+        let mut blocks = bytes.chunks_exact(BLOCK_BYTES);
         for block in &mut blocks {
             // One addition after the other, each with the carry of the one before.
-            for at in 0..8 {
-                let word = word(&block[8 * at..8 * at + 8]);
-                (self.0, carry) = self.0.carrying_add(word, carry);
+            let mut carry = false;
+            for bytes in block.chunks_exact(8) {
+                (self.0, carry) = self.0.carrying_add(word(bytes), carry);
             }
+            self.add(carry.into());
         }
-        self.add(carry.into());
         let mut words = blocks.remainder().chunks_exact(8);
         for bytes in &mut words {
             self.add(word(bytes));
         }
-        let mut last = [0; 8];
-        let rest = words.remainder();
-        last[..rest.len()].copy_from_slice(rest);
-        self.add(u64::from_le_bytes(last));
+        let rest = words.remainder().iter().rev();
+        self.add(rest.fold(0, |word, byte| word << 8 | u64::from(*byte)));
     }
 
     /// The sum as a big-endian word.

@@ -131,6 +131,9 @@ pub trait Nic: Send {
     /// Takes note of what it interrupted for. Before frames are fetched, so that one that comes later interrupts again: at the latest
     /// behind [`Nic::settle`], until which the card may be silent.
     fn acknowledge(&mut self) -> LinkNews;
+    /// The caller will look for frames by itself, so no interrupt is needed for them until [`Nic::settle`]. Where that cannot be said
+    /// quickly, one may come all the same.
+    fn silence(&mut self) {}
     /// The next frame from the wire.
     fn receive(&mut self) -> Option<Packet>;
     /// Queues a frame, or gives it back where there is no room. What is to be done to it must be what [`Nic::can_sum`] and

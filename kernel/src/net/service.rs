@@ -185,17 +185,21 @@ impl State {
             self.errands_ms = 0;
             self.plug_in();
         }
-        if self.ports.uplink.nic.acknowledge() == LinkNews::Changed {
+        // Without an interrupt the look behind the send-off does.
+        let looks = interrupted || self.interrupt.trust() != Trust::Full;
+        if !looks {
+            self.ports.uplink.nic.silence();
+        } else if self.ports.uplink.nic.acknowledge() == LinkNews::Changed {
             self.look_at_link();
         }
         let now_ms = now_ms();
         self.watch_card(now_ms);
         self.narrow();
-        let mut came = 0;
-        // Without an interrupt the look behind the send-off does.
-        if interrupted || self.interrupt.trust() != Trust::Full {
-            came = self.switch_from(UPLINK, now_ms);
-        }
+        let came = if looks {
+            self.switch_from(UPLINK, now_ms)
+        } else {
+            0
+        };
         let mut most = came;
         for guest in FIRST_GUEST..FIRST_GUEST + self.ports.guests.len() {
             most = most.max(self.switch_from(guest, now_ms));

@@ -35,20 +35,26 @@ impl Eoi {
     }
 
     /// Ends the interrupt in service if the guest has; if not, it will by the register.
-    #[inline]
+    #[inline(always)]
     pub fn collect(&mut self, lapic: &mut Lapic, memory: &GuestMemory) {
         if core::mem::take(&mut self.is_set)
             && let Some(place) = self.place
         {
             match memory.load::<u8>(place) {
                 Ok(flag) if flag & NO_END == 0 => lapic.end_unseen(),
-                // It was there when it was set, and what is there is the guest's.
-                flag => {
-                    let _ = memory.store(place, &(flag.unwrap_or(0) & !NO_END));
-                }
+                Ok(flag) => withdraw(place, flag, memory),
+                // It was there when it was set; then the guest ends by the register.
+                Err(_) => {}
             }
         }
     }
+}
+
+/// The guest has not come so far, and will find nothing.
+#[cold]
+fn withdraw(place: Gpa, flag: u8, memory: &GuestMemory) {
+    let written = memory.store(place, &(flag & !NO_END));
+    debug_assert!(written.is_ok());
 }
 
 #[cfg(test)]

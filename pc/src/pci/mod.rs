@@ -57,6 +57,8 @@ impl fmt::Display for AttachError {
 struct Card {
     slot: u8,
     function: Box<dyn Function>,
+    /// Which of the PIRQ lines its pin is wired to.
+    pirq: u8,
     /// It has a timer; asked once, since the answer is needed after every access.
     timed: bool,
     /// What it said when it was last asked.
@@ -138,6 +140,7 @@ impl Bus {
         let timed = function.has_timer();
         let card = Card {
             slot,
+            pirq: (slot + function.interrupt_pin()).wrapping_sub(1) & (PIRQS - 1),
             function,
             timed,
             deadline: None,
@@ -364,8 +367,7 @@ impl Bus {
         let Some(card) = self.cards.get_mut(index) else {
             return;
         };
-        let pirq = (card.slot + card.function.interrupt_pin()).wrapping_sub(1) & (PIRQS - 1);
-        let slots = &mut self.asserted[usize::from(pirq)];
+        let slots = &mut self.asserted[usize::from(card.pirq)];
         let others = *slots & !(1 << card.slot);
         let now = others | u32::from(card.function.interrupt_line()) << card.slot;
         self.rewired |= core::mem::replace(slots, now) != now;

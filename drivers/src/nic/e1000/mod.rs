@@ -354,13 +354,24 @@ impl<R: Window, W: Window> E1000<R, W> {
 
     /// A frame in descriptors of this kind, the packet with its last.
     fn put_pieces(&mut self, packet: Packet, command: Command, kind: u32, options: u32) {
-        let mut left = packet.whole_len();
-        for (address, here) in packet.pieces(MAX_PIECE_BYTES) {
-            left -= here;
-            let mut command = command | Command::CHECK | Command::REPORT;
-            command.set(Command::END, left == 0);
+        let command = command | Command::CHECK | Command::REPORT;
+        let mut put = |address: u64, here: usize, command: Command| {
             let words = here as u32 | kind | u32::from(command.bits()) << 24;
             self.put([address as u32, (address >> 32) as u32, words, options]);
+        };
+        let mut left = packet.whole_len();
+        if left <= MAX_PIECE_BYTES && !packet.is_lent() {
+            put(packet.dma(), left, command | Command::END);
+            return self.sending.keep(packet);
+        }
+        for (address, here) in packet.pieces(MAX_PIECE_BYTES) {
+            left -= here;
+            let end = if left == 0 {
+                Command::END
+            } else {
+                Command::empty()
+            };
+            put(address, here, command | end);
         }
         self.sending.keep(packet);
     }
@@ -438,8 +449,12 @@ impl<R: Window, W: Window> Nic for E1000<R, W> {
         intel::link(&mut self.registers)
     }
 
-    fn acknowledge(&mut self) -> LinkNews {
+    fn silence(&mut self) {
         self.registers.write_u32(IMC, self.mask.bits());
+    }
+
+    fn acknowledge(&mut self) -> LinkNews {
+        Nic::silence(self);
         let cause = Cause::from_bits_retain(self.registers.read_u32(ICR));
         match cause.contains(Cause::LINK) {
             true => LinkNews::Changed,

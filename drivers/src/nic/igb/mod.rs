@@ -357,8 +357,12 @@ impl<R: Window, W: Window> Nic for Igb<R, W> {
         intel::link(&mut self.registers)
     }
 
-    fn acknowledge(&mut self) -> LinkNews {
+    fn silence(&mut self) {
         self.registers.write_u32(IMC, self.mask.bits());
+    }
+
+    fn acknowledge(&mut self) -> LinkNews {
+        Nic::silence(self);
         let cause = Cause::from_bits_retain(self.registers.read_u32(ICR));
         match cause.contains(Cause::LINK) {
             true => LinkNews::Changed,
