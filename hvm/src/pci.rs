@@ -64,6 +64,9 @@ pub trait Function: Lifecycle + Send {
     /// Gives the function a turn: a back end has input or finished work. Called after a kick from a service.
     fn poll(&mut self, context: &mut Context<'_>);
 
+    /// The guest has nothing to do but to wait: what was put off until then is done.
+    fn idle(&mut self, _context: &mut Context<'_>) {}
+
     /// True if the function has a timer, so that it is to be asked for [`Function::deadline`] after every call.
     fn has_timer(&self) -> bool {
         false

@@ -42,6 +42,11 @@ pub trait Device: Send {
     fn holds(&self) -> bool {
         false
     }
+    /// Queues, a bit each, that want to be notified soon though nobody has kicked: their drivers were asked to kick later. Of devices alone
+    /// that [hold](Device::holds).
+    fn lingering(&self) -> u64 {
+        0
+    }
     /// The driver accepted these features; called once per negotiation, and again by legacy drivers that change their mind.
     fn negotiated(&mut self, _features: Features) {}
     /// Reads the configuration space; bytes past its end stay as they are in `into`, which is 0.

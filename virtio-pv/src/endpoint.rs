@@ -223,6 +223,16 @@ impl Endpoint {
         }
     }
 
+    /// Queues that want to be kicked soon, a bit each.
+    #[inline]
+    pub fn lingering(&self) -> u64 {
+        match self.device.lingering() {
+            0 => 0,
+            lingering if self.live() => lingering,
+            _ => 0,
+        }
+    }
+
     /// Gives the device a turn.
     pub fn poll(&mut self, context: &mut Context<'_>) {
         self.run(context);

@@ -259,6 +259,18 @@ impl Local {
         result
     }
 
+    /// The vCPU waits for an interrupt: what devices have put off until it does is done now.
+    #[cold]
+    pub fn tell_idle(&mut self) {
+        let (_, deadline) = match self.machine.vcpus() {
+            1 => (self.pic_output, self.board_deadline),
+            _ => self.machine.face.get(),
+        };
+        if deadline.is_some() {
+            self.with_board(|board, context| board.idle(context));
+        }
+    }
+
     /// Captures the screen for a viewer that asked.
     pub fn show(&mut self) {
         let mut view = self.machine.view.lock();

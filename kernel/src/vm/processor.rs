@@ -538,6 +538,7 @@ impl<V: Vcpu> Processor<V> {
         // HLT has ended the shadow of an STI before it: what waited for that enters now, without a window's exit.
         self.local.attention = true;
         self.activity = Activity::Halted;
+        self.local.tell_idle();
     }
 
     /// Waits on its own CPU, without burning it, until something may have changed.

@@ -172,6 +172,12 @@ impl Board {
         self.drive_pirqs(context);
     }
 
+    /// A virtual CPU has nothing to do: what cards have put off until then is done.
+    pub fn idle(&mut self, context: &mut Context<'_>) {
+        self.bus.idle(context);
+        self.drive_pirqs(context);
+    }
+
     /// When to call [`Board::poll`] for time's sake; `None` if no timer can interrupt a CPU as things stand.
     #[inline]
     pub fn deadline(&mut self) -> Option<Instant> {

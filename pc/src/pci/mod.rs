@@ -347,6 +347,15 @@ impl Bus {
         }
     }
 
+    /// Tells network cards that the guest waits.
+    pub(crate) fn idle(&mut self, context: &mut Context<'_>) {
+        for at in 0..self.network.len() {
+            let index = self.network[at];
+            self.cards[index].function.idle(context);
+            self.refresh(index);
+        }
+    }
+
     /// The PIRQ lines, if they may have changed since the last call.
     #[inline]
     pub(crate) fn pirqs_news(&mut self) -> Option<Pirqs> {

@@ -99,6 +99,10 @@ pub struct Nic {
     held: Option<Packet>,
     /// There may be frames in transmit queues that were not taken when it was kicked.
     leaves_frames: bool,
+    /// The longest frame of the batch so far.
+    longest_bytes: u64,
+    /// Transmit queues, a bit each, of which the last batch had long frames: a kick is asked for every second entry.
+    streams: u64,
     /// A frame that the driver had no buffers for.
     waiting: Option<Packet>,
     /// Entries of frames that lie in the driver's memory until they are sent.
@@ -142,6 +146,8 @@ impl Nic {
             steering: Steering::new(),
             held: None,
             leaves_frames: false,
+            longest_bytes: 0,
+            streams: 0,
             waiting: None,
             loans: Loans::new(settings.pairs),
             chain: Chain::new(),
@@ -242,6 +248,10 @@ impl Device for Nic {
         true
     }
 
+    fn lingering(&self) -> u64 {
+        self.streams
+    }
+
     fn negotiated(&mut self, features: Features) {
         self.negotiated = features;
         self.accept(features & GUEST_OFFLOADS);
@@ -283,8 +293,7 @@ impl Device for Nic {
         } else if index.is_multiple_of(2) {
             self.receive(queues, memory);
         } else {
-            queues.open(index, memory);
-            self.transmit((index / 2) as u16, queues, memory);
+            self.serve_transmit((index / 2) as u16, queues, memory);
         }
     }
 
@@ -319,6 +328,7 @@ impl Device for Nic {
         self.moved = false;
         self.steering = Steering::new();
         self.held = None;
+        self.streams = 0;
         self.waiting = None;
         self.loans.forget();
     }
@@ -373,6 +383,7 @@ impl Device for Nic {
         self.told = saved.told;
         self.moved = true;
         self.held = None;
+        self.streams = 0;
         self.waiting = None;
         self.loans.restore(saved.lent);
         Ok(())

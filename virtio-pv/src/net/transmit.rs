@@ -4,7 +4,8 @@ use super::Nic;
 use super::bits::{self, Header};
 use super::header::offload;
 use super::loans::Loans;
-use crate::queue::{Queues, RingFault};
+use crate::features::Features;
+use crate::queue::{Kick, Queues, RingFault};
 use guest_mem::GuestMemory;
 use hvm::backend::Link;
 use hvm::packet::{Lent, Packet};
@@ -15,6 +16,9 @@ const COPIED_BYTES: usize = 128;
 const SHORT_BYTES: usize = 512;
 /// Bytes of an Ethernet header: what is shorter is no frame.
 const ETHERNET_BYTES: usize = 14;
+
+/// A frame that keeps a wire of a gigabit busy for longer than the next may wait to be looked for.
+const LONG_BYTES: u64 = 16 << 10;
 
 /// What became of a request.
 enum Loaded {
@@ -39,6 +43,32 @@ impl Nic {
             if super::transmit_queue(pair) != self.control_queue() {
                 self.transmit(pair, queues, memory);
             }
+        }
+    }
+
+    /// The transmit queue of `pair` may have something. While long frames come, one after the other, the driver is asked to kick for every
+    /// second: a kick is an exit, and a frame that waits for the next, or for [`Device::lingering`]'s look, waits behind one on the wire.
+    ///
+    /// [`Device::lingering`]: crate::device::Device::lingering
+    pub(super) fn serve_transmit(&mut self, pair: u16, queues: &mut Queues, memory: &GuestMemory) {
+        let queue = super::transmit_queue(pair);
+        let streamed = self.streams >> queue & 1 != 0;
+        let kick = match streamed {
+            true => Kick::Second,
+            false => Kick::First,
+        };
+        queues.open_for(queue, memory, kick);
+        self.longest_bytes = 0;
+        self.transmit(pair, queues, memory);
+        let streams =
+            self.longest_bytes > LONG_BYTES && self.negotiated.contains(Features::EVENT_INDEX);
+        if streamed == streams {
+            return;
+        }
+        self.streams ^= 1 << queue;
+        if streamed {
+            queues.open(queue, memory);
+            self.transmit(pair, queues, memory);
         }
     }
 
@@ -105,6 +135,7 @@ impl Nic {
         } else {
             self.settings.longest_bytes
         };
+        self.longest_bytes = self.longest_bytes.max(frame_bytes);
         if !(ETHERNET_BYTES as u64..=longest as u64).contains(&frame_bytes) {
             return Ok(Loaded::Lost);
         }

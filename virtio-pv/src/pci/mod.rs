@@ -67,6 +67,14 @@ pub struct Transport {
     /// Queues, a bit each, of which a notice is held, and when those go out.
     held: u64,
     held_until: Option<Instant>,
+    /// When queues are looked at that linger.
+    look_at: Option<Instant>,
+}
+
+/// The tick by which what may wait until then is done.
+#[inline]
+fn soon(now: Instant) -> Instant {
+    Instant::from_ns((now.ns + HOLD_NS) | (TICK_NS - 1))
 }
 
 /// How long a notice is held that may wait, at least: about as long as cards hold theirs, and shorter than what people or timers notice.
@@ -89,6 +97,7 @@ impl Transport {
             activity: Activity::Running,
             held: 0,
             held_until: None,
+            look_at: None,
         }
     }
 
@@ -117,8 +126,21 @@ impl Transport {
     fn run(&mut self, context: &mut Context<'_>) {
         if self.may_run() {
             self.endpoint.run(context);
+            let lingers = self.endpoint.lingering() != 0;
+            self.look_at = lingers.then(|| soon(context.now));
             self.deliver(context);
         }
+    }
+
+    /// Looks at queues of which the driver kicks later.
+    #[cold]
+    fn look(&mut self, context: &mut Context<'_>) {
+        let mut lingering = self.endpoint.lingering();
+        while lingering != 0 {
+            self.endpoint.kick(lingering.trailing_zeros().into());
+            lingering &= lingering - 1;
+        }
+        self.run(context);
     }
 
     /// Tells the driver what was completed and what changed.
@@ -145,8 +167,7 @@ impl Transport {
                 Notice::Held(wait) => {
                     self.held |= queue;
                     if due || self.held == queue && wait == Wait::Begins {
-                        let tick = (context.now.ns + HOLD_NS) | (TICK_NS - 1);
-                        self.held_until = Some(Instant::from_ns(tick));
+                        self.held_until = Some(soon(context.now));
                     }
                     continue;
                 }
@@ -272,9 +293,19 @@ impl Function for Transport {
     }
 
     fn poll(&mut self, context: &mut Context<'_>) {
+        if self.look_at.is_some_and(|at| at <= context.now) {
+            self.look(context);
+        }
         if self.may_run() {
             self.endpoint.poll(context);
             self.deliver(context);
+            self.drive_pin();
+        }
+    }
+
+    fn idle(&mut self, context: &mut Context<'_>) {
+        if self.look_at.is_some() {
+            self.look(context);
             self.drive_pin();
         }
     }
@@ -284,6 +315,7 @@ impl Function for Transport {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.held_until.filter(|_| self.may_run())
+        let waits = [self.held_until, self.look_at].into_iter().flatten();
+        waits.min().filter(|_| self.may_run())
     }
 }

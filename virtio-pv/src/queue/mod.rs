@@ -18,5 +18,5 @@ pub use chain::{Chain, Head, MAX_SEGMENTS};
 pub use fault::RingFault;
 pub use placement::{MAX_SIZE, Placement, RingSize};
 pub use queues::Queues;
-pub use ring::{Notice, Patience, Wait};
+pub use ring::{Kick, Notice, Patience, Wait};
 pub use slot::{Queue, Registers, SavedQueue};

@@ -3,7 +3,7 @@
 use super::chain::{Chain, Head};
 use super::ring::Ring;
 use super::slot::{Queue, SavedQueue};
-use super::{Notice, Patience, RingFault};
+use super::{Kick, Notice, Patience, RingFault};
 use crate::features::Features;
 use alloc::vec::Vec;
 use guest_mem::GuestMemory;
@@ -35,8 +35,14 @@ impl Queues {
     /// kick for whatever it adds later.
     #[inline]
     pub fn open(&mut self, index: usize, memory: &GuestMemory) {
+        self.open_for(index, memory, Kick::First);
+    }
+
+    /// The same, with a say in when it will kick.
+    #[inline]
+    pub fn open_for(&mut self, index: usize, memory: &GuestMemory, kick: Kick) {
         if let Some(ring) = self.ring(index)
-            && let Err(fault) = ring.open(memory)
+            && let Err(fault) = ring.open(memory, kick)
         {
             self.fail(fault);
         }

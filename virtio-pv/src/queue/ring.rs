@@ -36,6 +36,15 @@ pub enum Patience {
     None,
 }
 
+/// For which of the entries that come behind a batch a kick is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kick {
+    /// The first.
+    First,
+    /// The second: the first is looked for soon in any case. Of drivers with event indices; others kick for each.
+    Second,
+}
+
 /// The device's place in a ring. Indices run freely and wrap at 2^16.
 ///
 /// Work comes in batches: [`Ring::open`] fixes how far the driver had got, and asks for a kick for whatever comes
@@ -88,10 +97,10 @@ impl Ring {
     }
 
     /// Opens a batch with everything that the driver has made available.
-    pub(super) fn open(&mut self, memory: &GuestMemory) -> Result<(), RingFault> {
+    pub(super) fn open(&mut self, memory: &GuestMemory, kick: Kick) -> Result<(), RingFault> {
         let mut end = self.available_index(memory)?;
         if self.features.contains(Features::EVENT_INDEX) {
-            end = self.arm(memory, end)?;
+            end = self.arm(memory, end, kick)?;
         }
         self.batch_end = end;
         // The index first, then the entries that it vouches for (2.7.13.1, seen from this side).
@@ -99,14 +108,15 @@ impl Ring {
         Ok(())
     }
 
-    /// Asks for a kick for every entry past `end`. An entry that arrives before the driver can see the request would
+    /// Asks for a kick for every entry past `end`, or past the next. An entry that arrives before the driver can see the request would
     /// come without a kick, so the index is read again until it stands still. The ring has room for few such entries
     /// while we take none: one that moves longer is not a ring.
-    fn arm(&self, memory: &GuestMemory, mut end: u16) -> Result<u16, RingFault> {
+    fn arm(&self, memory: &GuestMemory, mut end: u16, kick: Kick) -> Result<u16, RingFault> {
+        let spared = u16::from(kick == Kick::Second);
         let size = self.place.size.entries();
         let event = self.place.used.wrapping_add(used::avail_event(size));
         for _ in 0..=size {
-            memory.store(event, &end)?;
+            memory.store(event, &end.wrapping_add(spared))?;
             fence(Ordering::SeqCst);
             let now = self.available_index(memory)?;
             if now == end {
@@ -276,7 +286,7 @@ mod tests {
         let mut chain = Chain::new();
         offer(&memory, 2);
         assert_eq!(ring.take(&memory, &mut chain), Ok(None), "not opened");
-        ring.open(&memory).unwrap();
+        ring.open(&memory, Kick::First).unwrap();
         let event = Gpa(0x3000 + used::avail_event(8));
         assert_eq!(
             memory.load(event),
@@ -289,6 +299,8 @@ mod tests {
         assert_eq!(ring.take(&memory, &mut chain), Ok(None));
         ring.put_back();
         assert!(ring.take(&memory, &mut chain).unwrap().is_some());
+        ring.open(&memory, Kick::Second).unwrap();
+        assert_eq!(memory.load(event), Ok(4_u16), "or for the second");
     }
 
     #[test]
@@ -296,12 +308,12 @@ mod tests {
         let (memory, mut ring) = ring(Features::empty());
         let mut chain = Chain::new();
         offer(&memory, 8);
-        ring.open(&memory).unwrap();
+        ring.open(&memory, Kick::First).unwrap();
         for _ in 0..8 {
             assert!(ring.take(&memory, &mut chain).unwrap().is_some());
         }
         offer(&memory, 16);
-        ring.open(&memory).unwrap();
+        ring.open(&memory, Kick::First).unwrap();
         assert_eq!(
             ring.take(&memory, &mut chain),
             Err(RingFault::Overcommitted)

@@ -85,6 +85,11 @@ impl Machine {
         self.function.poll(context!(self));
     }
 
+    /// The processor halts.
+    pub fn idle(&mut self) {
+        self.function.idle(context!(self));
+    }
+
     /// The level of INTx.
     pub fn function_line(&self) -> bool {
         self.function.interrupt_line()

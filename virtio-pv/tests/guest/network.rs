@@ -189,6 +189,49 @@ fn a_driver_hears_of_sent_frames_a_little_later() {
     assert_eq!(guest.machine.function.deadline(), None);
 }
 
+/// Makes a long frame available, and kicks if that is asked for: whether it was.
+fn send_long(guest: &mut Guest) -> bool {
+    let memory = &guest.machine.memory;
+    let mut header = [0; 12];
+    header[1] = 1;
+    header[2..4].copy_from_slice(&54_u16.to_le_bytes());
+    header[4..6].copy_from_slice(&1460_u16.to_le_bytes());
+    memory.write(Gpa(DATA), &header).unwrap();
+    let buffers = [Buffer::In(DATA, 12), Buffer::In(DATA + 0x100, 20_000)];
+    guest.rings[TX].add(memory, &buffers);
+    let kicks = guest.rings[TX].wants_kick(memory);
+    if kicks {
+        guest.driver.kick(&mut guest.machine, &guest.rings[TX]);
+    }
+    kicks
+}
+
+#[test]
+fn while_long_frames_are_sent_every_second_is_kicked_for() {
+    let mut guest = Guest::new(EVENT_INDEX | CHECKSUM | HOST_TSO4);
+    let taken = |guest: &mut Guest| {
+        std::iter::from_fn(|| guest.rings[TX].pop(&guest.machine.memory)).count()
+    };
+    // The second batch is the first of which it is known that long frames come.
+    let kicks = [(); 6].map(|()| send_long(&mut guest));
+    assert_eq!(kicks, [true, true, false, true, false, true]);
+    assert_eq!(taken(&mut guest), 6);
+    // One that no other follows is found in time, or as soon as the driver rests.
+    assert!(!send_long(&mut guest));
+    guest.machine.poll();
+    assert_eq!(taken(&mut guest), 0, "not before");
+    guest.machine.now = guest.machine.function.deadline().unwrap();
+    guest.machine.poll();
+    assert_eq!(taken(&mut guest), 1);
+    assert!(!send_long(&mut guest));
+    guest.machine.idle();
+    assert_eq!(taken(&mut guest), 1);
+    // When nothing comes, each is kicked for again.
+    guest.machine.idle();
+    assert!(send_long(&mut guest));
+    assert_eq!(taken(&mut guest), 1);
+}
+
 #[test]
 fn a_legacy_driver_has_a_shorter_header_and_sets_its_address() {
     let cable = Cable::default();
