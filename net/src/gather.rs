@@ -97,26 +97,31 @@ impl Gatherer {
         if self.passes(&packet, takes) {
             return Gathered::Single(packet);
         }
+        let plain = packet.offload().segmentation.is_none();
+        if plain
+            && let Some((place, segment)) = self.continued_by(packet.frame())
+            && segment::is_sound(&mut packet, &segment)
+        {
+            return match self.trains[place].join(&segment, packet) {
+                true => Gathered::Whole(self.trains.remove(place).finish()),
+                false => Gathered::Kept,
+            };
+        }
         let Some((flow, segment)) = Segment::read(packet.frame()) else {
             return Gathered::Single(packet);
         };
-        let place = self.trains.iter().position(|train| train.flow == flow);
-        let kind = segment
-            .kind(takes)
-            .filter(|_| packet.offload().segmentation.is_none());
-        if let Some(place) = place {
+        let kind = segment.kind(takes).filter(|_| plain);
+        if let Some(place) = self.trains.iter().position(|train| train.flow == flow) {
             let train = &mut self.trains[place];
             let joins = kind.is_some()
-                && train.joins(&segment, &packet)
+                && train.is_superseded_by(&segment, packet.frame())
                 && segment::is_sound(&mut packet, &segment);
             if !joins {
                 let train = self.trains.remove(place).finish();
                 return Gathered::After { packet, train };
             }
-            return match train.join(&segment, packet) {
-                true => Gathered::Whole(self.trains.remove(place).finish()),
-                false => Gathered::Kept,
-            };
+            train.supersede(&segment, packet);
+            return Gathered::Kept;
         }
         let Some(kind) =
             kind.filter(|_| !segment.is_last() && segment::is_sound(&mut packet, &segment))
@@ -142,6 +147,15 @@ impl Gatherer {
         Gathered::Kept
     }
 
+    /// The train that a frame continues, and what the frame says.
+    #[inline]
+    fn continued_by(&self, frame: &[u8]) -> Option<(usize, Segment)> {
+        let trains = self.trains.iter().enumerate();
+        let mut continued =
+            trains.filter_map(|(place, train)| Some((place, train.continued_by(frame)?)));
+        continued.next()
+    }
+
     /// The oldest train, which is over.
     pub fn take(&mut self) -> Option<Packet> {
         match self.trains.is_empty() {
@@ -152,62 +166,67 @@ impl Gatherer {
 }
 
 impl Train {
-    /// Whether a segment of its conversation continues it.
-    fn joins(&self, segment: &Segment, packet: &Packet) -> bool {
-        let first = self.packet.frame();
-        match self.kind {
-            Kind::Data { segment_bytes } => {
-                let payload_bytes = segment.payload_bytes();
-                !self.ends
-                    && (1..=segment_bytes).contains(&payload_bytes)
-                    && segment.sequence == self.next
-                    && self.packet.rest().len() + 1 < MAX_PACKETS
-                    && self.first.ip_bytes() + self.payload_bytes - self.first.payload_bytes()
-                        + payload_bytes
-                        <= MAX_IP_BYTES
-                    && self.first.continues(
-                        first,
-                        segment,
-                        packet.frame(),
-                        self.packet.rest().len() as u16 + 1,
-                    )
-            }
-            Kind::Acknowledgement { count } => {
-                let ahead = segment
-                    .acknowledgement
-                    .wrapping_sub(self.first.acknowledgement);
-                segment.payload_bytes() == 0
-                    && segment.sequence == self.next
-                    && (1..1 << 31).contains(&ahead)
-                    && count < MAX_ACKNOWLEDGEMENTS
-                    && self.first.is_superseded(first, segment, packet.frame())
-            }
-        }
+    /// What a frame says that continues it.
+    #[inline]
+    fn continued_by(&self, frame: &[u8]) -> Option<Segment> {
+        let Kind::Data { segment_bytes } = self.kind else {
+            return None;
+        };
+        let own = self.packet.frame();
+        let segment = self.first.continued_by(own, frame)?;
+        let behind = self.packet.rest().len() + 1;
+        let payload_bytes = segment.payload_bytes();
+        let header_bytes = self.first.ip_bytes() - self.first.payload_bytes();
+        let continues = !self.ends
+            && segment.sequence == self.next
+            && (1..=segment_bytes).contains(&payload_bytes)
+            && behind < MAX_PACKETS
+            && header_bytes + self.payload_bytes + payload_bytes <= MAX_IP_BYTES
+            && self.first.numbers(own, frame, behind as u16);
+        continues.then_some(segment)
     }
 
-    /// Takes it in; true if the train is over.
+    /// Takes in what continues it; true if the train is over.
     fn join(&mut self, segment: &Segment, mut packet: Packet) -> bool {
-        match &mut self.kind {
-            Kind::Acknowledgement { count } => {
-                *count += 1;
-                self.packet = packet;
-                self.first = *segment;
-                false
-            }
-            Kind::Data { segment_bytes } => {
-                let payload_bytes = segment.payload_bytes();
-                self.ends = segment.is_last() || payload_bytes < *segment_bytes;
-                self.payload_bytes += payload_bytes;
-                self.next = segment.next();
-                packet.strip(segment.header_bytes());
-                packet.set_len(payload_bytes);
-                if segment.is_last() {
-                    self.first.push(self.packet.frame_mut());
-                }
-                self.packet.append(packet);
-                self.ends
-            }
+        let payload_bytes = segment.payload_bytes();
+        let full =
+            matches!(self.kind, Kind::Data { segment_bytes } if payload_bytes == segment_bytes);
+        self.ends = segment.is_last() || !full;
+        self.payload_bytes += payload_bytes;
+        self.next = segment.next();
+        packet.strip(segment.header_bytes());
+        packet.set_len(payload_bytes);
+        if segment.is_last() {
+            self.first.push(self.packet.frame_mut());
         }
+        self.packet.append(packet);
+        self.ends
+    }
+
+    /// Whether an acknowledgement of its conversation says all that it does.
+    fn is_superseded_by(&self, segment: &Segment, frame: &[u8]) -> bool {
+        let Kind::Acknowledgement { count } = self.kind else {
+            return false;
+        };
+        let ahead = segment
+            .acknowledgement
+            .wrapping_sub(self.first.acknowledgement);
+        segment.payload_bytes() == 0
+            && segment.sequence == self.next
+            && (1..1 << 31).contains(&ahead)
+            && count < MAX_ACKNOWLEDGEMENTS
+            && self
+                .first
+                .is_superseded(self.packet.frame(), segment, frame)
+    }
+
+    /// Puts it in its place.
+    fn supersede(&mut self, segment: &Segment, packet: Packet) {
+        if let Kind::Acknowledgement { count } = &mut self.kind {
+            *count += 1;
+        }
+        self.packet = packet;
+        self.first = *segment;
     }
 
     /// Puts the headers right.

@@ -133,17 +133,46 @@ impl Segment {
         self.flags & PUSH != 0
     }
 
-    /// Whether a segment, the `number`th behind this one, could have been cut of the same long one. Sequence numbers and lengths are not looked at.
-    pub fn continues(&self, own: &[u8], other: &Self, theirs: &[u8], number: u16) -> bool {
-        self.transport == other.transport
-            && self.payload == other.payload
-            && self.same_network(own, theirs)
-            && self.same_identification(own, theirs, number)
-            // Acknowledgement, header length, flags but "push", window.
-            && self.acknowledgement == other.acknowledgement
-            && (self.flags ^ other.flags) & !PUSH == 0
-            && word(own, self.transport + 14) == word(theirs, self.transport + 14)
-            && self.same_options(own, theirs)
+    /// What a frame says that could have been cut of the same long segment as this one, by all that the pieces of one have in common. Its
+    /// place and its length are not looked at, but that it has one.
+    #[inline]
+    pub fn continued_by(&self, own: &[u8], theirs: &[u8]) -> Option<Self> {
+        let alike = match self.cut {
+            Cut::Tcp4 => {
+                let (own, theirs) = (own.first_chunk::<54>()?, theirs.first_chunk::<54>()?);
+                // All but length, identification and checksum.
+                same_network4(own, theirs)
+                    && same::<8>(own, theirs, 26)
+                    && same_transport(own, theirs, 34)
+            }
+            Cut::Tcp6 => {
+                let (own, theirs) = (own.first_chunk::<74>()?, theirs.first_chunk::<74>()?);
+                same_network6(own, theirs)
+                    && (22..54).step_by(8).all(|at| same::<8>(own, theirs, at))
+                    && same_transport(own, theirs, 54)
+            }
+        };
+        let end = match self.cut {
+            Cut::Tcp4 => ETHERNET_BYTES + usize::from(word(theirs, 16)),
+            Cut::Tcp6 => ETHERNET_BYTES + IP6_BYTES + usize::from(word(theirs, 18)),
+        };
+        let segment = Self {
+            end,
+            sequence: double(theirs, self.transport + 4),
+            flags: theirs[self.transport + 13],
+            ..*self
+        };
+        let fits = (self.payload..=theirs.len()).contains(&end);
+        let flags = (self.flags ^ segment.flags) & !PUSH == 0;
+        (alike && fits && flags && self.same_options(own, theirs)).then_some(segment)
+    }
+
+    /// Whether it has the identification of the `number`th piece behind this one, where that means anything.
+    #[inline]
+    pub fn numbers(&self, own: &[u8], theirs: &[u8], number: u16) -> bool {
+        self.cut == Cut::Tcp6
+            || own[20] & WHOLE != 0
+            || word(own, 18).wrapping_add(number) == word(theirs, 18)
     }
 
     /// Whether an acknowledgement says all that this one does.
@@ -170,26 +199,15 @@ impl Segment {
     }
 
     /// The same Ethernet header and IP headers, but for lengths, identification and checksum.
-    #[inline]
     fn same_network(&self, own: &[u8], theirs: &[u8]) -> bool {
-        let (Some(own), Some(theirs)) = (own.first_chunk::<24>(), theirs.first_chunk::<24>())
-        else {
+        let frames = (own.first_chunk::<54>(), theirs.first_chunk::<54>());
+        let (Some(own), Some(theirs)) = frames else {
             return false;
         };
-        let same = |from: usize, to: usize| own[from..to] == theirs[from..to];
         match self.cut {
-            // Up to the type of service; flags, time to live and protocol. The addresses are the conversation's.
-            Cut::Tcp4 => same(0, 16) && same(20, 24),
-            // Up to the flow label; next header and hop limit.
-            Cut::Tcp6 => same(0, 16) && same(16, 18) && same(20, 22),
+            Cut::Tcp4 => same_network4(own, theirs),
+            Cut::Tcp6 => same_network6(own, theirs),
         }
-    }
-
-    /// The identification that the `number`th piece has, where it means anything.
-    fn same_identification(&self, own: &[u8], theirs: &[u8], number: u16) -> bool {
-        self.cut == Cut::Tcp6
-            || own[20] & WHOLE != 0
-            || word(own, 18).wrapping_add(number) == word(theirs, 18)
     }
 
     fn tcp<'a>(&self, frame: &'a [u8], from: usize, to: usize) -> Option<&'a [u8]> {
@@ -269,6 +287,37 @@ pub fn is_sound(packet: &mut Packet, segment: &Segment) -> bool {
     }
     packet.set_offload(Offload::VALID);
     true
+}
+
+/// Up to the type of service; flags, time to live and protocol.
+#[inline]
+fn same_network4(own: &[u8], theirs: &[u8]) -> bool {
+    same::<8>(own, theirs, 0) && same::<8>(own, theirs, 8) && same::<4>(own, theirs, 20)
+}
+
+/// Up to the flow label; next header and hop limit.
+#[inline]
+fn same_network6(own: &[u8], theirs: &[u8]) -> bool {
+    same::<8>(own, theirs, 0)
+        && same::<8>(own, theirs, 8)
+        && same::<2>(own, theirs, 16)
+        && same::<2>(own, theirs, 20)
+}
+
+/// Ports, acknowledgement, header length, window and urgent pointer of TCP headers at `at`.
+#[inline]
+fn same_transport(own: &[u8], theirs: &[u8], at: usize) -> bool {
+    same::<4>(own, theirs, at)
+        && same::<4>(own, theirs, at + 8)
+        && own[at + 12] == theirs[at + 12]
+        && same::<2>(own, theirs, at + 14)
+        && same::<2>(own, theirs, at + 18)
+}
+
+/// The same bytes at `at`.
+#[inline(always)]
+fn same<const BYTES: usize>(own: &[u8], theirs: &[u8], at: usize) -> bool {
+    own[at..at + BYTES] == theirs[at..at + BYTES]
 }
 
 fn word(bytes: &[u8], at: usize) -> u16 {
