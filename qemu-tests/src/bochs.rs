@@ -4,6 +4,7 @@
 //! screen that needs no terminal is the RFB server. Its clock counts instructions and skips what a halted CPU would
 //! wait for, so runs repeat as far as nobody types.
 
+use crate::command;
 use crate::engine::Virtualization;
 use crate::loader::{self, Loader, Payload};
 use crate::machine::{Ending, Launch, Line, Machine, Serial};
@@ -90,7 +91,7 @@ pub fn launch(
     let commands = write("debugger", &"continue\n".repeat(STOPS))?;
     let words = fs::File::create(directory.join("emulator.log"))
         .with_context(|| format!("cannot write to {}", directory.display()))?;
-    let mut bochs = Command::new(BOCHS);
+    let mut bochs = command::dependent(BOCHS);
     bochs.arg("-q").arg("-f").arg(configuration);
     bochs.arg("-rc").arg(commands);
     bochs

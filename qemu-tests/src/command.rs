@@ -1,8 +1,18 @@
 //! Running other programs, with errors that say what was run and what it said.
 
 use anyhow::{Context, Result, bail};
+use std::ffi::OsStr;
 use std::io::Write;
 use std::process::{Command, Stdio};
+
+/// A command whose process is killed when the thread that started it is no more: an emulator would outlive a run that is killed, and go on
+/// for ever. That is a property that a process sets for itself, so `setpriv` (util-linux) does, and becomes `program`. What `program` starts in
+/// its turn is its own affair.
+pub fn dependent(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    command
+}
 
 /// The command as a person would type it.
 pub fn shown(command: &Command) -> String {
@@ -68,5 +78,50 @@ pub fn run(command: &mut Command) -> Result<()> {
     match status.success() {
         true => Ok(()),
         false => bail!("`{line}` ended with {status}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{BufRead, BufReader};
+    use std::process::{Child, ChildStdout};
+    use std::time::{Duration, Instant};
+
+    /// A shell that is killed with whoever starts it, with what it says.
+    fn shell(line: &str) -> (Child, BufReader<ChildStdout>) {
+        let mut child = dependent("sh")
+            .args(["-c", line])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = child.stdout.take().unwrap();
+        (child, BufReader::new(output))
+    }
+
+    #[test]
+    fn a_dependent_program_is_killed_with_its_parent() {
+        // This process' child has a child of its own, which would wait for a minute, and keeps the pipe open.
+        let grandchild = shown(dependent("sh").args(["-c", "echo ready; exec sleep 60"]));
+        let (mut child, mut output) = shell(&format!("{grandchild} & wait"));
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n");
+        let start = Instant::now();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // The pipe ends when the grandchild does.
+        assert_eq!(output.read_line(&mut line).unwrap(), 0);
+        assert!(start.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_dependent_program_has_its_own_exit_code_and_arguments() {
+        let (mut child, mut output) = shell("echo -- $0; exit 3");
+        let mut said = String::new();
+        output.read_line(&mut said).unwrap();
+        assert_eq!(said, "-- sh\n");
+        assert_eq!(child.wait().unwrap().code(), Some(3));
     }
 }

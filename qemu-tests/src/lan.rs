@@ -84,11 +84,8 @@ impl Lan {
             thread::spawn(move || carry(&from, &by, &to, weather, seed, &over, &damage))
         });
         // If this process is killed, so is all of it: a name space ends with its first process, that with `unshare`, and that with us.
-        let mut child = Command::new("setpriv")
+        let mut child = command::dependent("unshare")
             .args([
-                "--pdeathsig",
-                "KILL",
-                "unshare",
                 "--map-root-user",
                 "--net",
                 "--pid",

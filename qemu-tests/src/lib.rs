@@ -26,4 +26,5 @@ pub mod qemu;
 pub mod remote;
 pub mod suite;
 pub mod tree;
+pub mod turn;
 pub mod vnc;

@@ -2,12 +2,12 @@
 //!
 //! Packages of a foreign architecture come from lists of our own, so that this computer's package database stays as it is.
 
+use crate::turn::Turn;
 use crate::{command, tree};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
 
 /// Whose binaries a package holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,11 +38,13 @@ impl Architecture {
 
 /// The unpacked package: fetched once, then kept.
 pub fn fetch(package: &str, architecture: Architecture) -> Result<PathBuf> {
-    // Tests run side by side, and two may want the same package. A poisoned lock guards nothing that could be broken.
-    static FETCHING: Mutex<()> = Mutex::new(());
-    let _one_at_a_time = FETCHING.lock();
     let store = store()?;
     let root = store.join(architecture.directory(package));
+    // It comes into being whole, by a rename.
+    if root.is_dir() {
+        return Ok(root);
+    }
+    let _turn = Turn::take()?;
     if !root.is_dir() {
         with_lists(architecture, || {
             unpack(&store, package, architecture, &root)

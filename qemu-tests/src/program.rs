@@ -1,11 +1,11 @@
 //! Builds the project's own guest programs, `qemu-tests/guests/*.rs`. Each is one file, so `rustc` alone does.
 
+use crate::turn::Turn;
 use crate::{command, tree};
 use anyhow::{Context, Result};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
 
 /// What a program runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,10 +20,6 @@ pub enum Form {
 
 /// Builds `qemu-tests/plugins/<name>.rs`, which QEMU loads, and returns its path.
 pub fn build_plugin(name: &str) -> Result<PathBuf> {
-    let directory = tree::guests().join("plugins");
-    fs::create_dir_all(&directory)
-        .with_context(|| format!("cannot create {}", directory.display()))?;
-    let output = directory.join(name).with_extension("so");
     let source = tree::root().join("qemu-tests/plugins").join(name);
     let mut rustc = Command::new("rustc");
     rustc.args([
@@ -33,24 +29,17 @@ pub fn build_plugin(name: &str) -> Result<PathBuf> {
         "cdylib",
         "-Copt-level=2",
     ]);
-    rustc
-        .arg("-o")
-        .arg(&output)
-        .arg(source.with_extension("rs"));
-    command::output(&mut rustc)?;
-    Ok(output)
+    rustc.arg(source.with_extension("rs"));
+    make(
+        rustc,
+        &tree::guests().join("plugins"),
+        &format!("{name}.so"),
+    )
 }
 
 /// Builds `qemu-tests/guests/<name>.rs` and returns the program's path.
 pub fn build(name: &str, form: Form) -> Result<PathBuf> {
-    // Tests run side by side, and two may want the same program. A poisoned lock guards nothing that could be broken.
-    static BUILDING: Mutex<()> = Mutex::new(());
-    let _one_at_a_time = BUILDING.lock();
     let sources = tree::root().join("qemu-tests/guests");
-    let output = tree::guests().join("programs").join(name);
-    let directory = tree::guests().join("programs");
-    fs::create_dir_all(&directory)
-        .with_context(|| format!("cannot create {}", directory.display()))?;
     let mut rustc = Command::new("rustc");
     rustc.args([
         "--edition",
@@ -76,10 +65,18 @@ pub fn build(name: &str, form: Form) -> Result<PathBuf> {
         rustc.arg(format!("-Clink-arg=-T{}", sources.join(script).display()));
         rustc.arg("-Clink-arg=--oformat=binary");
     }
-    rustc
-        .arg("-o")
-        .arg(&output)
-        .arg(sources.join(name).with_extension("rs"));
-    command::output(&mut rustc)?;
+    rustc.arg(sources.join(name).with_extension("rs"));
+    make(rustc, &tree::guests().join("programs"), name)
+}
+
+/// Has `rustc` make the file `name` in `directory`. Runs go on side by side, and two may want the same: who reads it meanwhile finds the old
+/// one or the new.
+fn make(mut rustc: Command, directory: &Path, name: &str) -> Result<PathBuf> {
+    let _turn = Turn::take()?;
+    fs::create_dir_all(directory)
+        .with_context(|| format!("cannot create {}", directory.display()))?;
+    let (output, new) = (directory.join(name), directory.join(format!("{name}.new")));
+    command::output(rustc.arg("-o").arg(&new))?;
+    fs::rename(&new, &output).with_context(|| format!("cannot write {}", output.display()))?;
     Ok(output)
 }

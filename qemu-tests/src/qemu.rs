@@ -34,7 +34,7 @@ pub fn launch(
     payload: &Payload,
     directory: &Path,
 ) -> Result<Launch> {
-    let mut qemu = Command::new(QEMU);
+    let mut qemu = command::dependent(QEMU);
     qemu.args(["-M", machine.chipset]).args(engine);
     qemu.args([
         "-m",

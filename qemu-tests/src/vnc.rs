@@ -2,13 +2,13 @@
 
 use crate::desk::Image;
 use crate::remote::Network;
+use crate::turn::Turn;
 use crate::{command, package};
 use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
 use std::time::Duration;
 
 /// The version that is tested with.
@@ -67,9 +67,7 @@ impl Robot {
 }
 
 fn environment() -> Result<PathBuf> {
-    // Tests run side by side.
-    static MAKING: Mutex<()> = Mutex::new(());
-    let _one_at_a_time = MAKING.lock();
+    let _turn = Turn::take()?;
     let place = package::store()?.join("vncdotool");
     if place.join("bin/vncdo").exists() {
         return Ok(place);
@@ -100,7 +98,7 @@ pub struct Tiger {
 impl Tiger {
     /// Has it look at the machine's `port`.
     pub fn start(network: &Network, port: u16, password: &str, directory: &Path) -> Result<Self> {
-        let mut screen = Command::new("Xvfb");
+        let mut screen = command::dependent("Xvfb");
         screen
             .args([
                 "-displayfd",
@@ -119,7 +117,7 @@ impl Tiger {
         let mut display = String::new();
         let output = screen.stdout.take().context("no standard output")?;
         BufReader::new(output).read_line(&mut display)?;
-        let viewer = Command::new("xtigervncviewer")
+        let viewer = command::dependent("xtigervncviewer")
             .env("DISPLAY", format!(":{}", display.trim()))
             .env("VNC_PASSWORD", password)
             .env("HOME", directory)

@@ -3,6 +3,7 @@
 use crate::{host, image};
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
+use qemu_tests::turn::Turn;
 use qemu_tests::{command, tree};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -72,6 +73,7 @@ pub fn image() -> Result<PathBuf> {
 
 /// The same for the CPUs of `vendor`.
 pub fn image_of(vendor: Vendor) -> Result<PathBuf> {
+    let _turn = Turn::take()?;
     let artifacts = tree::artifacts();
     fs::create_dir_all(&artifacts)
         .with_context(|| format!("cannot create {}", artifacts.display()))?;
@@ -149,5 +151,5 @@ fn place(content: &[u8], path: &Path) -> Result<()> {
     if fs::read(path).is_ok_and(|old| old == content) {
         return Ok(());
     }
-    fs::write(path, content).with_context(|| format!("cannot write {}", path.display()))
+    tree::replace(path, content)
 }

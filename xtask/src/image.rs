@@ -27,6 +27,7 @@ use object::pod::{
     Pod, bytes_of, bytes_of_slice, from_bytes, from_bytes_mut, slice_from_bytes_mut,
 };
 use object::read::elf::{FileHeader, ProgramHeader, Rela, SectionHeader};
+use qemu_tests::tree;
 use std::fs;
 use std::path::Path;
 
@@ -77,7 +78,7 @@ pub fn write(boot_elf: &Path, image: &Path) -> Result<()> {
             assemble_elf(&elf).with_context(name)?,
         ),
     ] {
-        fs::write(&path, file).with_context(|| format!("cannot write {}", path.display()))?;
+        tree::replace(&path, &file)?;
     }
     Ok(())
 }

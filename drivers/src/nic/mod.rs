@@ -7,6 +7,7 @@
 pub mod e1000;
 mod failure;
 pub mod igb;
+mod incoming;
 pub mod intel;
 mod offload;
 mod outgoing;

@@ -1,5 +1,6 @@
 //! The machine on which time is instructions.
 
+use crate::command;
 use crate::console::Console;
 use crate::engine::{Emulator, Engine, SvmNptQemu};
 use crate::loader::{Firmware, Loader, Payload};
@@ -8,7 +9,6 @@ use crate::qemu::QEMU;
 use anyhow::{Context, Result, bail};
 use std::ffi::OsString;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 /// The longest run, the peer's, on a slow computer.
@@ -75,7 +75,7 @@ pub fn start_with(
     let Emulator::Qemu(engine) = SvmNptQemu.emulator() else {
         bail!("{} is not QEMU", SvmNptQemu.name());
     };
-    let mut qemu = Command::new(QEMU);
+    let mut qemu = command::dependent(QEMU);
     qemu.args(engine).args(ARGUMENTS);
     if clock == Clock::Instructions {
         qemu.args(COUNTED);
@@ -83,10 +83,7 @@ pub fn start_with(
     qemu.args(["-smp", &size.cpus.to_string()]);
     qemu.args(["-m", &size.memory_mib.to_string()]);
     qemu.args(arguments);
-    std::fs::write(
-        directory.join("command"),
-        crate::command::shown(&qemu) + "\n",
-    )?;
+    std::fs::write(directory.join("command"), command::shown(&qemu) + "\n")?;
     let launch = Launch {
         command: qemu,
         line: Line::Stdio,

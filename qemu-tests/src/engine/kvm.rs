@@ -1,10 +1,11 @@
 //! The computer's own CPU.
 
 use super::{Emulator, Engine, Virtualization};
+use crate::command;
 use crate::qemu::{self, QEMU};
 use std::fs;
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 /// The computer's own CPU through KVM, with nested virtualization.
 pub struct HostKvm;
@@ -70,7 +71,7 @@ fn nested(virtualization: Virtualization) -> Result<(), String> {
 
 /// `/dev/kvm` may exist and still be of no use, so a paused machine is started and told to quit.
 fn starts() -> Result<(), String> {
-    let mut qemu = Command::new(QEMU);
+    let mut qemu = command::dependent(QEMU);
     qemu.args(ARGUMENTS)
         .args(["-nodefaults", "-display", "none", "-S", "-qmp", "stdio"]);
     qemu.stdin(Stdio::piped())

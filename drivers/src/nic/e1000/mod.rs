@@ -6,11 +6,11 @@ mod pch;
 #[cfg(test)]
 mod tests;
 
+use super::incoming::{Extent, Incoming};
 use super::outgoing::Outgoing;
 use super::watch::Progress;
 use super::{Admits, Failure, Filter, LinkNews, Nic, Sizes, USUAL_MTU, intel, offload::can_cut};
 use crate::window::{Shared, Window};
-use alloc::vec::Vec;
 use bits::*;
 use core::fmt;
 use core::sync::atomic::{Ordering, fence};
@@ -119,13 +119,8 @@ pub struct E1000<R, W> {
     model: Model,
     address: [u8; 6],
     pool: &'static Pool,
-    /// The packet in each receive descriptor.
-    filled: Vec<Option<Packet>>,
-    /// The descriptor that the card fills next; and the first that it may not have.
-    next_received: usize,
-    next_free: usize,
-    /// Frames that lie in pieces are dropped up to their end.
-    skipping: bool,
+    /// What the card fills.
+    receiving: Incoming<RING>,
     /// What is on its way.
     sending: Outgoing<RING>,
     /// The transmit tail that the card knows.
@@ -140,10 +135,9 @@ pub struct E1000<R, W> {
     filter: Filter,
     /// Counted for [`Progress`].
     sent: u32,
-    received: u32,
+    /// Frames that the card has found damaged, and those that found no buffer; and its counters of them.
     damaged: u64,
     missed: u64,
-    /// The card's counters of those.
     counters: [Counter; 2],
 }
 
@@ -164,10 +158,7 @@ impl<R: Window, W: Window> E1000<R, W> {
             model,
             address: [0; 6],
             pool,
-            filled: Vec::new(),
-            next_received: 0,
-            next_free: 0,
-            skipping: false,
+            receiving: Incoming::new(),
             sending: Outgoing::new(),
             started: 0,
             context: None,
@@ -177,7 +168,6 @@ impl<R: Window, W: Window> E1000<R, W> {
             sizes,
             filter: Filter::Everybody,
             sent: 0,
-            received: 0,
             damaged: 0,
             missed: 0,
             counters: [Counter::new(CRCERRS), Counter::new(MPC)],
@@ -241,9 +231,8 @@ impl<R: Window, W: Window> E1000<R, W> {
 
     /// Lets go of all packets: after a reset the card knows none.
     fn forget(&mut self) {
-        self.filled = (0..RING).map(|_| None).collect();
+        self.receiving.clear();
         self.sending = Outgoing::new();
-        (self.next_received, self.next_free, self.skipping) = (0, 0, false);
         self.started = 0;
         self.context = None;
         self.moderation = Moderation::default();
@@ -317,20 +306,19 @@ impl<R: Window, W: Window> E1000<R, W> {
 
     /// Gives the card all descriptors but one, the head catching up with the tail meaning an empty ring.
     fn refill(&mut self) {
-        let before = self.next_free;
-        while (self.next_free + 1) % RING != self.next_received {
-            let Some(packet) = self.pool.packet() else {
-                break;
-            };
-            let at = RX_RING + self.next_free * DESCRIPTOR_BYTES;
+        let before = self.receiving.next();
+        while self.receiving.outstanding() < RING - 1
+            && let Some(packet) = self.pool.packet()
+        {
+            let at = RX_RING + self.receiving.next() * DESCRIPTOR_BYTES;
             self.rings.window.write_u64(at, packet.dma());
             self.rings.window.write_u64(at + 8, 0);
-            self.filled[self.next_free] = Some(packet);
-            self.next_free = (self.next_free + 1) % RING;
+            self.receiving.fill(packet);
         }
-        if self.next_free != before {
+        let next = self.receiving.next();
+        if next != before {
             fence(Ordering::Release);
-            self.registers.write_u32(RDT, self.next_free as u32);
+            self.registers.write_u32(RDT, next as u32);
         }
     }
 
@@ -392,8 +380,8 @@ impl<R: Window, W: Window> E1000<R, W> {
 
     /// Has the next interrupts as far apart as the traffic wants.
     fn moderate(&mut self) {
-        let came = self.received.wrapping_sub(self.looked_at);
-        self.looked_at = self.received;
+        let came = self.receiving.received().wrapping_sub(self.looked_at);
+        self.looked_at = self.receiving.received();
         if self.model.name != OLDEST
             && let Some(interval_us) = self.moderation.look(came)
         {
@@ -408,31 +396,26 @@ impl<R: Window, W: Window> E1000<R, W> {
         self.missed += u64::from(missed.news(&mut self.registers));
     }
 
+    /// Where the next descriptor is and its status, if the card is done with it.
+    fn done(&mut self) -> Option<(usize, Done)> {
+        let at = RX_RING + self.receiving.due()? * DESCRIPTOR_BYTES;
+        let status = Done::from_bits_retain(self.rings.window.read_u8(at + RX_STATUS));
+        status.contains(Done::DONE).then_some((at, status))
+    }
+
     /// What the next descriptor says, if the card is done with it: its frame, unless it is damaged or cut.
     fn next(&mut self) -> Option<Option<Packet>> {
-        if self.next_received == self.next_free {
-            return None;
-        }
-        let at = RX_RING + self.next_received * DESCRIPTOR_BYTES;
-        let status = Done::from_bits_retain(self.rings.window.read_u8(at + RX_STATUS));
-        if !status.contains(Done::DONE) {
-            return None;
-        }
+        let (at, status) = self.done()?;
         fence(Ordering::Acquire);
         let length = usize::from(self.rings.window.read_u16(at + RX_LENGTH));
         let errors = self.rings.window.read_u8(at + RX_ERRORS);
-        let packet = self.filled[self.next_received].take();
-        self.next_received = (self.next_received + 1) % RING;
-        let ends = status.contains(Done::END);
-        let begins = !core::mem::replace(&mut self.skipping, !ends);
-        let whole = begins && ends;
-        self.received = self.received.wrapping_add(1);
-        if !whole || errors & RX_DAMAGED != 0 || length > self.sizes.buffer_bytes {
-            self.damaged += u64::from(ends);
-            return Some(None);
-        }
+        let extent = match status.contains(Done::END) {
+            true => Extent::Ends,
+            false => Extent::GoesOn,
+        };
+        let sound = errors & RX_DAMAGED == 0 && length <= self.sizes.buffer_bytes;
+        let packet = self.receiving.take(extent, sound.then_some(length));
         Some(packet.map(|mut packet| {
-            packet.set_len(length);
             let looked = status & (Done::UNSUMMED | Done::SUMMED) == Done::SUMMED;
             if looked && errors & RX_SUM_WRONG == 0 {
                 packet.set_offload(Offload::VALID);
@@ -533,10 +516,7 @@ impl<R: Window, W: Window> Nic for E1000<R, W> {
     }
 
     fn has_news(&mut self) -> bool {
-        let at = RX_RING + self.next_received * DESCRIPTOR_BYTES;
-        self.next_received != self.next_free
-            && Done::from_bits_retain(self.rings.window.read_u8(at + RX_STATUS))
-                .contains(Done::DONE)
+        self.done().is_some()
     }
 
     fn settle(&mut self) {
@@ -550,7 +530,7 @@ impl<R: Window, W: Window> Nic for E1000<R, W> {
 
     fn faults(&mut self) -> u64 {
         self.count();
-        self.damaged + self.missed
+        self.receiving.damaged() + self.damaged + self.missed
     }
 
     fn sizes(&self) -> Sizes {
@@ -567,8 +547,8 @@ impl<R: Window, W: Window> Nic for E1000<R, W> {
         Progress {
             outstanding: self.sending.outstanding(),
             sent: self.sent,
-            buffers: (self.next_free + RING - self.next_received) % RING,
-            received: self.received,
+            buffers: self.receiving.outstanding(),
+            received: self.receiving.received(),
             missed: self.missed as u32,
             stopped: intel::stopped(&mut self.registers),
         }

@@ -4,6 +4,7 @@ use hvm::packet::PartialChecksum;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::vec;
+use std::vec::Vec;
 
 const RINGS_AT: u64 = 0x10_0000;
 const ADDRESS: [u8; 6] = [0x52, 0x54, 0, 0x12, 0x34, 0x56];

@@ -6,12 +6,12 @@ mod offload;
 #[cfg(test)]
 mod tests;
 
+use super::incoming::{Extent, Incoming};
 use super::offload::can_cut;
 use super::outgoing::Outgoing;
 use super::watch::Progress;
 use super::{Admits, CRC_BYTES, Failure, Filter, LinkNews, MOST_MTU, Nic, Sizes, intel};
 use crate::window::{Shared, Window};
-use alloc::vec::Vec;
 use bits::*;
 use core::fmt;
 use core::sync::atomic::{Ordering, fence};
@@ -75,13 +75,8 @@ pub struct Igb<R, W> {
     pool: &'static Pool,
     sizes: Sizes,
     filter: Filter,
-    /// The packet in each receive descriptor.
-    filled: Vec<Option<Packet>>,
-    /// The descriptor that the card fills next; and the first that it may not have.
-    next_received: usize,
-    next_free: usize,
-    /// Frames that lie in pieces are dropped up to their end.
-    skipping: bool,
+    /// What the card fills.
+    receiving: Incoming<RING>,
     /// What is on its way.
     sending: Outgoing<RING>,
     /// The transmit tail that the card knows.
@@ -91,10 +86,9 @@ pub struct Igb<R, W> {
     mask: Cause,
     /// Counted for [`Progress`].
     sent: u32,
-    received: u32,
+    /// Frames that the card has found damaged, and those that found no buffer; and its counters of them.
     damaged: u64,
     missed: u64,
-    /// The card's counters of those.
     counters: [Counter; 2],
 }
 
@@ -117,16 +111,12 @@ impl<R: Window, W: Window> Igb<R, W> {
             pool,
             sizes,
             filter: Filter::Everybody,
-            filled: Vec::new(),
-            next_received: 0,
-            next_free: 0,
-            skipping: false,
+            receiving: Incoming::new(),
             sending: Outgoing::new(),
             started: 0,
             context: None,
             mask: Cause::empty(),
             sent: 0,
-            received: 0,
             damaged: 0,
             missed: 0,
             counters: [Counter::new(CRCERRS), Counter::new(MPC)],
@@ -167,9 +157,8 @@ impl<R: Window, W: Window> Igb<R, W> {
 
     /// Lets go of all packets: after a reset the card knows none.
     fn forget(&mut self) {
-        self.filled = (0..RING).map(|_| None).collect();
+        self.receiving.clear();
         self.sending = Outgoing::new();
-        (self.next_received, self.next_free, self.skipping) = (0, 0, false);
         self.started = 0;
         self.context = None;
         self.mask = Cause::LINK | Cause::FEW_BUFFERS | Cause::OVERRUN | Cause::RECEIVED;
@@ -254,21 +243,20 @@ impl<R: Window, W: Window> Igb<R, W> {
 
     /// Gives the card all descriptors but one, the head catching up with the tail meaning an empty ring.
     fn refill(&mut self) {
-        let before = self.next_free;
-        while (self.next_free + 1) % RING != self.next_received {
-            let Some(packet) = self.pool.packet() else {
-                break;
-            };
-            let at = RX_RING + self.next_free * DESCRIPTOR_BYTES;
+        let before = self.receiving.next();
+        while self.receiving.outstanding() < RING - 1
+            && let Some(packet) = self.pool.packet()
+        {
+            let at = RX_RING + self.receiving.next() * DESCRIPTOR_BYTES;
             self.rings.window.write_u64(at, packet.dma());
             // The header's address; its lowest bit becomes the status' (82576, 7.1.5).
             self.rings.window.write_u64(at + 8, 0);
-            self.filled[self.next_free] = Some(packet);
-            self.next_free = (self.next_free + 1) % RING;
+            self.receiving.fill(packet);
         }
-        if self.next_free != before {
+        let next = self.receiving.next();
+        if next != before {
             fence(Ordering::Release);
-            self.registers.write_u32(RDT, self.next_free as u32);
+            self.registers.write_u32(RDT, next as u32);
         }
     }
 
@@ -329,30 +317,25 @@ impl<R: Window, W: Window> Igb<R, W> {
         self.missed += u64::from(missed.news(&mut self.registers));
     }
 
+    /// Where the next descriptor is and its status, if the card is done with it.
+    fn done(&mut self) -> Option<(usize, u32)> {
+        let at = RX_RING + self.receiving.due()? * DESCRIPTOR_BYTES;
+        let status = self.rings.window.read_u32(at + RX_STATUS);
+        (status & RX_DONE != 0).then_some((at, status))
+    }
+
     /// What the next descriptor says, if the card is done with it: its frame, unless it is damaged or cut.
     fn next(&mut self) -> Option<Option<Packet>> {
-        if self.next_received == self.next_free {
-            return None;
-        }
-        let at = RX_RING + self.next_received * DESCRIPTOR_BYTES;
-        let status = self.rings.window.read_u32(at + RX_STATUS);
-        if status & RX_DONE == 0 {
-            return None;
-        }
+        let (at, status) = self.done()?;
         fence(Ordering::Acquire);
         let length = usize::from(self.rings.window.read_u16(at + RX_LENGTH));
-        let packet = self.filled[self.next_received].take();
-        self.next_received = (self.next_received + 1) % RING;
-        self.received = self.received.wrapping_add(1);
-        let ends = status & RX_END != 0;
-        let begins = !core::mem::replace(&mut self.skipping, !ends);
-        let whole = begins && ends;
-        if !whole || status & RX_DAMAGED != 0 || length > self.sizes.buffer_bytes {
-            self.damaged += u64::from(ends);
-            return Some(None);
-        }
+        let extent = match status & RX_END {
+            0 => Extent::GoesOn,
+            _ => Extent::Ends,
+        };
+        let sound = status & RX_DAMAGED == 0 && length <= self.sizes.buffer_bytes;
+        let packet = self.receiving.take(extent, sound.then_some(length));
         Some(packet.map(|mut packet| {
-            packet.set_len(length);
             if status & (RX_SUMMED | RX_SUM_WRONG) == RX_SUMMED {
                 packet.set_offload(Offload::VALID);
             }
@@ -449,9 +432,7 @@ impl<R: Window, W: Window> Nic for Igb<R, W> {
     }
 
     fn has_news(&mut self) -> bool {
-        let at = RX_RING + self.next_received * DESCRIPTOR_BYTES;
-        self.next_received != self.next_free
-            && self.rings.window.read_u32(at + RX_STATUS) & RX_DONE != 0
+        self.done().is_some()
     }
 
     fn settle(&mut self) {
@@ -464,7 +445,7 @@ impl<R: Window, W: Window> Nic for Igb<R, W> {
 
     fn faults(&mut self) -> u64 {
         self.count();
-        self.damaged + self.missed
+        self.receiving.damaged() + self.damaged + self.missed
     }
 
     fn sizes(&self) -> Sizes {
@@ -481,8 +462,8 @@ impl<R: Window, W: Window> Nic for Igb<R, W> {
         Progress {
             outstanding: self.sending.outstanding(),
             sent: self.sent,
-            buffers: (self.next_free + RING - self.next_received) % RING,
-            received: self.received,
+            buffers: self.receiving.outstanding(),
+            received: self.receiving.received(),
             missed: self.missed as u32,
             stopped: intel::stopped(&mut self.registers),
         }

@@ -9,11 +9,11 @@ mod offload;
 mod tests;
 pub mod version;
 
+use super::incoming::{Extent, Incoming};
 use super::outgoing::Outgoing;
 use super::watch::Progress;
 use super::{Admits, CRC_BYTES, Failure, Filter, LinkNews, Nic, Sizes};
 use crate::window::{Shared, Window};
-use alloc::vec::Vec;
 use bits::*;
 use core::fmt;
 use core::sync::atomic::{Ordering, fence};
@@ -51,14 +51,8 @@ pub struct Rtl8168<R, W> {
     pool: &'static Pool,
     sizes: Sizes,
     filter: Filter,
-    /// The packet in each receive descriptor.
-    filled: Vec<Option<Packet>>,
-    /// The descriptor that the card fills next, and the first without a packet; how many have one.
-    next_received: usize,
-    next_free: usize,
-    buffers: usize,
-    /// Frames that lie in pieces are dropped up to their end.
-    skipping: bool,
+    /// What the chip fills.
+    receiving: Incoming<RING>,
     /// What is on its way.
     sending: Outgoing<RING>,
     /// Frames that the chip was not yet told of.
@@ -67,8 +61,6 @@ pub struct Rtl8168<R, W> {
     /// An interrupt that only a reset mends.
     stopped: Option<&'static str>,
     sent: u32,
-    received: u32,
-    damaged: u64,
     missed: u64,
 }
 
@@ -91,18 +83,12 @@ impl<R: Window, W: Window> Rtl8168<R, W> {
             pool,
             sizes,
             filter: Filter::Everybody,
-            filled: Vec::new(),
-            next_received: 0,
-            next_free: 0,
-            buffers: 0,
-            skipping: false,
+            receiving: Incoming::new(),
             sending: Outgoing::new(),
             news: false,
             mask: Interrupt::empty(),
             stopped: None,
             sent: 0,
-            received: 0,
-            damaged: 0,
             missed: 0,
         };
         card.restart(pause_us)?;
@@ -201,10 +187,9 @@ impl<R: Window, W: Window> Rtl8168<R, W> {
 
     /// Lets go of all packets: after a reset the card knows none.
     fn forget(&mut self) {
-        self.filled = (0..RING).map(|_| None).collect();
+        self.receiving.clear();
         self.sending = Outgoing::new();
-        (self.next_received, self.next_free, self.buffers) = (0, 0, 0);
-        (self.skipping, self.news, self.stopped) = (false, false, None);
+        (self.news, self.stopped) = (false, None);
         for index in 0..2 * RING {
             let end = if index % RING == RING - 1 { END } else { 0 };
             self.rings.window.write_u32(index * DESCRIPTOR_BYTES, end);
@@ -287,19 +272,18 @@ impl<R: Window, W: Window> Rtl8168<R, W> {
 
     /// Gives the chip buffers, each by the last write to its descriptor.
     fn refill(&mut self) {
-        while self.buffers < RING
+        while self.receiving.outstanding() < RING
             && let Some(packet) = self.pool.packet()
         {
-            let at = RX_RING + self.next_free * DESCRIPTOR_BYTES;
-            let end = if self.next_free == RING - 1 { END } else { 0 };
+            let index = self.receiving.next();
+            let at = RX_RING + index * DESCRIPTOR_BYTES;
+            let end = if index == RING - 1 { END } else { 0 };
             self.rings.window.write_u32(at + 4, 0);
             self.rings.window.write_u64(at + 8, packet.dma());
             fence(Ordering::Release);
             let size = self.sizes.buffer_bytes as u32;
             self.rings.window.write_u32(at, OWN | end | size);
-            self.filled[self.next_free] = Some(packet);
-            self.next_free = (self.next_free + 1) % RING;
-            self.buffers += 1;
+            self.receiving.fill(packet);
         }
     }
 
@@ -355,32 +339,28 @@ impl<R: Window, W: Window> Rtl8168<R, W> {
         self.news |= self.sending.outstanding() > 0 && self.sending.outstanding() != before;
     }
 
+    /// The status of the next descriptor, if the chip is done with it.
+    fn done(&mut self) -> Option<u32> {
+        let at = RX_RING + self.receiving.due()? * DESCRIPTOR_BYTES;
+        let status = self.rings.window.read_u32(at);
+        (status & OWN == 0).then_some(status)
+    }
+
     /// What the next descriptor says, if the chip is done with it: its frame, unless it is damaged or cut.
     fn next(&mut self) -> Option<Option<Packet>> {
-        if self.buffers == 0 {
-            return None;
-        }
-        let at = RX_RING + self.next_received * DESCRIPTOR_BYTES;
-        let status = self.rings.window.read_u32(at);
-        if status & OWN != 0 {
-            return None;
-        }
+        let status = self.done()?;
         fence(Ordering::Acquire);
-        let packet = self.filled[self.next_received].take();
-        self.next_received = (self.next_received + 1) % RING;
-        self.buffers -= 1;
-        self.received = self.received.wrapping_add(1);
-        let ends = status & LAST != 0;
-        let begins = status & FIRST != 0 && !self.skipping;
-        self.skipping = !ends;
+        let extent = match status & LAST {
+            0 => Extent::GoesOn,
+            _ => Extent::Ends,
+        };
         let length = (status & LENGTH) as usize;
-        let sound = CRC_BYTES..=self.sizes.buffer_bytes;
-        if !begins || !ends || status & DAMAGED != 0 || !sound.contains(&length) {
-            self.damaged += u64::from(ends);
-            return Some(None);
-        }
+        let sound = status & FIRST != 0
+            && status & DAMAGED == 0
+            && (CRC_BYTES..=self.sizes.buffer_bytes).contains(&length);
+        let bytes = sound.then(|| length - CRC_BYTES);
+        let packet = self.receiving.take(extent, bytes);
         Some(packet.map(|mut packet| {
-            packet.set_len(length - CRC_BYTES);
             if status & (IS_TCP | IS_UDP) != 0 && status & SUM_WRONG == 0 {
                 packet.set_offload(hvm::packet::Offload::VALID);
             }
@@ -487,8 +467,7 @@ impl<R: Window, W: Window> Nic for Rtl8168<R, W> {
     }
 
     fn has_news(&mut self) -> bool {
-        let at = RX_RING + self.next_received * DESCRIPTOR_BYTES;
-        self.buffers > 0 && self.rings.window.read_u32(at) & OWN == 0
+        self.done().is_some()
     }
 
     fn settle(&mut self) {
@@ -506,7 +485,7 @@ impl<R: Window, W: Window> Nic for Rtl8168<R, W> {
 
     fn faults(&mut self) -> u64 {
         self.count();
-        self.damaged + self.missed
+        self.receiving.damaged() + self.missed
     }
 
     fn sizes(&self) -> Sizes {
@@ -531,8 +510,8 @@ impl<R: Window, W: Window> Nic for Rtl8168<R, W> {
         Progress {
             outstanding: self.sending.outstanding(),
             sent: self.sent,
-            buffers: self.buffers,
-            received: self.received,
+            buffers: self.receiving.outstanding(),
+            received: self.receiving.received(),
             missed: self.missed as u32,
             stopped,
         }
