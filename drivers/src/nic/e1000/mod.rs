@@ -129,8 +129,6 @@ pub struct E1000<R, W> {
     context: Option<Words>,
     mask: Cause,
     moderation: Moderation,
-    /// Frames that had come when it was looked at last.
-    looked_at: u32,
     sizes: Sizes,
     filter: Filter,
     /// Counted for [`Progress`].
@@ -164,7 +162,6 @@ impl<R: Window, W: Window> E1000<R, W> {
             context: None,
             mask: Cause::empty(),
             moderation: Moderation::default(),
-            looked_at: 0,
             sizes,
             filter: Filter::Everybody,
             sent: 0,
@@ -235,7 +232,7 @@ impl<R: Window, W: Window> E1000<R, W> {
         self.sending = Outgoing::new();
         self.started = 0;
         self.context = None;
-        self.moderation = Moderation::default();
+        self.moderation = Moderation::new(self.receiving.received());
         self.mask = Cause::LINK | Cause::FEW_BUFFERS | Cause::OVERRUN | Cause::RECEIVED;
     }
 
@@ -380,10 +377,8 @@ impl<R: Window, W: Window> E1000<R, W> {
 
     /// Has the next interrupts as far apart as the traffic wants.
     fn moderate(&mut self) {
-        let came = self.receiving.received().wrapping_sub(self.looked_at);
-        self.looked_at = self.receiving.received();
         if self.model.name != OLDEST
-            && let Some(interval_us) = self.moderation.look(came)
+            && let Some(interval_us) = self.moderation.look(self.receiving.received())
         {
             self.registers.write_u32(ITR, interval_us * 1000 / 256);
         }

@@ -18,6 +18,7 @@ use core::sync::atomic::{Ordering, fence};
 use hvm::backend::Link;
 use hvm::packet::{Checksum, Offload, Packet, Pool};
 use intel::counter::Counter;
+use intel::moderation::Moderation;
 use offload::{Words, Work};
 
 /// Descriptors of each ring; the length in bytes is a multiple of 128, as it must be.
@@ -39,6 +40,9 @@ const RING_LOOKS: u32 = 1000;
 /// The address of the transceiver, where it matters.
 const PHY: u32 = 1;
 
+/// The first of them, whose moderation has a register of another form.
+const OLDEST: &str = "Intel 82575";
+
 /// A model that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Model {
@@ -48,7 +52,7 @@ pub struct Model {
 /// The model with a PCI device identifier, if the driver knows it.
 pub fn model(device: u16) -> Option<Model> {
     let name = match device {
-        0x10a7 | 0x10d6 => "Intel 82575",
+        0x10a7 | 0x10d6 => OLDEST,
         0x10c9 | 0x10e8 | 0x150a | 0x1526 => "Intel 82576",
         0x150e | 0x1516 => "Intel 82580",
         0x1533 | 0x157b => "Intel I210",
@@ -84,6 +88,8 @@ pub struct Igb<R, W> {
     /// The context that frames behind have.
     context: Option<Words>,
     mask: Cause,
+    /// When the next interrupt may come.
+    moderation: Moderation,
     /// Counted for [`Progress`].
     sent: u32,
     /// Frames that the card has found damaged, and those that found no buffer; and its counters of them.
@@ -116,6 +122,7 @@ impl<R: Window, W: Window> Igb<R, W> {
             started: 0,
             context: None,
             mask: Cause::empty(),
+            moderation: Moderation::default(),
             sent: 0,
             damaged: 0,
             missed: 0,
@@ -161,6 +168,7 @@ impl<R: Window, W: Window> Igb<R, W> {
         self.sending = Outgoing::new();
         self.started = 0;
         self.context = None;
+        self.moderation = Moderation::new(self.receiving.received());
         self.mask = Cause::LINK | Cause::FEW_BUFFERS | Cause::OVERRUN | Cause::RECEIVED;
     }
 
@@ -310,6 +318,18 @@ impl<R: Window, W: Window> Igb<R, W> {
         }
     }
 
+    /// Has the next interrupts as far apart as the traffic wants.
+    fn moderate(&mut self) {
+        if let Some(interval_us) = self.moderation.look(self.receiving.received()) {
+            let interval = interval_us << EITR_US_SHIFT;
+            let running = match self.model.name {
+                OLDEST => interval << EITR_NOW_SHIFT,
+                _ => EITR_RUNS_ON,
+            };
+            self.registers.write_u32(EITR, interval | running);
+        }
+    }
+
     /// Takes over what the card has counted.
     fn count(&mut self) {
         let [damaged, missed] = &mut self.counters;
@@ -438,6 +458,7 @@ impl<R: Window, W: Window> Nic for Igb<R, W> {
     fn settle(&mut self) {
         self.reap();
         self.refill();
+        self.moderate();
         let waited_for = self.sending.outstanding() >= CROWDED || self.sending.lent() > 0;
         self.mask.set(Cause::SENT, waited_for);
         self.registers.write_u32(IMS, self.mask.bits());
