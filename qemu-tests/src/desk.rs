@@ -224,7 +224,25 @@ impl Desk {
         self.execute("set_link", &format!("{{\"name\":\"{card}\",\"up\":{up}}}"))
     }
 
+    /// Where the last of a device's memory windows (BARs) is, by the device's name.
+    pub fn window_of(&mut self, device: &str) -> Result<u64> {
+        let said = self.ask("human-monitor-command", "{\"command-line\":\"info pci\"}")?;
+        let (before, _) = said
+            .split_once(&format!("id \\\"{device}\\\""))
+            .with_context(|| format!("there is no {device}: {said}"))?;
+        let (_, window) = before
+            .rsplit_once("memory at 0x")
+            .with_context(|| format!("{device} has no memory: {before}"))?;
+        let digits = window.split(' ').next().unwrap_or_default();
+        u64::from_str_radix(digits, 16).context(digits.to_owned())
+    }
+
     fn execute(&mut self, command: &str, arguments: &str) -> Result<()> {
+        self.ask(command, arguments).map(drop)
+    }
+
+    /// The line that answers a command.
+    fn ask(&mut self, command: &str, arguments: &str) -> Result<String> {
         let request = format!("{{\"execute\":\"{command}\",\"arguments\":{arguments}}}\n");
         self.to
             .write_all(request.as_bytes())
@@ -232,7 +250,7 @@ impl Desk {
         loop {
             let line = self.line()?;
             if line.starts_with("{\"return\"") {
-                return Ok(());
+                return Ok(line);
             }
             // Anything else is an event.
             ensure!(
