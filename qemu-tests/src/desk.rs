@@ -224,16 +224,18 @@ impl Desk {
         self.execute("set_link", &format!("{{\"name\":\"{card}\",\"up\":{up}}}"))
     }
 
-    /// Where the last of a device's memory windows (BARs) is, by the device's name.
-    pub fn window_of(&mut self, device: &str) -> Result<u64> {
+    /// Where a memory window of a device's is, by its name.
+    pub fn window_of(&mut self, device: &str, bar: u8) -> Result<u64> {
         let said = self.ask("human-monitor-command", "{\"command-line\":\"info pci\"}")?;
         let (before, _) = said
             .split_once(&format!("id \\\"{device}\\\""))
             .with_context(|| format!("there is no {device}: {said}"))?;
-        let (_, window) = before
-            .rsplit_once("memory at 0x")
-            .with_context(|| format!("{device} has no memory: {before}"))?;
-        let digits = window.split(' ').next().unwrap_or_default();
+        let (_, itself) = before.rsplit_once("function ").context(before.to_owned())?;
+        let digits = itself
+            .split_once(&format!("BAR{bar}: "))
+            .and_then(|(_, window)| window.split_once("memory at 0x"))
+            .and_then(|(_, address)| address.split(' ').next())
+            .with_context(|| format!("there is no memory by BAR {bar}: {itself}"))?;
         u64::from_str_radix(digits, 16).context(digits.to_owned())
     }
 
