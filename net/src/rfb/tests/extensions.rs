@@ -5,12 +5,10 @@ use super::*;
 #[test]
 fn another_size_is_told_first() {
     for resize in [-223, -308] {
-        let mut room = room(Some(image(80, 50, |x, y| x + y)));
-        let (mut viewer, mut screen) = introduced(&mut room);
-        let mut bytes = encodings(&[16, resize, -239, -258, -261]);
-        bytes.extend(request(0, &screen));
-        tell(&mut viewer, &mut room, &bytes);
-        screen.heed(&listen(&mut viewer, &mut room, 1000, 0));
+        let (mut room, mut viewer, mut screen) = watched(
+            &image(80, 50, |x, y| x + y),
+            &[16, resize, -239, -258, -261],
+        );
         for told in [-239, -258, -261] {
             assert!(screen.told.contains(&told), "{told}");
         }
@@ -27,12 +25,7 @@ fn another_size_is_told_first() {
 
 #[test]
 fn a_viewer_that_wants_another_size_is_told_that_it_stays() {
-    let mut room = room(Some(image(80, 50, |x, y| x + y)));
-    let (mut viewer, mut screen) = introduced(&mut room);
-    let mut bytes = encodings(&[0, -308]);
-    bytes.extend(request(0, &screen));
-    tell(&mut viewer, &mut room, &bytes);
-    screen.heed(&listen(&mut viewer, &mut room, 1000, 0));
+    let (mut room, mut viewer, mut screen) = watched(&image(80, 50, |x, y| x + y), &[0, -308]);
     // 640 by 480, as one screen.
     let mut bytes = std::vec![251, 0, 2, 128, 1, 224, 1, 0];
     bytes.extend([0; 16]);

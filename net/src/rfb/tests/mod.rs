@@ -130,6 +130,17 @@ fn introduced(room: &mut Room<Desk>) -> (Viewer, Screen) {
     (viewer, screen)
 }
 
+/// A room with this picture, and a viewer with these encodings that has been shown it once.
+fn watched(image: &Image, numbers: &[i32]) -> (Room<Desk>, Viewer, Screen) {
+    let mut room = room(Some(image.clone()));
+    let (mut viewer, mut screen) = introduced(&mut room);
+    let mut bytes = encodings(numbers);
+    bytes.extend(request(0, &screen));
+    tell(&mut viewer, &mut room, &bytes);
+    screen.heed(&listen(&mut viewer, &mut room, 5000, 0));
+    (room, viewer, screen)
+}
+
 fn encodings(numbers: &[i32]) -> Vec<u8> {
     let mut message = std::vec![2, 0, 0, numbers.len() as u8];
     for number in numbers {

@@ -176,12 +176,7 @@ proptest! {
 /// Bytes of one update for the console's next line, and how much of it was copied.
 fn scrolled(numbers: &[i32], seen: &[i32]) -> (usize, usize) {
     let image = image(640, 400, |x, y| console(y / 16, x, y));
-    let mut room = room(Some(image.clone()));
-    let (mut viewer, mut screen) = introduced(&mut room);
-    let mut bytes = encodings(numbers);
-    bytes.extend(request(0, &screen));
-    tell(&mut viewer, &mut room, &bytes);
-    screen.heed(&listen(&mut viewer, &mut room, 5000, 0));
+    let (mut room, mut viewer, mut screen) = watched(&image, numbers);
     let change = Change::Move {
         within: image.size.whole(),
         down: -16,
@@ -220,12 +215,7 @@ fn a_line_of_text_is_scrolled_by_one_copy() {
 #[test]
 fn who_takes_back_that_it_copies_is_sent_pixels() {
     let image = image(1300, 300, |x, y| console(y / 16, x, y));
-    let mut room = room(Some(image.clone()));
-    let (mut viewer, mut screen) = introduced(&mut room);
-    let mut bytes = encodings(&[16, 1]);
-    bytes.extend(request(0, &screen));
-    tell(&mut viewer, &mut room, &bytes);
-    screen.heed(&listen(&mut viewer, &mut room, 5000, 0));
+    let (mut room, mut viewer, mut screen) = watched(&image, &[16, 1]);
     let within = image.size.whole();
     Change::Move { within, down: -16 }.make(&image);
     viewer.damage(&[within]);
@@ -243,12 +233,7 @@ fn who_takes_back_that_it_copies_is_sent_pixels() {
 #[test]
 fn pixels_of_another_format_are_not_copied() {
     let image = image(200, 200, |x, y| console(y / 16, x, y));
-    let mut room = room(Some(image.clone()));
-    let (mut viewer, mut screen) = introduced(&mut room);
-    let mut bytes = encodings(&[16, 1]);
-    bytes.extend(request(0, &screen));
-    tell(&mut viewer, &mut room, &bytes);
-    screen.heed(&listen(&mut viewer, &mut room, 5000, 0));
+    let (mut room, mut viewer, mut screen) = watched(&image, &[16, 1]);
     let mut bytes = std::vec![0, 0, 0, 0];
     bytes.extend(SIXTEEN.write());
     bytes.extend(request(1, &screen));

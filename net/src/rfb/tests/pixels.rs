@@ -111,12 +111,7 @@ proptest! {
 #[test]
 fn what_did_not_change_is_not_sent_again() {
     let image = image(640, 400, |x, y| console(y / 16, x, y));
-    let mut room = room(Some(image.clone()));
-    let (mut viewer, mut screen) = introduced(&mut room);
-    let mut bytes = encodings(&[16, 1]);
-    bytes.extend(request(0, &screen));
-    tell(&mut viewer, &mut room, &bytes);
-    screen.heed(&listen(&mut viewer, &mut room, 5000, 0));
+    let (mut room, mut viewer, mut screen) = watched(&image, &[16, 1]);
     viewer.damage(&[image.size.whole()]);
     tell(&mut viewer, &mut room, &request(1, &screen));
     assert!(listen(&mut viewer, &mut room, 5000, 0).is_empty());
