@@ -22,7 +22,7 @@ macro_rules! card {
             tier: Tier::$tier,
             scope: Scope::Hypervisor,
             machines: Machines::Qemu,
-            body: |lab| host(lab, $card),
+            body: |lab| with_card(lab, $card, |lab| host(lab, $card)),
         }
     };
 }
@@ -35,7 +35,20 @@ macro_rules! faults {
             tier: Tier::Full,
             scope: Scope::Hypervisor,
             machines: Machines::Qemu,
-            body: |lab| faults(lab, $card),
+            body: |lab| with_card(lab, $card, |lab| faults(lab, $card)),
+        }
+    };
+}
+
+/// A case of long frames, for a card's model.
+macro_rules! jumbo {
+    ($name:literal, $card:literal) => {
+        Case {
+            name: $name,
+            tier: Tier::Full,
+            scope: Scope::Hypervisor,
+            machines: Machines::Qemu,
+            body: |lab| with_card(lab, $card, |lab| jumbo(lab, $card)),
         }
     };
 }
@@ -48,6 +61,8 @@ pub(super) const CASES: &[Case] = &[
     card!("igb", Full, "igb"),
     card!("rtl8139", Full, "rtl8139"),
     faults!("e1000", "e1000"),
+    faults!("e1000e", "e1000e"),
+    faults!("igb", "igb"),
     faults!("rtl8139", "rtl8139"),
     faults!("virtio", "virtio-net-pci"),
     card!("virtio", Full, "virtio-net-pci"),
@@ -67,13 +82,10 @@ pub(super) const CASES: &[Case] = &[
         machines: Machines::Qemu,
         body: conflict,
     },
-    Case {
-        name: "network-jumbo",
-        tier: Tier::Full,
-        scope: Scope::Hypervisor,
-        machines: Machines::Qemu,
-        body: jumbo,
-    },
+    jumbo!("network-jumbo", "e1000"),
+    jumbo!("network-jumbo-e1000e", "e1000e"),
+    jumbo!("network-jumbo-igb", "igb"),
+    jumbo!("network-jumbo-virtio", "virtio-net-pci"),
 ];
 
 /// Bochs' 82540EM on Bochs' own network, which has a DHCP server, and answers for 10.0.2.2.
@@ -129,10 +141,10 @@ fn in_bochs(lab: &mut Lab) -> Result<()> {
 }
 
 /// With `mtu=9000` frames of that length reach the host and the guest.
-fn jumbo(lab: &mut Lab) -> Result<()> {
+fn jumbo(lab: &mut Lab, card: &str) -> Result<()> {
     let peer = Peer::new(lab.directory())?;
     let mut machine = lab.machine();
-    machine.extra = peer.arguments("e1000");
+    machine.extra = peer.arguments(card);
     let guest = networked(lab, ",mtu=9000")?;
     let mut session = lab.start_with(&machine, &guest, "mtu=9000")?;
     session
@@ -196,15 +208,24 @@ fn while_found_at<T>(
     })
 }
 
+/// Runs `body` where QEMU has this card.
+pub(super) fn with_card(
+    lab: &mut Lab,
+    card: &str,
+    body: impl FnOnce(&mut Lab) -> Result<()>,
+) -> Result<()> {
+    let device = card.split(',').next().unwrap_or(card);
+    if qemu::has_device(device) {
+        return body(lab);
+    }
+    lab.skip(&format!(
+        "this QEMU has no {device}; 8.1 and later have igb"
+    ));
+    Ok(())
+}
+
 /// Without a guest: the host asks for an address, and answers.
 fn host(lab: &mut Lab, card: &str) -> Result<()> {
-    let device = card.split(',').next().unwrap_or(card);
-    if !qemu::has_device(device) {
-        lab.skip(&format!(
-            "this QEMU has no {device}; 8.1 and later have igb"
-        ));
-        return Ok(());
-    }
     let peer = Peer::new(lab.directory())?;
     let mut machine = lab.machine();
     machine.extra = peer.arguments(card);
