@@ -4,6 +4,7 @@
 //! step, because later ones would speak of a machine that is not there.
 
 mod bad_input;
+mod beside;
 mod boot;
 mod bounds;
 mod clocks;

@@ -117,8 +117,6 @@ pub struct E1000<R, W> {
     context: Option<Words>,
     mask: Cause,
     moderation: Moderation,
-    /// Frames that had come when it was looked at last.
-    looked_at: u32,
     sizes: Sizes,
     filter: Filter,
     /// Counted for [`Progress`].
@@ -146,7 +144,6 @@ impl<R: Window, W: Window> E1000<R, W> {
             context: None,
             mask: Cause::empty(),
             moderation: Moderation::default(),
-            looked_at: 0,
             sizes,
             filter: Filter::Everybody,
             sent: 0,
@@ -213,7 +210,7 @@ impl<R: Window, W: Window> E1000<R, W> {
     fn forget(&mut self) {
         self.rings.clear();
         self.context = None;
-        self.moderation = Moderation::default();
+        self.moderation = Moderation::new(self.rings.receiving.received());
         self.mask = Cause::LINK | Cause::FEW_BUFFERS | Cause::OVERRUN | Cause::RECEIVED;
     }
 
@@ -316,10 +313,8 @@ impl<R: Window, W: Window> E1000<R, W> {
 
     /// Has the next interrupts as far apart as the traffic wants.
     fn moderate(&mut self) {
-        let came = self.rings.receiving.received().wrapping_sub(self.looked_at);
-        self.looked_at = self.rings.receiving.received();
         if self.model.name != OLDEST
-            && let Some(interval_us) = self.moderation.look(came)
+            && let Some(interval_us) = self.moderation.look(self.rings.receiving.received())
         {
             self.registers.write_u32(ITR, interval_us * 1000 / 256);
         }

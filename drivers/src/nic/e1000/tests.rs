@@ -225,6 +225,27 @@ fn frames_come_in_order_and_the_ring_is_kept_full() {
 }
 
 #[test]
+fn interrupts_are_apart_as_the_traffic_wants_also_after_a_reset() {
+    let pool = pool(600);
+    let (chip, mut card) = running(pool);
+    let after = |card: &mut Card, frames: usize| {
+        for _ in 0..20 {
+            for _ in 0..frames {
+                assert!(chip.lock().unwrap().receive(60, 3, 0));
+                card.receive().unwrap();
+            }
+            card.settle();
+        }
+        chip.lock().unwrap().register(ITR)
+    };
+    // 8254x, 13.4.18: units of 256 ns.
+    assert_eq!(after(&mut card, 1), 195);
+    assert_eq!(after(&mut card, 10), 976);
+    card.restart(&mut |_| {}).unwrap();
+    assert_eq!(after(&mut card, 1), 195);
+}
+
+#[test]
 fn damaged_and_cut_frames_are_dropped_and_counted() {
     let (chip, mut card) = running(pool(300));
     let chip_receives = |length, status, errors| {

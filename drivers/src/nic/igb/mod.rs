@@ -19,6 +19,7 @@ use core::sync::atomic::{Ordering, fence};
 use hvm::backend::Link;
 use hvm::packet::{Checksum, Offload, Packet, Pool};
 use intel::counter::Losses;
+use intel::moderation::Moderation;
 use intel::ring::{DESCRIPTOR_BYTES, RING, RX_RING, Rings, TX_RING, Words};
 use offload::Work;
 
@@ -33,6 +34,9 @@ const RING_LOOKS: u32 = 1000;
 /// The address of the transceiver, where it matters.
 const PHY: u32 = 1;
 
+/// The first of them, whose moderation has a register of another form.
+const OLDEST: &str = "Intel 82575";
+
 /// A model that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Model {
@@ -42,7 +46,7 @@ pub struct Model {
 /// The model with a PCI device identifier, if the driver knows it.
 pub fn model(device: u16) -> Option<Model> {
     let name = match device {
-        0x10a7 | 0x10d6 => "Intel 82575",
+        0x10a7 | 0x10d6 => OLDEST,
         0x10c9 | 0x10e8 | 0x150a | 0x1526 => "Intel 82576",
         0x150e | 0x1516 => "Intel 82580",
         0x1533 | 0x157b => "Intel I210",
@@ -72,6 +76,8 @@ pub struct Igb<R, W> {
     /// The context that frames behind have.
     context: Option<Words>,
     mask: Cause,
+    /// When the next interrupt may come.
+    moderation: Moderation,
     /// Counted for [`Progress`].
     sent: u32,
     losses: Losses,
@@ -98,6 +104,7 @@ impl<R: Window, W: Window> Igb<R, W> {
             filter: Filter::Everybody,
             context: None,
             mask: Cause::empty(),
+            moderation: Moderation::default(),
             sent: 0,
             losses: Losses::default(),
         };
@@ -139,6 +146,7 @@ impl<R: Window, W: Window> Igb<R, W> {
     fn forget(&mut self) {
         self.rings.clear();
         self.context = None;
+        self.moderation = Moderation::new(self.rings.receiving.received());
         self.mask = Cause::LINK | Cause::FEW_BUFFERS | Cause::OVERRUN | Cause::RECEIVED;
     }
 
@@ -242,6 +250,18 @@ impl<R: Window, W: Window> Igb<R, W> {
                 self.rings.sending.let_go();
             }
             self.sent = self.sent.wrapping_add(ahead as u32 + 1);
+        }
+    }
+
+    /// Has the next interrupts as far apart as the traffic wants.
+    fn moderate(&mut self) {
+        if let Some(interval_us) = self.moderation.look(self.rings.receiving.received()) {
+            let interval = interval_us << EITR_US_SHIFT;
+            let running = match self.model.name {
+                OLDEST => interval << EITR_NOW_SHIFT,
+                _ => EITR_RUNS_ON,
+            };
+            self.registers.write_u32(EITR, interval | running);
         }
     }
 
@@ -362,6 +382,7 @@ impl<R: Window, W: Window> Nic for Igb<R, W> {
     fn settle(&mut self) {
         self.reap();
         self.rings.refill(&mut self.registers, self.pool);
+        self.moderate();
         self.mask.set(Cause::SENT, self.rings.is_waited_for());
         self.registers.write_u32(IMS, self.mask.bits());
     }

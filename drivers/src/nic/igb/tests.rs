@@ -218,6 +218,30 @@ fn frames_come_in_order_with_what_the_card_says_of_their_sums() {
     assert_eq!(pool.available(), 600 - (RING - 1) + 7);
 }
 
+#[test]
+fn interrupts_are_apart_as_the_traffic_wants_also_after_a_reset() {
+    let pool = pool(600);
+    let (chip, mut card) = running(pool);
+    let after = |card: &mut Card, frames: usize| {
+        for _ in 0..20 {
+            for _ in 0..frames {
+                assert!(chip.lock().unwrap().receive(60, 3));
+                card.receive().unwrap();
+            }
+            card.settle();
+        }
+        chip.lock().unwrap().register(EITR)
+    };
+    // 82576, 8.8.14: microseconds from bit 2 on.
+    let (brisk, bulk) = (50 << 2 | 1 << 31, 250 << 2 | 1 << 31);
+    assert_eq!(after(&mut card, 1), brisk);
+    assert_eq!(after(&mut card, 10), bulk);
+    card.restart(&mut |_| {}).unwrap();
+    assert_eq!(after(&mut card, 1), brisk);
+    card.model = super::model(0x10a7).unwrap();
+    assert_eq!(after(&mut card, 10), 250 << 2 | 250 << 18);
+}
+
 fn with(pool: &'static Pool, bytes: usize, start: u16, offset: u16) -> Packet {
     let mut packet = pool.packet().unwrap();
     packet.set_len(bytes);
