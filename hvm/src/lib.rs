@@ -8,7 +8,7 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 extern crate std;
 
 pub mod apic;
@@ -33,6 +33,8 @@ pub mod pci_config;
 pub mod pvclock;
 pub mod regs;
 pub mod segment;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod time;
 pub mod tsc;
 pub mod vcpu;

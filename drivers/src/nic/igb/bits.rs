@@ -50,8 +50,6 @@ pub const TXDCTL_THRESHOLDS: u32 = 8 | 1 << 8 | 1 << 16;
 /// RXCSUM: checksums of IP and of what it carries are looked at.
 pub const RXCSUM_ON: u32 = 1 << 8 | 1 << 9;
 
-/// Bytes of a descriptor of either ring.
-pub const DESCRIPTOR_BYTES: usize = 16;
 /// Receive descriptor, written back: status and errors, length.
 pub const RX_STATUS: usize = 8;
 /// See [`RX_STATUS`].
