@@ -35,6 +35,9 @@ const PORT_DNS: u16 = 53;
 const PORT_NTP: u16 = 123;
 const PORT_SYSLOG: u16 = 514;
 const PORT_MDNS: u16 = 5353;
+/// Who asks, in pings that are sound, and in damaged ones.
+const SOUND: [u8; 2] = [0x4d, 0x56];
+const DAMAGED: [u8; 2] = [0x4d, 0x57];
 /// Where multicast DNS is spoken (RFC 6762, 3).
 const MDNS: ([u8; 6], Ipv4Addr) = ([0x01, 0, 0x5e, 0, 0, 0xfb], Ipv4Addr::new(224, 0, 0, 251));
 
@@ -130,7 +133,7 @@ impl Peer {
 
     /// A ping with a wrong checksum, in the IP header or behind it.
     pub fn damaged_ping(&self, station: [u8; 6], address: Ipv4Addr, at: Damage) -> Vec<u8> {
-        let mut echo = vec![8, 0, 0, 0, 0x4d, 0x56, 0, 1, 7, 7, 7, 7];
+        let mut echo = vec![8, 0, 0, 0, DAMAGED[0], DAMAGED[1], 0, 1, 7, 7, 7, 7];
         put_checksum(&mut echo, 2);
         let mut header = ipv4(address, PROTOCOL_ICMP, echo.len());
         match at {
@@ -214,26 +217,48 @@ impl Peer {
     pub fn ping(&self, address: Ipv4Addr, bytes: usize, within: Duration) -> Result<()> {
         let station = self.resolve(address, within)?;
         let data: Vec<u8> = (0..bytes).map(|index| (index * 7) as u8).collect();
-        let mut echo = vec![8, 0, 0, 0, 0x4d, 0x56, 0, 1];
+        let mut echo = vec![8, 0, 0, 0, SOUND[0], SOUND[1], 0, 1];
         echo.extend(&data);
         put_checksum(&mut echo, 2);
         let mut request = ethernet(station, TYPE_IPV4);
         request.extend(ipv4(address, PROTOCOL_ICMP, echo.len()));
         request.extend(&echo);
         let answer = self.ask(&request, within, |frame| {
-            let header = frame.get(14..34)?;
-            let from_it = frame[6..12] == station
-                && frame[12..14] == TYPE_IPV4.to_be_bytes()
-                && header[9] == PROTOCOL_ICMP
-                && header[12..16] == address.octets();
-            let is_reply = *frame.get(34)? == 0;
-            (from_it && is_reply).then(|| frame.get(42..42 + bytes).map(<[u8]>::to_vec))
+            (answered(frame, station, address)? == SOUND)
+                .then(|| frame.get(42..42 + bytes).map(<[u8]>::to_vec))
         })?;
         match answer {
             Some(Some(came)) if came == data => Ok(()),
             Some(other) => bail!("{address} answers a ping with other data: {other:02x?}"),
             None => bail!("{address} does not answer pings"),
         }
+    }
+
+    /// Pings it with wrong checksums, which nobody may answer, and with a right one, which ends the waiting.
+    pub fn ping_damaged(&self, address: Ipv4Addr, within: Duration) -> Result<()> {
+        let station = self.resolve(address, within)?;
+        let damaged = [Damage::Network, Damage::Message];
+        self.send_all(
+            damaged
+                .map(|at| self.damaged_ping(station, address, at))
+                .into_iter(),
+        )?;
+        // Answers come in order.
+        let mut echo = vec![8, 0, 0, 0, SOUND[0], SOUND[1], 0, 1];
+        put_checksum(&mut echo, 2);
+        let mut sound = ethernet(station, TYPE_IPV4);
+        sound.extend(ipv4(address, PROTOCOL_ICMP, echo.len()));
+        sound.extend(&echo);
+        let end = Instant::now() + within;
+        while Instant::now() < end {
+            self.send(&sound)?;
+            match self.receive(|frame| answered(frame, station, address))? {
+                Some(SOUND) => return Ok(()),
+                Some(DAMAGED) => bail!("{address} answers a ping whose checksum is wrong"),
+                _ => {}
+            }
+        }
+        bail!("{address} does not answer pings")
     }
 
     /// The first frame that `wanted` makes something of.
@@ -499,6 +524,18 @@ fn arp_reply(question: &[u8]) -> Vec<u8> {
     reply.extend(&question[22..32]);
     reply.resize(60, 0);
     reply
+}
+
+/// Whose ping a frame of the station's answers: the identifier (RFC 792).
+fn answered(frame: &[u8], station: [u8; 6], address: Ipv4Addr) -> Option<[u8; 2]> {
+    let header = frame.get(14..34)?;
+    let from_it = frame[6..12] == station
+        && frame[12..14] == TYPE_IPV4.to_be_bytes()
+        && header[9] == PROTOCOL_ICMP
+        && header[12..16] == address.octets();
+    let is_reply = *frame.get(34)? == 0;
+    let identifier = *frame.get(38..)?.first_chunk()?;
+    (from_it && is_reply).then_some(identifier)
 }
 
 /// What a frame carries by UDP to a port.

@@ -17,6 +17,7 @@ mod events;
 mod firmware;
 mod guest;
 mod hammer;
+mod hang;
 mod host;
 mod hyperv;
 mod lan;
@@ -137,6 +138,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         guest::CASES,
         firmware::CASES,
         hammer::CASES,
+        hang::CASES,
         lan::CASES,
         linux::CASES,
         loaders::CASES,

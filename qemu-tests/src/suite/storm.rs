@@ -179,6 +179,7 @@ fn flood(peer: &Peer, card: &Card, place: Place) -> Result<()> {
     }
     for (_, address) in stations {
         peer.ping(address, 1472, SOON)?;
+        peer.ping_damaged(address, SOON)?;
     }
     Ok(())
 }

@@ -318,6 +318,7 @@ fn faults(lab: &mut Lab, card: &str) -> Result<()> {
     lab.step("a flood of wrong frames", |_| {
         peer.send_all((0..FLOOD_ROUNDS).flat_map(|round| wrong(&peer, station, address, round)))?;
         peer.ping(address, 1472, SOON)?;
+        peer.ping_damaged(address, SOON)?;
         ensure_no_leak(before, buffers(&mut session)?)
     })?;
     lab.step("the cable is pulled, and plugged in again", |_| {
