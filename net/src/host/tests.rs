@@ -595,6 +595,38 @@ fn a_name_that_is_taken_is_given_up_for_the_next() {
     assert_eq!(&named(&announced).unwrap()[12..23], b"\x0aflorizel-2");
     assert!((1000..1300).contains(&(now_ms - taken_ms)), "{now_ms}");
     assert_eq!(host.name().unwrap().as_str(), "florizel-2");
+    // Another one who wants it is told.
+    while host.take().is_some() {}
+    let group = |payload: &[u8]| {
+        let mut frame = udp(([10, 0, 0, 2], 5353), ([224, 0, 0, 251], 5353), payload);
+        frame[..6].copy_from_slice(&[1, 0, 0x5e, 0, 0, 0xfb]);
+        frame
+    };
+    message.clear();
+    mdns::probe(host.name().unwrap(), &theirs, &mut message);
+    give(&mut host, pool, &group(&message), now_ms);
+    let defence = take(&mut host, 0x0800).unwrap();
+    assert_eq!(defence[30..34], [10, 0, 0, 2]);
+    let told = named(&defence).unwrap();
+    assert_ne!(told[2] & 0x80, 0);
+    assert!(told.windows(4).any(|bytes| bytes == [10, 0, 0, 1]));
+    // Nobody from elsewhere, and nobody from another port, has a say.
+    message.clear();
+    mdns::announce(host.name().unwrap(), &theirs, &mut message);
+    for (from, to) in [
+        (([203, 0, 113, 9], 5353), ([10, 0, 0, 1], 5353)),
+        (([10, 0, 0, 2], 4444), ([10, 0, 0, 1], 5353)),
+    ] {
+        give(&mut host, pool, &udp(from, to, &message), now_ms);
+        for later_ms in 0..2000 {
+            host.poll(now_ms + later_ms);
+            while let Some(packet) = host.take() {
+                let question = named(packet.frame()).is_some_and(|message| message[2] & 0x80 == 0);
+                assert!(!question, "{from:?}");
+            }
+        }
+    }
+    assert_eq!(host.name().unwrap().as_str(), "florizel-2");
 }
 
 #[test]

@@ -19,6 +19,7 @@ fn another_size_is_told_first() {
             screen.heed(&listen(&mut viewer, &mut room, 1000, 0));
             assert_eq!(screen.told.last(), Some(&resize));
         }
+        assert_eq!(viewer.tally().sizes, 1);
         same(&screen, &larger);
     }
 }
@@ -36,6 +37,7 @@ fn a_viewer_that_wants_another_size_is_told_that_it_stays() {
     assert_eq!(heard[..12], [0, 0, 0, 1, 0, 1, 0, 1, 0, 80, 0, 50]);
     screen.heed(&heard);
     assert_eq!((screen.width, screen.height), (80, 50));
+    assert_eq!(viewer.tally().wishes, 1);
 }
 
 #[test]
@@ -71,4 +73,11 @@ fn continuous_updates_come_unasked_and_fences_are_answered_between_them() {
     assert_eq!(screen.updates, before + 1);
     tell(&mut viewer, &mut room, &[150, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     assert_eq!(listen(&mut viewer, &mut room, 700, 0), [150]);
+    let expected = Tally {
+        updates: 2,
+        unasked: 2,
+        fences: 1,
+        ..Tally::default()
+    };
+    assert_eq!(viewer.tally(), expected);
 }

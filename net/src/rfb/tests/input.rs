@@ -45,9 +45,23 @@ fn symbols_have_the_shift_that_they_need() {
         "+Z"
     );
     assert_eq!(typed(&key(1, 0x20ac), none), "");
+    // A place that is no key's leaves the symbol.
+    assert_eq!(
+        typed(&[255, 0, 0, 1, 0, 0, 0, 0x79, 0, 0, 0, 0xfe], none),
+        "-RightShift +Y +RightShift"
+    );
+    let Tally {
+        by_place,
+        by_meaning,
+        ..
+    } = viewer.tally();
+    assert_eq!((by_place, by_meaning), (1, 8));
     Session::<Room<Desk>>::close(&mut viewer, &mut room);
     let released: Vec<_> = room.desktop.keys.iter().map(|event| event.key).collect();
-    assert_eq!(released, [Key::Q, Key::Z, Key::Slash, Key::RightShift]);
+    assert_eq!(
+        released,
+        [Key::Q, Key::Y, Key::Z, Key::Slash, Key::RightShift]
+    );
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod pixels;
 use super::check::{Bytes, Screen};
 use super::format::{Converter, PixelFormat};
 use super::security::encrypt;
+use super::tally::Tally;
 use super::viewer::Viewer;
 use super::*;
 use crate::server::{Session, Stage};
