@@ -239,6 +239,25 @@ impl Desk {
         u64::from_str_radix(digits, 16).context(digits.to_owned())
     }
 
+    /// The most bytes that QEMU's own network holds for one connection.
+    pub fn bytes_held_up(&mut self) -> Result<u64> {
+        let said = self.ask(
+            "human-monitor-command",
+            "{\"command-line\":\"info usernet\"}",
+        )?;
+        // A line a connection, with what waits in either direction last.
+        let waiting = |line: &str| {
+            let words = line.split_whitespace().rev().take(2);
+            words.filter_map(|word| word.parse().ok()).max()
+        };
+        let connections = said.split("\\r\\n");
+        Ok(connections
+            .filter(|line| line.contains("TCP["))
+            .filter_map(waiting)
+            .max()
+            .unwrap_or(0))
+    }
+
     fn execute(&mut self, command: &str, arguments: &str) -> Result<()> {
         self.ask(command, arguments).map(drop)
     }

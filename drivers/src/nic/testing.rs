@@ -1,8 +1,10 @@
 //! Windows onto a model of a chip, for the drivers' tests, and tests that all of them have.
 
 use super::Nic;
+use super::watch::{Hang, Watch};
 use crate::window::Window;
 use guest_mem::Gpa;
+use hvm::backend::Link;
 use hvm::packet::{Lent, Packet, Pool};
 use std::sync::{Arc, Mutex};
 use std::vec;
@@ -142,6 +144,28 @@ pub fn lends(chip: &Mutex<impl Sends>, card: &mut impl Nic, own: &'static Pool) 
     card.settle();
     assert_eq!((card.lent(), own.available()), (0, before));
     assert_eq!(chip.lock().unwrap().tells(), Some(false));
+}
+
+/// A card that sends nothing of what it was given is found to hang, and lets go of it when it starts anew.
+pub fn hangs(card: &mut impl Nic, pool: &'static Pool) {
+    let before = pool.available();
+    card.send(pool.copy_of(&[9; 60]).unwrap()).unwrap();
+    let mut watch = Watch::default();
+    let hang = (0..10).find_map(|second| {
+        card.start();
+        card.settle();
+        watch.look(card.progress(), Link::Up, 1000 * second)
+    });
+    let (outstanding, still_ms) = (1, 5000);
+    let expected = Hang::Sending {
+        outstanding,
+        still_ms,
+    };
+    assert_eq!(hang, Some(expected));
+    assert_eq!(pool.available(), before - 1);
+    card.restart(&mut |_| {}).unwrap();
+    assert_eq!(card.progress().outstanding, 0);
+    assert_eq!(pool.available(), before);
 }
 
 /// A ring that takes `most` frames gives back what comes then, and asks to be told when there is room again.

@@ -352,21 +352,10 @@ fn a_full_ring_gives_back_and_asks_to_be_told() {
 }
 
 #[test]
-fn it_hangs_is_found_and_starts_anew() {
+fn a_ring_that_hangs_is_found_and_the_card_starts_anew() {
     let pool = pool(1000);
     let (chip, mut card) = running(pool);
-    let mut watch = crate::nic::watch::Watch::default();
-    let mut packet = pool.packet().unwrap();
-    packet.set_len(60);
-    card.send(packet).unwrap();
-    let hang = (0..10).find_map(|second| {
-        card.start();
-        card.settle();
-        watch.look(card.progress(), Link::Up, 1000 * second)
-    });
-    assert!(hang.is_some());
-    card.restart(&mut |_| {}).unwrap();
-    assert_eq!(pool.available(), 1000 - (RING - 1));
+    testing::hangs(&mut card, pool);
     assert!(chip.lock().unwrap().receive(60, 3));
     assert_eq!(card.receive().unwrap().len(), 60);
 }

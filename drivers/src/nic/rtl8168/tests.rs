@@ -451,6 +451,18 @@ fn long_frames_by_version() {
 }
 
 #[test]
+fn a_ring_that_hangs_is_found_and_the_card_starts_anew() {
+    for version in [VERSION_B, VERSION_D, VERSION_H] {
+        let pool = pool(600);
+        let (chip, mut card) = running(version, pool);
+        testing::hangs(&mut card, pool);
+        chip.lock().unwrap().received = 0;
+        assert!(chip.lock().unwrap().receive(64, WHOLE));
+        assert_eq!(card.receive().unwrap().len(), 60);
+    }
+}
+
+#[test]
 fn what_only_a_reset_mends_is_told_and_mended() {
     let pool = pool(600);
     let (chip, mut card) = running(VERSION_B, pool);

@@ -505,6 +505,16 @@ proptest! {
 }
 
 #[test]
+fn a_queue_that_hangs_is_found_and_the_device_starts_anew() {
+    let own = pool(20);
+    let (shelf, card) = start(chip(), own);
+    let mut card = card.unwrap();
+    crate::nic::testing::hangs(&mut card, own);
+    shelf.lock().unwrap().give_back(0, 0, 12 + 60);
+    assert_eq!(card.receive().unwrap().len(), 60);
+}
+
+#[test]
 fn a_device_that_needs_a_reset_gets_one() {
     let own = pool(20);
     let (shelf, card) = start(chip(), own);
