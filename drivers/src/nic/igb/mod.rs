@@ -320,11 +320,10 @@ impl<R: Window, W: Window> Nic for Igb<R, W> {
     }
 
     fn send(&mut self, mut packet: Packet) -> Result<(), Packet> {
-        let asks = matches!(packet.offload().checksum, Checksum::Partial(_));
-        let cuts = packet.offload().segmentation.is_some();
-        if asks && !self.can_sum(&packet) || cuts && !self.can_cut(&packet) {
+        if !self.does(&packet) {
             return Err(packet);
         }
+        let asks = matches!(packet.offload().checksum, Checksum::Partial(_));
         let pieces = packet.piece_count(MAX_PIECE_BYTES);
         let needed = pieces + usize::from(asks);
         if self.rings.free() < needed {

@@ -17,7 +17,7 @@ use super::{
 use crate::window::{Shared, Window};
 use bits::control::{RX_ALL_GROUPS, RX_PROMISCUOUS};
 use bits::{Features, config, header};
-use control::{Control, Refused};
+use control::{Control, Refused, State};
 use core::fmt;
 use hvm::backend::Link;
 use hvm::packet::{Checksum, Cut, Offload, Packet, PartialChecksum, Pool};
@@ -144,19 +144,19 @@ impl<T: Transport, W: Window> VirtioNet<T, W> {
         let transport = &mut self.transport;
         let done = match &self.filter {
             Filter::Only(stations) if stations.len() <= control::MOST_STATIONS => control
-                .set_mode(transport, RX_ALL_GROUPS, true)
+                .set_mode(transport, RX_ALL_GROUPS, State::On)
                 .and_then(|()| control.set_stations(transport, stations))
-                .and_then(|()| control.set_mode(transport, RX_PROMISCUOUS, false))
+                .and_then(|()| control.set_mode(transport, RX_PROMISCUOUS, State::Off))
                 .map(|()| Admits::Named),
             _ => control
-                .set_mode(transport, RX_PROMISCUOUS, true)
+                .set_mode(transport, RX_PROMISCUOUS, State::On)
                 .map(|()| Admits::Everybody),
         };
         match done {
             Ok(admits) => admits,
             Err(Refused::Answered) => {
                 // It was promiscuous before it was told otherwise (5.1.6.5.1), or said so to the last order.
-                let _ = control.set_mode(transport, RX_PROMISCUOUS, true);
+                let _ = control.set_mode(transport, RX_PROMISCUOUS, State::On);
                 Admits::Everybody
             }
             Err(Refused::Silent) => {
