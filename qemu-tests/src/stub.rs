@@ -48,21 +48,29 @@ impl Stub {
 }
 
 /// Asks, and takes the answer.
-fn ask(stream: &mut UnixStream, command: &str) -> Result<String> {
+fn ask(stream: &mut (impl Read + Write), command: &str) -> Result<String> {
     stream.write_all(framed(command).as_bytes())?;
-    // "+" acknowledges the question; the answer lies between "$" and "#", with two digits behind.
-    let mut answer = Vec::new();
+    loop {
+        let packet = packet(stream).with_context(|| format!("QEMU does not answer {command:?}"))?;
+        // That the machine has stopped, as it does for who connects, may be told at any time.
+        if !packet.starts_with('T') {
+            return Ok(packet);
+        }
+    }
+}
+
+/// The next packet: what lies between "$" and "#", with two digits behind. It is acknowledged by "+", and so was ours.
+fn packet(stream: &mut (impl Read + Write)) -> Result<String> {
+    let mut packet = Vec::new();
     let mut byte = [0];
-    while answer.iter().rev().nth(2) != Some(&b'#') {
-        stream
-            .read_exact(&mut byte)
-            .with_context(|| format!("QEMU does not answer {command:?}"))?;
-        if byte == *b"$" || !answer.is_empty() {
-            answer.push(byte[0]);
+    while packet.iter().rev().nth(2) != Some(&b'#') {
+        stream.read_exact(&mut byte)?;
+        if byte == *b"$" || !packet.is_empty() {
+            packet.push(byte[0]);
         }
     }
     stream.write_all(b"+")?;
-    let text = String::from_utf8_lossy(&answer[1..answer.len() - 3]);
+    let text = String::from_utf8_lossy(&packet[1..packet.len() - 3]);
     Ok(text.into_owned())
 }
 
@@ -74,7 +82,36 @@ fn framed(command: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::framed;
+    use super::{ask, framed};
+    use std::collections::VecDeque;
+    use std::io::{Read, Result, Write};
+
+    /// What QEMU says, and what it is told.
+    struct Line(VecDeque<u8>, Vec<u8>);
+
+    impl Read for Line {
+        fn read(&mut self, into: &mut [u8]) -> Result<usize> {
+            self.0.read(into)
+        }
+    }
+
+    impl Write for Line {
+        fn write(&mut self, bytes: &[u8]) -> Result<usize> {
+            self.1.write(bytes)
+        }
+        fn flush(&mut self) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn that_the_machine_stops_is_no_answer() {
+        let said = "$T02thread:01;#07++$OK#9a";
+        let mut line = Line(said.bytes().collect(), Vec::new());
+        assert_eq!(ask(&mut line, "D").unwrap(), "OK");
+        assert_eq!(line.1, b"$D#44++");
+        assert!(ask(&mut line, "D").is_err(), "it says no more");
+    }
 
     #[test]
     fn a_packet_has_its_sum() {
