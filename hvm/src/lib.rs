@@ -8,7 +8,7 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 extern crate std;
 
 pub mod apic;
@@ -34,6 +34,8 @@ pub mod pv_eoi;
 pub mod pvclock;
 pub mod regs;
 pub mod segment;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod time;
 pub mod tsc;
 pub mod vcpu;

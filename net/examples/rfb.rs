@@ -4,10 +4,13 @@
 //! copies (`copy` or `plain`), and pictures that it looks at one after the other, each told to have changed as a whole. With one picture
 //! alone the second update is left out; the difference between two runs is the price of an update.
 
+#[path = "../tests/stream/desk.rs"]
+mod desk;
+
+use desk::Desk;
 use hvm::display::{Picture, Rect, Size, TextScreen};
-use hvm::input::{KeyEvent, Leds, PointerEvent};
 use net::rfb::viewer::Viewer;
-use net::rfb::{Desktop, Entrance, Room};
+use net::rfb::{Entrance, Room};
 use net::server::Session;
 use std::error::Error;
 use std::{env, fs};
@@ -64,34 +67,15 @@ impl Picture for Image {
     }
 }
 
-struct Desk(Image);
-
-impl Desktop for Desk {
-    fn picture(&self) -> Option<&dyn Picture> {
-        Some(&self.0)
-    }
-    fn is_known(&self) -> bool {
-        true
-    }
-    fn leds(&self) -> Leds {
-        Leds::empty()
-    }
-    fn key(&mut self, _: KeyEvent) {}
-    fn pointer(&mut self, _: PointerEvent) {}
-    fn name(&self) -> &str {
-        "screens"
-    }
-}
-
 /// What the viewer is told; apart, so that a profiler counts it alone (`callgrind --toggle-collect=rfb::listen`).
 #[inline(never)]
-fn listen(viewer: &mut Viewer, room: &mut Room<Desk>) -> usize {
+fn listen(viewer: &mut Viewer, room: &mut Room<Desk<Image>>) -> usize {
     let mut window = [0; 32 << 10];
     let mut heard = 0;
     loop {
         let count = viewer.send(&mut window, room, 0);
         heard += count;
-        if count == 0 && Session::<Room<Desk>>::next_ms(viewer, 0) != Some(0) {
+        if count == 0 && Session::<Room<Desk<Image>>>::next_ms(viewer, 0) != Some(0) {
             return heard;
         }
     }

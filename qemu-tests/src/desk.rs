@@ -224,7 +224,46 @@ impl Desk {
         self.execute("set_link", &format!("{{\"name\":\"{card}\",\"up\":{up}}}"))
     }
 
+    /// Where a memory window of a device's is, by its name.
+    pub fn window_of(&mut self, device: &str, bar: u8) -> Result<u64> {
+        let said = self.ask("human-monitor-command", "{\"command-line\":\"info pci\"}")?;
+        let (before, _) = said
+            .split_once(&format!("id \\\"{device}\\\""))
+            .with_context(|| format!("there is no {device}: {said}"))?;
+        let (_, itself) = before.rsplit_once("function ").context(before.to_owned())?;
+        let digits = itself
+            .split_once(&format!("BAR{bar}: "))
+            .and_then(|(_, window)| window.split_once("memory at 0x"))
+            .and_then(|(_, address)| address.split(' ').next())
+            .with_context(|| format!("there is no memory by BAR {bar}: {itself}"))?;
+        u64::from_str_radix(digits, 16).context(digits.to_owned())
+    }
+
+    /// The most bytes that QEMU's own network holds for one connection.
+    pub fn bytes_held_up(&mut self) -> Result<u64> {
+        let said = self.ask(
+            "human-monitor-command",
+            "{\"command-line\":\"info usernet\"}",
+        )?;
+        // A line a connection, with what waits in either direction last.
+        let waiting = |line: &str| {
+            let words = line.split_whitespace().rev().take(2);
+            words.filter_map(|word| word.parse().ok()).max()
+        };
+        let connections = said.split("\\r\\n");
+        Ok(connections
+            .filter(|line| line.contains("TCP["))
+            .filter_map(waiting)
+            .max()
+            .unwrap_or(0))
+    }
+
     fn execute(&mut self, command: &str, arguments: &str) -> Result<()> {
+        self.ask(command, arguments).map(drop)
+    }
+
+    /// The line that answers a command.
+    fn ask(&mut self, command: &str, arguments: &str) -> Result<String> {
         let request = format!("{{\"execute\":\"{command}\",\"arguments\":{arguments}}}\n");
         self.to
             .write_all(request.as_bytes())
@@ -232,7 +271,7 @@ impl Desk {
         loop {
             let line = self.line()?;
             if line.starts_with("{\"return\"") {
-                return Ok(());
+                return Ok(line);
             }
             // Anything else is an event.
             ensure!(

@@ -24,6 +24,7 @@ pub mod peer;
 pub mod program;
 pub mod qemu;
 pub mod remote;
+pub mod stub;
 pub mod suite;
 pub mod tree;
 pub mod turn;

@@ -5,7 +5,7 @@
 
 use anyhow::{Context, Result, bail};
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,6 +26,7 @@ const KEPT_FRAMES: usize = 1024;
 
 const TYPE_ARP: u16 = 0x0806;
 const TYPE_IPV4: u16 = 0x0800;
+const TYPE_IPV6: u16 = 0x86dd;
 const PROTOCOL_ICMP: u8 = 1;
 const PROTOCOL_TCP: u8 = 6;
 const PROTOCOL_UDP: u8 = 17;
@@ -34,6 +35,9 @@ const PORT_DNS: u16 = 53;
 const PORT_NTP: u16 = 123;
 const PORT_SYSLOG: u16 = 514;
 const PORT_MDNS: u16 = 5353;
+/// Who asks, in pings that are sound, and in damaged ones.
+const SOUND: [u8; 2] = [0x4d, 0x56];
+const DAMAGED: [u8; 2] = [0x4d, 0x57];
 /// Where multicast DNS is spoken (RFC 6762, 3).
 const MDNS: ([u8; 6], Ipv4Addr) = ([0x01, 0, 0x5e, 0, 0, 0xfb], Ipv4Addr::new(224, 0, 0, 251));
 
@@ -129,7 +133,7 @@ impl Peer {
 
     /// A ping with a wrong checksum, in the IP header or behind it.
     pub fn damaged_ping(&self, station: [u8; 6], address: Ipv4Addr, at: Damage) -> Vec<u8> {
-        let mut echo = vec![8, 0, 0, 0, 0x4d, 0x56, 0, 1, 7, 7, 7, 7];
+        let mut echo = vec![8, 0, 0, 0, DAMAGED[0], DAMAGED[1], 0, 1, 7, 7, 7, 7];
         put_checksum(&mut echo, 2);
         let mut header = ipv4(address, PROTOCOL_ICMP, echo.len());
         match at {
@@ -213,26 +217,48 @@ impl Peer {
     pub fn ping(&self, address: Ipv4Addr, bytes: usize, within: Duration) -> Result<()> {
         let station = self.resolve(address, within)?;
         let data: Vec<u8> = (0..bytes).map(|index| (index * 7) as u8).collect();
-        let mut echo = vec![8, 0, 0, 0, 0x4d, 0x56, 0, 1];
+        let mut echo = vec![8, 0, 0, 0, SOUND[0], SOUND[1], 0, 1];
         echo.extend(&data);
         put_checksum(&mut echo, 2);
         let mut request = ethernet(station, TYPE_IPV4);
         request.extend(ipv4(address, PROTOCOL_ICMP, echo.len()));
         request.extend(&echo);
         let answer = self.ask(&request, within, |frame| {
-            let header = frame.get(14..34)?;
-            let from_it = frame[6..12] == station
-                && frame[12..14] == TYPE_IPV4.to_be_bytes()
-                && header[9] == PROTOCOL_ICMP
-                && header[12..16] == address.octets();
-            let is_reply = *frame.get(34)? == 0;
-            (from_it && is_reply).then(|| frame.get(42..42 + bytes).map(<[u8]>::to_vec))
+            (answered(frame, station, address)? == SOUND)
+                .then(|| frame.get(42..42 + bytes).map(<[u8]>::to_vec))
         })?;
         match answer {
             Some(Some(came)) if came == data => Ok(()),
             Some(other) => bail!("{address} answers a ping with other data: {other:02x?}"),
             None => bail!("{address} does not answer pings"),
         }
+    }
+
+    /// Pings it with wrong checksums, which nobody may answer, and with a right one, which ends the waiting.
+    pub fn ping_damaged(&self, address: Ipv4Addr, within: Duration) -> Result<()> {
+        let station = self.resolve(address, within)?;
+        let damaged = [Damage::Network, Damage::Message];
+        self.send_all(
+            damaged
+                .map(|at| self.damaged_ping(station, address, at))
+                .into_iter(),
+        )?;
+        // Answers come in order.
+        let mut echo = vec![8, 0, 0, 0, SOUND[0], SOUND[1], 0, 1];
+        put_checksum(&mut echo, 2);
+        let mut sound = ethernet(station, TYPE_IPV4);
+        sound.extend(ipv4(address, PROTOCOL_ICMP, echo.len()));
+        sound.extend(&echo);
+        let end = Instant::now() + within;
+        while Instant::now() < end {
+            self.send(&sound)?;
+            match self.receive(|frame| answered(frame, station, address))? {
+                Some(SOUND) => return Ok(()),
+                Some(DAMAGED) => bail!("{address} answers a ping whose checksum is wrong"),
+                _ => {}
+            }
+        }
+        bail!("{address} does not answer pings")
     }
 
     /// The first frame that `wanted` makes something of.
@@ -352,6 +378,44 @@ impl Peer {
         Ok(count)
     }
 
+    /// Says that `address` is its own to whoever asks whether it is somebody's (RFC 4862, 5.4.3), until it is `done`; returns how often.
+    pub fn be_neighbour_at(&self, address: Ipv6Addr, done: impl Fn() -> bool) -> Result<usize> {
+        let mut count = 0;
+        self.forget();
+        while !done() {
+            let asked = self.receive(|frame| {
+                let [from, _, target] = neighbours(frame, 135)?;
+                (from.is_unspecified() && target == address).then_some(())
+            })?;
+            if asked.is_some() {
+                let everybody = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+                let flags_override = 0x20;
+                self.send(&neighbour(
+                    136,
+                    flags_override,
+                    [address, everybody],
+                    address,
+                ))?;
+                count += 1;
+            }
+        }
+        Ok(count)
+    }
+
+    /// Asks whether `address` is somebody's, as who wants it does, until somebody says that it is theirs.
+    pub fn find_neighbour(&self, address: Ipv6Addr, within: Duration) -> Result<[u8; 6]> {
+        let [.., a, b, c] = address.octets();
+        let mut group = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00, 0).octets();
+        group[13..].copy_from_slice(&[a, b, c]);
+        let question = neighbour(135, 0, [Ipv6Addr::UNSPECIFIED, group.into()], address);
+        let found = self.ask(&question, within, |frame| {
+            let [.., target] = neighbours(frame, 136)?;
+            let sender = *frame.get(6..12)?.first_chunk()?;
+            (target == address).then_some(sender)
+        })?;
+        found.with_context(|| format!("nobody says that they have {address}"))
+    }
+
     /// Answers questions for names (RFC 1035) with an address until it is `done`; returns how many there were.
     pub fn answer_names(&self, address: Ipv4Addr, done: impl Fn() -> bool) -> Result<usize> {
         let mut count = 0;
@@ -462,6 +526,18 @@ fn arp_reply(question: &[u8]) -> Vec<u8> {
     reply
 }
 
+/// Whose ping a frame of the station's answers: the identifier (RFC 792).
+fn answered(frame: &[u8], station: [u8; 6], address: Ipv4Addr) -> Option<[u8; 2]> {
+    let header = frame.get(14..34)?;
+    let from_it = frame[6..12] == station
+        && frame[12..14] == TYPE_IPV4.to_be_bytes()
+        && header[9] == PROTOCOL_ICMP
+        && header[12..16] == address.octets();
+    let is_reply = *frame.get(34)? == 0;
+    let identifier = *frame.get(38..)?.first_chunk()?;
+    (from_it && is_reply).then_some(identifier)
+}
+
 /// What a frame carries by UDP to a port.
 fn udp_payload(frame: &[u8], port: u16) -> Option<&[u8]> {
     let is_udp = frame.get(12..14)? == TYPE_IPV4.to_be_bytes() && *frame.get(23)? == PROTOCOL_UDP;
@@ -486,6 +562,40 @@ fn ethernet(to: [u8; 6], kind: u16) -> Vec<u8> {
     let mut frame = Vec::from(to);
     frame.extend(MAC);
     frame.extend(kind.to_be_bytes());
+    frame
+}
+
+/// Who says something to whom of which address, in a message about neighbours of this kind (RFC 4861, 4.3 and 4.4).
+fn neighbours(frame: &[u8], kind: u8) -> Option<[Ipv6Addr; 3]> {
+    let is_it = frame.get(12..14)? == TYPE_IPV6.to_be_bytes()
+        && frame.get(20..22)? == [58, 255]
+        && *frame.get(54)? == kind;
+    let address = |at: usize| frame.get(at..)?.first_chunk().copied().map(Ipv6Addr::from);
+    let addresses = [address(22)?, address(38)?, address(62)?];
+    is_it.then_some(addresses)
+}
+
+/// Such a message; one that says who has an address has the station's own.
+fn neighbour(kind: u8, flags: u8, ends: [Ipv6Addr; 2], address: Ipv6Addr) -> Vec<u8> {
+    let mut message = vec![kind, 0, 0, 0, flags, 0, 0, 0];
+    message.extend(address.octets());
+    if kind == 136 {
+        message.extend([2, 1]);
+        message.extend(MAC);
+    }
+    let ends = ends.map(|end| end.octets()).concat();
+    // RFC 8200, 8.1.
+    let mut pseudo = ends.clone();
+    pseudo.extend([0, 0, 0, message.len() as u8, 0, 0, 0, 58]);
+    pseudo.extend(&message);
+    put_checksum(&mut pseudo, 32 + 8 + 2);
+    message[2..4].copy_from_slice(&pseudo[42..44]);
+    let mut group = [0x33, 0x33, 0, 0, 0, 0];
+    group[2..].copy_from_slice(&ends[28..]);
+    let mut frame = ethernet(group, TYPE_IPV6);
+    frame.extend([0x60, 0, 0, 0, 0, message.len() as u8, 58, 255]);
+    frame.extend(ends);
+    frame.extend(message);
     frame
 }
 

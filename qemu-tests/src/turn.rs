@@ -1,10 +1,11 @@
-//! Turns at making what all runs in a tree share: the image, guests' programs, packages. One thread of one process has it, and others wait.
+//! Turns at what all runs in a tree share: making the image, guests' programs and packages, and the directories of cases and of the bench. One
+//! thread of one process has it, and others wait.
 
 use crate::tree;
 use anyhow::{Context, Result};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Somebody's turn, until it is dropped. The lock ends with its holder, however that ends.
 #[derive(Debug)]
@@ -13,14 +14,25 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// Waits for it, and says so where another process has it. Whoever has it must not ask for another.
+    /// Waits for the turn at making things, and says so where another process has it. Whoever has it must not ask for another.
     pub fn take() -> Result<Self> {
-        let place = place();
+        let place = tree::root().join("target/building");
+        Self::take_for(&place, "builds in this tree")
+    }
+
+    /// The same for a directory, by a file beside it; who has it `does` this.
+    pub fn take_directory(directory: &Path, does: &str) -> Result<Self> {
+        let mut place = directory.as_os_str().to_owned();
+        place.push(".lock");
+        Self::take_for(Path::new(&place), does)
+    }
+
+    fn take_for(place: &Path, does: &str) -> Result<Self> {
         let directory = place.parent().unwrap_or(tree::root());
         fs::create_dir_all(directory)
             .with_context(|| format!("cannot create {}", directory.display()))?;
-        Self::take_at(&place, &|holder| {
-            eprintln!("waiting for another xtask{holder}, which builds in this tree…");
+        Self::take_at(place, &|holder| {
+            eprintln!("waiting for another xtask{holder}, which {does}…");
         })
     }
 
@@ -53,15 +65,12 @@ impl Turn {
     }
 }
 
-fn place() -> PathBuf {
-    tree::root().join("target/building")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::command;
     use std::io::{BufRead, BufReader};
+    use std::path::PathBuf;
     use std::process::Stdio;
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicU32, Ordering};

@@ -83,42 +83,100 @@ fn environment() -> Result<PathBuf> {
     Ok(place)
 }
 
-/// Pixels of a screen of text.
-const WIDTH: usize = 720;
-const HEIGHT: usize = 400;
+/// Where somebody sits before a viewer.
+#[derive(Clone, Copy, Debug)]
+pub struct Seat {
+    /// Pixels of the screen, all of which the viewer takes.
+    pub size: (usize, usize),
+    /// X's name for the keyboard's layout.
+    pub layout: &'static str,
+    /// Options of the viewer's, beside those of any.
+    pub options: &'static [&'static str],
+}
 
-/// TigerVNC's viewer, and the X server that it is on, which has just the size of a screen of text.
-pub struct Tiger {
-    screen: Child,
-    viewer: Child,
-    /// The X server's picture.
+impl Seat {
+    /// A screen of just the size of the guest's with text.
+    pub const TEXT: Self = Self {
+        size: (720, 400),
+        layout: "us",
+        options: &[],
+    };
+}
+
+/// An X server without glass.
+struct Screen {
+    server: Child,
+    /// X's name for it.
+    name: String,
+    /// Its picture.
     memory: PathBuf,
 }
 
-impl Tiger {
-    /// Has it look at the machine's `port`.
-    pub fn start(network: &Network, port: u16, password: &str, directory: &Path) -> Result<Self> {
-        let mut screen = command::dependent("Xvfb");
-        screen
-            .args([
-                "-displayfd",
-                "1",
-                "-screen",
-                "0",
-                &format!("{WIDTH}x{HEIGHT}x24"),
-                "-nolisten",
-                "tcp",
-            ])
+impl Screen {
+    /// One of so many pixels, which has its picture in `directory`.
+    fn start((width, height): (usize, usize), directory: &Path) -> Result<Self> {
+        let mut server = command::dependent("Xvfb")
+            // What programs have set up there stays when they end.
+            .args(["-displayfd", "1", "-nolisten", "tcp", "-noreset"])
+            .args(["-screen", "0", &format!("{width}x{height}x24")])
             .arg("-fbdir")
             .arg(directory)
             .stdout(Stdio::piped())
-            .stderr(Stdio::null());
-        let mut screen = screen.spawn().context("Debian's package xvfb is needed")?;
-        let mut display = String::new();
-        let output = screen.stdout.take().context("no standard output")?;
-        BufReader::new(output).read_line(&mut display)?;
+            .stderr(Stdio::null())
+            .spawn()
+            .context("Debian's package xvfb is needed")?;
+        let output = server.stdout.take();
+        let mut screen = Self {
+            server,
+            name: String::from(":"),
+            memory: directory.join("Xvfb_screen0"),
+        };
+        let output = output.context("no standard output")?;
+        // It tells its number when it can be used.
+        BufReader::new(output).read_line(&mut screen.name)?;
+        screen.name.truncate(screen.name.trim_end().len());
+        Ok(screen)
+    }
+
+    /// Runs a program there.
+    fn run(&self, program: &str, words: &[&str]) -> Result<()> {
+        let mut command = Command::new(program);
+        command::output(command.args(words).env("DISPLAY", &self.name)).map(drop)
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+/// TigerVNC's viewer on a screen of its own.
+pub struct Tiger {
+    viewer: Child,
+    /// What it tells of itself.
+    log: PathBuf,
+    screen: Screen,
+}
+
+impl Tiger {
+    /// Has it look at the machine's `port`; `directory` is for it alone.
+    pub fn start(
+        network: &Network,
+        port: u16,
+        password: &str,
+        seat: Seat,
+        directory: &Path,
+    ) -> Result<Self> {
+        fs::create_dir_all(directory)?;
+        let screen = Screen::start(seat.size, directory)?;
+        screen.run("setxkbmap", &[seat.layout])?;
+        let log = directory.join("tigervnc.log");
+        let words = fs::File::create(&log)?;
         let viewer = command::dependent("xtigervncviewer")
-            .env("DISPLAY", format!(":{}", display.trim()))
+            .env("DISPLAY", &screen.name)
             .env("VNC_PASSWORD", password)
             .env("HOME", directory)
             .args([
@@ -127,44 +185,47 @@ impl Tiger {
                 "-ReconnectOnError=0",
             ])
             .args(["-SecurityTypes=VncAuth", "-FullScreen=1"])
+            .args(seat.options)
             .arg(format!("127.0.0.1::{}", network.port(port)?))
-            .stdout(fs::File::create(directory.join("tigervnc.log"))?)
-            .stderr(fs::File::create(directory.join("tigervnc.err"))?)
+            .stdout(words.try_clone()?)
+            .stderr(words)
             .spawn()
-            .context("Debian's package tigervnc-viewer is needed");
-        let viewer = match viewer {
-            Ok(viewer) => viewer,
-            Err(error) => {
-                // It may have ended already.
-                let _ = screen.kill();
-                let _ = screen.wait();
-                return Err(error);
-            }
-        };
+            .context("Debian's package tigervnc-viewer is needed")?;
         Ok(Self {
-            screen,
             viewer,
-            memory: directory.join("Xvfb_screen0"),
+            log,
+            screen,
         })
     }
 
-    /// What the X server shows.
+    /// Types a line, by the keys that have these symbols on the keyboard there.
+    pub fn type_line(&self, line: &str) -> Result<()> {
+        let delay = KEY_PAUSE_MS.to_string();
+        let screen = &self.screen;
+        screen.run("xdotool", &["type", "--delay", &delay, line])?;
+        screen.run("xdotool", &["key", "Return"])
+    }
+
+    /// What the viewer has told of itself.
+    pub fn said(&self) -> Result<String> {
+        fs::read_to_string(&self.log).context("the viewer's log cannot be read")
+    }
+
+    /// What the screen shows.
     pub fn picture(&mut self) -> Result<Image> {
         if let Some(status) = self.viewer.try_wait()? {
-            anyhow::bail!("the viewer ended with {status}");
+            anyhow::bail!("the viewer ended with {status}: {}", self.said()?);
         }
-        let bytes = fs::read(&self.memory).context("the X server has no picture")?;
+        let bytes = fs::read(&self.screen.memory).context("the X server has no picture")?;
         read_dump(&bytes).context("the X server's picture cannot be read")
     }
 }
 
 impl Drop for Tiger {
     fn drop(&mut self) {
-        for child in [&mut self.viewer, &mut self.screen] {
-            // They may have ended already.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        // It may have ended already.
+        let _ = self.viewer.kill();
+        let _ = self.viewer.wait();
     }
 }
 
@@ -194,6 +255,19 @@ fn read_dump(bytes: &[u8]) -> Option<Image> {
     })
 }
 
+/// Whether two pictures are the same, but for a cursor.
+pub fn same(one: &Image, other: &Image) -> Result<()> {
+    let sizes = [one, other].map(|picture| (picture.width, picture.height));
+    ensure!(sizes[0] == sizes[1], "pictures of {sizes:?} pixels");
+    let pairs = one.pixels.iter().zip(&other.pixels);
+    let differences = pairs.filter(|(one, other)| one != other).count();
+    ensure!(
+        differences <= CURSOR_PIXELS,
+        "{differences} pixels of the pictures differ"
+    );
+    Ok(())
+}
+
 /// Whether a picture of 80 by 25 characters shows what `screen` says, a line a row.
 pub fn shows(picture: &Image, screen: &str) -> Result<()> {
     let seen = picture.text(picture.width / 80);
@@ -216,6 +290,9 @@ pub fn shows(picture: &Image, screen: &str) -> Result<()> {
     );
     Ok(())
 }
+
+/// A cursor's, of a character of GRUB's on a screen of graphics.
+const CURSOR_PIXELS: usize = 8 * 16;
 
 /// How long a viewer may take to show something.
 pub const SHOWN: Duration = Duration::from_secs(30);

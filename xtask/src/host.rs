@@ -23,7 +23,7 @@ pub enum Need {
 
 /// Debian packages for booting in an emulator: QEMU and Bochs with their firmware, tools for media, the guest's user space, viewers, a network with a DHCP server. Bochs
 /// wants one of its screens installed; that for terminals is the smallest.
-const PACKAGES: [&str; 22] = [
+const PACKAGES: [&str; 24] = [
     "qemu-system-x86",
     "seabios",
     "ovmf",
@@ -44,6 +44,8 @@ const PACKAGES: [&str; 22] = [
     "python3-venv",
     "tigervnc-viewer",
     "xvfb",
+    "x11-xkb-utils",
+    "xdotool",
     "dnsmasq-base",
     "socat",
 ];

@@ -13,9 +13,6 @@ pub enum Extent {
     GoesOn,
 }
 
-/// How many descriptors have to be without a packet before a ring is refilled, where the card has to be told by a register.
-pub const BATCH: usize = 16;
-
 /// The books of a ring of `SIZE` descriptors.
 #[derive(Debug)]
 pub struct Incoming<const SIZE: usize> {

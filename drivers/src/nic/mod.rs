@@ -136,8 +136,8 @@ pub trait Nic: Send {
     fn silence(&mut self) {}
     /// The next frame from the wire.
     fn receive(&mut self) -> Option<Packet>;
-    /// Queues a frame, or gives it back where there is no room. What is to be done to it must be what [`Nic::can_sum`] and
-    /// [`Nic::can_cut`] take, and one that is not to be cut is no longer than [`Sizes::frame_bytes`].
+    /// Queues a frame, or gives it back where there is no room. What is to be done to it must be what the card [`Nic::does`], and one that is
+    /// not to be cut is no longer than [`Sizes::frame_bytes`].
     fn send(&mut self, packet: Packet) -> Result<(), Packet>;
     /// Whether it fetches a frame from several places: parts may be lent ([`Packet::lend`]).
     fn gathers(&self) -> bool {
@@ -157,6 +157,10 @@ pub trait Nic: Send {
     fn can_cut(&self, packet: &Packet) -> bool;
     /// Whether it completes the checksum of a packet.
     fn can_sum(&self, packet: &Packet) -> bool;
+    /// Whether it does all that is to be done to a packet.
+    fn does(&self, packet: &Packet) -> bool {
+        self.can_sum(packet) && (packet.offload().segmentation.is_none() || self.can_cut(packet))
+    }
     /// Starts what was queued.
     fn start(&mut self);
     /// Whether a frame has come that [`Nic::receive`] would look at. Looks at memory, where the card has its ring there.

@@ -1,7 +1,10 @@
-//! Windows onto a model of a chip, for the drivers' tests.
+//! Windows onto a model of a chip, for the drivers' tests, and tests that all of them have.
 
+use super::Nic;
+use super::watch::{Hang, Watch};
 use crate::window::Window;
 use guest_mem::Gpa;
+use hvm::backend::Link;
 use hvm::packet::{Lent, Packet, Pool};
 use std::sync::{Arc, Mutex};
 use std::vec;
@@ -16,6 +19,22 @@ pub trait Chip: Send {
     fn read(&mut self, at: usize, bytes: usize) -> u32;
     fn write(&mut self, at: usize, bytes: usize, value: u32);
     fn memory(&mut self) -> &mut Vec<u8>;
+}
+
+/// A piece of a frame, as a chip fetches it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Piece {
+    pub dma: u64,
+    pub bytes: u32,
+    pub is_last: bool,
+}
+
+/// A chip that sends.
+pub trait Sends: Chip {
+    /// Sends what it was given, and tells what it has fetched.
+    fn send(&mut self) -> Vec<Piece>;
+    /// Whether it will interrupt for what it has sent; `None` if it will for nothing.
+    fn tells(&self) -> Option<bool>;
 }
 
 /// Its registers.
@@ -99,3 +118,75 @@ pub fn lent(pool: &'static Pool) -> Packet {
 
 /// Where they are, and how long.
 pub const LENT: [(u64, u32); 2] = [(0x8000_0000, 1000), (0x9_0000_0ffe, 300)];
+
+/// What is lent is fetched where it lies, and waited for until it has been.
+pub fn lends(chip: &Mutex<impl Sends>, card: &mut impl Nic, own: &'static Pool) {
+    assert!(card.gathers());
+    let before = own.available();
+    let packet = lent(own);
+    let places = [(packet.dma(), 100)].into_iter().chain(LENT);
+    let expected: Vec<_> = (1..)
+        .zip(places)
+        .map(|(count, (dma, bytes))| Piece {
+            dma,
+            bytes,
+            is_last: count == 1 + LENT.len(),
+        })
+        .collect();
+    card.acknowledge();
+    card.send(packet).unwrap();
+    card.start();
+    card.settle();
+    assert_eq!((card.lent(), own.available()), (1, before - 1));
+    assert_eq!(chip.lock().unwrap().tells(), Some(true));
+    assert_eq!(chip.lock().unwrap().send(), expected);
+    card.acknowledge();
+    card.settle();
+    assert_eq!((card.lent(), own.available()), (0, before));
+    assert_eq!(chip.lock().unwrap().tells(), Some(false));
+}
+
+/// A card that sends nothing of what it was given is found to hang, and lets go of it when it starts anew.
+pub fn hangs(card: &mut impl Nic, pool: &'static Pool) {
+    let before = pool.available();
+    card.send(pool.copy_of(&[9; 60]).unwrap()).unwrap();
+    let mut watch = Watch::default();
+    let hang = (0..10).find_map(|second| {
+        card.start();
+        card.settle();
+        watch.look(card.progress(), Link::Up, 1000 * second)
+    });
+    let (outstanding, still_ms) = (1, 5000);
+    let expected = Hang::Sending {
+        outstanding,
+        still_ms,
+    };
+    assert_eq!(hang, Some(expected));
+    assert_eq!(pool.available(), before - 1);
+    card.restart(&mut |_| {}).unwrap();
+    assert_eq!(card.progress().outstanding, 0);
+    assert_eq!(pool.available(), before);
+}
+
+/// A ring that takes `most` frames gives back what comes then, and asks to be told when there is room again.
+pub fn fills_up(chip: &Mutex<impl Sends>, card: &mut impl Nic, pool: &'static Pool, most: usize) {
+    let frame = || {
+        let mut packet = pool.packet().unwrap();
+        packet.set_len(60);
+        packet
+    };
+    for _ in 0..most {
+        card.send(frame()).unwrap();
+    }
+    let refused = card.send(frame()).unwrap_err();
+    card.start();
+    card.settle();
+    assert_eq!(chip.lock().unwrap().tells(), Some(true));
+    assert_eq!(chip.lock().unwrap().send().len(), most);
+    card.acknowledge();
+    card.send(refused).unwrap();
+    card.start();
+    card.settle();
+    assert_eq!(chip.lock().unwrap().tells(), Some(false));
+    assert_eq!(chip.lock().unwrap().send().len(), 1);
+}

@@ -137,7 +137,7 @@ impl Consoles {
                 counters.connections, counters.unfinished, counters.displaced
             )?;
         }
-        Ok(())
+        self.vnc.as_ref().map_or(Ok(()), |it| it.write(out))
     }
 }
 

@@ -141,31 +141,46 @@ pub struct Uplink {
     pub sizes: Sizes,
 }
 
+/// What has to be done to a frame before the card takes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Remains {
+    /// Nothing: the card does all.
+    Nothing,
+    /// Its checksum is to be completed.
+    Sum,
+    /// It is to be cut.
+    Cut,
+    /// It is too long, and nobody said how to cut it.
+    Impossible,
+}
+
 impl Outlet for Uplink {
     fn send(&mut self, mut packet: Packet) -> Result<(), Refusal> {
-        if packet.offload().segmentation.is_some() && !self.nic.can_cut(&packet) {
-            return self.send_cut(packet);
-        }
-        if packet.offload().segmentation.is_none() && packet.whole_len() > self.sizes.frame_bytes()
-        {
-            return Err(Refusal::Never);
-        }
-        if !self.nic.can_sum(&packet) && !packet.finish_checksum() {
-            return Err(Refusal::Never);
+        match self.remains(&packet) {
+            Remains::Nothing => {}
+            Remains::Sum if packet.finish_checksum() => {}
+            Remains::Cut => return self.send_cut(packet),
+            Remains::Sum | Remains::Impossible => return Err(Refusal::Never),
         }
         self.nic.send(packet).map_err(Refusal::Later)
     }
 }
 
 impl Uplink {
+    #[inline]
+    fn remains(&self, packet: &Packet) -> Remains {
+        match packet.offload().segmentation {
+            Some(_) if !self.nic.can_cut(packet) => Remains::Cut,
+            None if packet.whole_len() > self.sizes.frame_bytes() => Remains::Impossible,
+            _ if self.nic.can_sum(packet) => Remains::Nothing,
+            _ => Remains::Sum,
+        }
+    }
+
     /// Whether the card itself does all that is to be done to a frame of which parts are lent.
     fn takes_lent(&self, packet: &Packet) -> bool {
-        let fits = match packet.offload().segmentation {
-            Some(_) => self.nic.can_cut(packet),
-            None => packet.whole_len() <= self.sizes.frame_bytes(),
-        };
         let reaches = packet.last_lent() <= self.nic.reach();
-        fits && reaches && self.nic.gathers() && self.nic.can_sum(packet)
+        reaches && self.nic.gathers() && self.remains(packet) == Remains::Nothing
     }
 
     /// Sends a frame in pieces, all of them or none.

@@ -477,6 +477,9 @@ impl State {
             Outcome::GivenUp => warn!(
                 "network: {address} is the address of {station}; the host does without, and tries again in 10 s"
             ),
+            Outcome::Left => warn!(
+                "network: {address} is the address of {station}; the host does without until its cable is plugged in anew"
+            ),
         }
     }
 

@@ -27,14 +27,7 @@ impl State {
             Some(lease) => writeln!(out, "{lease}")?,
             None => writeln!(out, "no address")?,
         }
-        if let Some(name) = self.ports.host.name() {
-            write!(out, "         {}.local", name.as_str())?;
-            self.ports
-                .host
-                .v6_addresses()
-                .try_for_each(|address| write!(out, ", {address}"))?;
-            writeln!(out)?;
-        }
+        self.write_names(out)?;
         self.consoles.write(self.lease, out)?;
         for port in 0..FIRST_GUEST + self.ports.guests.len() {
             let counters = self.switch.counters(port);
@@ -62,6 +55,24 @@ impl State {
             self.ports.uplink.pool.available(),
             self.ports.uplink.pool.count()
         )
+    }
+
+    /// The host's name on the link and its IPv6 addresses, as far as there are any.
+    fn write_names(&self, out: &mut (impl Write + ?Sized)) -> fmt::Result {
+        let host = &self.ports.host;
+        let mut before = "         ";
+        if let Some(name) = host.name() {
+            write!(out, "{before}{}.local", name.as_str())?;
+            before = ", ";
+        }
+        for address in host.v6_addresses() {
+            write!(out, "{before}{address}")?;
+            before = ", ";
+        }
+        match before {
+            ", " => writeln!(out),
+            _ => Ok(()),
+        }
     }
 
     fn write_router(&self, out: &mut (impl Write + ?Sized)) -> fmt::Result {

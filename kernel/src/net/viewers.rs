@@ -7,6 +7,7 @@ use crate::service::screen::{self, Audience};
 use alloc::boxed::Box;
 use alloc::string::String;
 use appliance::config::{Admission, Endpoint, Vnc};
+use core::fmt::{self, Write};
 use heapless::Vec as Few;
 use hvm::display::Picture;
 use hvm::input::{KeyEvent, Leds, PointerEvent};
@@ -89,7 +90,7 @@ impl Viewers {
     pub fn poll(&mut self, host: &mut Host, now_ms: u64) -> Option<u64> {
         if let Some(capture) = screen::take_view() {
             self.room.desktop.seen = Seen::Picture(capture.picture);
-            for viewer in self.door.sessions() {
+            for viewer in self.door.sessions_mut() {
                 viewer.damage(&capture.changed);
             }
         }
@@ -120,6 +121,13 @@ impl Viewers {
             Admission::Anybody => "VNC without a password",
         };
         ("screen", self.place.endpoint, dialect, self.door.counters())
+    }
+
+    /// A line for each who looks.
+    pub fn write(&self, out: &mut (impl Write + ?Sized)) -> fmt::Result {
+        self.door
+            .sessions()
+            .try_for_each(|viewer| writeln!(out, "         viewer: {}", viewer.tally()))
     }
 }
 

@@ -187,7 +187,7 @@ impl Errands {
         }
         let asked = self.ask_time(&addresses, sockets, now_ms);
         self.hear_time(sockets, now_ms);
-        let answered = self.hear_names(&addresses, sockets, now_ms);
+        let answered = self.hear_names(interface, &addresses, sockets, now_ms);
         let announced = self.speak_of_name(&addresses, sockets, now_ms);
         asked || announced || answered
     }
@@ -317,6 +317,7 @@ impl Errands {
     /// Answers who asks for the name, and hears who has it. True if something is to be sent.
     fn hear_names(
         &mut self,
+        interface: &Interface,
         addresses: &Addresses,
         sockets: &mut SocketSet<'static>,
         now_ms: u64,
@@ -330,13 +331,21 @@ impl Errands {
             let Ok((message, from)) = socket.recv() else {
                 break;
             };
-            if let Some(claim) = mdns::claim(message, name, addresses) {
-                self.yield_name(claim, now_ms);
+            if !is_of_link(interface, &from) {
                 continue;
             }
-            let mut answer = Vec::new();
             let asker = from.endpoint;
             let is_ours = matches!(self.stage, Stage::Announcing(..) | Stage::Known);
+            match mdns::claim(message, asker.port, name, addresses) {
+                None => {}
+                // Who has it says so (RFC 6762, 8.1).
+                Some(Claim::Wanted(_)) if is_ours => {}
+                Some(claim) => {
+                    self.yield_name(claim, now_ms);
+                    continue;
+                }
+            }
+            let mut answer = Vec::new();
             let to = match mdns::answer(message, asker.port, name, addresses, &mut answer) {
                 _ if !is_ours => continue,
                 None => continue,
@@ -388,6 +397,13 @@ fn addresses(interface: &Interface) -> Addresses {
     addresses
         .map(|cidr: &IpCidr| cidr.address().into())
         .collect()
+}
+
+/// Whether a datagram comes from the link: who is elsewhere has no say in its names, and no answer (RFC 6762, 11).
+fn is_of_link(interface: &Interface, from: &UdpMetadata) -> bool {
+    let is_to_group = from.local_address.is_some_and(|to| to.is_multicast());
+    let mut own = interface.ip_addrs().iter();
+    is_to_group || own.any(|own| own.contains_addr(&from.endpoint.addr))
 }
 
 fn add_udp(sockets: &mut SocketSet<'static>, port: u16) -> SocketHandle {

@@ -13,7 +13,7 @@ pub const PORT: u16 = 5353;
 /// The longest label (RFC 1035, 2.3.4).
 const LABEL_BYTES: usize = 63;
 /// Questions that are looked at.
-const QUESTIONS: usize = 16;
+const QUESTIONS: u16 = 16;
 /// Records that are looked at, for names that are ours.
 const RECORDS: usize = 64;
 /// Addresses that are told.
@@ -128,7 +128,8 @@ pub fn answer(
     let is_legacy = from_port != PORT;
     let mut wanted = Wanted::default();
     let mut at = HEADER_BYTES;
-    for _ in 0..usize::from(word(4)?).min(QUESTIONS) {
+    let questions = word(4)?.min(QUESTIONS);
+    for _ in 0..questions {
         let (is_ours, behind) = is_name(query, at, name)?;
         let (kind, class) = (word(behind)?, word(behind + 2)?);
         at = behind + 4;
@@ -155,7 +156,7 @@ pub fn answer(
     // RFC 6762, 6.7: who asks from another port knows nothing of multicast, and gets what a name server would say.
     put(
         match is_legacy {
-            true => Some((word(0)?, query.get(HEADER_BYTES..at)?, word(4)?)),
+            true => Some((word(0)?, query.get(HEADER_BYTES..at)?, questions)),
             false => None,
         },
         name,
@@ -177,8 +178,8 @@ pub enum Claim {
     Wanted(Ordering),
 }
 
-/// Whether a message claims `name` for somebody with other addresses than these.
-pub fn claim(message: &[u8], name: &Name, addresses: &[IpAddr]) -> Option<Claim> {
+/// Whether a message from port `from_port` claims `name` for somebody with other addresses than these.
+pub fn claim(message: &[u8], from_port: u16, name: &Name, addresses: &[IpAddr]) -> Option<Claim> {
     let word = |at: usize| {
         Some(u16::from_be_bytes([
             *message.get(at)?,
@@ -186,8 +187,12 @@ pub fn claim(message: &[u8], name: &Name, addresses: &[IpAddr]) -> Option<Claim>
         ]))
     };
     let is_response = word(2)? & RESPONSE != 0;
+    // RFC 6762, 6.
+    if is_response && from_port != PORT {
+        return None;
+    }
     let mut at = HEADER_BYTES;
-    for _ in 0..usize::from(word(4)?).min(QUESTIONS) {
+    for _ in 0..word(4)?.min(QUESTIONS) {
         let (_, behind) = is_name(message, at, name)?;
         at = behind + 4;
     }
@@ -392,6 +397,20 @@ mod tests {
         assert_eq!(audience, Some(Audience::Asker));
         assert_eq!(out[..2], [0x12, 0x34]);
         assert_eq!(out[HEADER_BYTES..query.len()], query[HEADER_BYTES..]);
+        // It has as many questions back as it says: those that were looked at.
+        let mut many = query.clone();
+        many[5] = 200;
+        for _ in 1..200 {
+            many.extend([0xc0, 12, 0, 12, 0, 1]);
+        }
+        out.clear();
+        assert!(answer(&many, 40000, &name(), &addresses(), &mut out).is_some());
+        assert_eq!(out[4..6], QUESTIONS.to_be_bytes());
+        let questions = query.len() - HEADER_BYTES + 6 * usize::from(QUESTIONS - 1);
+        assert_eq!(
+            out[HEADER_BYTES..][..questions],
+            many[HEADER_BYTES..][..questions]
+        );
     }
 
     #[test]
@@ -438,7 +457,7 @@ mod tests {
         let claim_of = |addresses: &[IpAddr], put: fn(&Name, &[IpAddr], &mut Vec<u8>)| {
             let mut message = Vec::new();
             put(&name(), addresses, &mut message);
-            claim(&message, &name(), &own)
+            claim(&message, PORT, &name(), &own)
         };
         assert_eq!(claim_of(&own, announce), None);
         assert_eq!(claim_of(&others, announce), Some(Claim::Theirs));
@@ -455,14 +474,18 @@ mod tests {
         );
         let mut message = Vec::new();
         announce(&Name::of("perdita").unwrap(), &others, &mut message);
-        assert_eq!(claim(&message, &name(), &own), None);
-        assert_eq!(claim(&query(1, 1), &name(), &own), None);
+        assert_eq!(claim(&message, PORT, &name(), &own), None);
+        assert_eq!(claim(&query(1, 1), PORT, &name(), &own), None);
+        // What is said from another port is no multicast DNS.
+        message.clear();
+        announce(&name(), &others, &mut message);
+        assert_eq!(claim(&message, 40_000, &name(), &own), None);
     }
 
     proptest! {
         #[test]
         fn any_bytes_claim_something_or_not(bytes in prop::collection::vec(prop_oneof![Just(0xc0_u8), 0_u8..20, any::<u8>()], 0..200)) {
-            let _ = claim(&bytes, &name(), &addresses());
+            let _ = claim(&bytes, PORT, &name(), &addresses());
         }
 
         #[test]

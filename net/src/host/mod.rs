@@ -1,20 +1,23 @@
 //! The hypervisor's own TCP/IP stack: smoltcp on a port of the switch.
 //!
 //! It has one IPv4 address, from a DHCP server or as the command line says, if nobody else has it ([`claim`]), IPv6 addresses of the link and by what routers
-//! advertise, and answers pings. [`errands`] are what it does by itself. Everything in it is bounded: what waits in either direction, and
+//! advertise, if nobody else has them ([`v6`]), and answers pings. [`errands`] are what it does by itself. Everything in it is bounded: what waits in either direction, and
 //! its neighbours.
 
 pub mod address;
 mod claim;
 mod decline;
 mod device;
+mod duplicate;
 pub mod errands;
 pub mod mdns;
+mod ndisc;
 mod slaac;
 pub mod sntp;
 pub mod syslog;
 #[cfg(test)]
 mod tests;
+mod v6;
 
 use crate::Mac;
 use crate::nat::arp::Arp;
@@ -28,14 +31,12 @@ use device::Device;
 use errands::Errands;
 use heapless::Vec as Few;
 use hvm::packet::{Packet, Pool};
-use slaac::Slaac;
 use smoltcp::iface::{Config, Interface, PollResult, SocketHandle, SocketSet};
-use smoltcp::socket::{dhcpv4, raw, tcp};
+use smoltcp::socket::{dhcpv4, tcp};
 use smoltcp::time::{Duration, Instant};
-use smoltcp::wire::{
-    DhcpOption, EthernetAddress, HardwareAddress, IpCidr, IpProtocol, IpVersion, Ipv4Cidr, Ipv6Cidr,
-};
+use smoltcp::wire::{DhcpOption, EthernetAddress, HardwareAddress, IpCidr, Ipv4Cidr};
 use sntp::WallClock;
+use v6::V6;
 
 /// The host's address at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +91,7 @@ pub enum News {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conflict {
     /// The address.
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// Whose it is, too.
     pub station: Mac,
     /// What the host does about it.
@@ -104,6 +105,8 @@ pub enum Outcome {
     Kept,
     /// It does without, and tries again.
     GivenUp,
+    /// It does without until the cable is plugged in anew.
+    Left,
 }
 
 /// Options that a DHCP server is asked for (RFC 2132): netmask, routers, name servers, the domain's name, time servers.
@@ -115,9 +118,6 @@ const DHCP_TIME_SERVERS: u8 = 42;
 const DHCP_BYTES: usize = 576;
 /// How long after a conflict the host tries again (RFC 2131, 3.1.5).
 const TRY_AGAIN_MS: u64 = 10_000;
-/// Packets of ICMPv6 that wait to be looked at, and their bytes.
-const ICMP_PACKETS: usize = 4;
-const ICMP_BYTES: usize = 2048;
 
 /// Ports of UDP that the host itself uses: DHCP's client, multicast DNS, the time and the log.
 pub const UDP_PORTS: [u16; 4] = [68, mdns::PORT, errands::TIME_PORT, errands::LOG_PORT];
@@ -148,13 +148,6 @@ pub struct Host {
     rests_until_ms: u64,
 }
 
-/// IPv6.
-struct V6 {
-    slaac: Slaac,
-    /// Hears routers, and asks them.
-    icmp: SocketHandle,
-}
-
 impl Host {
     /// A stack with this address on Ethernet, at `now_ms`, a time that never goes back. `seed` is what nobody can guess.
     pub fn new(mac: Mac, setup: Setup, pool: &'static Pool, seed: u64, now_ms: u64) -> Self {
@@ -182,7 +175,7 @@ impl Host {
             rests_until_ms: 0,
         };
         if setup != Setup::Off {
-            host.start_v6(mac);
+            host.v6 = Some(V6::new(mac, &mut host.sockets, seed));
         }
         match setup {
             Setup::Dhcp => {
@@ -229,7 +222,8 @@ impl Host {
     pub fn link_came_up(&mut self, now_ms: u64) {
         self.wake();
         if let Some(v6) = &mut self.v6 {
-            v6.slaac.restart(now_ms);
+            v6.restart(now_ms);
+            v6.settle(&mut self.interface);
         }
         match &mut self.claim {
             Some(claim) if claim.is_won() => claim.announce(now_ms),
@@ -255,9 +249,8 @@ impl Host {
             .poll(instant(now_ms), &mut self.device, &mut self.sockets);
         self.look_at_lease(now_ms);
         self.attend_claim(now_ms);
-        let solicits = self.attend_v6(now_ms);
-        let runs = self.errands.run(&self.interface, &mut self.sockets, now_ms);
-        if runs || solicits {
+        self.attend_v6(now_ms);
+        if self.errands.run(&self.interface, &mut self.sockets, now_ms) {
             self.interface
                 .poll(instant(now_ms), &mut self.device, &mut self.sockets);
         }
@@ -279,8 +272,7 @@ impl Host {
     /// Its name from now on, on the link and to a DHCP server: what of `name` may be one.
     pub fn introduce(&mut self, name: &str) {
         self.wake();
-        let is_off = self.interface.ip_addrs().is_empty();
-        let Some(name) = mdns::Name::of(name).filter(|_| !is_off) else {
+        let Some(name) = mdns::Name::of(name).filter(|_| self.v6.is_some()) else {
             return;
         };
         if let Some(dhcp) = self.dhcp {
@@ -373,7 +365,7 @@ impl Host {
             .interface
             .poll_delay(instant(now_ms), &self.sockets)
             .map(|delay| delay.total_millis());
-        let v6 = self.v6.as_ref().and_then(|v6| v6.slaac.next_ms(now_ms));
+        let v6 = self.v6.as_ref().and_then(|v6| v6.next_ms(now_ms));
         let errands = self.errands.next_ms(now_ms);
         let claim = self.claim.as_ref().and_then(|claim| claim.next_ms(now_ms));
         let again = self.again_ms.map(|at_ms| at_ms.saturating_sub(now_ms));
@@ -397,59 +389,15 @@ impl Host {
         self.device.take()
     }
 
-    fn start_v6(&mut self, mac: Mac) {
-        let buffer = || {
-            let metadata = alloc::vec![raw::PacketMetadata::EMPTY; ICMP_PACKETS];
-            raw::PacketBuffer::new(metadata, alloc::vec![0; ICMP_BYTES])
-        };
-        let (version, protocol) = (IpVersion::Ipv6, IpProtocol::Icmpv6);
-        let socket = raw::Socket::new(Some(version), Some(protocol), buffer(), buffer());
-        self.v6 = Some(V6 {
-            slaac: Slaac::new(mac),
-            icmp: self.sockets.add(socket),
-        });
-        self.settle_v6();
-    }
-
-    /// Hears and asks routers; true if something is to be sent.
-    fn attend_v6(&mut self, now_ms: u64) -> bool {
-        let Some(V6 { slaac, icmp }) = &mut self.v6 else {
-            return false;
-        };
-        let socket = self.sockets.get_mut::<raw::Socket<'_>>(*icmp);
-        let mut is_news = slaac.expire(now_ms);
-        while let Ok(packet) = socket.recv() {
-            is_news |= slaac.hear(packet, now_ms);
-        }
-        let question = slaac.ask(now_ms);
-        if let Some(question) = &question {
-            // It is asked again.
-            let _ = socket.send_slice(question);
-        }
-        if is_news {
-            self.settle_v6();
-        }
-        question.is_some()
-    }
-
-    fn settle_v6(&mut self) {
-        let Some(V6 { slaac, .. }) = &self.v6 else {
+    fn attend_v6(&mut self, now_ms: u64) {
+        let Some(v6) = &mut self.v6 else {
             return;
         };
-        self.interface.update_ip_addrs(|addresses| {
-            addresses.retain(|address| matches!(address, IpCidr::Ipv4(_)));
-            for address in slaac.addresses() {
-                let cidr = Ipv6Cidr::new(address, slaac::PREFIX_BITS);
-                // There is room for all that are kept.
-                let _ = addresses.push(IpCidr::Ipv6(cidr));
-            }
-        });
-        let routes = self.interface.routes_mut();
-        routes.remove_default_ipv6_route();
-        if let Some(router) = slaac.router() {
-            // As above.
-            let _ = routes.add_default_ipv6_route(router);
+        let turn = v6.attend(&mut self.device, &mut self.sockets, now_ms);
+        if turn.is_news {
+            v6.settle(&mut self.interface);
         }
+        self.conflict = turn.conflict.or(self.conflict);
     }
 
     fn look_at_lease(&mut self, now_ms: u64) {
@@ -559,7 +507,7 @@ impl Host {
         };
         let address = claim.address();
         self.conflict = Some(Conflict {
-            address,
+            address: address.into(),
             station,
             outcome: Outcome::GivenUp,
         });
@@ -584,7 +532,7 @@ impl Host {
         };
         if claim.defend(now_ms) {
             self.conflict = Some(Conflict {
-                address: claim.address(),
+                address: claim.address().into(),
                 station,
                 outcome: Outcome::Kept,
             });
@@ -624,6 +572,9 @@ impl Outlet for Host {
             && let heard @ (Heard::Taken(_) | Heard::Challenged(_)) = claim.hear(&arp)
         {
             self.heard = heard;
+        }
+        if let Some(v6) = &mut self.v6 {
+            v6.note(frame);
         }
         self.device.put(packet).map_err(Refusal::Later)
     }

@@ -1,30 +1,28 @@
-//! IPv6 addresses by what routers advertise (RFC 4861, RFC 4862). Addresses are not looked for on the link before they are used.
+//! IPv6 addresses by what routers advertise (RFC 4861, RFC 4862). Whether they are somebody else's is [`super::duplicate`]'s part.
 //!
 //! smoltcp has this too, but as of 0.14 its answer to "when next" is wrong beside it: never, or always at once, where no router answers.
 
+use super::ndisc::HOP_LIMIT;
 use crate::Mac;
 use core::net::Ipv6Addr;
 use heapless::Vec as Few;
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{
-    HardwareAddress, Icmpv6Packet, Icmpv6Repr, IpProtocol, Ipv6Packet, Ipv6Repr,
-    NdiscPrefixInfoFlags, NdiscPrefixInformation, NdiscRepr,
+    Icmpv6Packet, Icmpv6Repr, IpProtocol, Ipv6Packet, NdiscPrefixInfoFlags, NdiscPrefixInformation,
+    NdiscRepr,
 };
 
 /// Questions for a router, and how far apart (RFC 4861, 10).
 const SOLICITATIONS: u8 = 3;
 const SOLICITATION_MS: u64 = 4000;
-/// Neighbours only (RFC 4861, 6.1.2).
-const HOP_LIMIT: u8 = 255;
 /// Networks that are kept.
 const PREFIXES: usize = 4;
+/// Most addresses: one in each, and the link's.
+pub const ADDRESSES: usize = PREFIXES + 1;
 /// Bits of a network in which a card has an address (RFC 4291, appendix A).
 pub const PREFIX_BITS: u8 = 64;
 /// An address does not die sooner than that of what strangers say (RFC 4862, 5.5.3 e).
 const GRACE_MS: u64 = 2 * 3600 * 1000;
-const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
-/// Bytes of a question.
-pub const QUESTION_BYTES: usize = 40 + 16;
 
 /// The address in a network by the card's (RFC 4291, appendix A).
 pub fn address(network: Ipv6Addr, mac: Mac) -> Ipv6Addr {
@@ -65,7 +63,7 @@ impl Slaac {
         self.ask_at_ms = now_ms;
     }
 
-    /// Addresses that the card has.
+    /// Addresses that the card may have, the link's first.
     pub fn addresses(&self) -> impl Iterator<Item = Ipv6Addr> {
         let networks = self.networks.iter().map(|(network, _)| *network);
         core::iter::once(LINK)
@@ -95,35 +93,14 @@ impl Slaac {
         lost.is_some() || self.networks.len() != before
     }
 
-    /// A question for routers, as a packet of IPv6, if one is due.
-    pub fn ask(&mut self, now_ms: u64) -> Option<[u8; QUESTION_BYTES]> {
-        if self.questions == 0 || now_ms < self.ask_at_ms {
-            return None;
+    /// Whether routers are to be asked now.
+    pub fn asks(&mut self, now_ms: u64) -> bool {
+        let is_due = self.questions > 0 && now_ms >= self.ask_at_ms;
+        if is_due {
+            self.questions -= 1;
+            self.ask_at_ms = now_ms + SOLICITATION_MS;
         }
-        self.questions -= 1;
-        self.ask_at_ms = now_ms + SOLICITATION_MS;
-        let from = address(LINK, self.mac);
-        let card = HardwareAddress::Ethernet(smoltcp::wire::EthernetAddress(self.mac.0));
-        let question = Icmpv6Repr::Ndisc(NdiscRepr::RouterSolicit {
-            lladdr: Some(card.into()),
-        });
-        let header = Ipv6Repr {
-            src_addr: from,
-            dst_addr: ALL_ROUTERS,
-            next_header: IpProtocol::Icmpv6,
-            payload_len: question.buffer_len(),
-            hop_limit: HOP_LIMIT,
-        };
-        let mut bytes = [0; QUESTION_BYTES];
-        let mut packet = Ipv6Packet::new_unchecked(&mut bytes[..]);
-        header.emit(&mut packet);
-        question.emit(
-            &from,
-            &ALL_ROUTERS,
-            &mut Icmpv6Packet::new_unchecked(packet.payload_mut()),
-            &ChecksumCapabilities::default(),
-        );
-        Some(bytes)
+        is_due
     }
 
     /// Takes a packet of ICMPv6; true if it was an advertisement that changed something.
@@ -232,14 +209,14 @@ mod tests {
         let mut slaac = Slaac::new(MAC);
         let mut now_ms = 0;
         for _ in 0..SOLICITATIONS {
-            assert!(slaac.ask(now_ms).is_some());
-            assert!(slaac.ask(now_ms).is_none());
+            assert!(slaac.asks(now_ms));
+            assert!(!slaac.asks(now_ms));
             now_ms += SOLICITATION_MS;
         }
-        assert!(slaac.ask(now_ms).is_none());
+        assert!(!slaac.asks(now_ms));
         assert_eq!(slaac.next_ms(now_ms), None);
         slaac.restart(now_ms);
-        assert!(slaac.ask(now_ms).is_some());
+        assert!(slaac.asks(now_ms));
     }
 
     #[test]

@@ -288,7 +288,12 @@ fn reply(
     writer.put(option::KIND, &[kind]);
     writer.put(option::SERVER, &terms.own.octets());
     if kind != kind::NAK {
-        terms.put(&mut writer, message.kind != kind::INFORM);
+        if message.kind != kind::INFORM {
+            writer.put(option::LEASE, &LEASE_S.to_be_bytes());
+            writer.put(option::RENEWAL, &(LEASE_S / 2).to_be_bytes());
+            writer.put(option::REBINDING, &(LEASE_S / 8 * 7).to_be_bytes());
+        }
+        terms.put(&mut writer);
     }
     let at = writer.at;
     into[at] = option::END;
@@ -309,13 +314,8 @@ fn reply(
 }
 
 impl Terms<'_> {
-    fn put(&self, writer: &mut Writer<'_>, is_lease: bool) {
+    fn put(&self, writer: &mut Writer<'_>) {
         let own = self.own.octets();
-        if is_lease {
-            writer.put(option::LEASE, &LEASE_S.to_be_bytes());
-            writer.put(option::RENEWAL, &(LEASE_S / 2).to_be_bytes());
-            writer.put(option::REBINDING, &(LEASE_S / 8 * 7).to_be_bytes());
-        }
         writer.put(option::NETMASK, &[255, 255, 255, 0]);
         writer.put(option::BROADCAST, &in_network(self.own, 255).octets());
         writer.put(option::ROUTER, &own);

@@ -4,6 +4,7 @@ use super::bits::{FENCE_BYTES, client, encoding};
 use super::format::PixelFormat;
 use heapless::Vec as Few;
 use hvm::display::Rect;
+use hvm::input::Action;
 
 /// Bytes of the longest message that is kept whole: a fence.
 const LONGEST: usize = 9 + FENCE_BYTES;
@@ -26,8 +27,8 @@ pub enum Message {
     },
     /// A key moved: its meaning, and its place if the client tells.
     Key {
-        /// Pressed.
-        down: bool,
+        /// Which way.
+        action: Action,
         /// X's number of the symbol.
         symbol: u32,
         /// The PC's number of the key.
@@ -133,7 +134,7 @@ impl Parser {
                 within: rect_at(2),
             },
             client::KEY_EVENT => Message::Key {
-                down: held[1] != 0,
+                action: action(held[1].into()),
                 symbol: u32_at(4),
                 place: None,
             },
@@ -159,13 +160,21 @@ impl Parser {
                 Message::Resize
             }
             client::QEMU => Message::Key {
-                down: u16_at(2) != 0,
+                action: action(u16_at(2)),
                 symbol: u32_at(4),
                 place: Some(u32_at(8)),
             },
             _ => return Err(Nonsense),
         };
         Ok(Some(message))
+    }
+}
+
+/// What a message says of whether a key is down.
+fn action(is_down: u16) -> Action {
+    match is_down {
+        0 => Action::Release,
+        _ => Action::Press,
     }
 }
 
@@ -295,12 +304,12 @@ mod tests {
             Message::Encoding(16),
             Message::Encoding(-223),
             Message::Key {
-                down: true,
+                action: Action::Press,
                 symbol: 0xff0d,
                 place: None,
             },
             Message::Key {
-                down: true,
+                action: Action::Press,
                 symbol: 0x61,
                 place: Some(0x1e),
             },

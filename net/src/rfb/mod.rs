@@ -24,6 +24,7 @@ mod news;
 mod region;
 mod security;
 mod shift;
+pub mod tally;
 #[cfg(test)]
 mod tests;
 mod typing;

@@ -33,10 +33,16 @@ impl Typing {
         self.keys[usage / 64] & 1 << (usage % 64) != 0
     }
 
-    /// A key moved. A symbol that another Shift goes with than the viewer holds gets it for a moment.
-    pub fn key(&mut self, down: bool, symbol: u32, place: Option<u32>, desktop: &mut impl Desktop) {
-        if let Some(key) = place.and_then(keys::by_place) {
-            return self.turn(key, down, desktop);
+    /// A key moved, the one of that place if the viewer knows. A symbol that another Shift goes with than the viewer holds gets it for a moment.
+    pub fn key(
+        &mut self,
+        action: Action,
+        symbol: u32,
+        place: Option<Key>,
+        desktop: &mut impl Desktop,
+    ) {
+        if let Some(key) = place {
+            return self.turn(key, action, desktop);
         }
         let Some(Meaning { key, shift }) = keys::by_symbol(symbol) else {
             return;
@@ -51,8 +57,8 @@ impl Typing {
             Shift::Small => has_caps,
             Shift::Either => is_shifted,
         };
-        if !down || wants_shift == is_shifted {
-            return self.turn(key, down, desktop);
+        if action == Action::Release || wants_shift == is_shifted {
+            return self.turn(key, action, desktop);
         }
         let (before, after) = match wants_shift {
             true => (Action::Press, Action::Release),
@@ -65,25 +71,19 @@ impl Typing {
         for key in shifts.into_iter().flatten() {
             turn(desktop, key, before);
         }
-        self.turn(key, down, desktop);
+        self.turn(key, action, desktop);
         for key in shifts.into_iter().flatten() {
             turn(desktop, key, after);
         }
     }
 
-    fn turn(&mut self, key: Key, down: bool, desktop: &mut impl Desktop) {
+    fn turn(&mut self, key: Key, action: Action, desktop: &mut impl Desktop) {
         let usage = usize::from(key.usage());
         let (word, bit) = (&mut self.keys[usage / 64], 1 << (usage % 64));
-        let action = match down {
-            true => {
-                *word |= bit;
-                Action::Press
-            }
-            false => {
-                *word &= !bit;
-                Action::Release
-            }
-        };
+        match action {
+            Action::Press => *word |= bit,
+            Action::Release => *word &= !bit,
+        }
         turn(desktop, key, action);
     }
 

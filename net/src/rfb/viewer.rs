@@ -1,16 +1,18 @@
 //! A session with one viewer.
 
-use super::bits::server;
+use super::bits::{FENCE_REQUEST, server};
 use super::encode::Encoder;
 use super::format::PixelFormat;
 use super::handshake::{Entrance, Handshake, Outcome, VERSION};
 use super::message::{Abilities, Extent, Message, Parser, Pixels, Resize};
 use super::moves::Moves;
 use super::news::News;
+use super::tally::Tally;
 use super::typing::Typing;
-use super::{Buffers, Desktop, Room};
+use super::{Buffers, Desktop, Room, keys};
 use crate::server::{Session, Stage};
 use hvm::display::{Rect, Size};
+use hvm::input::Action;
 
 /// Tiles that one turn may encode before others have theirs.
 const TURN_TILES: usize = 16;
@@ -53,6 +55,7 @@ pub struct Viewer {
     moves: Moves,
     /// A turn ended with tiles that could have been encoded.
     is_busy: bool,
+    tally: Tally,
 }
 
 /// Where the making of an update is.
@@ -95,6 +98,7 @@ impl Viewer {
             update: Update::Idle,
             moves: Moves::default(),
             is_busy: false,
+            tally: Tally::default(),
         }
     }
 
@@ -117,6 +121,11 @@ impl Viewer {
             Phase::Normal => is_idle && (self.wish.is_some() || self.continuous.is_some()),
             _ => true,
         }
+    }
+
+    /// What it has done so far.
+    pub fn tally(&self) -> Tally {
+        self.tally
     }
 
     /// Bytes of memory that it has, all of it from the start.
@@ -186,11 +195,18 @@ impl Viewer {
                 self.wish = Some(within);
             }
             Message::Key {
-                down,
+                action,
                 symbol,
                 place,
             } => {
-                self.typing.key(down, symbol, place, &mut room.desktop);
+                // Of one that is unknown there is still the meaning.
+                let place = place.and_then(keys::by_place);
+                let count = match place {
+                    Some(_) => &mut self.tally.by_place,
+                    None => &mut self.tally.by_meaning,
+                };
+                *count = count.wrapping_add(u32::from(action == Action::Press));
+                self.typing.key(action, symbol, place, &mut room.desktop);
             }
             Message::Pointer { buttons, x, y } => {
                 self.typing
@@ -202,8 +218,18 @@ impl Viewer {
                     self.news.continuous_ends();
                 }
             }
-            Message::Fence { flags, payload } => self.news.fence(flags, payload),
-            Message::Resize => self.news.refuse_size(),
+            Message::Fence { flags, payload } => {
+                let count = match flags & FENCE_REQUEST {
+                    0 => &mut self.tally.answers,
+                    _ => &mut self.tally.fences,
+                };
+                *count = count.wrapping_add(1);
+                self.news.fence(flags, payload);
+            }
+            Message::Resize => {
+                self.tally.wishes = self.tally.wishes.wrapping_add(1);
+                self.news.refuse_size();
+            }
         }
     }
 
@@ -259,6 +285,7 @@ impl Viewer {
             self.size = size;
             buffers.resize(size);
             self.news.resized();
+            self.tally.sizes = self.tally.sizes.wrapping_add(1);
             // What lies within may lie elsewhere now.
             return self.put_head(buffers, room);
         }
@@ -327,7 +354,9 @@ impl Viewer {
         if count == 0 {
             return out.truncate(start);
         }
-        self.wish = None;
+        let is_unasked = self.wish.take().is_none();
+        self.tally.updates = self.tally.updates.wrapping_add(1);
+        self.tally.unasked = self.tally.unasked.wrapping_add(is_unasked.into());
         // Fewer than the tiles of the largest screen and what goes before them.
         out[start + 2..start + 4].copy_from_slice(&(count as u16).to_be_bytes());
         if left > 0 {

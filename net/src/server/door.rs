@@ -92,7 +92,12 @@ impl<S> Door<S> {
     }
 
     /// Those who are connected.
-    pub fn sessions(&mut self) -> impl Iterator<Item = &mut S> {
+    pub fn sessions(&self) -> impl Iterator<Item = &S> {
+        self.places.iter().filter_map(|it| it.session.as_ref())
+    }
+
+    /// The same, to be told something.
+    pub fn sessions_mut(&mut self) -> impl Iterator<Item = &mut S> {
         self.places.iter_mut().filter_map(|it| it.session.as_mut())
     }
 

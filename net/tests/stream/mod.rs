@@ -1,15 +1,17 @@
 //! Bytes of any origin at what listens on the network. Shared by the tests and the fuzz targets.
 #![allow(dead_code, reason = "each user takes a part")]
 
+mod desk;
+
+use desk::Desk;
 use hvm::display::{Picture, Rect, Size, TextScreen};
-use hvm::input::{KeyEvent, Leds, PointerEvent};
 use hvm::packet::{Packet, Pool};
 use net::Mac;
 use net::host::address::Setup;
 use net::host::{Host, Lease, Surroundings, mdns, sntp};
 use net::nat::{DEFAULT_GUEST, Face, Outside, Protocol, Router, Setup as Setting};
 use net::rfb::viewer::Viewer;
-use net::rfb::{Desktop, Entrance, Room};
+use net::rfb::{Entrance, Room};
 use net::server::Session;
 use net::server::door::{Door, Shape};
 use net::server::login::Login;
@@ -39,25 +41,6 @@ impl Picture for Stripes {
 
     fn text(&self) -> Option<TextScreen> {
         None
-    }
-}
-
-struct Desk(Stripes);
-
-impl Desktop for Desk {
-    fn picture(&self) -> Option<&dyn Picture> {
-        Some(&self.0)
-    }
-    fn is_known(&self) -> bool {
-        true
-    }
-    fn leds(&self) -> Leds {
-        Leds::CAPS
-    }
-    fn key(&mut self, _: KeyEvent) {}
-    fn pointer(&mut self, _: PointerEvent) {}
-    fn name(&self) -> &str {
-        "stripes"
     }
 }
 

@@ -20,6 +20,7 @@ use crate::bundle::Guest;
 use crate::debian::Kernel;
 use crate::loader::Payload;
 use crate::program::{Form, build};
+use crate::turn::Turn;
 use crate::{initramfs, tree};
 use anyhow::{Context, Result};
 use figures::Figures;
@@ -43,12 +44,15 @@ pub struct Bench {
     pair: PathBuf,
     /// The boot comparison's initramfs.
     ramdisk: PathBuf,
+    /// At the directory.
+    _turn: Turn,
 }
 
 impl Bench {
     /// Builds the guests.
     pub fn prepare() -> Result<Self> {
         let directory = tree::root().join("target/bench");
+        let turn = Turn::take_directory(&directory, "measures in this tree")?;
         fs::create_dir_all(&directory)
             .with_context(|| format!("cannot create {}", directory.display()))?;
         let kernel = Kernel::fetch()?;
@@ -63,6 +67,7 @@ impl Bench {
             micro,
             pair,
             ramdisk,
+            _turn: turn,
         })
     }
 

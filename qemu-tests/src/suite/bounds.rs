@@ -1,6 +1,7 @@
 //! What keeps guests in bounds: the VLAN that the switch puts them in, whose address they may have, how fast they may send, and what
 //! malformed rings come to.
 
+use super::beside::beside;
 use super::network::{CARDS, Card, guest_with, interface};
 use super::outside::serve;
 use super::session::{BOOT, Lab, SOON, Session};
@@ -9,10 +10,8 @@ use super::{Case, Machines, Scope, Tier};
 use crate::bundle::Guest;
 use crate::peer::Peer;
 use crate::program::{Form, build};
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use std::net::{Ipv4Addr, TcpListener};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
 pub(super) const CASES: &[Case] = &[
@@ -143,17 +142,8 @@ fn while_answering_as<T>(
     answer: Option<u16>,
     work: impl FnOnce() -> T,
 ) -> Result<(T, usize)> {
-    let done = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let answers = scope
-            .spawn(|| peer.be_found_at(WANTED, asked, answer, || done.load(Ordering::Relaxed)));
-        let result = work();
-        done.store(true, Ordering::Relaxed);
-        let count = answers
-            .join()
-            .unwrap_or_else(|_| bail!("the station panicked"))?;
-        Ok((result, count))
-    })
+    let (count, worked) = beside(|done| peer.be_found_at(WANTED, asked, answer, done), work)?;
+    Ok((worked, count))
 }
 
 /// Drivers without sense, twice: the host answers all the while, and no buffer is lost.

@@ -1,11 +1,10 @@
 //! What the host does on the network by itself: its name, the time, its log, IPv6.
 
+use super::beside::beside;
 use super::session::{BOOT, Lab, PROMPT, SOON, Session};
 use super::{Case, Machines, Scope, Tier};
 use crate::peer::Peer;
-use anyhow::{Context, Result, bail, ensure};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use anyhow::{Context, Result, ensure};
 
 pub(super) const CASES: &[Case] = &[
     Case {
@@ -50,11 +49,12 @@ fn late_clock(lab: &mut Lab) -> Result<()> {
         Ok(())
     })?;
     lab.step("the guest's clock chip follows", |_| {
-        while_telling(&peer, || {
-            session
-                .console
-                .expect("a server told the time: 2030-05-17T12:00:0", BOOT)
-        })?;
+        let told = "a server told the time: 2030-05-17T12:00:0";
+        let ((), heard) = beside(
+            |done| peer.tell_time_until(TIME_S, done),
+            || session.console.expect(told, BOOT),
+        )?;
+        heard?;
         session.run(&format!(
             "until [ $({CHIP}) -ge {UNIX_S} ]; do usleep 50000; done"
         ))?;
@@ -70,20 +70,6 @@ fn late_clock(lab: &mut Lab) -> Result<()> {
         let now = seconds(&mut session, "date +%s")?;
         ensure!((UNIX_S..UNIX_S + 600).contains(&now), "it is {now}");
         Ok(())
-    })
-}
-
-/// Does `work` while the station tells everybody the time.
-fn while_telling<T>(peer: &Peer, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    let done = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let clock = scope.spawn(|| peer.tell_time_until(TIME_S, || done.load(Ordering::Relaxed)));
-        let result = work();
-        done.store(true, Ordering::Relaxed);
-        clock
-            .join()
-            .unwrap_or_else(|_| bail!("the clock panicked"))?;
-        result
     })
 }
 

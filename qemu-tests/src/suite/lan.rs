@@ -3,6 +3,7 @@
 use super::network::{CARDS, Card, LEASE, guest_with, interface};
 use super::outside::{hash, noise, put_away};
 use super::session::{BOOT, Lab, PROMPT, SOON, Session};
+use super::uplink::with_card;
 use super::{Case, Machines, Scope, Tier};
 use crate::initramfs::BUSYBOX;
 use crate::lan::{self, Lan, Weather};
@@ -22,7 +23,7 @@ macro_rules! case {
             tier: Tier::Full,
             scope: Scope::Hypervisor,
             machines: Machines::Qemu,
-            body: |lab| bridged(lab, $card, $mib, $weather),
+            body: |lab| with_card(lab, $card, |lab| bridged(lab, $card, $mib, $weather)),
         }
     };
 }
@@ -38,8 +39,13 @@ const FOUL: Weather = Weather {
 
 pub(super) const CASES: &[Case] = &[
     case!("e1000", "e1000", 16, FAIR),
+    case!("e1000e", "e1000e", 16, FAIR),
+    case!("igb", "igb", 16, FAIR),
+    case!("rtl8139", "rtl8139", 16, FAIR),
     case!("virtio", "virtio-net-pci", 16, FAIR),
     case!("foul", "e1000", 4, FOUL),
+    case!("foul-igb", "igb", 4, FOUL),
+    case!("foul-rtl8139", "rtl8139", 4, FOUL),
     case!("foul-virtio", "virtio-net-pci", 4, FOUL),
     case!("long", "e1000", 256, FAIR),
     Case {

@@ -4,6 +4,7 @@
 //! step, because later ones would speak of a machine that is not there.
 
 mod bad_input;
+mod beside;
 mod boot;
 mod bounds;
 mod clocks;
@@ -16,6 +17,7 @@ mod events;
 mod firmware;
 mod guest;
 mod hammer;
+mod hang;
 mod host;
 mod hyperv;
 mod lan;
@@ -44,10 +46,12 @@ use crate::engine::{
     Emulator, Engine, Share, Subject, SvmNptQemu, VMX_EPT_RESTRICTED_BOCHS, VMX_SHADOW_BOCHS,
     Virtualization,
 };
+use crate::turn::Turn;
 use crate::{bundle::Guest, tree};
 use anyhow::{Context, Result};
 use session::Lab;
 use std::fs;
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -136,6 +140,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         guest::CASES,
         firmware::CASES,
         hammer::CASES,
+        hang::CASES,
         lan::CASES,
         linux::CASES,
         loaders::CASES,
@@ -245,7 +250,7 @@ fn run_job(job: &Job, guest: &Guest, report: &dyn Fn(&Outcome)) {
     let start = Instant::now();
     let attempt = directory(job)
         .map_err(|error| format!("{error:#}"))
-        .and_then(|directory| {
+        .and_then(|(directory, _turn)| {
             let mut lab = Lab::new(job.engine, guest.clone(), directory, job.name(), report);
             (job.case.body)(&mut lab).map_err(|error| format!("{error:#}\n{}", lab.transcript()))
         });
@@ -259,15 +264,16 @@ fn run_job(job: &Job, guest: &Guest, report: &dyn Fn(&Outcome)) {
     }
 }
 
-/// The job's own directory under `target/e2e`, emptied.
-fn directory(job: &Job) -> Result<std::path::PathBuf> {
+/// The job's own directory under `target/e2e`, emptied, and the turn at it.
+fn directory(job: &Job) -> Result<(PathBuf, Turn)> {
     let directory = tree::e2e().join(job.name().trim_start_matches("e2e/"));
+    let turn = Turn::take_directory(&directory, "runs this case")?;
     if directory.exists() {
         fs::remove_dir_all(&directory)?;
     }
     fs::create_dir_all(&directory)
         .with_context(|| format!("cannot create {}", directory.display()))?;
-    Ok(directory)
+    Ok((directory, turn))
 }
 
 #[cfg(test)]

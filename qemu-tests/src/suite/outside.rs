@@ -2,6 +2,7 @@
 
 use super::network::{CARDS, Card, LEASE, guest, interface};
 use super::session::{BOOT, Lab, SOON, Session};
+use super::uplink::with_card;
 use super::{Case, Machines, Scope, Tier};
 use crate::peer::Peer;
 use anyhow::{Context, Result, bail, ensure};
@@ -22,7 +23,7 @@ macro_rules! card {
             tier: Tier::$tier,
             scope: Scope::Hypervisor,
             machines: Machines::Qemu,
-            body: |lab| outside(lab, $card, $mib),
+            body: |lab| with_card(lab, $card, |lab| outside(lab, $card, $mib)),
         }
     };
 }
@@ -32,6 +33,7 @@ pub(super) const CASES: &[Case] = &[
     card!("e1000-82544", Full, "e1000-82544gc", 4),
     card!("e1000-82545", Full, "e1000-82545em", 4),
     card!("e1000e", Full, "e1000e", 4),
+    card!("igb", Full, "igb", 4),
     card!("rtl8139", Full, "rtl8139", 4),
     card!("virtio", Full, "virtio-net-pci", 4),
     card!("virtio-modern", Full, "virtio-net-pci,disable-legacy=on", 4),

@@ -3,7 +3,7 @@
 use super::network::{CARDS, Card, LEASE, guest_with, interface};
 use super::outside::{GATEWAY, GUEST, SILENCE, hash, lease, noise, put_away, request};
 use super::session::{BOOT, Lab, SOON, Session};
-use super::uplink::{buffers, ensure_no_leak, wrong};
+use super::uplink::{buffers, ensure_no_leak, with_card, wrong};
 use super::{Case, Machines, Scope, Tier};
 use crate::desk::Link;
 use crate::machine::Desk;
@@ -21,6 +21,12 @@ use std::time::Duration;
 pub(super) const CASES: &[Case] = &[
     case("network-storm-e1000", |lab| {
         storm(lab, "e1000", Place::Bridged)
+    }),
+    case("network-storm-e1000e", |lab| {
+        storm(lab, "e1000e", Place::Bridged)
+    }),
+    case("network-storm-igb", |lab| {
+        with_card(lab, "igb", |lab| storm(lab, "igb", Place::Bridged))
     }),
     case("network-storm-rtl8139", |lab| {
         storm(lab, "rtl8139", Place::Bridged)
@@ -173,6 +179,7 @@ fn flood(peer: &Peer, card: &Card, place: Place) -> Result<()> {
     }
     for (_, address) in stations {
         peer.ping(address, 1472, SOON)?;
+        peer.ping_damaged(address, SOON)?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The network: cards that the host drives, its own address, and its answers.
 
+use super::beside::beside;
 use super::session::{BOOT, Lab, PROMPT, SOON, Session};
 use super::{Case, Machines, Scope, Tier, network};
 use crate::bundle::Guest;
@@ -10,8 +11,6 @@ use crate::peer::{Damage, Peer};
 use crate::{initramfs, qemu, tree};
 use anyhow::{Context, Result, bail, ensure};
 use std::net::Ipv4Addr;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::Instant;
 
 /// A case for a card's model.
@@ -22,7 +21,7 @@ macro_rules! card {
             tier: Tier::$tier,
             scope: Scope::Hypervisor,
             machines: Machines::Qemu,
-            body: |lab| host(lab, $card),
+            body: |lab| with_card(lab, $card, |lab| host(lab, $card)),
         }
     };
 }
@@ -35,7 +34,20 @@ macro_rules! faults {
             tier: Tier::Full,
             scope: Scope::Hypervisor,
             machines: Machines::Qemu,
-            body: |lab| faults(lab, $card),
+            body: |lab| with_card(lab, $card, |lab| faults(lab, $card)),
+        }
+    };
+}
+
+/// A case of long frames, for a card's model.
+macro_rules! jumbo {
+    ($name:literal, $card:literal) => {
+        Case {
+            name: $name,
+            tier: Tier::Full,
+            scope: Scope::Hypervisor,
+            machines: Machines::Qemu,
+            body: |lab| with_card(lab, $card, |lab| jumbo(lab, $card)),
         }
     };
 }
@@ -48,6 +60,8 @@ pub(super) const CASES: &[Case] = &[
     card!("igb", Full, "igb"),
     card!("rtl8139", Full, "rtl8139"),
     faults!("e1000", "e1000"),
+    faults!("e1000e", "e1000e"),
+    faults!("igb", "igb"),
     faults!("rtl8139", "rtl8139"),
     faults!("virtio", "virtio-net-pci"),
     card!("virtio", Full, "virtio-net-pci"),
@@ -68,12 +82,16 @@ pub(super) const CASES: &[Case] = &[
         body: conflict,
     },
     Case {
-        name: "network-jumbo",
+        name: "network-conflict-v6",
         tier: Tier::Full,
         scope: Scope::Hypervisor,
         machines: Machines::Qemu,
-        body: jumbo,
+        body: conflict_v6,
     },
+    jumbo!("network-jumbo", "e1000"),
+    jumbo!("network-jumbo-e1000e", "e1000e"),
+    jumbo!("network-jumbo-igb", "igb"),
+    jumbo!("network-jumbo-virtio", "virtio-net-pci"),
 ];
 
 /// Bochs' 82540EM on Bochs' own network, which has a DHCP server, and answers for 10.0.2.2.
@@ -129,10 +147,10 @@ fn in_bochs(lab: &mut Lab) -> Result<()> {
 }
 
 /// With `mtu=9000` frames of that length reach the host and the guest.
-fn jumbo(lab: &mut Lab) -> Result<()> {
+fn jumbo(lab: &mut Lab, card: &str) -> Result<()> {
     let peer = Peer::new(lab.directory())?;
     let mut machine = lab.machine();
-    machine.extra = peer.arguments("e1000");
+    machine.extra = peer.arguments(card);
     let guest = networked(lab, ",mtu=9000")?;
     let mut session = lab.start_with(&machine, &guest, "mtu=9000")?;
     session
@@ -163,11 +181,14 @@ fn conflict(lab: &mut Lab) -> Result<()> {
         machine.extra = peer.arguments("e1000");
         let mut session = lab.start_alone(&machine, words)?;
         lab.step(&format!("a {kind} address of somebody else's"), |_| {
-            let told = while_found_at(&peer, address, || {
-                session
-                    .console
-                    .line_after("10.0.2.15 is the address of ", BOOT)
-            })?;
+            let (_, told) = beside(
+                |done| peer.be_found_at(address, None, None, done),
+                || {
+                    let start = "10.0.2.15 is the address of ";
+                    session.console.line_after(start, BOOT)
+                },
+            )?;
+            let told = told?;
             ensure!(told.starts_with("02:00:00:00:00:77;"), "{told}");
             let line = session.console.line_after("the host's address is ", SOON)?;
             let (own, _) = line.split_once('/').context(line.clone())?;
@@ -177,34 +198,72 @@ fn conflict(lab: &mut Lab) -> Result<()> {
     Ok(())
 }
 
-/// Does `work` while the station says that it has `address`.
-fn while_found_at<T>(
-    peer: &Peer,
-    address: Ipv4Addr,
-    work: impl FnOnce() -> Result<T>,
-) -> Result<T> {
-    let done = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let answers =
-            scope.spawn(|| peer.be_found_at(address, None, None, || done.load(Ordering::Relaxed)));
-        let result = work();
-        done.store(true, Ordering::Relaxed);
-        answers
-            .join()
-            .unwrap_or_else(|_| bail!("the station panicked"))?;
-        result
+/// A station has the host's address of IPv6: the host does without until it is on another cable, and has it to itself there.
+fn conflict_v6(lab: &mut Lab) -> Result<()> {
+    const ADDRESS: &str = "fe80::5054:ff:fe12:3456";
+    let peer = Peer::new(lab.directory())?;
+    let mut machine = lab.machine();
+    machine.extra = peer.arguments_with("e1000", "restrict=on,ipv6=off");
+    machine.desk = Desk::Attended;
+    let mut session = lab.start_alone(&machine, "ip=dhcp")?;
+    lab.step("an address of IPv6 of somebody else's", |_| {
+        let (count, told) = beside(
+            |done| peer.be_neighbour_at(ADDRESS.parse()?, done),
+            || {
+                let start = format!("{ADDRESS} is the address of ");
+                session.console.line_after(&start, BOOT)
+            },
+        )?;
+        let told = told?;
+        ensure!(told.starts_with("02:00:00:00:00:77;"), "{told}");
+        ensure!(count > 0, "nobody asked");
+        session.console.expect("the host's address is ", BOOT)?;
+        let info = session.ask("info")?;
+        ensure!(!info.contains(ADDRESS), "`info` says {info:?}");
+        Ok(())
+    })?;
+    lab.step("nobody else's on another cable", |_| {
+        session.console.desk()?.set_link("card", Link::Down)?;
+        session.console.expect("the link is down", SOON)?;
+        session.console.desk()?.set_link("card", Link::Up)?;
+        session.console.expect("the link is up", SOON)?;
+        // A question before it is the host's own would be another's claim to it.
+        session.console.expect("the host's address is ", SOON)?;
+        let end = Instant::now() + SOON;
+        loop {
+            let info = session.ask("info")?;
+            if info.contains(ADDRESS) {
+                break;
+            }
+            ensure!(Instant::now() < end, "`info` says {info:?}");
+        }
+        let station = peer.find_neighbour(ADDRESS.parse()?, SOON)?;
+        ensure!(
+            network::mac(station) == "52:54:00:12:34:56",
+            "it is at {station:02x?}"
+        );
+        Ok(())
     })
+}
+
+/// Runs `body` where QEMU has this card.
+pub(super) fn with_card(
+    lab: &mut Lab,
+    card: &str,
+    body: impl FnOnce(&mut Lab) -> Result<()>,
+) -> Result<()> {
+    let device = card.split(',').next().unwrap_or(card);
+    if qemu::has_device(device) {
+        return body(lab);
+    }
+    lab.skip(&format!(
+        "this QEMU has no {device}; 8.1 and later have igb"
+    ));
+    Ok(())
 }
 
 /// Without a guest: the host asks for an address, and answers.
 fn host(lab: &mut Lab, card: &str) -> Result<()> {
-    let device = card.split(',').next().unwrap_or(card);
-    if !qemu::has_device(device) {
-        lab.skip(&format!(
-            "this QEMU has no {device}; 8.1 and later have igb"
-        ));
-        return Ok(());
-    }
     let peer = Peer::new(lab.directory())?;
     let mut machine = lab.machine();
     machine.extra = peer.arguments(card);
@@ -259,6 +318,7 @@ fn faults(lab: &mut Lab, card: &str) -> Result<()> {
     lab.step("a flood of wrong frames", |_| {
         peer.send_all((0..FLOOD_ROUNDS).flat_map(|round| wrong(&peer, station, address, round)))?;
         peer.ping(address, 1472, SOON)?;
+        peer.ping_damaged(address, SOON)?;
         ensure_no_leak(before, buffers(&mut session)?)
     })?;
     lab.step("the cable is pulled, and plugged in again", |_| {

@@ -29,7 +29,7 @@ static SPARE: Mutex<Option<GuestMemory>> = Mutex::new(None);
 /// A machine with a console that has input and room, with a network card that has frames, or with a disk; and its number of queues.
 pub fn machine(selector: u8) -> (Machine, u16) {
     let (device, queues): (Box<dyn Device>, u16) = if selector & 8 != 0 {
-        let cable = cable::Cable::default();
+        let cable = cable::cable();
         for bytes in [60, 1514, 9000] {
             let mut frame = vec![7; bytes];
             frame[..6].copy_from_slice(&cable::MAC);

@@ -1,6 +1,6 @@
 //! Drivers that break the rules: the device asks for a reset, and nothing else happens.
 
-use crate::cable::{Cable, MAC, card};
+use crate::cable::{MAC, cable, card};
 use crate::driver::{EVENT_INDEX, INDIRECT, Modern, Ring, VERSION_1};
 use crate::machine::{Machine, RAM_BYTES};
 use crate::medium::disk;
@@ -245,7 +245,7 @@ fn device(kind: u8) -> (Box<dyn Device>, u16) {
             (console(&port), 2)
         }
         _ => {
-            let cable = Cable::default();
+            let cable = cable();
             for bytes in [60, 1514, 9000] {
                 let mut frame = vec![7; bytes];
                 frame[..6].copy_from_slice(&MAC);

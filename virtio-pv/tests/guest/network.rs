@@ -1,6 +1,6 @@
 //! The network card: frames in both directions, offloads, several queues, filters, the control queue, the link.
 
-use crate::cable::{Cable, LONGEST_BYTES, MAC, card};
+use crate::cable::{Cable, LONGEST_BYTES, MAC, cable, card, pool};
 use crate::driver::{Buffer, EVENT_INDEX, Legacy, Modern, Ring, VERSION_1};
 use crate::machine::Machine;
 use guest_mem::Gpa;
@@ -45,7 +45,7 @@ struct Guest {
 
 impl Guest {
     fn new(features: u64) -> Self {
-        let cable = Cable::default();
+        let cable = cable();
         let mut machine = Machine::new(card(&cable), TransportMode::Transitional);
         let (driver, rings) = Modern::start(&mut machine, VERSION_1 | features, 5);
         Self {
@@ -125,7 +125,7 @@ fn frames_go_out_as_they_are() {
 #[test]
 fn a_long_frame_is_lent_and_the_driver_has_it_back_when_it_is_sent() {
     let mut guest = Guest::new(0);
-    guest.cable.0.lock().unwrap().borrows = true;
+    guest.cable.wire().borrows = true;
     let short = frame([0xff; 6], 512);
     guest.send(&[0; 12], &short);
     assert!(guest.rings[TX].pop(&guest.machine.memory).is_some());
@@ -133,12 +133,12 @@ fn a_long_frame_is_lent_and_the_driver_has_it_back_when_it_is_sent() {
     let long = frame([0xff; 6], 1500);
     guest.send(&[0; 12], &long);
     assert_eq!(guest.rings[TX].pop(&guest.machine.memory), None);
-    let packet = guest.cable.0.lock().unwrap().from_card.pop().unwrap();
+    let packet = guest.cable.wire().from_card.pop().unwrap();
     assert_eq!((packet.len(), packet.whole_len()), (128, 1500));
     let pieces: Vec<_> = packet.pieces(1000).map(|(_, bytes)| bytes).collect();
     assert_eq!(pieces, [128, 1000, 372]);
     let memory = &guest.machine.memory;
-    let whole = packet.take_in(Cable::pool().packet().unwrap(), |gpa, into| {
+    let whole = packet.take_in(pool().packet().unwrap(), |gpa, into| {
         memory.read(gpa, into).is_ok()
     });
     assert_eq!(whole.unwrap().frame(), long);
@@ -149,7 +149,7 @@ fn a_long_frame_is_lent_and_the_driver_has_it_back_when_it_is_sent() {
 #[test]
 fn a_reset_ends_when_what_was_lent_is_back() {
     let mut guest = Guest::new(0);
-    guest.cable.0.lock().unwrap().borrows = true;
+    guest.cable.wire().borrows = true;
     guest.send(&[0; 12], &frame([0xff; 6], 1500));
     guest
         .driver
@@ -161,7 +161,7 @@ fn a_reset_ends_when_what_was_lent_is_back() {
     };
     guest.machine.poll();
     assert_ne!(status(&mut guest), 0);
-    guest.cable.0.lock().unwrap().from_card.clear();
+    guest.cable.wire().from_card.clear();
     guest.machine.poll();
     assert_eq!(status(&mut guest), 0);
 }
@@ -234,7 +234,7 @@ fn while_long_frames_are_sent_every_second_is_kicked_for() {
 
 #[test]
 fn a_legacy_driver_has_a_shorter_header_and_sets_its_address() {
-    let cable = Cable::default();
+    let cable = cable();
     let mut machine = Machine::new(card(&cable), TransportMode::Transitional);
     let mut rings = Legacy::start(&mut machine, 1 << 5, 2);
     let address: Vec<u8> = (0..6)
@@ -257,7 +257,7 @@ fn a_legacy_driver_has_a_shorter_header_and_sets_its_address() {
 #[test]
 fn what_the_cable_has_no_room_for_waits() {
     let mut guest = Guest::new(EVENT_INDEX);
-    guest.cable.0.lock().unwrap().room = 1;
+    guest.cable.wire().room = 1;
     for size in [60, 61, 62] {
         guest.send(&[0; 12], &frame([0xff; 6], size));
     }
@@ -265,7 +265,7 @@ fn what_the_cable_has_no_room_for_waits() {
     assert_eq!(guest.cable.frames().len(), 1);
     let back = std::iter::from_fn(|| guest.rings[TX].pop(&guest.machine.memory)).count();
     assert_eq!(back, 2);
-    guest.cable.0.lock().unwrap().room = 9;
+    guest.cable.wire().room = 9;
     guest.machine.poll();
     let lengths: Vec<_> = guest.cable.frames().iter().map(Vec::len).collect();
     assert_eq!(lengths, [61, 62]);
@@ -280,7 +280,7 @@ fn a_cut_cable_takes_everything_and_the_driver_hears_of_it() {
             .read(&mut guest.machine, Modern::DEVICE, 6, Width::Word)
     };
     assert_eq!(status(&mut guest), 1);
-    guest.cable.0.lock().unwrap().link = Link::Down;
+    guest.cable.wire().link = Link::Down;
     guest.send(&[0; 12], &frame([0xff; 6], 60));
     assert!(guest.cable.frames().is_empty());
     assert!(guest.rings[TX].pop(&guest.machine.memory).is_some());
@@ -305,7 +305,7 @@ fn offloads_travel_with_a_frame_that_is_sent() {
     // Checksum at 34 + 16, TCP over IPv4 in pieces of 1448 bytes.
     let header = [1, 1, 54, 0, 0xa8, 5, 34, 0, 16, 0, 0, 0];
     guest.send(&header, &long);
-    let offload = guest.cable.0.lock().unwrap().from_card[0].offload();
+    let offload = guest.cable.wire().from_card[0].offload();
     let checksum = Checksum::Partial(PartialChecksum {
         start: 34,
         offset: 16,
@@ -337,7 +337,7 @@ fn a_received_frame_lies_behind_its_header() {
     assert_eq!(guest.rings[RX].pop(&guest.machine.memory), Some((0, 92)));
     assert_eq!(guest.bytes(DATA, 12), [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0]);
     assert_eq!(guest.bytes(DATA + HEADER_BYTES, 80), frame);
-    let mut packet = Cable::pool().copy_of(&frame).unwrap();
+    let mut packet = pool().copy_of(&frame).unwrap();
     let checksum = Checksum::Partial(PartialChecksum {
         start: 34,
         offset: 6,
@@ -346,7 +346,7 @@ fn a_received_frame_lies_behind_its_header() {
         checksum,
         segmentation: None,
     });
-    guest.cable.0.lock().unwrap().to_card.push_back(packet);
+    guest.cable.wire().to_card.push_back(packet);
     guest.machine.poll();
     assert_eq!(
         guest.bytes(DATA + 2000, 10),

@@ -80,8 +80,6 @@ pub const CONTEXT_IP4: u32 = 1 << 25;
 /// The same: they are to be cut.
 pub const CONTEXT_CUT: u32 = 1 << 26;
 
-/// Bytes of a descriptor of either ring.
-pub const DESCRIPTOR_BYTES: usize = 16;
 /// Receive descriptor: length.
 pub const RX_LENGTH: usize = 8;
 /// Receive descriptor: status.

@@ -6,8 +6,9 @@ mod pch;
 #[cfg(test)]
 mod tests;
 
-use super::incoming::{BATCH, Extent, Incoming};
-use super::outgoing::Outgoing;
+pub use super::intel::ring::SHARED_BYTES;
+
+use super::incoming::Extent;
 use super::watch::Progress;
 use super::{Admits, Failure, Filter, LinkNews, Nic, Sizes, USUAL_MTU, intel, offload::can_cut};
 use crate::window::{Shared, Window};
@@ -16,23 +17,16 @@ use core::fmt;
 use core::sync::atomic::{Ordering, fence};
 use hvm::backend::Link;
 use hvm::packet::{Checksum, Offload, Packet, Pool};
-use intel::counter::Counter;
+use intel::counter::Losses;
 use intel::moderation::Moderation;
-use offload::{MAX_PIECE_BYTES, Words, Work};
+use intel::ring::{DESCRIPTOR_BYTES, RING, RX_RING, Rings, TX_RING, Words};
+use offload::{MAX_PIECE_BYTES, Work};
 
-/// Descriptors of each ring; the length in bytes is a multiple of 128, as it must be.
-pub const RING: usize = 256;
-/// Bytes of ring memory that a card needs; its address is a multiple of 16.
-pub const SHARED_BYTES: usize = 2 * RING * DESCRIPTOR_BYTES;
 /// Bytes that a receive buffer must have room for: RCTL's buffer size 0 (8254x, 13.4.22).
 const BUFFER_BYTES: usize = 2048;
 /// The same for longer frames, of which none may lie in pieces: RCTL's extended buffer size 1.
 const JUMBO_BUFFER_BYTES: usize = 16384;
 
-const RX_RING: usize = 0;
-const TX_RING: usize = RING * DESCRIPTOR_BYTES;
-/// Descriptors in use from which on it matters to be told of sent frames.
-const CROWDED: usize = RING / 2;
 /// How often, 10 µs apart, a word of the EEPROM is looked for.
 const EEPROM_LOOKS: u32 = 1000;
 
@@ -115,30 +109,19 @@ impl Model {
 /// A card.
 pub struct E1000<R, W> {
     registers: R,
-    rings: Shared<W>,
+    rings: Rings<W>,
     model: Model,
     address: [u8; 6],
     pool: &'static Pool,
-    /// What the card fills.
-    receiving: Incoming<RING>,
-    /// What is on its way.
-    sending: Outgoing<RING>,
-    /// The transmit tail that the card knows.
-    started: usize,
     /// The context that frames behind have.
     context: Option<Words>,
     mask: Cause,
     moderation: Moderation,
-    /// Frames that had come when it was looked at last.
-    looked_at: u32,
     sizes: Sizes,
     filter: Filter,
     /// Counted for [`Progress`].
     sent: u32,
-    /// Frames that the card has found damaged, and those that found no buffer; and its counters of them.
-    damaged: u64,
-    missed: u64,
-    counters: [Counter; 2],
+    losses: Losses,
 }
 
 impl<R: Window, W: Window> E1000<R, W> {
@@ -154,23 +137,17 @@ impl<R: Window, W: Window> E1000<R, W> {
     ) -> Result<Self, Failure> {
         let mut card = Self {
             registers,
-            rings,
+            rings: Rings::new(rings),
             model,
             address: [0; 6],
             pool,
-            receiving: Incoming::new(),
-            sending: Outgoing::new(),
-            started: 0,
             context: None,
             mask: Cause::empty(),
             moderation: Moderation::default(),
-            looked_at: 0,
             sizes,
             filter: Filter::Everybody,
             sent: 0,
-            damaged: 0,
-            missed: 0,
-            counters: [Counter::new(CRCERRS), Counter::new(MPC)],
+            losses: Losses::default(),
         };
         card.restart(pause_us)?;
         Ok(card)
@@ -231,11 +208,9 @@ impl<R: Window, W: Window> E1000<R, W> {
 
     /// Lets go of all packets: after a reset the card knows none.
     fn forget(&mut self) {
-        self.receiving.clear();
-        self.sending = Outgoing::new();
-        self.started = 0;
+        self.rings.clear();
         self.context = None;
-        self.moderation = Moderation::default();
+        self.moderation = Moderation::new(self.rings.receiving.received());
         self.mask = Cause::LINK | Cause::FEW_BUFFERS | Cause::OVERRUN | Cause::RECEIVED;
     }
 
@@ -258,18 +233,7 @@ impl<R: Window, W: Window> E1000<R, W> {
             pch::prepare(&mut self.registers);
         }
         intel::clear_groups(&mut self.registers);
-        let ring_bytes = (RING * DESCRIPTOR_BYTES) as u32;
-        let rings = [
-            (RDBAL, RDLEN, RDH, RDT, RX_RING),
-            (TDBAL, TDLEN, TDH, TDT, TX_RING),
-        ];
-        for (base, length, head, tail, place) in rings {
-            let address = self.rings.dma + place as u64;
-            self.registers.write_u64(base, address);
-            self.registers.write_u32(length, ring_bytes);
-            self.registers.write_u32(head, 0);
-            self.registers.write_u32(tail, 0);
-        }
+        self.rings.place(&mut self.registers);
         for delay in [RDTR, RADV, TIDV] {
             self.registers.write_u32(delay, 0);
         }
@@ -288,7 +252,7 @@ impl<R: Window, W: Window> E1000<R, W> {
         self.registers.write_u32(RXCSUM, RXCSUM_ON);
         self.registers.write_u32(RCTL, receive);
         self.narrow();
-        self.refill();
+        self.rings.refill(&mut self.registers, self.pool);
         self.registers.write_u32(IMS, self.mask.bits());
     }
 
@@ -304,38 +268,6 @@ impl<R: Window, W: Window> E1000<R, W> {
         admits
     }
 
-    /// Gives the card all descriptors but one, the head catching up with the tail meaning an empty ring.
-    fn refill(&mut self) {
-        let before = self.receiving.next();
-        while self.receiving.outstanding() < RING - 1
-            && let Some(packet) = self.pool.packet()
-        {
-            let at = RX_RING + self.receiving.next() * DESCRIPTOR_BYTES;
-            self.rings.window.write_u64(at, packet.dma());
-            self.rings.window.write_u64(at + 8, 0);
-            self.receiving.fill(packet);
-        }
-        let next = self.receiving.next();
-        if next != before {
-            fence(Ordering::Release);
-            self.registers.write_u32(RDT, next as u32);
-        }
-    }
-
-    /// Descriptors that may be filled.
-    fn free(&self) -> usize {
-        RING - 1 - self.sending.outstanding()
-    }
-
-    /// Fills the next descriptor. There is one.
-    fn put(&mut self, [a, b, c, d]: Words) {
-        let at = TX_RING + self.sending.next() * DESCRIPTOR_BYTES;
-        for (index, word) in [a, b, c, d].into_iter().enumerate() {
-            self.rings.window.write_u32(at + 4 * index, word);
-        }
-        self.sending.fill();
-    }
-
     fn send_plain(&mut self, packet: Packet) {
         self.put_pieces(packet, Command::empty(), 0, 0);
     }
@@ -344,7 +276,7 @@ impl<R: Window, W: Window> E1000<R, W> {
     /// card counts in it.
     fn send_with(&mut self, packet: Packet, work: Work) {
         if self.context != Some(work.context) || work.command.contains(Command::SUM) {
-            self.put(work.context);
+            self.rings.put(work.context);
             self.context = Some(work.context);
         }
         let options = u32::from(work.options.bits()) << 8;
@@ -357,12 +289,13 @@ impl<R: Window, W: Window> E1000<R, W> {
         let command = command | Command::CHECK | Command::REPORT;
         let mut put = |address: u64, here: usize, command: Command| {
             let words = here as u32 | kind | u32::from(command.bits()) << 24;
-            self.put([address as u32, (address >> 32) as u32, words, options]);
+            self.rings
+                .put([address as u32, (address >> 32) as u32, words, options]);
         };
         let mut left = packet.whole_len();
         if left <= MAX_PIECE_BYTES && !packet.is_lent() {
             put(packet.dma(), left, command | Command::END);
-            return self.sending.keep(packet);
+            return self.rings.sending.keep(packet);
         }
         for (address, here) in packet.pieces(MAX_PIECE_BYTES) {
             left -= here;
@@ -373,44 +306,35 @@ impl<R: Window, W: Window> E1000<R, W> {
             };
             put(address, here, command | end);
         }
-        self.sending.keep(packet);
+        self.rings.sending.keep(packet);
     }
 
     /// Takes back what was sent.
     fn reap(&mut self) {
-        while self.sending.outstanding() > 0 {
-            let at = TX_RING + self.sending.oldest() * DESCRIPTOR_BYTES;
-            let status = Done::from_bits_retain(self.rings.window.read_u8(at + TX_STATUS));
+        while self.rings.sending.outstanding() > 0 {
+            let at = TX_RING + self.rings.sending.oldest() * DESCRIPTOR_BYTES;
+            let status = Done::from_bits_retain(self.rings.memory.window.read_u8(at + TX_STATUS));
             if !status.contains(Done::DONE) {
                 break;
             }
-            self.sending.let_go();
+            self.rings.sending.let_go();
             self.sent = self.sent.wrapping_add(1);
         }
     }
 
     /// Has the next interrupts as far apart as the traffic wants.
     fn moderate(&mut self) {
-        let came = self.receiving.received().wrapping_sub(self.looked_at);
-        self.looked_at = self.receiving.received();
         if self.model.name != OLDEST
-            && let Some(interval_us) = self.moderation.look(came)
+            && let Some(interval_us) = self.moderation.look(self.rings.receiving.received())
         {
             self.registers.write_u32(ITR, interval_us * 1000 / 256);
         }
     }
 
-    /// Takes over what the card has counted.
-    fn count(&mut self) {
-        let [damaged, missed] = &mut self.counters;
-        self.damaged += u64::from(damaged.news(&mut self.registers));
-        self.missed += u64::from(missed.news(&mut self.registers));
-    }
-
     /// Where the next descriptor is and its status, if the card is done with it.
     fn done(&mut self) -> Option<(usize, Done)> {
-        let at = RX_RING + self.receiving.due()? * DESCRIPTOR_BYTES;
-        let status = Done::from_bits_retain(self.rings.window.read_u8(at + RX_STATUS));
+        let at = RX_RING + self.rings.receiving.due()? * DESCRIPTOR_BYTES;
+        let status = Done::from_bits_retain(self.rings.memory.window.read_u8(at + RX_STATUS));
         status.contains(Done::DONE).then_some((at, status))
     }
 
@@ -418,14 +342,14 @@ impl<R: Window, W: Window> E1000<R, W> {
     fn next(&mut self) -> Option<Option<Packet>> {
         let (at, status) = self.done()?;
         fence(Ordering::Acquire);
-        let length = usize::from(self.rings.window.read_u16(at + RX_LENGTH));
-        let errors = self.rings.window.read_u8(at + RX_ERRORS);
+        let length = usize::from(self.rings.memory.window.read_u16(at + RX_LENGTH));
+        let errors = self.rings.memory.window.read_u8(at + RX_ERRORS);
         let extent = match status.contains(Done::END) {
             true => Extent::Ends,
             false => Extent::GoesOn,
         };
         let sound = errors & RX_DAMAGED == 0 && length <= self.sizes.buffer_bytes;
-        let packet = self.receiving.take(extent, sound.then_some(length));
+        let packet = self.rings.receiving.take(extent, sound.then_some(length));
         Some(packet.map(|mut packet| {
             let looked = status & (Done::UNSUMMED | Done::SUMMED) == Done::SUMMED;
             if looked && errors & RX_SUM_WRONG == 0 {
@@ -468,17 +392,16 @@ impl<R: Window, W: Window> Nic for E1000<R, W> {
     }
 
     fn send(&mut self, mut packet: Packet) -> Result<(), Packet> {
-        let asks = matches!(packet.offload().checksum, Checksum::Partial(_));
-        let cuts = packet.offload().segmentation.is_some();
-        if asks && !self.can_sum(&packet) || cuts && !self.can_cut(&packet) {
+        if !self.does(&packet) {
             return Err(packet);
         }
+        let asks = matches!(packet.offload().checksum, Checksum::Partial(_));
         let pieces = packet.piece_count(MAX_PIECE_BYTES);
         let needed = pieces + usize::from(asks);
-        if self.free() < needed {
+        if self.rings.free() < needed {
             self.reap();
         }
-        if self.free() < needed {
+        if self.rings.free() < needed {
             return Err(packet);
         }
         match offload::work(&mut packet) {
@@ -503,12 +426,12 @@ impl<R: Window, W: Window> Nic for E1000<R, W> {
     }
 
     fn lent(&self) -> usize {
-        self.sending.lent()
+        self.rings.sending.lent()
     }
 
     fn room(&self) -> usize {
         // With a context for each.
-        self.free() / (self.sizes.frame_bytes().div_ceil(MAX_PIECE_BYTES) + 1)
+        self.rings.free() / (self.sizes.frame_bytes().div_ceil(MAX_PIECE_BYTES) + 1)
     }
 
     fn can_cut(&self, packet: &Packet) -> bool {
@@ -523,11 +446,7 @@ impl<R: Window, W: Window> Nic for E1000<R, W> {
     }
 
     fn start(&mut self) {
-        if self.started != self.sending.next() {
-            self.started = self.sending.next();
-            fence(Ordering::Release);
-            self.registers.write_u32(TDT, self.started as u32);
-        }
+        self.rings.start(&mut self.registers);
     }
 
     fn has_news(&mut self) -> bool {
@@ -536,18 +455,15 @@ impl<R: Window, W: Window> Nic for E1000<R, W> {
 
     fn settle(&mut self) {
         self.reap();
-        if self.receiving.outstanding() + BATCH < RING {
-            self.refill();
-        }
+        self.rings.refill(&mut self.registers, self.pool);
         self.moderate();
-        let waited_for = self.sending.outstanding() >= CROWDED || self.sending.lent() > 0;
-        self.mask.set(Cause::SENT, waited_for);
+        self.mask.set(Cause::SENT, self.rings.is_waited_for());
         self.registers.write_u32(IMS, self.mask.bits());
     }
 
     fn faults(&mut self) -> u64 {
-        self.count();
-        self.receiving.damaged() + self.damaged + self.missed
+        self.losses.count(&mut self.registers);
+        self.rings.receiving.damaged() + self.losses.damaged() + self.losses.missed()
     }
 
     fn sizes(&self) -> Sizes {
@@ -560,13 +476,13 @@ impl<R: Window, W: Window> Nic for E1000<R, W> {
     }
 
     fn progress(&mut self) -> Progress {
-        self.count();
+        self.losses.count(&mut self.registers);
         Progress {
-            outstanding: self.sending.outstanding(),
+            outstanding: self.rings.sending.outstanding(),
             sent: self.sent,
-            buffers: self.receiving.outstanding(),
-            received: self.receiving.received(),
-            missed: self.missed as u32,
+            buffers: self.rings.receiving.outstanding(),
+            received: self.rings.receiving.received(),
+            missed: self.losses.missed() as u32,
             stopped: intel::stopped(&mut self.registers),
         }
     }
@@ -586,7 +502,7 @@ impl<R, W> fmt::Debug for E1000<R, W> {
             f,
             "E1000({}, {} on their way)",
             self.model.name,
-            self.sending.outstanding()
+            self.rings.sending.outstanding()
         )
     }
 }

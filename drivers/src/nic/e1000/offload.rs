@@ -4,11 +4,9 @@
 //! checksum, too, but QEMU's cards do not know of that.
 
 use super::bits::*;
+use crate::nic::intel::ring::Words;
 use crate::nic::offload::clear_lengths;
 use hvm::packet::{Checksum, Cut, Packet, PartialChecksum, Segmentation};
-
-/// A descriptor's dwords.
-pub type Words = [u32; 4];
 
 /// The most that one data descriptor is given of a frame that is to be cut; whole frames are shorter.
 pub const MAX_PIECE_BYTES: usize = 4096;

@@ -1,13 +1,11 @@
-use super::super::testing::{self, Memory, Registers, pool as buffers};
+use super::super::intel::testing::{ADDRESS, RINGS_AT, power_on};
+use super::super::testing::{self, Memory, Piece, Registers, pool as buffers};
 use super::*;
 use hvm::packet::PartialChecksum;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::vec;
 use std::vec::Vec;
-
-const RINGS_AT: u64 = 0x10_0000;
-const ADDRESS: [u8; 6] = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
 
 /// The card's side: registers as they were written, and the rings' memory.
 #[derive(Default)]
@@ -67,13 +65,21 @@ impl testing::Chip for Chip {
     }
 }
 
-fn power_on() -> BTreeMap<usize, u32> {
-    let [a, b, c, d, e, f] = ADDRESS;
-    BTreeMap::from([
-        (RAL0, u32::from_le_bytes([a, b, c, d])),
-        (RAH0, u32::from_le_bytes([e, f, 0, 0x80])),
-        (STATUS, Status::LINK_UP.bits()),
-    ])
+impl testing::Sends for Chip {
+    fn send(&mut self) -> Vec<Piece> {
+        let sent = self.transmit().into_iter();
+        sent.map(|(dma, bytes, command)| Piece {
+            dma,
+            bytes: bytes.into(),
+            is_last: command & 1 != 0,
+        })
+        .collect()
+    }
+
+    fn tells(&self) -> Option<bool> {
+        let mask = self.register(IMS);
+        (mask != 0).then_some(mask & 1 != 0)
+    }
 }
 
 impl Chip {
@@ -219,6 +225,27 @@ fn frames_come_in_order_and_the_ring_is_kept_full() {
 }
 
 #[test]
+fn interrupts_are_apart_as_the_traffic_wants_also_after_a_reset() {
+    let pool = pool(600);
+    let (chip, mut card) = running(pool);
+    let after = |card: &mut Card, frames: usize| {
+        for _ in 0..20 {
+            for _ in 0..frames {
+                assert!(chip.lock().unwrap().receive(60, 3, 0));
+                card.receive().unwrap();
+            }
+            card.settle();
+        }
+        chip.lock().unwrap().register(ITR)
+    };
+    // 8254x, 13.4.18: units of 256 ns.
+    assert_eq!(after(&mut card, 1), 195);
+    assert_eq!(after(&mut card, 10), 976);
+    card.restart(&mut |_| {}).unwrap();
+    assert_eq!(after(&mut card, 1), 195);
+}
+
+#[test]
 fn damaged_and_cut_frames_are_dropped_and_counted() {
     let (chip, mut card) = running(pool(300));
     let chip_receives = |length, status, errors| {
@@ -258,26 +285,11 @@ fn sent_frames_go_out_in_order_and_their_buffers_come_back() {
 fn a_full_ring_gives_back_and_asks_to_be_told() {
     let pool = pool(1000);
     let (chip, mut card) = running(pool);
-    for _ in 0..RING - 1 {
-        let mut packet = pool.packet().unwrap();
-        packet.set_len(60);
-        card.send(packet).unwrap();
-    }
-    let refused = card.send(pool.packet().unwrap()).unwrap_err();
-    card.start();
-    card.settle();
-    assert_eq!(chip.lock().unwrap().register(IMS) & 1, 1);
-    assert_eq!(chip.lock().unwrap().transmit().len(), RING - 1);
-    card.send(refused).unwrap();
+    testing::fills_up(&chip, &mut card, pool, RING - 1);
     card.acknowledge();
-    assert_eq!(
-        chip.lock().unwrap().register(IMS),
-        0,
-        "silent during a turn"
-    );
-    card.start();
+    let mask = chip.lock().unwrap().register(IMS);
+    assert_eq!(mask, 0, "silent during a turn");
     card.settle();
-    assert_eq!(chip.lock().unwrap().register(IMS) & 1, 0);
     assert_ne!(chip.lock().unwrap().register(IMS), 0);
 }
 
@@ -348,7 +360,7 @@ fn a_long_frame_is_given_to_the_card_in_pieces() {
     card.send(packet).unwrap();
     // What the card adds for each piece is the length: the sum that is there has the addresses and the protocol.
     let expected = hvm::checksum::pseudo_header(&[10, 0, 0, 1, 10, 0, 0, 2], 6, 0);
-    let sent = card.sending.packets().next().unwrap();
+    let sent = card.rings.sending.packets().next().unwrap();
     assert_eq!(sent.frame()[50..52], expected.to_be_bytes());
     card.start();
     card.settle();
@@ -559,25 +571,5 @@ const PBECC: usize = 0x100c;
 #[test]
 fn what_is_lent_is_fetched_where_it_lies_and_waited_for() {
     let (chip, mut card) = running(pool(600));
-    let own = pool(1);
-    let packet = testing::lent(own);
-    let dma = packet.dma();
-    assert!(card.gathers());
-    card.acknowledge();
-    card.send(packet).unwrap();
-    card.start();
-    card.settle();
-    assert_eq!(chip.lock().unwrap().register(IMS) & 1, 1);
-    let [(first, most), (second, rest)] = testing::LENT;
-    let expected = [
-        (dma, 100, 0x0a),
-        (first, most as u16, 0x0a),
-        (second, rest as u16, 0x0b),
-    ];
-    assert_eq!(chip.lock().unwrap().transmit(), expected);
-    assert_eq!(own.available(), 0);
-    card.acknowledge();
-    card.settle();
-    assert_eq!(own.available(), 1);
-    assert_eq!(chip.lock().unwrap().register(IMS) & 1, 0);
+    testing::lends(&chip, &mut card, pool(1));
 }

@@ -16,6 +16,8 @@ pub const IMC: usize = 0xd8;
 pub const IAM: usize = 0xe0;
 /// Extended interrupt mask: ones clear.
 pub const EIMC: usize = 0x1528;
+/// Time between interrupts of the first vector, which is the only one without MSI-X.
+pub const EITR: usize = 0x1680;
 /// Split and replication: how receive buffers are.
 pub const SRRCTL: usize = 0x280c;
 /// DMA coalescing.
@@ -31,6 +33,12 @@ pub const VT_CTL: usize = 0x581c;
 
 /// GPIE: reading clears causes.
 pub const GPIE_READ_CLEARS: u32 = 1 << 0;
+/// EITR: where the time in microseconds is (8.8.14).
+pub const EITR_US_SHIFT: u32 = 2;
+/// EITR: the time that is running now goes on.
+pub const EITR_RUNS_ON: u32 = 1 << 31;
+/// EITR of the 82575: where the time that is running now is, in the same units.
+pub const EITR_NOW_SHIFT: u32 = 16;
 /// SRRCTL: advanced descriptors with one buffer. The lowest bits are its length in KiB.
 pub const SRRCTL_ADVANCED: u32 = 1 << 25;
 /// RXDCTL and TXDCTL: the ring is on.
@@ -42,8 +50,6 @@ pub const TXDCTL_THRESHOLDS: u32 = 8 | 1 << 8 | 1 << 16;
 /// RXCSUM: checksums of IP and of what it carries are looked at.
 pub const RXCSUM_ON: u32 = 1 << 8 | 1 << 9;
 
-/// Bytes of a descriptor of either ring.
-pub const DESCRIPTOR_BYTES: usize = 16;
 /// Receive descriptor, written back: status and errors, length.
 pub const RX_STATUS: usize = 8;
 /// See [`RX_STATUS`].

@@ -6,9 +6,10 @@ mod offload;
 #[cfg(test)]
 mod tests;
 
-use super::incoming::{BATCH, Extent, Incoming};
+pub use super::intel::ring::SHARED_BYTES;
+
+use super::incoming::Extent;
 use super::offload::can_cut;
-use super::outgoing::Outgoing;
 use super::watch::Progress;
 use super::{Admits, CRC_BYTES, Failure, Filter, LinkNews, MOST_MTU, Nic, Sizes, intel};
 use crate::window::{Shared, Window};
@@ -17,27 +18,24 @@ use core::fmt;
 use core::sync::atomic::{Ordering, fence};
 use hvm::backend::Link;
 use hvm::packet::{Checksum, Offload, Packet, Pool};
-use intel::counter::Counter;
-use offload::{Words, Work};
+use intel::counter::Losses;
+use intel::moderation::Moderation;
+use intel::ring::{DESCRIPTOR_BYTES, RING, RX_RING, Rings, TX_RING, Words};
+use offload::Work;
 
-/// Descriptors of each ring; the length in bytes is a multiple of 128, as it must be.
-pub const RING: usize = 256;
-/// Bytes of ring memory that a card needs; its address is a multiple of 128.
-pub const SHARED_BYTES: usize = 2 * RING * DESCRIPTOR_BYTES;
 /// Bytes that receive buffers have room for: the card takes them in KiB.
 const BUFFER_BYTES: usize = 2048;
 const JUMBO_BUFFER_BYTES: usize = 10 * 1024;
 /// Most of a frame that one descriptor is given.
 const MAX_PIECE_BYTES: usize = 16 * 1024;
 
-const RX_RING: usize = 0;
-const TX_RING: usize = RING * DESCRIPTOR_BYTES;
-/// Descriptors in use from which on it matters to be told of sent frames.
-const CROWDED: usize = RING / 2;
 /// How often, 10 µs apart, a ring's start is looked for.
 const RING_LOOKS: u32 = 1000;
 /// The address of the transceiver, where it matters.
 const PHY: u32 = 1;
+
+/// The first of them, whose moderation has a register of another form.
+const OLDEST: &str = "Intel 82575";
 
 /// A model that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +46,7 @@ pub struct Model {
 /// The model with a PCI device identifier, if the driver knows it.
 pub fn model(device: u16) -> Option<Model> {
     let name = match device {
-        0x10a7 | 0x10d6 => "Intel 82575",
+        0x10a7 | 0x10d6 => OLDEST,
         0x10c9 | 0x10e8 | 0x150a | 0x1526 => "Intel 82576",
         0x150e | 0x1516 => "Intel 82580",
         0x1533 | 0x157b => "Intel I210",
@@ -69,27 +67,20 @@ impl Model {
 /// A card.
 pub struct Igb<R, W> {
     registers: R,
-    rings: Shared<W>,
+    rings: Rings<W>,
     model: Model,
     address: [u8; 6],
     pool: &'static Pool,
     sizes: Sizes,
     filter: Filter,
-    /// What the card fills.
-    receiving: Incoming<RING>,
-    /// What is on its way.
-    sending: Outgoing<RING>,
-    /// The transmit tail that the card knows.
-    started: usize,
     /// The context that frames behind have.
     context: Option<Words>,
     mask: Cause,
+    /// When the next interrupt may come.
+    moderation: Moderation,
     /// Counted for [`Progress`].
     sent: u32,
-    /// Frames that the card has found damaged, and those that found no buffer; and its counters of them.
-    damaged: u64,
-    missed: u64,
-    counters: [Counter; 2],
+    losses: Losses,
 }
 
 impl<R: Window, W: Window> Igb<R, W> {
@@ -105,21 +96,17 @@ impl<R: Window, W: Window> Igb<R, W> {
     ) -> Result<Self, Failure> {
         let mut card = Self {
             registers,
-            rings,
+            rings: Rings::new(rings),
             model,
             address: [0; 6],
             pool,
             sizes,
             filter: Filter::Everybody,
-            receiving: Incoming::new(),
-            sending: Outgoing::new(),
-            started: 0,
             context: None,
             mask: Cause::empty(),
+            moderation: Moderation::default(),
             sent: 0,
-            damaged: 0,
-            missed: 0,
-            counters: [Counter::new(CRCERRS), Counter::new(MPC)],
+            losses: Losses::default(),
         };
         card.restart(pause_us)?;
         Ok(card)
@@ -157,10 +144,9 @@ impl<R: Window, W: Window> Igb<R, W> {
 
     /// Lets go of all packets: after a reset the card knows none.
     fn forget(&mut self) {
-        self.receiving.clear();
-        self.sending = Outgoing::new();
-        self.started = 0;
+        self.rings.clear();
         self.context = None;
+        self.moderation = Moderation::new(self.rings.receiving.received());
         self.mask = Cause::LINK | Cause::FEW_BUFFERS | Cause::OVERRUN | Cause::RECEIVED;
     }
 
@@ -189,18 +175,7 @@ impl<R: Window, W: Window> Igb<R, W> {
         self.registers.write_u32(RLPML, longest as u32);
         let buffers = (self.sizes.buffer_bytes / 1024) as u32;
         self.registers.write_u32(SRRCTL, SRRCTL_ADVANCED | buffers);
-        let ring_bytes = (RING * DESCRIPTOR_BYTES) as u32;
-        let rings = [
-            (RDBAL, RDLEN, RDH, RDT, RX_RING),
-            (TDBAL, TDLEN, TDH, TDT, TX_RING),
-        ];
-        for (base, length, head, tail, place) in rings {
-            let address = self.rings.dma + place as u64;
-            self.registers.write_u64(base, address);
-            self.registers.write_u32(length, ring_bytes);
-            self.registers.write_u32(head, 0);
-            self.registers.write_u32(tail, 0);
-        }
+        self.rings.place(&mut self.registers);
         self.start_ring(TXDCTL, TXDCTL_THRESHOLDS, pause_us)?;
         let transmit = (Tctl::ENABLE | Tctl::PAD).bits() | TCTL_COLLISIONS;
         self.registers.write_u32(TCTL, transmit);
@@ -214,7 +189,7 @@ impl<R: Window, W: Window> Igb<R, W> {
         self.narrow();
         self.start_ring(RXDCTL, RXDCTL_THRESHOLDS, pause_us)?;
         // Only a ring that is on takes its tail (82576, 4.5.9).
-        self.refill();
+        self.rings.refill(&mut self.registers, self.pool);
         self.registers.write_u32(IMS, self.mask.bits());
         Ok(())
     }
@@ -241,39 +216,6 @@ impl<R: Window, W: Window> Igb<R, W> {
         admits
     }
 
-    /// Gives the card all descriptors but one, the head catching up with the tail meaning an empty ring.
-    fn refill(&mut self) {
-        let before = self.receiving.next();
-        while self.receiving.outstanding() < RING - 1
-            && let Some(packet) = self.pool.packet()
-        {
-            let at = RX_RING + self.receiving.next() * DESCRIPTOR_BYTES;
-            self.rings.window.write_u64(at, packet.dma());
-            // The header's address; its lowest bit becomes the status' (82576, 7.1.5).
-            self.rings.window.write_u64(at + 8, 0);
-            self.receiving.fill(packet);
-        }
-        let next = self.receiving.next();
-        if next != before {
-            fence(Ordering::Release);
-            self.registers.write_u32(RDT, next as u32);
-        }
-    }
-
-    /// Descriptors that may be filled.
-    fn free(&self) -> usize {
-        RING - 1 - self.sending.outstanding()
-    }
-
-    /// Fills the next descriptor. There is one.
-    fn put(&mut self, words: Words) {
-        let at = TX_RING + self.sending.next() * DESCRIPTOR_BYTES;
-        for (index, word) in words.into_iter().enumerate() {
-            self.rings.window.write_u32(at + 4 * index, word);
-        }
-        self.sending.fill();
-    }
-
     /// A frame in pieces, the packet with its last.
     fn put_pieces(&mut self, packet: Packet, command: u32, options: u32) {
         let mut left = packet.whole_len();
@@ -281,15 +223,16 @@ impl<R: Window, W: Window> Igb<R, W> {
             left -= here;
             let end = if left == 0 { DATA_END } else { 0 };
             let words = here as u32 | DATA | command | end;
-            self.put([address as u32, (address >> 32) as u32, words, options]);
+            self.rings
+                .put([address as u32, (address >> 32) as u32, words, options]);
         }
-        self.sending.keep(packet);
+        self.rings.sending.keep(packet);
     }
 
     /// A context, unless the card knows it from the frame before, and the frame.
     fn send_with(&mut self, packet: Packet, work: Work) {
         if self.context != Some(work.context) {
-            self.put(work.context);
+            self.rings.put(work.context);
             self.context = Some(work.context);
         }
         self.put_pieces(packet, work.command, work.options);
@@ -298,29 +241,34 @@ impl<R: Window, W: Window> Igb<R, W> {
     /// Takes back what was sent. Of each frame the last descriptor tells, which has the packet; what is in it otherwise, the card may
     /// have overwritten (82576, 7.2.2.4).
     fn reap(&mut self) {
-        while let Some((ahead, end)) = self.sending.first_end() {
+        while let Some((ahead, end)) = self.rings.sending.first_end() {
             let at = TX_RING + end * DESCRIPTOR_BYTES;
-            if self.rings.window.read_u32(at + TX_STATUS) & TX_DONE == 0 {
+            if self.rings.memory.window.read_u32(at + TX_STATUS) & TX_DONE == 0 {
                 break;
             }
             for _ in 0..=ahead {
-                self.sending.let_go();
+                self.rings.sending.let_go();
             }
             self.sent = self.sent.wrapping_add(ahead as u32 + 1);
         }
     }
 
-    /// Takes over what the card has counted.
-    fn count(&mut self) {
-        let [damaged, missed] = &mut self.counters;
-        self.damaged += u64::from(damaged.news(&mut self.registers));
-        self.missed += u64::from(missed.news(&mut self.registers));
+    /// Has the next interrupts as far apart as the traffic wants.
+    fn moderate(&mut self) {
+        if let Some(interval_us) = self.moderation.look(self.rings.receiving.received()) {
+            let interval = interval_us << EITR_US_SHIFT;
+            let running = match self.model.name {
+                OLDEST => interval << EITR_NOW_SHIFT,
+                _ => EITR_RUNS_ON,
+            };
+            self.registers.write_u32(EITR, interval | running);
+        }
     }
 
     /// Where the next descriptor is and its status, if the card is done with it.
     fn done(&mut self) -> Option<(usize, u32)> {
-        let at = RX_RING + self.receiving.due()? * DESCRIPTOR_BYTES;
-        let status = self.rings.window.read_u32(at + RX_STATUS);
+        let at = RX_RING + self.rings.receiving.due()? * DESCRIPTOR_BYTES;
+        let status = self.rings.memory.window.read_u32(at + RX_STATUS);
         (status & RX_DONE != 0).then_some((at, status))
     }
 
@@ -328,13 +276,13 @@ impl<R: Window, W: Window> Igb<R, W> {
     fn next(&mut self) -> Option<Option<Packet>> {
         let (at, status) = self.done()?;
         fence(Ordering::Acquire);
-        let length = usize::from(self.rings.window.read_u16(at + RX_LENGTH));
+        let length = usize::from(self.rings.memory.window.read_u16(at + RX_LENGTH));
         let extent = match status & RX_END {
             0 => Extent::GoesOn,
             _ => Extent::Ends,
         };
         let sound = status & RX_DAMAGED == 0 && length <= self.sizes.buffer_bytes;
-        let packet = self.receiving.take(extent, sound.then_some(length));
+        let packet = self.rings.receiving.take(extent, sound.then_some(length));
         Some(packet.map(|mut packet| {
             if status & (RX_SUMMED | RX_SUM_WRONG) == RX_SUMMED {
                 packet.set_offload(Offload::VALID);
@@ -376,17 +324,16 @@ impl<R: Window, W: Window> Nic for Igb<R, W> {
     }
 
     fn send(&mut self, mut packet: Packet) -> Result<(), Packet> {
-        let asks = matches!(packet.offload().checksum, Checksum::Partial(_));
-        let cuts = packet.offload().segmentation.is_some();
-        if asks && !self.can_sum(&packet) || cuts && !self.can_cut(&packet) {
+        if !self.does(&packet) {
             return Err(packet);
         }
+        let asks = matches!(packet.offload().checksum, Checksum::Partial(_));
         let pieces = packet.piece_count(MAX_PIECE_BYTES);
         let needed = pieces + usize::from(asks);
-        if self.free() < needed {
+        if self.rings.free() < needed {
             self.reap();
         }
-        if self.free() < needed {
+        if self.rings.free() < needed {
             return Err(packet);
         }
         match offload::work(&mut packet) {
@@ -408,12 +355,12 @@ impl<R: Window, W: Window> Nic for Igb<R, W> {
     }
 
     fn lent(&self) -> usize {
-        self.sending.lent()
+        self.rings.sending.lent()
     }
 
     fn room(&self) -> usize {
         // With a context for each.
-        self.free() / 2
+        self.rings.free() / 2
     }
 
     fn can_cut(&self, packet: &Packet) -> bool {
@@ -428,11 +375,7 @@ impl<R: Window, W: Window> Nic for Igb<R, W> {
     }
 
     fn start(&mut self) {
-        if self.started != self.sending.next() {
-            self.started = self.sending.next();
-            fence(Ordering::Release);
-            self.registers.write_u32(TDT, self.started as u32);
-        }
+        self.rings.start(&mut self.registers);
     }
 
     fn has_news(&mut self) -> bool {
@@ -441,17 +384,15 @@ impl<R: Window, W: Window> Nic for Igb<R, W> {
 
     fn settle(&mut self) {
         self.reap();
-        if self.receiving.outstanding() + BATCH < RING {
-            self.refill();
-        }
-        let waited_for = self.sending.outstanding() >= CROWDED || self.sending.lent() > 0;
-        self.mask.set(Cause::SENT, waited_for);
+        self.rings.refill(&mut self.registers, self.pool);
+        self.moderate();
+        self.mask.set(Cause::SENT, self.rings.is_waited_for());
         self.registers.write_u32(IMS, self.mask.bits());
     }
 
     fn faults(&mut self) -> u64 {
-        self.count();
-        self.receiving.damaged() + self.damaged + self.missed
+        self.losses.count(&mut self.registers);
+        self.rings.receiving.damaged() + self.losses.damaged() + self.losses.missed()
     }
 
     fn sizes(&self) -> Sizes {
@@ -464,13 +405,13 @@ impl<R: Window, W: Window> Nic for Igb<R, W> {
     }
 
     fn progress(&mut self) -> Progress {
-        self.count();
+        self.losses.count(&mut self.registers);
         Progress {
-            outstanding: self.sending.outstanding(),
+            outstanding: self.rings.sending.outstanding(),
             sent: self.sent,
-            buffers: self.receiving.outstanding(),
-            received: self.receiving.received(),
-            missed: self.missed as u32,
+            buffers: self.rings.receiving.outstanding(),
+            received: self.rings.receiving.received(),
+            missed: self.losses.missed() as u32,
             stopped: intel::stopped(&mut self.registers),
         }
     }
@@ -490,7 +431,7 @@ impl<R, W> fmt::Debug for Igb<R, W> {
             f,
             "Igb({}, {} on their way)",
             self.model.name,
-            self.sending.outstanding()
+            self.rings.sending.outstanding()
         )
     }
 }

@@ -1,11 +1,9 @@
 //! Descriptors that have the card complete checksums and cut frames (82576, 7.2.2.2 and 7.2.4).
 
 use super::bits::*;
+use crate::nic::intel::ring::Words;
 use crate::nic::offload::{clear_lengths, network};
 use hvm::packet::{Checksum, Cut, Packet, PartialChecksum};
-
-/// A descriptor's dwords.
-pub type Words = [u32; 4];
 
 /// Where in their headers TCP and UDP have their sums, by which the card goes.
 const TCP_SUM: u16 = 16;

@@ -1,14 +1,12 @@
 use super::super::USUAL_MTU;
-use super::super::testing::{self, Memory, Registers, pool as buffers};
+use super::super::intel::testing::{ADDRESS, RINGS_AT, power_on};
+use super::super::testing::{self, Memory, Piece, Registers, pool as buffers};
 use super::*;
 use hvm::packet::{Cut, PartialChecksum, Segmentation};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::vec;
 use std::vec::Vec;
-
-const RINGS_AT: u64 = 0x10_0000;
-const ADDRESS: [u8; 6] = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
 
 /// The card's side: registers as they were written, and the rings' memory.
 #[derive(Default)]
@@ -20,15 +18,6 @@ struct Chip {
     /// Firmware keeps the transceiver.
     firmware: bool,
     negotiations: u32,
-}
-
-fn power_on() -> BTreeMap<usize, u32> {
-    let [a, b, c, d, e, f] = ADDRESS;
-    BTreeMap::from([
-        (RAL0, u32::from_le_bytes([a, b, c, d])),
-        (RAH0, u32::from_le_bytes([e, f, 0, 0x80])),
-        (STATUS, Status::LINK_UP.bits()),
-    ])
 }
 
 impl testing::Chip for Chip {
@@ -78,6 +67,23 @@ impl testing::Chip for Chip {
 
     fn memory(&mut self) -> &mut Vec<u8> {
         &mut self.memory
+    }
+}
+
+impl testing::Sends for Chip {
+    fn send(&mut self) -> Vec<Piece> {
+        let sent = self.transmit().into_iter();
+        sent.map(|[low, high, words, _]| Piece {
+            dma: u64::from(low) | u64::from(high) << 32,
+            bytes: words & 0xffff,
+            is_last: words & DATA_END == DATA_END,
+        })
+        .collect()
+    }
+
+    fn tells(&self) -> Option<bool> {
+        let mask = self.register(IMS);
+        (mask != 0).then_some(mask & 1 != 0)
     }
 }
 
@@ -212,6 +218,30 @@ fn frames_come_in_order_with_what_the_card_says_of_their_sums() {
     assert_eq!(pool.available(), 600 - (RING - 1) + 7);
 }
 
+#[test]
+fn interrupts_are_apart_as_the_traffic_wants_also_after_a_reset() {
+    let pool = pool(600);
+    let (chip, mut card) = running(pool);
+    let after = |card: &mut Card, frames: usize| {
+        for _ in 0..20 {
+            for _ in 0..frames {
+                assert!(chip.lock().unwrap().receive(60, 3));
+                card.receive().unwrap();
+            }
+            card.settle();
+        }
+        chip.lock().unwrap().register(EITR)
+    };
+    // 82576, 8.8.14: microseconds from bit 2 on.
+    let (brisk, bulk) = (50 << 2 | 1 << 31, 250 << 2 | 1 << 31);
+    assert_eq!(after(&mut card, 1), brisk);
+    assert_eq!(after(&mut card, 10), bulk);
+    card.restart(&mut |_| {}).unwrap();
+    assert_eq!(after(&mut card, 1), brisk);
+    card.model = super::model(0x10a7).unwrap();
+    assert_eq!(after(&mut card, 10), 250 << 2 | 250 << 18);
+}
+
 fn with(pool: &'static Pool, bytes: usize, start: u16, offset: u16) -> Packet {
     let mut packet = pool.packet().unwrap();
     packet.set_len(bytes);
@@ -287,7 +317,7 @@ fn a_long_frame_is_cut_by_the_card() {
     assert!(card.can_cut(&packet));
     let dma = packet.dma();
     card.send(packet).unwrap();
-    let frame = card.sending.packets().next().unwrap().frame();
+    let frame = card.rings.sending.packets().next().unwrap().frame();
     let expected = hvm::checksum::pseudo_header(&addresses, 6, 0);
     assert_eq!(frame[50..52], expected.to_be_bytes());
     assert_eq!(frame[16..18], [0, 0]);
@@ -312,46 +342,20 @@ fn a_long_frame_is_cut_by_the_card() {
 fn a_full_ring_gives_back_and_asks_to_be_told() {
     let pool = pool(1000);
     let (chip, mut card) = running(pool);
-    for _ in 0..RING - 1 {
-        let mut packet = pool.packet().unwrap();
-        packet.set_len(60);
-        card.send(packet).unwrap();
-    }
-    let refused = card.send(pool.packet().unwrap()).unwrap_err();
-    card.start();
-    card.settle();
-    assert_eq!(chip.lock().unwrap().register(IMS) & 1, 1);
-    assert_eq!(chip.lock().unwrap().transmit().len(), RING - 1);
-    drop(refused);
+    testing::fills_up(&chip, &mut card, pool, RING - 1);
     card.acknowledge();
-    assert_eq!(
-        chip.lock().unwrap().register(IMS),
-        0,
-        "silent during a turn"
-    );
-    card.start();
+    let mask = chip.lock().unwrap().register(IMS);
+    assert_eq!(mask, 0, "silent during a turn");
     card.settle();
-    assert_eq!(chip.lock().unwrap().register(IMS) & 1, 0);
     assert_ne!(chip.lock().unwrap().register(IMS), 0);
     assert_eq!(card.room(), (RING - 1) / 2);
 }
 
 #[test]
-fn it_hangs_is_found_and_starts_anew() {
+fn a_ring_that_hangs_is_found_and_the_card_starts_anew() {
     let pool = pool(1000);
     let (chip, mut card) = running(pool);
-    let mut watch = crate::nic::watch::Watch::default();
-    let mut packet = pool.packet().unwrap();
-    packet.set_len(60);
-    card.send(packet).unwrap();
-    let hang = (0..10).find_map(|second| {
-        card.start();
-        card.settle();
-        watch.look(card.progress(), Link::Up, 1000 * second)
-    });
-    assert!(hang.is_some());
-    card.restart(&mut |_| {}).unwrap();
-    assert_eq!(pool.available(), 1000 - (RING - 1));
+    testing::hangs(&mut card, pool);
     assert!(chip.lock().unwrap().receive(60, 3));
     assert_eq!(card.receive().unwrap().len(), 60);
 }
@@ -383,29 +387,5 @@ fn long_frames_have_buffers_that_hold_them() {
 #[test]
 fn what_is_lent_is_fetched_where_it_lies_and_waited_for() {
     let (chip, mut card) = running(pool(600));
-    let own = pool(1);
-    let packet = testing::lent(own);
-    let dma = packet.dma();
-    assert!(card.gathers());
-    card.acknowledge();
-    card.send(packet).unwrap();
-    card.start();
-    card.settle();
-    assert_eq!(chip.lock().unwrap().register(IMS) & 1, 1);
-    let [(first, most), (second, rest)] = testing::LENT;
-    let whole = 1400 << PAYLOAD_SHIFT;
-    let words = |dma: u64, bytes: u32, end: u32| {
-        [dma as u32, (dma >> 32) as u32, bytes | DATA | end, whole]
-    };
-    let expected = [
-        words(dma, 100, 0),
-        words(first, most, 0),
-        words(second, rest, DATA_END),
-    ];
-    assert_eq!(chip.lock().unwrap().transmit(), expected);
-    assert_eq!(own.available(), 0);
-    card.acknowledge();
-    card.settle();
-    assert_eq!(own.available(), 1);
-    assert_eq!(chip.lock().unwrap().register(IMS) & 1, 0);
+    testing::lends(&chip, &mut card, pool(1));
 }

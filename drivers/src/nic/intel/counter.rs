@@ -1,9 +1,47 @@
-//! A counter of the card's: what has come to it since the last look.
+//! The card's counters: what has come to one since the last look, and the frames that were lost by those of them that tell.
 //!
 //! Reading clears the card's counters (8254x, 13.7), but not all that QEMU's cards have: those go on from what they were. Which kind one is shows when it is
 //! read twice.
 
+use super::bits::{CRCERRS, MPC};
 use crate::window::Window;
+
+/// Frames that the card has lost itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Losses {
+    damaged: u64,
+    missed: u64,
+    counters: [Counter; 2],
+}
+
+impl Default for Losses {
+    fn default() -> Self {
+        Self {
+            damaged: 0,
+            missed: 0,
+            counters: [Counter::new(CRCERRS), Counter::new(MPC)],
+        }
+    }
+}
+
+impl Losses {
+    /// Takes over what the card has counted.
+    pub fn count(&mut self, registers: &mut impl Window) {
+        let [damaged, missed] = &mut self.counters;
+        self.damaged += u64::from(damaged.news(registers));
+        self.missed += u64::from(missed.news(registers));
+    }
+
+    /// Those whose check sequence was wrong.
+    pub fn damaged(&self) -> u64 {
+        self.damaged
+    }
+
+    /// Those that found no buffer.
+    pub fn missed(&self) -> u64 {
+        self.missed
+    }
+}
 
 /// A counter.
 #[derive(Clone, Copy, Debug)]

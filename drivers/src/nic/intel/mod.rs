@@ -1,10 +1,13 @@
 //! What Intel's gigabit Ethernet controllers have in common, from the 8254x to the I350: how they are stopped, their addresses and
-//! filters, their transceiver.
+//! filters, their transceiver, their rings.
 
 pub mod bits;
 pub mod counter;
 pub mod moderation;
 pub mod phy;
+pub mod ring;
+#[cfg(test)]
+pub mod testing;
 
 use super::{Admits, Failure, Filter, sound};
 use crate::window::Window;

@@ -20,11 +20,23 @@ const PARTS: u32 = 16;
 pub struct Moderation {
     average_parts: u32,
     interval_us: u32,
+    /// Frames that had come at the last look.
+    seen: u32,
 }
 
 impl Moderation {
-    /// So many frames have come since the last look. The time that is to be between interrupts, if it is another than before.
-    pub fn look(&mut self, frames: u32) -> Option<u32> {
+    /// Nothing is known of a card that was just reset, and has brought so many frames before.
+    pub fn new(received: u32) -> Self {
+        Self {
+            seen: received,
+            ..Self::default()
+        }
+    }
+
+    /// So many frames have come in all, a count that goes round. The time that is to be between interrupts, if it is another than before.
+    pub fn look(&mut self, received: u32) -> Option<u32> {
+        let frames = received.wrapping_sub(self.seen);
+        self.seen = received;
         if frames > 0 {
             let last_parts = frames.min(u32::MAX / PARTS / 2) * PARTS;
             self.average_parts = (INERTIA * self.average_parts + last_parts) / (INERTIA + 1);
@@ -44,19 +56,24 @@ mod tests {
 
     #[test]
     fn a_stream_has_fewer_interrupts_and_answers_have_theirs_soon() {
-        let mut moderation = Moderation::default();
-        assert_eq!(moderation.look(0), Some(BRISK_US));
+        let mut received = u32::MAX - 50;
+        let mut moderation = Moderation::new(received);
+        let mut look = |frames: u32| {
+            received = received.wrapping_add(frames);
+            moderation.look(received)
+        };
+        assert_eq!(look(0), Some(BRISK_US));
         for _ in 0..100 {
-            assert_eq!(moderation.look(1), None);
+            assert_eq!(look(1), None);
         }
-        let turns = (0..100).position(|_| moderation.look(10) == Some(BULK_US));
+        let turns = (0..100).position(|_| look(10) == Some(BULK_US));
         assert!(turns.is_some_and(|turns| turns < 8), "{turns:?}");
         for _ in 0..100 {
-            assert_eq!(moderation.look(20), None);
-            assert_eq!(moderation.look(0), None);
+            assert_eq!(look(20), None);
+            assert_eq!(look(0), None);
         }
-        let turns = (0..100).position(|_| moderation.look(1) == Some(BRISK_US));
+        let turns = (0..100).position(|_| look(1) == Some(BRISK_US));
         assert!(turns.is_some_and(|turns| turns < 16), "{turns:?}");
-        moderation.look(u32::MAX);
+        look(u32::MAX);
     }
 }

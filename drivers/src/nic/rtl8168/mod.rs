@@ -412,9 +412,7 @@ impl<R: Window, W: Window> Nic for Rtl8168<R, W> {
     }
 
     fn send(&mut self, mut packet: Packet) -> Result<(), Packet> {
-        let asks = matches!(packet.offload().checksum, Checksum::Partial(_));
-        let cuts = packet.offload().segmentation.is_some();
-        if asks && !self.can_sum(&packet) || cuts && !self.can_cut(&packet) {
+        if !self.does(&packet) {
             return Err(packet);
         }
         let needed = packet.piece_count(MAX_PIECE_BYTES);

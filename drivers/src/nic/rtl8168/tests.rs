@@ -1,5 +1,5 @@
 use super::super::USUAL_MTU;
-use super::super::testing::{self, Memory, Registers, pool as buffers};
+use super::super::testing::{self, Memory, Piece, Registers, pool as buffers};
 use super::*;
 use hvm::packet::{Cut, Offload, PartialChecksum, Segmentation};
 use std::collections::BTreeMap;
@@ -68,6 +68,29 @@ impl testing::Chip for Chip {
 
     fn memory(&mut self) -> &mut Vec<u8> {
         &mut self.memory
+    }
+}
+
+impl testing::Sends for Chip {
+    fn send(&mut self) -> Vec<Piece> {
+        let sent = self.transmit();
+        // A frame begins where the one before has ended.
+        let mut begins = true;
+        for words in &sent {
+            assert_eq!(words[0] & FIRST != 0, begins);
+            begins = words[0] & LAST != 0;
+        }
+        let piece = |words: &[u32; 4]| Piece {
+            dma: u64::from(words[2]) | u64::from(words[3]) << 32,
+            bytes: words[0] & 0xffff,
+            is_last: words[0] & LAST != 0,
+        };
+        sent.iter().map(piece).collect()
+    }
+
+    fn tells(&self) -> Option<bool> {
+        let mask = self.get(INTERRUPT_MASK, 2);
+        (mask != 0).then_some(mask & 4 != 0)
     }
 }
 
@@ -428,6 +451,18 @@ fn long_frames_by_version() {
 }
 
 #[test]
+fn a_ring_that_hangs_is_found_and_the_card_starts_anew() {
+    for version in [VERSION_B, VERSION_D, VERSION_H] {
+        let pool = pool(600);
+        let (chip, mut card) = running(version, pool);
+        testing::hangs(&mut card, pool);
+        chip.lock().unwrap().received = 0;
+        assert!(chip.lock().unwrap().receive(64, WHOLE));
+        assert_eq!(card.receive().unwrap().len(), 60);
+    }
+}
+
+#[test]
 fn what_only_a_reset_mends_is_told_and_mended() {
     let pool = pool(600);
     let (chip, mut card) = running(VERSION_B, pool);
@@ -454,29 +489,7 @@ fn what_only_a_reset_mends_is_told_and_mended() {
 }
 
 #[test]
-fn what_is_lent_is_fetched_where_it_lies() {
+fn what_is_lent_is_fetched_where_it_lies_and_waited_for() {
     let (chip, mut card) = running(VERSION_H, pool(600));
-    let own = pool(1);
-    let packet = testing::lent(own);
-    let dma = packet.dma();
-    assert!(card.gathers());
-    card.send(packet).unwrap();
-    card.start();
-    let sent = chip.lock().unwrap().transmit();
-    let places: Vec<_> = sent
-        .iter()
-        .map(|words| {
-            (
-                u64::from(words[2]) | u64::from(words[3]) << 32,
-                words[0] & 0xffff,
-            )
-        })
-        .collect();
-    let [first, second] = testing::LENT;
-    assert_eq!(places, [(dma, 100), first, second]);
-    let marks: Vec<_> = sent.iter().map(|words| words[0] & WHOLE).collect();
-    assert_eq!(marks, [FIRST, 0, LAST]);
-    assert_eq!(own.available(), 0);
-    card.settle();
-    assert_eq!(own.available(), 1);
+    testing::lends(&chip, &mut card, pool(1));
 }

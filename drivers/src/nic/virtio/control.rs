@@ -31,6 +31,16 @@ pub enum Refused {
     Silent,
 }
 
+/// Whether a mode is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum State {
+    /// It is not.
+    Off = 0,
+    /// It is.
+    On = 1,
+}
+
 /// The queue.
 pub struct Control<W> {
     memory: Shared<W>,
@@ -71,9 +81,9 @@ impl<W: Window> Control<W> {
         &mut self,
         transport: &mut impl Transport,
         mode: u8,
-        on: bool,
+        state: State,
     ) -> Result<(), Refused> {
-        self.command(transport, &[RX, mode, u8::from(on)])
+        self.command(transport, &[RX, mode, state as u8])
     }
 
     /// Lets in these stations beside the device's own, at most [`MOST_STATIONS`], and no groups by name.

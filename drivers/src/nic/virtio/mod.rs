@@ -17,7 +17,7 @@ use super::{
 use crate::window::{Shared, Window};
 use bits::control::{RX_ALL_GROUPS, RX_PROMISCUOUS};
 use bits::{Features, config, header};
-use control::{Control, Refused};
+use control::{Control, Refused, State};
 use core::fmt;
 use hvm::backend::Link;
 use hvm::packet::{Checksum, Cut, Offload, Packet, PartialChecksum, Pool};
@@ -56,6 +56,8 @@ pub struct VirtioNet<T, W> {
     interrupts: Interrupts,
     link: Link,
     sizes: Sizes,
+    /// Why it is of no use, until it is reset.
+    stopped: Option<&'static str>,
     /// Counted for [`Progress`].
     sent: u32,
     received: u32,
@@ -103,6 +105,7 @@ impl<T: Transport, W: Window> VirtioNet<T, W> {
             interrupts: Interrupts::Spared,
             link: Link::Up,
             sizes,
+            stopped: None,
             sent: 0,
             received: 0,
             faults: 0,
@@ -141,19 +144,19 @@ impl<T: Transport, W: Window> VirtioNet<T, W> {
         let transport = &mut self.transport;
         let done = match &self.filter {
             Filter::Only(stations) if stations.len() <= control::MOST_STATIONS => control
-                .set_mode(transport, RX_ALL_GROUPS, true)
+                .set_mode(transport, RX_ALL_GROUPS, State::On)
                 .and_then(|()| control.set_stations(transport, stations))
-                .and_then(|()| control.set_mode(transport, RX_PROMISCUOUS, false))
+                .and_then(|()| control.set_mode(transport, RX_PROMISCUOUS, State::Off))
                 .map(|()| Admits::Named),
             _ => control
-                .set_mode(transport, RX_PROMISCUOUS, true)
+                .set_mode(transport, RX_PROMISCUOUS, State::On)
                 .map(|()| Admits::Everybody),
         };
         match done {
             Ok(admits) => admits,
             Err(Refused::Answered) => {
                 // It was promiscuous before it was told otherwise (5.1.6.5.1), or said so to the last order.
-                let _ = control.set_mode(transport, RX_PROMISCUOUS, true);
+                let _ = control.set_mode(transport, RX_PROMISCUOUS, State::On);
                 Admits::Everybody
             }
             Err(Refused::Silent) => {
@@ -203,12 +206,15 @@ impl<T: Transport, W: Window> VirtioNet<T, W> {
             match self.sending.take() {
                 Ok(Some(_)) => self.sent = self.sent.wrapping_add(1),
                 Ok(None) => return,
-                Err(ring::Broken) => {
-                    self.faults += 1;
-                    return;
-                }
+                Err(ring::Broken) => return self.give_up(),
             }
         }
+    }
+
+    /// A queue makes no sense, and will not until the device is reset.
+    fn give_up(&mut self) {
+        let why = "it says that it is done with what it was not given";
+        self.faults += u64::from(self.stopped.replace(why).is_none());
     }
 
     /// Takes the header off a frame that came, and notes what it says. `None` if it is nonsense.
@@ -343,7 +349,7 @@ impl<T: Transport, W: Window> Nic for VirtioNet<T, W> {
                 }
                 Ok(None) => return None,
                 Err(ring::Broken) => {
-                    self.faults += 1;
+                    self.give_up();
                     return None;
                 }
             }
@@ -484,13 +490,16 @@ impl<T: Transport, W: Window> Nic for VirtioNet<T, W> {
             buffers: self.receiving.outstanding(),
             received: self.received,
             missed: 0,
-            stopped: needs_reset.then_some("it says that it needs a reset"),
+            stopped: self
+                .stopped
+                .or(needs_reset.then_some("it says that it needs a reset")),
         }
     }
 
     fn restart(&mut self, pause_us: &mut dyn FnMut(u32)) -> Result<(), Failure> {
         reset(&mut self.transport, pause_us)?;
         self.features = settle_features(&mut self.transport)?;
+        self.stopped = None;
         self.receiving.clear();
         self.sending.clear();
         if let Some(control) = &mut self.control {

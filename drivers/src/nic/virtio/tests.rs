@@ -348,8 +348,29 @@ fn frames_come_with_what_is_known_of_them() {
         shelf.lock().unwrap().give_back(0, index, 72);
     }
     assert!(card.receive().is_some());
-    assert!(card.receive().is_none());
-    assert_eq!(card.faults(), 2);
+    assert_eq!(card.progress().stopped, None);
+    for _ in 0..2 {
+        assert!(card.receive().is_none());
+        assert_eq!(card.faults(), 2);
+    }
+    // That does not pass by itself.
+    assert!(card.progress().stopped.is_some());
+    card.restart(&mut |_| {}).unwrap();
+    assert_eq!(card.progress().stopped, None);
+    shelf.lock().unwrap().give_back(0, 0, 72);
+    assert!(card.receive().is_some());
+}
+
+#[test]
+fn a_device_that_sends_what_it_was_not_given_is_given_up() {
+    let (shelf, card) = start(chip(), pool(20));
+    let mut card = card.unwrap();
+    card.send(pool(1).copy_of(&[0; 60]).unwrap()).unwrap();
+    card.start();
+    shelf.lock().unwrap().give_back(1, 1, 0);
+    card.settle();
+    assert!(card.progress().stopped.is_some());
+    assert_eq!(card.progress().outstanding, 1);
 }
 
 #[test]
@@ -481,6 +502,16 @@ proptest! {
             prop_assert_eq!(pool.available() + card.receiving.outstanding(), 20);
         }
     }
+}
+
+#[test]
+fn a_queue_that_hangs_is_found_and_the_device_starts_anew() {
+    let own = pool(20);
+    let (shelf, card) = start(chip(), own);
+    let mut card = card.unwrap();
+    crate::nic::testing::hangs(&mut card, own);
+    shelf.lock().unwrap().give_back(0, 0, 12 + 60);
+    assert_eq!(card.receive().unwrap().len(), 60);
 }
 
 #[test]

@@ -1,254 +1,6 @@
-//! The shadow beside an independent walker: a random stream of changes to the guest's tables, flushes, changes of mode and accesses, by
-//! one vCPU and by several, each with a TLB. `SHADOW_STEPS` makes it longer, `SHADOW_SEED` another.
-
-mod oracle;
+//! vCPUs that do what guests do, each access judged by the oracle.
 
 use super::*;
-use crate::memory_type::MemoryType;
-use guest_mem::Gva;
-use hvm::regs::{Cr0, Cr4, Efer, Rflags, State};
-use hvm::walk::{Access, AccessKind, Privilege};
-use oracle::{Answer, Query};
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::rc::Rc;
-use std::vec::Vec;
-
-const PHYSICAL_BITS: u8 = 40;
-const RAM: u64 = 8 << 20;
-const RAM_AT: u64 = 0x4000_0000;
-/// Read-only, or not there at all.
-const ROM: u64 = 12 << 20;
-/// Pages that random entries name as tables.
-const TABLES: u64 = 20;
-const STORE_AT: u64 = 0x7_0000_0000;
-
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 8
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
-    fn one_in(&mut self, times: u64) -> bool {
-        self.below(times) == 0
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len() as u64) as usize]
-    }
-
-    fn entry(&mut self) -> u64 {
-        let mut entry = match self.below(40) {
-            0 => return self.next(),
-            1 => 0,
-            2 | 3 => self.pick(&[2_u64, 4, 6]) << 20 | 0x80,
-            4 | 5 => 4 << 20 | 0x80,
-            6 => 0x80,
-            7 => ROM,
-            8 => 0x1000_0000,
-            9 => (1 << 20) + (self.below(4) << 12),
-            _ => self.below(TABLES) << 12,
-        };
-        entry |= self.pick(&[0, 0x20, 0x60, 0x60]);
-        if !self.one_in(20) {
-            entry |= 1;
-        }
-        if !self.one_in(8) {
-            entry |= 2;
-        }
-        if !self.one_in(6) {
-            entry |= 4;
-        }
-        if self.one_in(24) {
-            entry |= 1 << 63;
-        }
-        entry
-    }
-
-    /// Where an entry is in its table: the eight bytes of it.
-    fn slot(&mut self) -> u64 {
-        let wide = [0, 1, 2, 3, 7, 8, 511];
-        let narrow = [0, 1, 7, 8, 256, 512, 513, 768];
-        match self.one_in(2) {
-            true => self.pick(&wide) * 8,
-            false => (self.pick(&narrow) * 4) & !7,
-        }
-    }
-
-    fn value(&mut self) -> u64 {
-        match self.one_in(5) {
-            true => self.entry() & 0xffff_ffff | self.entry() << 32,
-            false => self.entry(),
-        }
-    }
-}
-
-#[derive(Clone)]
-struct Frames(Rc<RefCell<Vec<u64>>>);
-
-impl Frames {
-    fn new(tables: u32) -> Self {
-        Self(Rc::new(RefCell::new(std::vec![0; tables as usize * 512])))
-    }
-
-    fn at(&self, hpa: u64) -> u64 {
-        self.0.borrow()[((hpa - STORE_AT) / 8) as usize]
-    }
-}
-
-impl Store for Frames {
-    fn base(&self) -> Hpa {
-        Hpa(STORE_AT)
-    }
-
-    fn read(&self, slot: Slot) -> u64 {
-        self.0.borrow()[slot as usize]
-    }
-
-    fn write(&mut self, slot: Slot, entry: u64) {
-        self.0.borrow_mut()[slot as usize] = entry;
-    }
-}
-
-/// What a TLB knows of a page.
-#[derive(Clone, Copy)]
-struct Known {
-    hpa: u64,
-    write: bool,
-    user: bool,
-    execute: bool,
-}
-
-type Tlb = BTreeMap<u64, Known>;
-
-struct World {
-    memory: GuestMemory,
-    tlbs: Vec<Tlb>,
-    at_work: usize,
-    has_rom: bool,
-    random: Random,
-    now: u64,
-    /// Values that entries had until some moment.
-    history: BTreeMap<u64, Vec<(u64, u64)>>,
-}
-
-impl World {
-    /// Writes an entry, as a device does, or a vCPU that has a way to it.
-    fn write(&mut self, at: u64, value: u64) {
-        self.write_at(at, value, self.now);
-    }
-
-    /// The same after what the step at hand may have flushed.
-    fn write_late(&mut self, at: u64, value: u64) {
-        self.write_at(at, value, self.now + 1);
-    }
-
-    fn write_at(&mut self, at: u64, value: u64, until: u64) {
-        let before: u64 = self.memory.load(Gpa(at)).unwrap();
-        self.history.entry(at).or_default().push((until, before));
-        self.memory.store(Gpa(at), &value).unwrap();
-    }
-}
-
-impl Host for World {
-    fn memory(&self) -> &GuestMemory {
-        &self.memory
-    }
-
-    fn translate(&mut self, gpa: Gpa) -> Option<Mapping> {
-        let memory_type = MemoryType::WriteBack;
-        match gpa.0 {
-            // The first piece is in small pages.
-            at if at < RAM => Some(Mapping {
-                hpa: Hpa(RAM_AT + at),
-                level: if at < 2 << 20 {
-                    Level::Page
-                } else {
-                    Level::Large
-                },
-                rights: MapRights::ReadWriteExecute,
-                memory_type,
-            }),
-            at if self.has_rom && at & !0xfff == ROM => Some(Mapping {
-                hpa: Hpa(RAM_AT + at),
-                level: Level::Page,
-                rights: MapRights::ReadExecute,
-                memory_type,
-            }),
-            _ => None,
-        }
-    }
-
-    fn flush_others(&mut self) {
-        for index in (0..self.tlbs.len()).filter(|&index| index != self.at_work) {
-            let tlb = core::mem::take(&mut self.tlbs[index]);
-            // At the last moment the guest may still write where its TLB knows a way.
-            let tables = tlb.values().filter(|known| known.write);
-            let table = tables
-                .map(|known| known.hpa - RAM_AT)
-                .find(|gpa| gpa >> 12 < TABLES);
-            if let Some(table) = table {
-                let at = table & !0xfff | self.random.slot();
-                let before: u64 = self.memory.load(Gpa(at)).unwrap();
-                // Who flushes at this moment began before.
-                let until = self.now + 1;
-                self.history.entry(at).or_default().push((until, before));
-                let value = self.random.entry();
-                // Nobody is told.
-                let log = self.memory.table_log().unwrap();
-                let was = log.is_protected(table >> 12);
-                log.release(table >> 12);
-                self.memory.store(Gpa(at), &value).unwrap();
-                if was {
-                    log.protect(table >> 12);
-                }
-            }
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Registers {
-    cr3: u64,
-    directories: [u64; 4],
-    paged: bool,
-    long: bool,
-    pae: bool,
-    pse: bool,
-    nxe: bool,
-    wp: bool,
-    smep: bool,
-    smap: bool,
-    ac: bool,
-}
-
-impl Registers {
-    fn state(&self) -> State {
-        let mut state = State::reset();
-        let on = |wanted: bool, bit: u64| if wanted { bit } else { 0 };
-        state.cr0 = 1 | on(self.paged, Cr0::PG.bits()) | on(self.wp, Cr0::WP.bits());
-        state.cr3 = self.cr3;
-        state.cr4 = on(self.pae, Cr4::PAE.bits())
-            | on(self.pse, Cr4::PSE.bits())
-            | on(self.smep, Cr4::SMEP.bits())
-            | on(self.smap, Cr4::SMAP.bits());
-        state.efer = on(self.nxe, Efer::NXE.bits()) | on(self.long, (Efer::LME | Efer::LMA).bits());
-        state.rflags = 2 | on(self.ac, Rflags::AC.bits());
-        state
-    }
-
-    fn paging(&self) -> Paging {
-        Paging::of(&self.state(), PHYSICAL_BITS)
-    }
-}
 
 struct Cpu {
     registers: Registers,
@@ -261,17 +13,17 @@ struct Cpu {
     invalidated: BTreeMap<u64, u64>,
 }
 
-struct Machine {
+pub(super) struct Machine {
     random: Random,
     world: World,
-    shadow: Shadow<Frames>,
+    pub(super) shadow: Shadow<Frames>,
     frames: Frames,
     cpus: Vec<Cpu>,
     now: u64,
 }
 
 impl Machine {
-    fn new(seed: u64, vcpus: usize, tables: u32) -> Self {
+    pub(super) fn new(seed: u64, vcpus: usize, tables: u32) -> Self {
         let memory = GuestMemory::anonymous_at(&[(Gpa(0), RAM, Hpa(RAM_AT))]);
         memory.table_log().unwrap();
         let frames = Frames::new(tables);
@@ -310,7 +62,7 @@ impl Machine {
         machine
     }
 
-    fn step(&mut self) {
+    pub(super) fn step(&mut self) {
         self.now += 1;
         self.world.now = self.now;
         let cpu = self.random.below(self.cpus.len() as u64) as usize;
@@ -711,50 +463,4 @@ fn allows(registers: &Registers, known: &Known, query: Query) -> bool {
         AccessKind::Write => known.write,
         AccessKind::Read => true,
     }
-}
-
-fn number(name: &str, default: u64) -> u64 {
-    let text = std::env::var(name).ok();
-    text.and_then(|text| text.parse().ok()).unwrap_or(default)
-}
-
-fn run(vcpus: usize, tables: u32) -> Counters {
-    let seed = number("SHADOW_SEED", 20_261_129);
-    let steps = number("SHADOW_STEPS", 60_000);
-    std::println!("seed {seed}, {steps} steps, {vcpus} vCPUs, {tables} tables");
-    let mut all = Counters::default();
-    // Worlds begin anew, or all entries would be what they have been for long.
-    for world in 0..steps.div_ceil(3_000) {
-        let seed = (seed + world).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let mut machine = Machine::new(seed, vcpus, tables);
-        for _ in 0..steps.min(3_000) {
-            machine.step();
-        }
-        let counters = machine.shadow.counters();
-        all.fills += counters.fills;
-        all.table_writes += counters.table_writes;
-        all.protections += counters.protections;
-        all.evictions += counters.evictions;
-        all.peak_tables = all.peak_tables.max(counters.peak_tables);
-    }
-    std::println!("{all:?}");
-    all
-}
-
-#[test]
-fn one_vcpu_sees_what_the_walker_sees() {
-    let counters = run(1, 400);
-    assert!(counters.protections > 100 && counters.table_writes > 100);
-}
-
-#[test]
-fn several_vcpus_see_what_the_walker_sees() {
-    run(3, 400);
-}
-
-#[test]
-fn so_they_do_when_tables_are_scarce() {
-    let counters = run(3, 36);
-    assert!(counters.evictions > 1000);
-    assert!(counters.peak_tables <= 36);
 }
