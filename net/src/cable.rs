@@ -411,12 +411,21 @@ impl SwitchEnd {
 
 impl Outlet for SwitchEnd {
     /// A frame for the guest. [`SwitchEnd::settle`] tells it.
-    fn send(&mut self, mut packet: Packet) -> Result<(), Refusal> {
+    #[inline]
+    fn send(&mut self, packet: Packet) -> Result<(), Refusal> {
         if self.gathering == Gathering::Off
             || self.waiting.is_none() && self.gatherer.passes(&packet, self.takes())
         {
             return self.send_single(packet);
         }
+        self.gather(packet)
+    }
+}
+
+impl SwitchEnd {
+    /// Sends a frame that may be one of a train.
+    #[inline(never)]
+    fn gather(&mut self, mut packet: Packet) -> Result<(), Refusal> {
         if let Some(train) = self.waiting.take()
             && !self.send_train(train)
         {

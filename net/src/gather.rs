@@ -88,7 +88,10 @@ impl Gatherer {
     /// Whether a frame is in no train for sure, at a glance.
     #[inline]
     pub fn passes(&self, packet: &Packet, takes: Cuts) -> bool {
-        takes.is_empty() && self.trains.is_empty() && packet.len() > MOST_ACKNOWLEDGEMENT_BYTES
+        !segment::may_be_tcp(packet.frame())
+            || takes.is_empty()
+                && self.trains.is_empty()
+                && packet.len() > MOST_ACKNOWLEDGEMENT_BYTES
     }
 
     /// Takes a frame for a card that takes long frames as `takes` says.

@@ -249,6 +249,13 @@ impl Segment {
     }
 }
 
+/// Whether a frame could be TCP, by no more than where IPv4 and IPv6 name it.
+#[inline]
+pub fn may_be_tcp(frame: &[u8]) -> bool {
+    let bytes = frame.first_chunk::<{ ETHERNET_BYTES + IP4_BYTES }>();
+    bytes.is_some_and(|bytes| bytes[ETHERNET_BYTES + 9] == TCP || bytes[ETHERNET_BYTES + 6] == TCP)
+}
+
 /// Whether a frame's checksums are right, or are none of ours because its sender is near; looks where nobody has, and then says so.
 #[inline]
 pub fn is_sound(packet: &mut Packet, segment: &Segment) -> bool {

@@ -71,16 +71,17 @@ pub struct Transport {
     look_at: Option<Instant>,
 }
 
-/// The tick by which what may wait until then is done.
+/// The tick by which what may wait until then is done: in half a tick at the earliest. Ticks are the same for everything, so that the timer
+/// is not set for each.
 #[inline]
-fn soon(now: Instant) -> Instant {
-    Instant::from_ns((now.ns + HOLD_NS) | (TICK_NS - 1))
+fn soon(now: Instant, tick_ns: u64) -> Instant {
+    Instant::from_ns((now.ns + tick_ns / 2) | (tick_ns - 1))
 }
 
-/// How long a notice is held that may wait, at least: about as long as cards hold theirs, and shorter than what people or timers notice.
-const HOLD_NS: u64 = 32_000;
-/// Notices go out together at multiples of this, so that the timer is not set for each.
-const TICK_NS: u64 = 1 << 16;
+/// For notices that may wait: shorter than what people or timers notice, and long enough that most drivers find out when a frame comes.
+const NOTICE_TICK_NS: u64 = 1 << 17;
+/// For looks at queues that linger: the time that a wire of a gigabit needs for 8 KiB.
+const LOOK_TICK_NS: u64 = 1 << 16;
 
 impl Transport {
     /// Attaches `device`.
@@ -126,8 +127,8 @@ impl Transport {
     fn run(&mut self, context: &mut Context<'_>) {
         if self.may_run() {
             self.endpoint.run(context);
-            let lingers = self.endpoint.lingering() != 0;
-            self.look_at = lingers.then(|| soon(context.now));
+            self.look_at =
+                (self.endpoint.lingering() != 0).then(|| soon(context.now, LOOK_TICK_NS));
             self.deliver(context);
         }
     }
@@ -167,7 +168,7 @@ impl Transport {
                 Notice::Held(wait) => {
                     self.held |= queue;
                     if due || self.held == queue && wait == Wait::Begins {
-                        self.held_until = Some(soon(context.now));
+                        self.held_until = Some(soon(context.now, NOTICE_TICK_NS));
                     }
                     continue;
                 }
@@ -315,7 +316,10 @@ impl Function for Transport {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let waits = [self.held_until, self.look_at].into_iter().flatten();
-        waits.min().filter(|_| self.may_run())
+        let first = match (self.held_until, self.look_at) {
+            (Some(held_until), Some(look_at)) => Some(held_until.min(look_at)),
+            (held_until, look_at) => held_until.or(look_at),
+        };
+        first.filter(|_| self.may_run())
     }
 }

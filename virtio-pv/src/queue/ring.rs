@@ -97,6 +97,7 @@ impl Ring {
     }
 
     /// Opens a batch with everything that the driver has made available.
+    #[inline(always)]
     pub(super) fn open(&mut self, memory: &GuestMemory, kick: Kick) -> Result<(), RingFault> {
         let mut end = self.available_index(memory)?;
         if self.features.contains(Features::EVENT_INDEX) {
