@@ -94,12 +94,9 @@ impl Gatherer {
                 && packet.len() > MOST_ACKNOWLEDGEMENT_BYTES
     }
 
-    /// Takes a frame for a card that takes long frames as `takes` says.
+    /// Takes a frame for a card that takes long frames as `takes` says. One that [passes](Self::passes) need not be offered.
     #[inline]
     pub fn offer(&mut self, mut packet: Packet, takes: Cuts) -> Gathered {
-        if self.passes(&packet, takes) {
-            return Gathered::Single(packet);
-        }
         let plain = packet.offload().segmentation.is_none();
         if plain
             && let Some((place, segment)) = self.continued_by(packet.frame())

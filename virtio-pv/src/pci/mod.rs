@@ -67,21 +67,24 @@ pub struct Transport {
     /// Queues, a bit each, of which a notice is held, and when those go out.
     held: u64,
     held_until: Option<Instant>,
+    /// Since when the first of them is.
+    held_from: Instant,
     /// When queues are looked at that linger.
     look_at: Option<Instant>,
 }
 
-/// The tick by which what may wait until then is done: in half a tick at the earliest. Ticks are the same for everything, so that the timer
-/// is not set for each.
-#[inline]
-fn soon(now: Instant, tick_ns: u64) -> Instant {
-    Instant::from_ns((now.ns + tick_ns / 2) | (tick_ns - 1))
-}
+/// What may wait is done at multiples of this, half of it later at the earliest: shorter than what people or timers notice, and as long as a
+/// wire of a gigabit needs for the long frame that goes before one that lingers. The multiples are the same for everything, so that the
+/// timer is not set for each.
+const TICK_NS: u64 = 1 << 17;
+/// How long a notice waits at most while the driver is interrupted for other things.
+const LONGEST_HOLD_NS: u64 = 1_000_000;
 
-/// For notices that may wait: shorter than what people or timers notice, and long enough that most drivers find out when a frame comes.
-const NOTICE_TICK_NS: u64 = 1 << 17;
-/// For looks at queues that linger: the time that a wire of a gigabit needs for 8 KiB.
-const LOOK_TICK_NS: u64 = 1 << 16;
+/// The tick by which what may wait until then is done.
+#[inline]
+fn soon(now: Instant) -> Instant {
+    Instant::from_ns((now.ns + TICK_NS / 2) | (TICK_NS - 1))
+}
 
 impl Transport {
     /// Attaches `device`.
@@ -98,6 +101,7 @@ impl Transport {
             activity: Activity::Running,
             held: 0,
             held_until: None,
+            held_from: Instant::ZERO,
             look_at: None,
         }
     }
@@ -127,8 +131,7 @@ impl Transport {
     fn run(&mut self, context: &mut Context<'_>) {
         if self.may_run() {
             self.endpoint.run(context);
-            self.look_at =
-                (self.endpoint.lingering() != 0).then(|| soon(context.now, LOOK_TICK_NS));
+            self.look_at = (self.endpoint.lingering() != 0).then(|| soon(context.now));
             self.deliver(context);
         }
     }
@@ -147,28 +150,32 @@ impl Transport {
     /// Tells the driver what was completed and what changed.
     #[inline(always)]
     fn deliver(&mut self, context: &mut Context<'_>) {
+        let now = context.now;
         let completed = self.endpoint.take_completed();
-        let due = self.held_until.is_some_and(|until| until <= context.now);
+        let due = self.held_until.is_some_and(|until| until <= now);
         let mut left = if due {
             completed | self.held
         } else {
             completed
         };
-        // Whoever is interrupted for something else looks at the rest as well: an interrupt of its own would cost two exits more.
+        // Drivers that are interrupted for something else most often look at the rest as well: an interrupt of its own would cost more exits
+        // than one.
         let mut told = false;
         while left != 0 {
             let index = left.trailing_zeros() as usize;
             let queue = 1 << index;
             left &= left - 1;
-            let patience = match (told || !due) && self.endpoint.device().may_hold(index) {
+            let waits = !due || told && !self.is_overdue(now);
+            let patience = match waits && self.endpoint.device().may_hold(index) {
                 true => Patience::Some,
                 false => Patience::None,
             };
             match self.endpoint.publish(index, context.memory, patience) {
                 Notice::Held(wait) => {
                     self.held |= queue;
-                    if due || self.held == queue && wait == Wait::Begins {
-                        self.held_until = Some(soon(context.now, NOTICE_TICK_NS));
+                    if self.held == queue && wait == Wait::Begins {
+                        self.held_from = now;
+                        self.held_until = Some(soon(now));
                     }
                     continue;
                 }
@@ -183,9 +190,17 @@ impl Transport {
                 self.held_until = None;
             }
         }
+        if told && self.held != 0 && !self.is_overdue(now) {
+            self.held_until = Some(soon(now));
+        }
         if self.endpoint.take_change() == Notice::Interrupt {
             self.interrupts.config(context.signals);
         }
+    }
+
+    /// Whether the notices that are held have waited long enough.
+    fn is_overdue(&self, now: Instant) -> bool {
+        now.ns.saturating_sub(self.held_from.ns) >= LONGEST_HOLD_NS
     }
 
     fn set_status(&mut self, value: u8, context: &mut Context<'_>) {

@@ -189,6 +189,21 @@ fn a_driver_hears_of_sent_frames_a_little_later() {
     assert_eq!(guest.machine.function.deadline(), None);
 }
 
+#[test]
+fn a_notice_waits_for_others_but_not_for_ever() {
+    let mut guest = Guest::new(0);
+    guest.offer(RX, 64, 2048);
+    guest.send(&[0; 12], &frame([0xff; 6], 60));
+    assert!(guest.machine.function.deadline().is_some());
+    let told = (1..64).find(|step| {
+        guest.machine.now = Instant::from_ns(step * 50_000);
+        guest.arrive(&frame(MAC, 60));
+        guest.machine.function.deadline().is_none()
+    });
+    // Frames come more often than a notice is held; a millisecond and a tick.
+    assert!((20..=24).contains(&told.unwrap()), "{told:?}");
+}
+
 /// Makes a long frame available, and kicks if that is asked for: whether it was.
 fn send_long(guest: &mut Guest) -> bool {
     let memory = &guest.machine.memory;
