@@ -1,8 +1,5 @@
 //! The Internet checksum (RFC 1071).
 
-/// Bytes of which the words are added in one piece of straight code.
-const BLOCK_BYTES: usize = 128;
-
 /// A ones' complement sum under way, of words in the CPU's order: the sum of swapped words is the swapped sum (RFC 1071, 2 B), and so is
 /// that of words of any length, carries added at the end (2 C).
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,22 +35,27 @@ impl Sum {
 
     /// Adds bytes, an odd last one filled up with a zero. They begin at an even place of what is summed.
     pub fn add_bytes(&mut self, bytes: &[u8]) {
-        let word = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_le_bytes);
-        let mut blocks = bytes.chunks_exact(BLOCK_BYTES);
+        let rest = self.add_blocks::<16>(bytes);
+        let rest = self.add_blocks::<4>(rest);
+        let rest = self.add_blocks::<1>(rest);
+        let last = rest.iter().rev();
+        self.add(last.fold(0, |word, byte| word << 8 | u64::from(*byte)));
+    }
+
+    /// Adds as many blocks of so many words of eight bytes as there are; the rest. A block is straight code: one addition after the other,
+    /// each with the carry of the one before.
+    #[inline(always)]
+    fn add_blocks<'a, const WORDS: usize>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let mut blocks = bytes.chunks_exact(8 * WORDS);
         for block in &mut blocks {
-            // One addition after the other, each with the carry of the one before.
             let mut carry = false;
-            for bytes in block.chunks_exact(8) {
-                (self.0, carry) = self.0.carrying_add(word(bytes), carry);
+            for word in block.chunks_exact(8) {
+                let word = word.try_into().map_or(0, u64::from_le_bytes);
+                (self.0, carry) = self.0.carrying_add(word, carry);
             }
             self.add(carry.into());
         }
-        let mut words = blocks.remainder().chunks_exact(8);
-        for bytes in &mut words {
-            self.add(word(bytes));
-        }
-        let rest = words.remainder().iter().rev();
-        self.add(rest.fold(0, |word, byte| word << 8 | u64::from(*byte)));
+        blocks.remainder()
     }
 
     /// The sum as a big-endian word.

@@ -471,7 +471,7 @@ mod tests {
         );
         assert_eq!(
             map.query(&everything, 0x4000_0001, 0, LIVE),
-            [0x0100_0009, 0, 0, 0]
+            [0x0100_0049, 0, 0, 0]
         );
         assert_eq!(
             map.query(&everything, 0x4000_0010, 0, LIVE),
@@ -526,8 +526,8 @@ mod tests {
                 map.query(&everything, 0x4000_0001, 0, LIVE)[0],
             )
         };
-        assert_eq!(others(Tsc::Invariant), (true, 0x0100_0009));
-        assert_eq!(others(Tsc::Unpromised), (false, 9));
+        assert_eq!(others(Tsc::Invariant), (true, 0x0100_0049));
+        assert_eq!(others(Tsc::Unpromised), (false, 0x49));
     }
 
     #[test]

@@ -95,7 +95,7 @@ impl Ports {
 }
 
 impl Outlets for Ports {
-    #[inline]
+    #[inline(always)]
     fn send(&mut self, to: Port, packet: Packet) -> Result<(), Refusal> {
         match to {
             UPLINK => self.uplink.send(packet),

@@ -141,8 +141,12 @@ impl Nic {
             }
         }
         header.buffers = used.len() as u16;
-        let header = &header.as_bytes()[..header_bytes];
-        self.chain.write(memory, 0, header)?;
+        if header_bytes == size_of::<Header>() {
+            self.chain.set_front(memory, &header)?;
+        } else {
+            self.chain
+                .write(memory, 0, &header.as_bytes()[..header_bytes])?;
+        }
         for (head, bytes) in used {
             queues.complete(queue, memory, head, bytes);
         }

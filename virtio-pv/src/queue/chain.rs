@@ -223,6 +223,19 @@ impl Chain {
         Ok(done)
     }
 
+    /// Writes a structure to the front of the writable part, however that is cut into buffers, as far as there is room.
+    #[inline(always)]
+    pub fn set_front<T: IntoBytes + Immutable>(
+        &self,
+        memory: &GuestMemory,
+        value: &T,
+    ) -> Result<(), Unmapped> {
+        match one(self.writable(), 0, size_of::<T>()) {
+            Some(gpa) => memory.store(gpa, value),
+            None => self.scatter(memory, 0, value.as_bytes()).map(drop),
+        }
+    }
+
     /// Copies into the writable part, from `offset` on; returns how many bytes there was room for.
     #[inline]
     pub fn write(&self, memory: &GuestMemory, offset: u64, from: &[u8]) -> Result<usize, Unmapped> {

@@ -388,7 +388,12 @@ impl<R: Window, W: Window> Nic for E1000<R, W> {
 
     fn receive(&mut self) -> Option<Packet> {
         // As many as the ring has: a card cannot keep us here with damaged frames.
-        (0..RING).map_while(|_| self.next()).find_map(|frame| frame)
+        for _ in 0..RING {
+            if let Some(packet) = self.next()? {
+                return Some(packet);
+            }
+        }
+        None
     }
 
     fn send(&mut self, mut packet: Packet) -> Result<(), Packet> {
