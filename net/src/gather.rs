@@ -103,7 +103,7 @@ impl Gatherer {
             && segment::is_sound(&mut packet, &segment)
         {
             return match self.trains[place].join(&segment, packet) {
-                true => Gathered::Whole(self.trains.remove(place).finish()),
+                true => Gathered::Whole(self.trains.swap_remove(place).finish()),
                 false => Gathered::Kept,
             };
         }
@@ -117,7 +117,7 @@ impl Gatherer {
                 && train.is_superseded_by(&segment, packet.frame())
                 && segment::is_sound(&mut packet, &segment);
             if !joins {
-                let train = self.trains.remove(place).finish();
+                let train = self.trains.swap_remove(place).finish();
                 return Gathered::After { packet, train };
             }
             train.supersede(&segment, packet);
