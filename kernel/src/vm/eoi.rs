@@ -37,9 +37,10 @@ impl Eoi {
     /// Ends the interrupt in service if the guest has; if not, it will by the register.
     #[inline(always)]
     pub fn collect(&mut self, lapic: &mut Lapic, memory: &GuestMemory) {
-        if core::mem::take(&mut self.is_set)
+        if self.is_set
             && let Some(place) = self.place
         {
+            self.is_set = false;
             match memory.load::<u8>(place) {
                 Ok(flag) if flag & NO_END == 0 => lapic.end_unseen(),
                 Ok(flag) => withdraw(place, flag, memory),

@@ -260,11 +260,11 @@ impl Local {
     }
 
     /// The vCPU waits for an interrupt: what devices have put off until it does is done now.
-    #[cold]
+    #[inline]
     pub fn tell_idle(&mut self) {
-        let (_, deadline) = match self.machine.vcpus() {
-            1 => (self.pic_output, self.board_deadline),
-            _ => self.machine.face.get(),
+        let deadline = match self.machine.vcpus() {
+            1 => self.board_deadline,
+            _ => self.machine.face.get().1,
         };
         if deadline.is_some() {
             self.with_board(|board, context| board.idle(context));

@@ -73,17 +73,20 @@ pub struct Transport {
     look_at: Option<Instant>,
 }
 
-/// What may wait is done at multiples of this, half of it later at the earliest: shorter than what people or timers notice, and as long as a
-/// wire of a gigabit needs for the long frame that goes before one that lingers. The multiples are the same for everything, so that the
-/// timer is not set for each.
+/// What may wait is done at multiples of this: shorter than what people or timers notice. They are the same for everything, so that the timer
+/// is not set for each.
 const TICK_NS: u64 = 1 << 17;
+/// How long notices wait at least; and queues that linger, before they are looked at: about as long as a wire of a gigabit needs for the long
+/// frame that went before.
+const NOTICE_NS: u64 = TICK_NS / 2;
+const LOOK_NS: u64 = TICK_NS;
 /// How long a notice waits at most while the driver is interrupted for other things.
 const LONGEST_HOLD_NS: u64 = 1_000_000;
 
-/// The tick by which what may wait until then is done.
+/// The first tick at least so long from now.
 #[inline]
-fn soon(now: Instant) -> Instant {
-    Instant::from_ns((now.ns + TICK_NS / 2) | (TICK_NS - 1))
+fn tick_after(now: Instant, least_ns: u64) -> Instant {
+    Instant::from_ns((now.ns + least_ns) | (TICK_NS - 1))
 }
 
 impl Transport {
@@ -131,7 +134,8 @@ impl Transport {
     fn run(&mut self, context: &mut Context<'_>) {
         if self.may_run() {
             self.endpoint.run(context);
-            self.look_at = (self.endpoint.lingering() != 0).then(|| soon(context.now));
+            self.look_at =
+                (self.endpoint.lingering() != 0).then(|| tick_after(context.now, LOOK_NS));
             self.deliver(context);
         }
     }
@@ -175,7 +179,7 @@ impl Transport {
                     self.held |= queue;
                     if self.held == queue && wait == Wait::Begins {
                         self.held_from = now;
-                        self.held_until = Some(soon(now));
+                        self.held_until = Some(tick_after(now, NOTICE_NS));
                     }
                     continue;
                 }
@@ -191,7 +195,7 @@ impl Transport {
             }
         }
         if told && self.held != 0 && !self.is_overdue(now) {
-            self.held_until = Some(soon(now));
+            self.held_until = Some(tick_after(now, NOTICE_NS));
         }
         if self.endpoint.take_change() == Notice::Interrupt {
             self.interrupts.config(context.signals);

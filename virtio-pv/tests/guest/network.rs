@@ -235,9 +235,14 @@ fn while_long_frames_are_sent_every_second_is_kicked_for() {
     assert!(!send_long(&mut guest));
     guest.machine.poll();
     assert_eq!(taken(&mut guest), 0, "not before");
-    guest.machine.now = guest.machine.function.deadline().unwrap();
-    guest.machine.poll();
-    assert_eq!(taken(&mut guest), 1);
+    // Notices have their time before.
+    let found = (0..2).position(|_| {
+        guest.machine.now = guest.machine.function.deadline().unwrap();
+        guest.machine.poll();
+        taken(&mut guest) == 1
+    });
+    assert_eq!(found, Some(1));
+    assert!(guest.machine.now < Instant::from_ns(300_000));
     assert!(!send_long(&mut guest));
     guest.machine.idle();
     assert_eq!(taken(&mut guest), 1);
