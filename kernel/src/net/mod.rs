@@ -4,6 +4,7 @@
 
 mod card;
 mod consoles;
+mod errands;
 mod interrupt;
 mod lines;
 mod ports;
