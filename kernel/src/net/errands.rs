@@ -1,7 +1,17 @@
 //! What the service does beside passing frames: the host's own stack and its consoles, the router, lines of the log for a server, and what the
 //! log is to say of all that. It has its part of a turn only when there is something to do.
 
-use super::service::State;
+use super::consoles::{self, Cause};
+use super::ports::{HOST, ROUTER};
+use super::service::{BOOT_UNIX_MS, LOGS, State};
+use crate::service::control::{CONTROL, Request};
+use crate::{info, log, time, warn};
+use core::sync::atomic::Ordering;
+use net::host::{News, Outcome, syslog};
+use net::nat::{Outside, Router};
+
+/// Lines that go to a server in one turn.
+const TURN_LINES: usize = 8;
 
 impl State {
     /// Whether there is something to do beside passing frames between the card and the guest.

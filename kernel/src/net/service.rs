@@ -1,12 +1,11 @@
 //! The service: moves frames between the card, the host's stack and the guest's cables.
 
 use super::card::{self, Card};
-use super::consoles::{self, Cause, Consoles};
+use super::consoles::{self, Consoles};
 use super::interrupt::{self, Found, Interrupt, Trust};
-use super::ports::{FIRST_GUEST, GuestPort, HOST, Ports, ROUTER, UPLINK, Uplink};
+use super::ports::{FIRST_GUEST, GuestPort, Ports, ROUTER, UPLINK, Uplink};
 use super::{ERRANDS, PLUGS, Plug, WORK};
 use crate::service::alarm::{self, Bell};
-use crate::service::control::{CONTROL, Request};
 use crate::vm::Rdrand;
 use crate::{info, log, time, warn};
 use alloc::vec::Vec;
@@ -23,8 +22,8 @@ use net::credit::Credit;
 use net::host::address::Setup;
 use net::host::mdns::Name;
 use net::host::sntp::WallClock;
-use net::host::{Host, Lease, News, Outcome, syslog};
-use net::nat::{Outside, Router};
+use net::host::{Host, Lease};
+use net::nat::Router;
 use net::stations::{Crowd, Stations};
 use net::switch::{Port, PortSetup, Sources, Switch, Vlans, WhenFull};
 use spin::Mutex;
@@ -47,11 +46,9 @@ const RESET_AGAIN_MS: u64 = 60_000;
 static STATE: Mutex<Option<State>> = Mutex::new(None);
 
 /// Milliseconds from 1970 to the host's start, as a server of the network told them; 0: none did.
-static BOOT_UNIX_MS: AtomicU64 = AtomicU64::new(0);
+pub(super) static BOOT_UNIX_MS: AtomicU64 = AtomicU64::new(0);
 /// Lines of the log go to a server.
-static LOGS: AtomicBool = AtomicBool::new(false);
-/// Lines that go to it in one turn.
-const TURN_LINES: usize = 8;
+pub(super) static LOGS: AtomicBool = AtomicBool::new(false);
 
 /// The service.
 pub struct Service(());
@@ -66,14 +63,14 @@ pub(super) struct State {
     pub(super) link: Link,
     pub(super) lease: Option<Lease>,
     /// The host's name, as the log has it.
-    name: Option<Name>,
+    pub(super) name: Option<Name>,
     /// Of the log, for a server.
-    lines: log::Reader,
-    clock: Option<WallClock>,
+    pub(super) lines: log::Reader,
+    pub(super) clock: Option<WallClock>,
     /// Interrupts that earlier turns knew of.
     interrupts: u32,
     /// When there is something to do beside passing frames, if nothing happens.
-    errands_ms: u64,
+    pub(super) errands_ms: u64,
     /// How the card is getting on, when it is looked at next, and how often it was reset.
     watch: Watch,
     next_watch_ms: u64,
@@ -364,7 +361,7 @@ impl State {
     }
 
     /// Switches frames that came in at a port, the one that waits first; how many.
-    fn switch_from(&mut self, from: Port, now_ms: u64) -> usize {
+    pub(super) fn switch_from(&mut self, from: Port, now_ms: u64) -> usize {
         let Self {
             ports,
             switch,
