@@ -36,7 +36,7 @@ impl GuestMemory {
     }
 
     /// Copies `from` in, and marks the pages dirty.
-    #[inline(always)]
+    #[inline]
     pub fn write(&self, gpa: Gpa, from: &[u8]) -> Result<(), Unmapped> {
         match self.host(gpa, from.len() as u64) {
             // SAFETY: `host` found the whole range inside one region.
