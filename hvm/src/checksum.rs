@@ -12,6 +12,17 @@ impl Sum {
         Self(start.swap_bytes().into())
     }
 
+    /// The pseudo-header that TCP and UDP checksums begin with (RFC 9293, 3.1; RFC 8200, 8.1). `addresses` are source and destination, of
+    /// IPv4 or IPv6.
+    #[inline(always)]
+    pub fn pseudo_header(addresses: &[u8], protocol: u8, payload_bytes: usize) -> Self {
+        let mut sum = Self::of(protocol.into());
+        sum.add_header(addresses);
+        sum.add_word((payload_bytes >> 16) as u16);
+        sum.add_word(payload_bytes as u16);
+        sum
+    }
+
     /// Adds eight bytes.
     #[inline]
     fn add(&mut self, word: u64) {
@@ -29,7 +40,7 @@ impl Sum {
 
     /// Adds a big-endian word.
     #[inline]
-    pub fn add_word(&mut self, word: u16) {
+    fn add_word(&mut self, word: u16) {
         self.add(word.swap_bytes().into());
     }
 
@@ -81,15 +92,10 @@ pub fn of(bytes: &[u8]) -> u16 {
     !sum(0, bytes)
 }
 
-/// The sum of the pseudo-header that TCP and UDP checksums begin with (RFC 9293, 3.1; RFC 8200, 8.1). `addresses` are source and
-/// destination, of IPv4 or IPv6.
+/// The sum of a pseudo-header: see [`Sum::pseudo_header`].
 #[inline]
 pub fn pseudo_header(addresses: &[u8], protocol: u8, payload_bytes: usize) -> u16 {
-    let mut sum = Sum::of(protocol.into());
-    sum.add_header(addresses);
-    sum.add_word((payload_bytes >> 16) as u16);
-    sum.add_word(payload_bytes as u16);
-    sum.word()
+    Sum::pseudo_header(addresses, protocol, payload_bytes).word()
 }
 
 #[cfg(test)]

@@ -150,10 +150,8 @@ impl Gatherer {
     /// The train that a frame continues, and what the frame says.
     #[inline]
     fn continued_by(&self, frame: &[u8]) -> Option<(usize, Segment)> {
-        let trains = self.trains.iter().enumerate();
-        let mut continued =
-            trains.filter_map(|(place, train)| Some((place, train.continued_by(frame)?)));
-        continued.next()
+        let mut trains = self.trains.iter().enumerate();
+        trains.find_map(|(place, train)| Some((place, train.continued_by(frame)?)))
     }
 
     /// The oldest train, which is over.

@@ -263,8 +263,8 @@ pub fn is_sound(packet: &mut Packet, segment: &Segment) -> bool {
     let Some(network) = frame.get(ETHERNET_BYTES..segment.transport) else {
         return false;
     };
-    let mut pseudo = Sum::of(TCP.into());
-    match segment.cut {
+    let tcp_bytes = segment.end - segment.transport;
+    let mut tcp = match segment.cut {
         Cut::Tcp4 => {
             let Some(header) = network.first_chunk::<IP4_BYTES>() else {
                 return false;
@@ -274,22 +274,20 @@ pub fn is_sound(packet: &mut Packet, segment: &Segment) -> bool {
             if sum.word() != 0xffff {
                 return false;
             }
-            pseudo.add_header(&header[12..20]);
+            Sum::pseudo_header(&header[12..20], TCP, tcp_bytes)
         }
         Cut::Tcp6 => {
             let Some(header) = network.first_chunk::<IP6_BYTES>() else {
                 return false;
             };
-            pseudo.add_header(&header[8..40]);
+            Sum::pseudo_header(&header[8..40], TCP, tcp_bytes)
         }
-    }
+    };
     if packet.offload().checksum != Checksum::Unknown {
         return true;
     }
-    let tcp = &frame[segment.transport..segment.end];
-    pseudo.add_word(tcp.len() as u16);
-    pseudo.add_bytes(tcp);
-    if pseudo.word() != 0xffff {
+    tcp.add_bytes(&frame[segment.transport..segment.end]);
+    if tcp.word() != 0xffff {
         return false;
     }
     packet.set_offload(Offload::VALID);
