@@ -435,10 +435,6 @@ impl SwitchEnd {
             packet = match self.gatherer.offer(packet, self.takes()) {
                 Gathered::Single(packet) => return self.send_single(packet),
                 Gathered::Kept => return Ok(()),
-                Gathered::Whole(train) => {
-                    self.send_train(train);
-                    return Ok(());
-                }
                 Gathered::After { packet, train } => match self.send_train(train) {
                     true => packet,
                     false => return Err(Refusal::Later(packet)),

@@ -1,7 +1,9 @@
 //! Gathering: what comes in a row of one TCP conversation becomes one long frame, or one acknowledgement, for a card that takes such.
 //!
-//! A guest pays for each frame, not for its bytes; so segments that a sender cut are put together again where that can be undone exactly:
-//! the guest sees headers from which the same segments could be cut (the rules are those by which Linux gathers). Nothing is
+//! A guest pays for each frame, not for its bytes; so segments that follow one another and differ in nothing but their bytes, their
+//! lengths and the push flag are put together: the stream and all that its headers say stay as they were, and what is cut of the long
+//! frame again is no longer than what came and no more frames. Where one segment ended and the next began is lost, which TCP promises
+//! to nobody (RFC 9293, 3.9.1.2: the push flag is no record's mark); the push flag of any is the whole's. Nothing is
 //! waited for: a train is over at the end of the turn that began it. Payloads are not touched; each segment's packet
 //! hangs behind the first's ([`Packet::rest`]).
 //!
@@ -33,7 +35,7 @@ const TCP_CHECKSUM: u16 = 16;
 /// What a train is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// Segments with data, each as long as the first.
+    /// Segments with data; how long the longest is.
     Data { segment_bytes: usize },
     /// Acknowledgements; how many of them the last stands for.
     Acknowledgement { count: u32 },
@@ -51,8 +53,6 @@ struct Train {
     /// The sequence number behind the last.
     next: u32,
     payload_bytes: usize,
-    /// The last has the push flag, or is shorter than the others.
-    ends: bool,
 }
 
 /// What became of a frame.
@@ -62,8 +62,6 @@ pub enum Gathered {
     Single(Packet),
     /// It is in a train.
     Kept,
-    /// It was the last of a train.
-    Whole(Packet),
     /// It is not in a train yet: this one is over first, and then the frame is to be offered again.
     After {
         /// The frame.
@@ -102,10 +100,8 @@ impl Gatherer {
             && let Some((place, segment)) = self.continued_by(packet.frame())
             && segment::is_sound(&mut packet, &segment)
         {
-            return match self.trains[place].join(&segment, packet) {
-                true => Gathered::Whole(self.trains.swap_remove(place).finish()),
-                false => Gathered::Kept,
-            };
+            self.trains[place].join(&segment, packet);
+            return Gathered::Kept;
         }
         let Some((flow, segment)) = Segment::read(packet.frame()) else {
             return Gathered::Single(packet);
@@ -123,9 +119,7 @@ impl Gatherer {
             train.supersede(&segment, packet);
             return Gathered::Kept;
         }
-        let Some(kind) =
-            kind.filter(|_| !segment.is_last() && segment::is_sound(&mut packet, &segment))
-        else {
+        let Some(kind) = kind.filter(|_| segment::is_sound(&mut packet, &segment)) else {
             return Gathered::Single(packet);
         };
         if self.trains.is_full() {
@@ -139,7 +133,6 @@ impl Gatherer {
             payload_bytes: segment.payload_bytes(),
             first: segment,
             packet,
-            ends: false,
         };
         if self.trains.push(train).is_err() {
             unreachable!("it was not full");
@@ -167,38 +160,36 @@ impl Train {
     /// What a frame says that continues it.
     #[inline]
     fn continued_by(&self, frame: &[u8]) -> Option<Segment> {
-        let Kind::Data { segment_bytes } = self.kind else {
+        if !matches!(self.kind, Kind::Data { .. }) {
             return None;
-        };
+        }
         let own = self.packet.frame();
         let segment = self.first.continued_by(own, frame)?;
         let behind = self.packet.rest().len() + 1;
         let payload_bytes = segment.payload_bytes();
         let header_bytes = self.first.ip_bytes() - self.first.payload_bytes();
-        let continues = !self.ends
-            && segment.sequence == self.next
-            && (1..=segment_bytes).contains(&payload_bytes)
+        let continues = segment.sequence == self.next
+            && payload_bytes != 0
             && behind < MAX_PACKETS
             && header_bytes + self.payload_bytes + payload_bytes <= MAX_IP_BYTES
             && self.first.numbers(own, frame, behind as u16);
         continues.then_some(segment)
     }
 
-    /// Takes in what continues it; true if the train is over.
-    fn join(&mut self, segment: &Segment, mut packet: Packet) -> bool {
+    /// Takes in what continues it.
+    fn join(&mut self, segment: &Segment, mut packet: Packet) {
         let payload_bytes = segment.payload_bytes();
-        let full =
-            matches!(self.kind, Kind::Data { segment_bytes } if payload_bytes == segment_bytes);
-        self.ends = segment.is_last() || !full;
+        if let Kind::Data { segment_bytes } = &mut self.kind {
+            *segment_bytes = payload_bytes.max(*segment_bytes);
+        }
         self.payload_bytes += payload_bytes;
         self.next = segment.next();
         packet.strip(segment.header_bytes());
         packet.set_len(payload_bytes);
-        if segment.is_last() {
+        if segment.pushes() {
             self.first.push(self.packet.frame_mut());
         }
         self.packet.append(packet);
-        self.ends
     }
 
     /// Whether an acknowledgement of its conversation says all that it does.

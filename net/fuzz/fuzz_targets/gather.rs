@@ -41,7 +41,7 @@ fuzz_target!(|bytes: &[u8]| {
         };
         loop {
             packet = match gatherer.offer(packet, Cuts::from_bits_truncate(takes)) {
-                Gathered::Single(packet) | Gathered::Whole(packet) => break look(&packet),
+                Gathered::Single(packet) => break look(&packet),
                 Gathered::Kept => break,
                 Gathered::After { packet, train } => {
                     look(&train);

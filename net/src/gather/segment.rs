@@ -129,11 +129,11 @@ impl Segment {
     }
 
     /// Whether the sender wants it handed over at once.
-    pub fn is_last(&self) -> bool {
+    pub fn pushes(&self) -> bool {
         self.flags & PUSH != 0
     }
 
-    /// What a frame says that could have been cut of the same long segment as this one, by all that the pieces of one have in common. Its
+    /// What a frame says that agrees with this one in all that the pieces of one long segment have in common. Its
     /// place and its length are not looked at, but that it has one.
     #[inline]
     pub fn continued_by(&self, own: &[u8], theirs: &[u8]) -> Option<Self> {
@@ -214,7 +214,7 @@ impl Segment {
         frame.get(self.transport + from..self.transport + to)
     }
 
-    /// The last of a train wants to be handed over at once: the whole does.
+    /// One of a train wants to be handed over at once: the whole does.
     pub fn push(&self, frame: &mut [u8]) {
         if let Some(flags) = frame.get_mut(self.transport + 13) {
             *flags |= PUSH;

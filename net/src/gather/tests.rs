@@ -22,6 +22,8 @@ struct Plan {
     service: u8,
     damaged: bool,
     summed: bool,
+    /// What its identification skips, most often nothing.
+    renumbers: u16,
 }
 
 fn plan() -> impl Strategy<Value = Plan> {
@@ -38,9 +40,13 @@ fn plan() -> impl Strategy<Value = Plan> {
         prop_oneof![19 => Just(0_u8), 1 => Just(3_u8)],
         prop_oneof![19 => Just(false), 1 => Just(true)],
         any::<bool>(),
+        prop_oneof![19 => Just(0_u16), 1 => any::<u16>()],
     );
     (head, tail).prop_map(
-        |((flow, skip, payload, flags), (acknowledges, stamp, service, damaged, summed))| Plan {
+        |(
+            (flow, skip, payload, flags),
+            (acknowledges, stamp, service, damaged, summed, renumbers),
+        )| Plan {
             flow,
             six: flow % 2 == 1,
             skip,
@@ -51,6 +57,7 @@ fn plan() -> impl Strategy<Value = Plan> {
             service,
             damaged,
             summed,
+            renumbers,
         },
     )
 }
@@ -103,6 +110,7 @@ fn frame(plan: &Plan, numbers: &mut Numbers) -> Vec<u8> {
     } else {
         frame.extend([0x08, 0x00, 0x45, plan.service]);
         frame.extend((20 + tcp.len() as u16).to_be_bytes());
+        numbers.identification = numbers.identification.wrapping_add(plan.renumbers);
         frame.extend(numbers.identification.to_be_bytes());
         numbers.identification = numbers.identification.wrapping_add(1);
         frame.extend([if plan.flow < 3 { 0x40 } else { 0 }, 0, 64, TCP, 0, 0]);
@@ -119,46 +127,83 @@ fn frame(plan: &Plan, numbers: &mut Numbers) -> Vec<u8> {
     frame
 }
 
-/// What a card with long frames makes of a train: the frames that it could have been cut of.
-fn cut(packet: Packet, pool: &'static Pool, long: &'static Pool) -> Vec<Vec<u8>> {
-    if packet.rest().is_empty() {
-        return vec![packet.frame().to_vec()];
-    }
-    let mut whole = long.packet().unwrap();
-    let bytes: Vec<u8> = core::iter::once(&packet)
-        .chain(packet.rest())
-        .flat_map(|part| part.frame().to_vec())
-        .collect();
+/// A packet's bytes, with what hangs behind it.
+fn bytes(packet: &Packet) -> Vec<u8> {
+    let parts = core::iter::once(packet).chain(packet.rest());
+    let bytes: Vec<u8> = parts.flat_map(|part| part.frame().to_vec()).collect();
     assert_eq!(bytes.len(), packet.whole_len());
+    bytes
+}
+
+/// Frames that a train could be cut of again, by what it says of itself.
+fn cut(packet: &Packet, pool: &'static Pool, long: &'static Pool) -> Vec<Vec<u8>> {
+    let mut whole = long.packet().unwrap();
+    let bytes = bytes(packet);
     whole.room()[..bytes.len()].copy_from_slice(&bytes);
     whole.set_len(bytes.len());
     whole.set_offload(packet.offload());
-    if packet.offload().segmentation.unwrap().cut == Cut::Tcp4 {
-        assert_eq!(checksum::of(&bytes[14..34]), 0);
-    }
     let cutter = Cutter::of(&whole).unwrap();
-    let pieces = Pieces::new(&whole, &cutter, pool);
-    let pieces = pieces.map(|mut piece| {
+    let pieces = Pieces::new(&whole, &cutter, pool).map(|mut piece| {
         assert!(piece.finish_checksum());
         piece.frame().to_vec()
     });
     pieces.collect()
 }
 
-/// A frame without its padding, and where it means nothing, without IPv4's identification, which its checksum follows.
-fn bare(mut frame: Vec<u8>) -> Vec<u8> {
-    if frame[12] == 8 {
-        let end = 14 + usize::from(u16::from_be_bytes([frame[16], frame[17]]));
-        frame.truncate(end);
-        if frame[20] & 0x40 != 0 {
-            frame[18..20].fill(0);
-            frame[24..26].fill(0);
+/// A frame's headers without what may differ in a train, and its payload: checksums and lengths, the sequence number, the
+/// push flag, and IPv4's identification.
+fn halves(frame: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let (_, segment) = Segment::read(frame).unwrap();
+    let (mut head, payload) = (
+        frame[..segment.header_bytes()].to_vec(),
+        frame[segment.header_bytes()..][..segment.payload_bytes()].to_vec(),
+    );
+    match segment.cut {
+        Cut::Tcp4 => {
+            assert_eq!(checksum::of(&head[14..34]), 0);
+            head[16..20].fill(0);
+            head[24..26].fill(0);
         }
-    } else {
-        let end = 54 + usize::from(u16::from_be_bytes([frame[18], frame[19]]));
-        frame.truncate(end);
+        Cut::Tcp6 => head[18..20].fill(0),
     }
-    frame
+    let tcp = &mut head[segment.transport..];
+    tcp[4..8].fill(0);
+    tcp[13] &= !8;
+    tcp[16..18].fill(0);
+    (head, payload)
+}
+
+/// The identification, where it means something.
+fn identification(frame: &[u8]) -> Option<u16> {
+    (frame[12] == 8 && frame[20] & 0x40 == 0).then(|| u16::from_be_bytes([frame[18], frame[19]]))
+}
+
+/// Whether a train says what the frames did that it was made of, in their order.
+fn check_train(train: &Packet, originals: &[&Vec<u8>], pool: &'static Pool, long: &'static Pool) {
+    let whole = bytes(train);
+    let (head, payload) = halves(&whole);
+    let segmentation = train.offload().segmentation.unwrap();
+    let (mut longest, mut pushes, mut next, mut theirs) =
+        (0, false, Segment::read(&whole).unwrap().1.sequence, vec![]);
+    for (index, original) in originals.iter().enumerate() {
+        let segment = Segment::read(original).unwrap().1;
+        let (their_head, their_payload) = halves(original);
+        assert_eq!((&their_head, segment.sequence), (&head, next));
+        assert_ne!(their_payload.len(), 0);
+        let number = identification(&whole).map(|first| first.wrapping_add(index as u16));
+        assert_eq!(identification(original), number);
+        longest = longest.max(their_payload.len());
+        pushes |= segment.pushes();
+        next = segment.next();
+        theirs.extend(their_payload);
+    }
+    assert_eq!(theirs, payload);
+    assert_eq!(Segment::read(&whole).unwrap().1.pushes(), pushes);
+    assert_eq!(usize::from(segmentation.segment_bytes), longest);
+    let pieces = cut(train, pool, long);
+    assert!(pieces.len() <= originals.len());
+    let again: Vec<u8> = pieces.iter().flat_map(|piece| halves(piece).1).collect();
+    assert_eq!(again, payload);
 }
 
 fn flow(frame: &[u8]) -> u8 {
@@ -172,7 +217,7 @@ fn gather(frames: Vec<Packet>, turn: usize, takes: Cuts) -> Vec<Packet> {
     for (index, mut packet) in frames.into_iter().enumerate() {
         loop {
             match gatherer.offer(packet, takes) {
-                Gathered::Single(packet) | Gathered::Whole(packet) => out.push(packet),
+                Gathered::Single(packet) => out.push(packet),
                 Gathered::Kept => {}
                 Gathered::After {
                     packet: again,
@@ -218,42 +263,49 @@ fn is_droppable(frame: &[u8]) -> bool {
 }
 
 proptest! {
-    /// What comes out is what came in, in the order of each conversation, but for acknowledgements that a later one stands for.
+    /// What comes out says what came in, in the order of each conversation, but for acknowledgements that a later one stands for.
     #[test]
-    fn a_train_can_be_cut_again_as_it_was(plans in prop::collection::vec(plan(), 1..80), turn in 1..50_usize, takes in 0..4_u8) {
+    fn a_train_says_what_its_frames_did(plans in prop::collection::vec(plan(), 1..80), turn in 1..50_usize, takes in 0..4_u8) {
         let takes = Cuts::from_bits_retain(takes);
         let pool = Pool::ordinary(400, 1500);
         let long = Pool::ordinary(1, 80_000);
         let frames = packets(&plans, pool);
-        let originals: Vec<Vec<u8>> = frames.iter().map(|packet| bare(packet.frame().to_vec())).collect();
+        let originals: Vec<Vec<u8>> = frames.iter().map(|packet| packet.frame().to_vec()).collect();
         let out = gather(frames, turn, takes);
         for packet in &out {
             let cuts = packet.offload().segmentation.map(|it| Cuts::from(it.cut));
             prop_assert!(cuts.is_none_or(|cut| takes.contains(cut)));
+            prop_assert_eq!(cuts.is_some(), !packet.rest().is_empty());
             prop_assert!(packet.whole_len() <= 14 + 0xffff);
         }
-        let out: Vec<Vec<u8>> = out.into_iter().flat_map(|packet| cut(packet, pool, long)).map(bare).collect();
         for index in 0..6 {
             let mut theirs = originals.iter().filter(|frame| flow(frame) == index);
-            for mine in out.iter().filter(|frame| flow(frame) == index) {
+            for mine in out.iter().filter(|packet| flow(packet.frame()) == index) {
+                if !mine.rest().is_empty() {
+                    let parts: Vec<_> = theirs.by_ref().take(mine.rest().len() + 1).collect();
+                    prop_assert_eq!(parts.len(), mine.rest().len() + 1);
+                    check_train(mine, &parts, pool, long);
+                    continue;
+                }
                 let mut dropped = 0;
                 loop {
                     let original = theirs.next();
                     prop_assert!(original.is_some(), "a frame from nowhere");
                     let original = original.unwrap();
-                    if original == mine {
+                    if original == mine.frame() {
                         break;
                     }
                     prop_assert!(is_droppable(original), "{original:02x?} is lost");
                     // The later one says more.
                     let number = |frame: &[u8]| Segment::read(frame).unwrap().1.acknowledgement;
-                    prop_assert!(number(mine).wrapping_sub(number(original)).wrapping_sub(1) < 1 << 31);
+                    prop_assert!(number(mine.frame()).wrapping_sub(number(original)).wrapping_sub(1) < 1 << 31);
                     dropped += 1;
                 }
                 prop_assert!(dropped < MAX_ACKNOWLEDGEMENTS);
             }
             prop_assert!(theirs.next().is_none(), "the last is never dropped");
         }
+        drop(out);
         prop_assert_eq!(pool.available(), 400);
     }
 
@@ -287,6 +339,7 @@ fn data(flags: u8, payload: usize) -> Plan {
         service: 0,
         damaged: false,
         summed: false,
+        renumbers: 0,
     }
 }
 
@@ -306,20 +359,35 @@ fn a_stream_becomes_long_frames() {
 }
 
 #[test]
-fn a_push_and_a_short_segment_end_a_train() {
+fn pushes_and_segments_of_any_length_go_on() {
     let pool = Pool::ordinary(200, 1500);
     let plans = [
-        data(0x10, 1000),
-        data(0x18, 1000),
-        data(0x10, 1000),
         data(0x10, 999),
+        data(0x18, 1000),
+        data(0x10, 7),
         data(0x10, 1000),
     ];
     let out = gather(packets(&plans, pool), 1000, Cuts::TCP4);
     let lengths: Vec<_> = out.iter().map(Packet::whole_len).collect();
-    assert_eq!(lengths, [2066, 2065, 1066]);
+    assert_eq!(lengths, [66 + 3006]);
     assert_eq!(out[0].frame()[47], 0x18);
-    assert_eq!(out[1].frame()[47], 0x10);
+    assert_eq!(out[0].offload().segmentation.unwrap().segment_bytes, 1000);
+}
+
+#[test]
+fn what_says_more_than_data_passes_alone_and_in_its_place() {
+    let pool = Pool::ordinary(200, 1500);
+    // The end, urgent data, congestion noticed.
+    for (flags, service) in [(0x11, 0), (0x30, 0), (0x50, 0), (0x90, 0), (0x10, 3)] {
+        let other = Plan {
+            service,
+            ..data(flags, 1000)
+        };
+        let plans = [data(0x10, 1000), data(0x10, 1000), other, data(0x10, 1000)];
+        let out = gather(packets(&plans, pool), 1000, Cuts::TCP4);
+        let lengths: Vec<_> = out.iter().map(Packet::whole_len).collect();
+        assert_eq!(lengths, [2066, 1066, 1066], "{flags:#x} {service}");
+    }
 }
 
 #[test]
