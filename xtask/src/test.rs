@@ -11,8 +11,8 @@ use std::time::Instant;
 /// What to test.
 #[derive(clap::Args)]
 pub struct Options {
-    /// `unit`, `e2e`, or a part of a test's name
-    filter: Option<String>,
+    /// `unit`, `e2e`, or parts of a test's name, all of which it must have
+    filter: Vec<String>,
     /// Run the whole matrix, and the guest alone as a reference (hours: all cases on Bochs, too)
     #[arg(long)]
     full: bool,
@@ -36,7 +36,7 @@ pub fn test(options: &Options) -> Result<()> {
     if plan.checks.is_empty() && plan.jobs.is_empty() {
         bail!(
             "no test's name contains `{}`; `cargo xtask test --list` lists them",
-            options.filter.as_deref().unwrap_or("")
+            options.filter.join("` and `")
         );
     }
     if options.list {
@@ -65,16 +65,8 @@ pub fn test(options: &Options) -> Result<()> {
 
 impl Options {
     fn plan(&self) -> Plan {
-        let wanted = |name: &str| {
-            self.filter
-                .as_deref()
-                .is_none_or(|filter| name.contains(filter))
-        };
-        let named = |job: &Job| {
-            self.filter
-                .as_deref()
-                .is_some_and(|filter| job.name().contains(filter) && filter != "e2e")
-        };
+        let wanted = |name: &str| self.filter.iter().all(|part| name.contains(part));
+        let named = self.filter.iter().any(|part| part != "e2e");
         let checks = CHECKS
             .into_iter()
             .filter(|check| wanted(check.name))
@@ -85,7 +77,7 @@ impl Options {
                 .filter(fits)
                 .map(move |case| Job { case, engine })
         });
-        let in_tier = |job: &Job| self.full || self.list || named(job) || job.is_usual();
+        let in_tier = |job: &Job| self.full || self.list || named || job.is_usual();
         Plan {
             checks,
             jobs: jobs
