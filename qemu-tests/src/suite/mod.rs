@@ -20,6 +20,7 @@ mod hammer;
 mod hang;
 mod host;
 mod hyperv;
+mod ipxe;
 mod lan;
 mod linux;
 mod loaders;
@@ -141,6 +142,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         firmware::CASES,
         hammer::CASES,
         hang::CASES,
+        ipxe::CASES,
         lan::CASES,
         linux::CASES,
         loaders::CASES,
