@@ -9,6 +9,8 @@ pub struct Watch {
     /// Address and length of the piece: offsets are valid in no other.
     piece: (usize, u64),
     count: usize,
+    /// How many pairs the words take.
+    pairs: usize,
     /// Offset in the piece, below its length less seven; and value. The last of an odd number stands there twice, so that a look goes by
     /// pairs.
     words: [[(u64, u64); 2]; Self::WORDS.div_ceil(2)],
@@ -24,6 +26,7 @@ impl Watch {
         Self {
             piece: (main.host.addr(), main.bytes),
             count: 0,
+            pairs: 0,
             words: [[(0, 0); 2]; Self::WORDS.div_ceil(2)],
         }
     }
@@ -39,8 +42,9 @@ impl Watch {
             Some(pair) => {
                 pair[self.count % 2..].fill((offset, value));
                 self.count += 1;
+                self.pairs = self.count.div_ceil(2);
             }
-            None => self.count = usize::MAX,
+            None => (self.count, self.pairs) = (usize::MAX, usize::MAX),
         }
     }
 
@@ -56,17 +60,14 @@ impl Watch {
     pub fn holds(&self, memory: &GuestMemory) -> bool {
         let main = memory.main();
         self.piece == (main.host.addr(), main.bytes)
-            && self
-                .words
-                .get(..self.count.div_ceil(2))
-                .is_some_and(|pairs| {
-                    let holds = |(offset, value): (u64, u64)| {
-                        // SAFETY: `add` found the offset inside this very piece; it is a multiple of eight, and pieces are
-                        // page-aligned on both sides, so the whole word lies in it.
-                        value == unsafe { raw::load_u64(main.host.add(offset as usize).cast()) }
-                    };
-                    pairs.iter().all(|&[one, other]| holds(one) && holds(other))
-                })
+            && self.words.get(..self.pairs).is_some_and(|pairs| {
+                let holds = |(offset, value): (u64, u64)| {
+                    // SAFETY: `add` found the offset inside this very piece; it is a multiple of eight, and pieces are
+                    // page-aligned on both sides, so the whole word lies in it.
+                    value == unsafe { raw::load_u64(main.host.add(offset as usize).cast()) }
+                };
+                pairs.iter().all(|&[one, other]| holds(one) && holds(other))
+            })
     }
 }
 

@@ -11,7 +11,7 @@ pub fn root() -> &'static Path {
         .expect("this crate lies one level below the workspace root")
 }
 
-/// Where finished artifacts go: the image, the kernel's ELF, bundles and logs of `cargo xtask run`.
+/// Where finished artifacts go: the image and the kernel's ELF.
 pub fn artifacts() -> PathBuf {
     root().join("target/monovisor")
 }
@@ -19,6 +19,11 @@ pub fn artifacts() -> PathBuf {
 /// The bootable file.
 pub fn image() -> PathBuf {
     artifacts().join("monovisor")
+}
+
+/// Where each `cargo xtask run` has its media and leaves its logs.
+pub fn runs() -> PathBuf {
+    root().join("target/run")
 }
 
 /// Where fetched packages and built guests are kept between runs.

@@ -5,7 +5,7 @@ use crate::tree;
 use anyhow::{Context, Result};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Somebody's turn, until it is dropped. The lock ends with its holder, however that ends.
 #[derive(Debug)]
@@ -22,47 +22,75 @@ impl Turn {
 
     /// The same for a directory, by a file beside it; who has it `does` this.
     pub fn take_directory(directory: &Path, does: &str) -> Result<Self> {
-        let mut place = directory.as_os_str().to_owned();
-        place.push(".lock");
-        Self::take_for(Path::new(&place), does)
+        Self::take_for(&beside(directory), does)
+    }
+
+    /// The same, but nobody waits: nothing if somebody has it.
+    pub fn try_take_directory(directory: &Path) -> Result<Option<Self>> {
+        let place = beside(directory);
+        let file = open(&place)?;
+        match file.try_lock() {
+            Ok(()) => Self::of(file, &place).map(Some),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error).with_context(|| failed(&place)),
+        }
     }
 
     fn take_for(place: &Path, does: &str) -> Result<Self> {
-        let directory = place.parent().unwrap_or(tree::root());
-        fs::create_dir_all(directory)
-            .with_context(|| format!("cannot create {}", directory.display()))?;
         Self::take_at(place, &|holder| {
             eprintln!("waiting for another xtask{holder}, which {does}…");
         })
     }
 
     fn take_at(place: &Path, say_waiting: &dyn Fn(&str)) -> Result<Self> {
-        let failed = || format!("cannot lock {}", place.display());
-        let mut file = OpenOptions::new()
-            .create(true)
-            .write(true)
-            .truncate(false)
-            .open(place)
-            .with_context(failed)?;
-        let own = std::process::id().to_string();
+        let file = open(place)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 // It writes its number just behind taking the lock.
+                let own = std::process::id().to_string();
                 match fs::read_to_string(place).unwrap_or_default().trim() {
                     pid if pid == own => {}
                     "" => say_waiting(""),
                     pid => say_waiting(&format!(" (pid {pid})")),
                 }
-                file.lock().with_context(failed)?;
+                file.lock().with_context(|| failed(place))?;
             }
-            Err(TryLockError::Error(error)) => return Err(error).with_context(failed),
+            Err(TryLockError::Error(error)) => return Err(error).with_context(|| failed(place)),
         }
+        Self::of(file, place)
+    }
+
+    /// That of the file's lock, which is had.
+    fn of(mut file: File, place: &Path) -> Result<Self> {
+        let own = std::process::id().to_string();
         file.set_len(0)
             .and_then(|()| file.write_all(own.as_bytes()))
-            .with_context(failed)?;
+            .with_context(|| failed(place))?;
         Ok(Self { _held: file })
     }
+}
+
+fn beside(directory: &Path) -> PathBuf {
+    let mut place = directory.as_os_str().to_owned();
+    place.push(".lock");
+    place.into()
+}
+
+fn open(place: &Path) -> Result<File> {
+    let directory = place.parent().unwrap_or(tree::root());
+    fs::create_dir_all(directory)
+        .with_context(|| format!("cannot create {}", directory.display()))?;
+    OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(false)
+        .open(place)
+        .with_context(|| failed(place))
+}
+
+fn failed(place: &Path) -> String {
+    format!("cannot lock {}", place.display())
 }
 
 #[cfg(test)]
@@ -70,7 +98,6 @@ mod tests {
     use super::*;
     use crate::command;
     use std::io::{BufRead, BufReader};
-    use std::path::PathBuf;
     use std::process::Stdio;
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicU32, Ordering};
@@ -100,6 +127,17 @@ mod tests {
         });
         assert_eq!(turns.into_inner(), 200);
         fs::remove_file(place).unwrap();
+    }
+
+    #[test]
+    fn who_does_not_want_to_wait_need_not() {
+        let directory = scratch("directory");
+        let held = Turn::try_take_directory(&directory).unwrap();
+        assert!(held.is_some());
+        assert!(Turn::try_take_directory(&directory).unwrap().is_none());
+        drop(held);
+        assert!(Turn::try_take_directory(&directory).unwrap().is_some());
+        fs::remove_file(beside(&directory)).unwrap();
     }
 
     #[test]

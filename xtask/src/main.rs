@@ -4,6 +4,7 @@
 mod bench;
 mod checks;
 mod compile;
+mod directory;
 mod host;
 mod image;
 mod run;

@@ -1,5 +1,6 @@
 //! `cargo xtask run`: one boot of Monovisor, its console on this terminal.
 
+use crate::directory::Directory;
 use crate::{compile, host};
 use anyhow::{Context, Result, anyhow, bail};
 use monovisor::{build, plan::Plan};
@@ -153,10 +154,9 @@ pub fn run(options: &Options) -> Result<()> {
         Some(engine) => (engine, works(engine)?),
         None => engine::choose()?,
     };
-    let directory = tree::artifacts();
-    std::fs::create_dir_all(&directory)?;
     let appliance = options.appliance()?;
-    let payload = appliance.payload(engine, &directory)?;
+    let directory = Directory::take(&tree::runs())?;
+    let payload = appliance.payload(engine, directory.path())?;
     let mut machine = Machine::new(engine, engine.emulator().loader());
     machine.memory_mib = match options.host_memory {
         Some(memory_mib) => memory_mib,
@@ -184,7 +184,7 @@ pub fn run(options: &Options) -> Result<()> {
     {
         machine.extra.splice(0..0, guest.devices());
     }
-    let launch = machine.launch(&payload, &directory)?;
+    let launch = machine.launch(&payload, directory.path())?;
     eprintln!("engine {}: {reason}", engine.name());
     eprintln!("{}", command::shown(&launch.command));
     if options.serial == Serial::Stdio && engine.subject() == Subject::Monovisor {

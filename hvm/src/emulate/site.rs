@@ -22,6 +22,27 @@ struct Site {
     witness: Witness,
 }
 
+impl Site {
+    /// RIP behind the instruction, if RIP is here, with this instruction, and the witness `holds`.
+    #[inline(always)]
+    fn next_rip(
+        &self,
+        cpu: &impl Registers,
+        instruction: Instruction,
+        holds: impl FnOnce(&Witness) -> bool,
+    ) -> Option<u64> {
+        let code = cpu.segment(SegmentName::Cs);
+        (self.rip == cpu.rip()
+            && self.instruction == instruction
+            && self.code.attributes == code.attributes
+            // With EFER, which is among what the witness compares, L makes it 64-bit code, whose base and limit are void.
+            && (code.attributes.contains(Attributes::L)
+                || self.code.base == code.base && self.code.limit == code.limit)
+            && holds(&self.witness))
+        .then_some(self.next_rip)
+    }
+}
+
 /// The last places, by address.
 pub(super) struct Sites {
     known: [Option<Site>; SITES],
@@ -47,7 +68,7 @@ impl Sites {
         if !site.witness.is_of(cpu) {
             return self.recall_elsewhere(cpu, memory, instruction);
         }
-        self.found(cpu, instruction, |witness| {
+        site.next_rip(cpu, instruction, |witness| {
             witness.holds_behind(cpu, memory)
         })
     }
@@ -61,28 +82,8 @@ impl Sites {
         memory: &GuestMemory,
         instruction: Instruction,
     ) -> Option<u64> {
-        self.found(cpu, instruction, |witness| witness.holds(cpu, memory))
-    }
-
-    /// What is known of RIP, if it is of this instruction and `holds`.
-    #[inline(always)]
-    fn found(
-        &self,
-        cpu: &impl Registers,
-        instruction: Instruction,
-        holds: impl FnOnce(&Witness) -> bool,
-    ) -> Option<u64> {
-        let rip = cpu.rip();
-        let site = self.known[slot(rip)].as_ref()?;
-        let code = cpu.segment(SegmentName::Cs);
-        (site.rip == rip
-            && site.instruction == instruction
-            && site.code.attributes == code.attributes
-            // With EFER, which is among what the witness compares, L makes it 64-bit code, whose base and limit are void.
-            && (code.attributes.contains(Attributes::L)
-                || site.code.base == code.base && site.code.limit == code.limit)
-            && holds(&site.witness))
-        .then_some(site.next_rip)
+        let site = self.known[slot(cpu.rip())].as_ref()?;
+        site.next_rip(cpu, instruction, |witness| witness.holds(cpu, memory))
     }
 
     /// Remembers an answer, if it can be checked later. `linear` is RIP's linear address.

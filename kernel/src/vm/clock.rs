@@ -293,6 +293,14 @@ impl Clock {
     }
 }
 
+/// For whoever may not need the time.
+impl From<&Clock> for Instant {
+    #[inline]
+    fn from(clock: &Clock) -> Self {
+        clock.now()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -336,7 +336,7 @@ impl Local {
             // Registers take aligned dwords; the manual leaves anything else undefined (SDM vol. 3A, 11.4.1).
             if offset.is_multiple_of(4) && width >= Width::Dword {
                 self.with_lapic(|lapic, signals, clock| {
-                    lapic.mmio_write(offset, value as u32, clock.now(), signals)
+                    lapic.mmio_write(offset, value as u32, clock, signals)
                 });
             }
             return;
@@ -346,7 +346,7 @@ impl Local {
 
     fn lapic_read(&mut self, offset: u16, width: Width) -> u64 {
         self.collect_eoi();
-        let register = self.lapic.mmio_read(offset & !3, self.clock.now());
+        let register = self.lapic.mmio_read(offset & !3, &self.clock);
         width.cut(u64::from(register) >> (u32::from(offset & 3) * 8))
     }
 

@@ -12,8 +12,9 @@ pub(super) struct NoRegister;
 
 impl Lapic {
     /// Reads the aligned dword at `offset` in the register page. Between registers, and where there is none, reads 0.
+    /// `now` becomes a time only where a register has to do with it: most have not, and clocks cost something.
     #[inline]
-    pub fn mmio_read(&mut self, offset: u16, now: Instant) -> u32 {
+    pub fn mmio_read(&mut self, offset: u16, now: impl Into<Instant>) -> u32 {
         if offset & 0xf != 0 {
             return 0;
         }
@@ -29,9 +30,15 @@ impl Lapic {
         }
     }
 
-    /// Writes the aligned dword at `offset` in the register page.
+    /// Writes the aligned dword at `offset` in the register page; `now` as in [`Self::mmio_read`].
     #[inline]
-    pub fn mmio_write(&mut self, offset: u16, value: u32, now: Instant, signals: &mut dyn Signals) {
+    pub fn mmio_write(
+        &mut self,
+        offset: u16,
+        value: u32,
+        now: impl Into<Instant>,
+        signals: &mut dyn Signals,
+    ) {
         if offset & 0xf != 0 {
             return;
         }
@@ -60,7 +67,7 @@ impl Lapic {
 
     /// Reads a register that is alike in both modes.
     #[inline]
-    pub(super) fn read(&self, number: u16, now: Instant) -> Result<u32, NoRegister> {
+    pub(super) fn read(&self, number: u16, now: impl Into<Instant>) -> Result<u32, NoRegister> {
         Ok(match number {
             VERSION => VERSION_VALUE,
             TPR => u32::from(self.tpr),
@@ -77,7 +84,7 @@ impl Lapic {
             INITIAL_COUNT => self.timer.initial(),
             CURRENT_COUNT => self
                 .timer
-                .current(Mode::from_lvt(self.lvt[lvt::TIMER]), now),
+                .current(Mode::from_lvt(self.lvt[lvt::TIMER]), now.into()),
             DIVIDE => self.timer.divide(),
             _ => return Err(NoRegister),
         })
@@ -89,7 +96,7 @@ impl Lapic {
         &mut self,
         number: u16,
         value: u32,
-        now: Instant,
+        now: impl Into<Instant>,
     ) -> Result<(), NoRegister> {
         let mode = Mode::from_lvt(self.lvt[lvt::TIMER]);
         match number {
@@ -100,11 +107,12 @@ impl Lapic {
                 self.errors = 0;
             }
             LVT_TIMER..=LVT_ERROR => {
-                self.expire(now);
+                self.expire(now.into());
                 self.write_lvt(usize::from(number - LVT_TIMER), value);
             }
-            INITIAL_COUNT => self.timer.start(value, mode, now),
+            INITIAL_COUNT => self.timer.start(value, mode, now.into()),
             DIVIDE => {
+                let now = now.into();
                 self.expire(now);
                 self.timer.set_divide(value & DIVIDE_WRITABLE, mode, now);
             }

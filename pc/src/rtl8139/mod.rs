@@ -32,7 +32,6 @@ use hvm::Instant;
 use hvm::backend::{Ethernet, Link, Wants};
 use hvm::device::Context;
 use hvm::packet::Packet;
-use receive::WhenFull;
 use state::State;
 
 /// Which chip it is.
@@ -168,7 +167,7 @@ impl Chip {
             self.raise(Interrupt::LINK);
         }
         self.transmit(context.memory);
-        self.receive(context.memory, WhenFull::Tell);
+        self.receive_news(context.memory);
     }
 
     /// Lets time reach `now`.

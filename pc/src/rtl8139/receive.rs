@@ -19,7 +19,8 @@ const POINTER_BIAS: u16 = 16;
 ///
 /// A chip on a wire tells with every frame that comes. Ours holds them back, so it also tells when the driver opens its mask, as drivers do
 /// when they think that they are done: whoever acknowledged frames, and left some in the ring, waits for an interrupt that no
-/// further frame would bring. But it does not tell at each acknowledgement, or a driver without buffers had no rest.
+/// further frame would bring. But it does not tell at each acknowledgement, or a driver without buffers had no rest; nor a driver that is at
+/// work anyway ([`Chip::tell_full`]), which would count an error where nothing is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenFull {
     /// It is.
@@ -50,11 +51,59 @@ impl Chip {
             if let Some(packet) = self.take_in(packet, memory) {
                 self.waiting = Some(packet);
                 if full == WhenFull::Tell {
-                    self.raise(Interrupt::RECEIVE_FULL);
+                    self.tell_full();
                 }
                 return;
             }
         }
+    }
+
+    /// Frames may have come. One that waits goes on waiting while the ring is crowded.
+    pub(super) fn receive_news(&mut self, memory: &GuestMemory) {
+        match self.may_receive() && self.waiting.is_some() && self.is_crowded() {
+            true => self.tell_full(),
+            false => self.receive(memory, WhenFull::Tell),
+        }
+    }
+
+    /// The driver has read, and moved its pointer. Frames that wait go on when half of the ring is free: whoever acknowledges them one by one,
+    /// as 8139too does, would otherwise find another each time, and acknowledge that.
+    pub(super) fn receive_behind_pointer(&mut self, memory: &GuestMemory) {
+        if self.waiting.is_some() && !self.is_crowded() {
+            self.receive(memory, WhenFull::Hush);
+        }
+    }
+
+    /// The driver has written mask or status, and has `opened` interrupts. Descriptors are given back in memory alone: an interrupt that is over is
+    /// the sign to look for them. Of a ring in one piece the pointer tells, but who can be interrupted may be waiting for that.
+    pub(super) fn receive_behind_interrupt(&mut self, memory: &GuestMemory, opened: Interrupt) {
+        let mask = Interrupt::from_bits_truncate(self.state.interrupt_mask);
+        let may_wait = mask.intersects(Interrupt::RECEIVED | Interrupt::RECEIVE_FULL);
+        if self.waiting.is_none() || !may_wait && !self.receives_rings() {
+            return;
+        }
+        let full = match opened.contains(Interrupt::RECEIVE_FULL) {
+            true => WhenFull::Tell,
+            false => WhenFull::Hush,
+        };
+        self.receive(memory, full);
+    }
+
+    /// Tells that a frame finds no room. Who has a ring in one piece is not told while it knows of frames, or has closed its mask for this
+    /// interrupt: then it is at work, and hears of it when it opens the mask.
+    fn tell_full(&mut self) {
+        let mask = Interrupt::from_bits_truncate(self.state.interrupt_mask);
+        let status = Interrupt::from_bits_truncate(self.state.interrupt_status);
+        let listens = |interrupt| mask.is_empty() || mask.contains(interrupt);
+        let knows = status.contains(Interrupt::RECEIVED) && listens(Interrupt::RECEIVED);
+        if self.receives_rings() || !knows && listens(Interrupt::RECEIVE_FULL) {
+            self.raise(Interrupt::RECEIVE_FULL);
+        }
+    }
+
+    /// Whether the ring in one piece is filled by more than half.
+    fn is_crowded(&self) -> bool {
+        !self.receives_rings() && self.unread() > self.state.receive().ring_bytes() / 2
     }
 
     /// A receiver that is off lets frames pass by.

@@ -186,8 +186,7 @@ impl Chip {
             }
             register::RECEIVE_POINTERS => {
                 state.ring.driver = write.half(0, state.ring.driver);
-                // There is room again.
-                self.receive(context.memory, WhenFull::Hush);
+                self.receive_behind_pointer(context.memory);
             }
             register::INTERRUPT => {
                 let there_are = match self.revision {
@@ -198,14 +197,8 @@ impl Chip {
                 let opened = mask & !state.interrupt_mask;
                 state.interrupt_mask = mask;
                 state.interrupt_status &= !write.half(2, 0);
-                // Descriptors are given back in memory alone: an interrupt that is over is the sign to look for them.
-                if self.waiting.is_some() {
-                    let full = match opened & Interrupt::RECEIVE_FULL.bits() {
-                        0 => WhenFull::Hush,
-                        _ => WhenFull::Tell,
-                    };
-                    self.receive(context.memory, full);
-                }
+                let opened = Interrupt::from_bits_truncate(opened);
+                self.receive_behind_interrupt(context.memory, opened);
             }
             register::TRANSMIT_CONFIG => {
                 let value = write.merge(state.transmit_config);
