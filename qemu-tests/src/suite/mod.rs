@@ -24,6 +24,7 @@ mod ipxe;
 mod lan;
 mod linux;
 mod loaders;
+mod modes;
 mod netboot;
 mod network;
 mod options;
@@ -146,6 +147,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         lan::CASES,
         linux::CASES,
         loaders::CASES,
+        modes::CASES,
         netboot::CASES,
         network::CASES,
         outside::CASES,
