@@ -62,7 +62,7 @@ pub(super) struct Source<'a> {
 
 impl Source<'_> {
     /// Translates a fetch in the name of the current privilege level.
-    #[inline]
+    #[inline(always)]
     pub fn translate(&mut self, cpu: &impl Registers, gva: Gva) -> Result<Gpa, Refusal> {
         self.pages
             .translate(cpu, self.physical_bits, self.memory, gva)

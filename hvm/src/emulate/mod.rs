@@ -231,6 +231,7 @@ struct Execution<'a, C: ?Sized, B: ?Sized> {
 /// changed the code: entering the guest once more tells.
 ///
 /// `fetched` are the bytes at RIP where the CPU has told them with this exit, all 15; then memory is not asked.
+#[inline(always)]
 pub fn step(
     cpu: &mut impl Registers,
     bus: &mut impl Bus,

@@ -36,7 +36,7 @@ impl FetchCache {
 
     /// Translates a fetch at the current privilege level, as [`translate`] does; #GP(0) for an address that is not
     /// canonical.
-    #[inline]
+    #[inline(always)]
     pub fn translate(
         &mut self,
         cpu: &impl Registers,
@@ -50,8 +50,7 @@ impl FetchCache {
         }
     }
 
-    /// Apart from the rest and out of line, so that it gets by with registers.
-    #[inline(never)]
+    #[inline(always)]
     fn recall(&self, cpu: &impl Registers, memory: &GuestMemory, gva: Gva) -> Option<Gpa> {
         let known = self.known[slot(gva)].as_ref()?;
         (known.page == gva.page_base() && known.witness.holds(cpu, memory))

@@ -432,14 +432,14 @@ impl<V: Vcpu> Processor<V> {
     }
 
     /// Has the emulator execute the instruction at RIP.
-    #[inline]
+    #[inline(never)]
     pub(super) fn emulate(&mut self, hint: Hint) -> Next {
         let step = self.step(hint);
         self.stepped(step)
     }
 
     /// What the emulator makes of the instruction at RIP.
-    #[inline]
+    #[inline(always)]
     pub(super) fn step(&mut self, hint: Hint) -> Result<Step, Unsupported> {
         self.recall_for(hint);
         let device_page = match hint {
@@ -464,7 +464,7 @@ impl<V: Vcpu> Processor<V> {
     }
 
     /// What is to be done about it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn stepped(&mut self, step: Result<Step, Unsupported>) -> Next {
         if self.local.trapped {
             self.local.trapped = false;

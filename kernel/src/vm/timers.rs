@@ -41,16 +41,22 @@ impl<V: Vcpu> Processor<V> {
     }
 
     /// Has the guest left when its next timer is due: by the vCPU's own timer where there is one, else by the host's.
-    #[inline]
+    #[inline(always)]
     pub(super) fn rearm(&mut self) {
         let wanted = self.next_deadline();
         if wanted != self.armed {
-            let host_tsc = wanted.map(|deadline| self.local.clock.host_tsc(deadline));
-            if !self.cpu.set_deadline(host_tsc.map(time::counter_at)) {
-                alarm::arm_for_guest(host_tsc);
-            }
-            self.armed = wanted;
+            self.arm(wanted);
         }
+    }
+
+    /// Apart from the question, which is asked at each entry.
+    #[inline(never)]
+    fn arm(&mut self, wanted: Option<Instant>) {
+        let host_tsc = wanted.map(|deadline| self.local.clock.host_tsc(deadline));
+        if !self.cpu.set_deadline(host_tsc.map(time::counter_at)) {
+            alarm::arm_for_guest(host_tsc);
+        }
+        self.armed = wanted;
     }
 
     #[inline]

@@ -52,7 +52,7 @@ pub mod register {
     /// From here wake-up registers, up to [`WAKE_END`].
     pub const WAKE: u8 = 0x84;
     pub const WAKE_END: u8 = 0xd4;
-    /// CONFIG5, transmit poll, the largest frame.
+    /// CONFIG5, transmit poll.
     pub const CONFIG5: u8 = 0xd8;
     /// C+ command.
     pub const CPLUS: u8 = 0xe0;

@@ -15,7 +15,7 @@ use hvm::{Instant, Width};
 use serde::{Deserialize, Serialize};
 
 /// Version of [`Saved`].
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 /// The class of an Ethernet controller.
 const CLASS: u32 = 0x02_00_00;
 /// Least grant and most latency, in 250 ns, as the EEPROM holds them.

@@ -136,8 +136,8 @@ impl Chip {
                 state.wake.get(index).copied().unwrap_or(0)
             }
             register::CONFIG5 => {
-                let [low, high] = state.cplus.max_frame.to_le_bytes();
-                quad([config[4], state.cplus.polling, low, high])
+                // The largest frame (RMS, DAh) is the RTL8169's: drivers tell the two apart by whether it keeps what they write.
+                quad([config[4], state.cplus.polling, 0, 0])
             }
             register::TRANSMIT_STATUS..register::TRANSMIT_ADDRESS if !rings => {
                 state.slots[usize::from(at % 16 / 4)].status
@@ -297,7 +297,6 @@ impl Chip {
                 cplus.early_transmit = write.byte(0).unwrap_or(cplus.early_transmit)
             }
             register::CONFIG5 => {
-                cplus.max_frame = write.half(2, cplus.max_frame);
                 if let Some(poll) = write.byte(1) {
                     cplus.polling |= poll & (bits::POLL_HIGH | bits::POLL_NORMAL);
                     if poll & bits::POLL_SOFTWARE != 0 {

@@ -45,7 +45,6 @@ pub struct CPlusState {
     pub polling: u8,
     /// Payload of the frame at the head of a ring that is out already, when it is being cut.
     pub cut: u32,
-    pub max_frame: u16,
     pub early_transmit: u8,
     pub tally_address: u64,
 }

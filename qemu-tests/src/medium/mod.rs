@@ -1,6 +1,8 @@
-//! Boot media made from Debian's packages without being root: diskettes, disks and CDs with a boot loader on them.
+//! Boot media made from Debian's packages without being root: diskettes, disks and CDs with a boot loader on them, and a
+//! boot loader for the network.
 
 pub mod cd;
+pub mod core;
 pub mod disk;
 pub mod floppy;
 

@@ -20,9 +20,11 @@ mod hammer;
 mod hang;
 mod host;
 mod hyperv;
+mod ipxe;
 mod lan;
 mod linux;
 mod loaders;
+mod modes;
 mod netboot;
 mod network;
 mod options;
@@ -141,9 +143,11 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         firmware::CASES,
         hammer::CASES,
         hang::CASES,
+        ipxe::CASES,
         lan::CASES,
         linux::CASES,
         loaders::CASES,
+        modes::CASES,
         netboot::CASES,
         network::CASES,
         outside::CASES,

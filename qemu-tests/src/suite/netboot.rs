@@ -5,7 +5,8 @@ use super::seat::Seat;
 use super::session::{BOOT, Lab, SOON, Session};
 use super::{Case, Machines, Scope, Tier};
 use crate::command;
-use crate::lan::{Lan, Weather};
+use crate::lan::{self, Lan, Weather};
+use crate::medium::core::{self, Starter};
 use crate::medium::packaged;
 use crate::package::{self, Architecture};
 use crate::pc::{Pc, Place};
@@ -29,14 +30,25 @@ pub(super) const CASES: &[Case] = &[
         pxelinux(lab, "virtio", "lpxelinux.0")
     }),
     case("netboot-undionly", Tier::Full, |lab| {
-        undionly(lab, "rtl8139", "undionly.kpxe")
+        ipxe(lab, "rtl8139", "undionly.kpxe", "undionly")
     }),
     case("netboot-undionly-virtio", Tier::Full, |lab| {
-        undionly(lab, "virtio", "undionly.kpxe")
+        ipxe(lab, "virtio", "undionly.kpxe", "undionly")
     }),
     case("netboot-undionly-keep", Tier::Full, |lab| {
-        undionly(lab, "rtl8139", "undionly.kkpxe")
+        ipxe(lab, "rtl8139", "undionly.kkpxe", "undionly")
     }),
+    case("netboot-ipxe", Tier::Full, |lab| {
+        ipxe(lab, "rtl8139", "ipxe.pxe", "rtl8139")
+    }),
+    case("netboot-ipxe-virtio", Tier::Full, |lab| {
+        ipxe(lab, "virtio", "ipxe.pxe", "virtio-net")
+    }),
+    case("netboot-grub", Tier::Full, |lab| grub(lab, "rtl8139")),
+    case("netboot-grub-virtio", Tier::Full, |lab| grub(lab, "virtio")),
+    case("netboot-grub-http", Tier::Full, grub_http),
+    case("netboot-chained", Tier::Full, chained),
+    case("netboot-memdisk", Tier::Full, memdisk),
     case("netboot-menu", Tier::Full, menu),
     case("netboot-installer", Tier::Full, installer),
     case("netboot-faults", Tier::Full, faults),
@@ -78,46 +90,47 @@ fn network(options: &str) -> Vec<String> {
 }
 
 /// QEMU's arguments for a server of this directory, which says to boot a file of it.
-fn server(directory: &Path, file: &str) -> Vec<String> {
+pub(super) fn server(directory: &Path, file: &str) -> Vec<String> {
     network(&format!(",tftp={},bootfile={file}", directory.display()))
 }
 
 /// A fresh directory for a server.
-fn stage(lab: &Lab) -> Result<PathBuf> {
+pub(super) fn stage(lab: &Lab) -> Result<PathBuf> {
     let stage = lab.directory().join("tftp");
     fs::create_dir_all(&stage)?;
     Ok(stage)
 }
 
+/// Copies the default guest's kernel and small system to a server's directory; returns the kernel's command line.
+pub(super) fn stage_guest(lab: &Lab, stage: &Path) -> Result<String> {
+    let guest = lab.guest().payload();
+    let initrd = guest.initrd.context("the guest has no initrd")?;
+    fs::copy(&guest.kernel, stage.join("linux"))?;
+    fs::copy(initrd, stage.join("initrd"))?;
+    Ok(guest.append)
+}
+
+/// Copies PXELINUX there, with further modules and this configuration.
+fn stage_pxelinux(stage: &Path, loader: &str, modules: &[&str], config: &str) -> Result<()> {
+    let path = packaged("pxelinux", &format!("usr/lib/PXELINUX/{loader}"))?;
+    fs::copy(path, stage.join(loader))?;
+    for module in ["ldlinux.c32"].iter().chain(modules) {
+        let file = format!("usr/lib/syslinux/modules/bios/{module}");
+        fs::copy(packaged("syslinux-common", &file)?, stage.join(module))?;
+    }
+    fs::create_dir_all(stage.join("pxelinux.cfg"))?;
+    fs::write(stage.join("pxelinux.cfg/default"), config)?;
+    Ok(())
+}
+
 /// PXELINUX loads Debian's kernel and a small system, and that comes to its shell.
 fn pxelinux(lab: &mut Lab, model: &str, loader: &str) -> Result<()> {
     let stage = stage(lab)?;
-    let path = packaged("pxelinux", &format!("usr/lib/PXELINUX/{loader}"))?;
-    fs::copy(path, stage.join(loader))?;
-    let library = packaged(
-        "syslinux-common",
-        "usr/lib/syslinux/modules/bios/ldlinux.c32",
-    )?;
-    fs::copy(library, stage.join("ldlinux.c32"))?;
-    let guest = lab.guest().payload();
-    fs::copy(&guest.kernel, stage.join("linux"))?;
-    let initrd = guest.initrd.context("the guest has no initrd")?;
-    fs::copy(initrd, stage.join("initrd"))?;
-    let config = format!(
-        "default linux\nlabel linux\nkernel linux\nappend initrd=initrd {}\n",
-        guest.append
-    );
-    fs::create_dir_all(stage.join("pxelinux.cfg"))?;
-    fs::write(stage.join("pxelinux.cfg/default"), config)?;
-    let mut machine = lab.machine();
-    machine.memory_mib = 768;
-    machine.extra = server(&stage, loader);
-    let mut session = lab.step("boot program", |lab| {
-        let mut session = lab.start_pc_on(&mut machine, &pc(model))?;
-        let log = format!("BIOS: starting {loader} of 10.0.2.2");
-        session.console.expect(&log, BOOT)?;
-        Ok(session)
-    })?;
+    let append = stage_guest(lab, &stage)?;
+    let config =
+        format!("default linux\nlabel linux\nkernel linux\nappend initrd=initrd {append}\n");
+    stage_pxelinux(&stage, loader, &[], &config)?;
+    let mut session = start(lab, model, loader, server(&stage, loader))?;
     lab.step("shell", |_| session.shell().map(drop))?;
     lab.step("the loader gave the memory back", |_| {
         session.enter_prompt()?;
@@ -131,9 +144,85 @@ fn pxelinux(lab: &mut Lab, model: &str, loader: &str) -> Result<()> {
     })
 }
 
-/// iPXE takes the card's driver over, and boots a script of the server's by TFTP, asked for by hand: by itself it would load itself
-/// again, there being one file in DHCP.
-fn undionly(lab: &mut Lab, model: &str, loader: &str) -> Result<()> {
+/// Starts a PC that gets this boot program of such a network.
+fn start(lab: &mut Lab, model: &str, loader: &str, network: Vec<String>) -> Result<Session> {
+    let mut machine = lab.machine();
+    machine.memory_mib = 768;
+    machine.extra = network;
+    lab.step("boot program", |lab| {
+        let mut session = lab.start_pc_on(&mut machine, &pc(model))?;
+        let log = format!("BIOS: starting {loader} of ");
+        session.console.expect(&log, BOOT)?;
+        Ok(session)
+    })
+}
+
+/// What GRUB has to do to start the default guest from this server.
+pub(super) fn grub_script(server: &str, append: &str) -> String {
+    format!(
+        "net_ls_cards\nnet_ls_addr\nlinux ({server})/linux {append}\ninitrd ({server})/initrd\nboot\n"
+    )
+}
+
+/// GRUB has UNDI's frames for a stack of its own, and starts Linux from TFTP.
+fn grub(lab: &mut Lab, model: &str) -> Result<()> {
+    let stage = stage(lab)?;
+    let append = stage_guest(lab, &stage)?;
+    let script = grub_script("tftp,10.0.2.2", &append);
+    core::make(&stage.join("grub.0"), Starter::Pxe, &script)?;
+    let mut session = start(lab, model, "grub.0", server(&stage, "grub.0"))?;
+    lab.step("shell", |_| session.shell().map(drop))
+}
+
+/// The same from HTTP, by TCP of its own.
+fn grub_http(lab: &mut Lab) -> Result<()> {
+    let www = lab.directory().join("www");
+    let options = format!(
+        "--enable-tftp --tftp-root={} --dhcp-boot=grub.0",
+        www.display()
+    );
+    let lan = Lan::start_with(lab.directory(), Weather::default(), &options)?;
+    let append = stage_guest(lab, &www)?;
+    let script = grub_script(&format!("http,{}", lan::ADDRESS), &append);
+    core::make(&www.join("grub.0"), Starter::Pxe, &script)?;
+    let mut session = start(lab, "rtl8139-c", "grub.0", lan.arguments("e1000"))?;
+    lab.step("shell", |_| session.shell().map(drop))
+}
+
+/// PXELINUX hands the stack on to GRUB, as another boot server's program.
+fn chained(lab: &mut Lab) -> Result<()> {
+    let stage = stage(lab)?;
+    let append = stage_guest(lab, &stage)?;
+    let script = grub_script("tftp,10.0.2.2", &append);
+    core::make(&stage.join("grub.0"), Starter::Pxe, &script)?;
+    let config = "default next\nlabel next\nkernel pxechn.c32\nappend 10.0.2.2::grub.0\n";
+    let modules = ["pxechn.c32", "libutil.c32", "libcom32.c32"];
+    stage_pxelinux(&stage, "pxelinux.0", &modules, config)?;
+    let mut session = start(lab, "virtio", "pxelinux.0", server(&stage, "pxelinux.0"))?;
+    lab.step("shell", |_| session.shell().map(drop))
+}
+
+/// MEMDISK has a diskette from the network, which starts GRUB.
+fn memdisk(lab: &mut Lab) -> Result<()> {
+    let stage = stage(lab)?;
+    let memdisk = packaged("syslinux-common", "usr/lib/syslinux/memdisk")?;
+    fs::copy(memdisk, stage.join("memdisk"))?;
+    let floppy = packaged(
+        "grub-rescue-pc",
+        "usr/lib/grub-rescue/grub-rescue-floppy.img",
+    )?;
+    fs::copy(floppy, stage.join("floppy.img"))?;
+    let config = "default disk\nlabel disk\nkernel memdisk\nappend initrd=floppy.img\n";
+    stage_pxelinux(&stage, "pxelinux.0", &[], config)?;
+    lab.step("menu", |lab| {
+        let mut seat = take(lab, &pc("rtl8139"), server(&stage, "pxelinux.0"))?;
+        seat.shows("GNU GRUB  version 2", BOOT).map(drop)
+    })
+}
+
+/// iPXE takes the card over, by the BIOS' driver or its own, and boots a script of the server's by TFTP, asked for by hand: by itself it
+/// would load itself again, there being one file in DHCP.
+fn ipxe(lab: &mut Lab, model: &str, loader: &str, driver: &str) -> Result<()> {
     let stage = stage(lab)?;
     let path = packaged("ipxe", &format!("usr/lib/ipxe/{loader}"))?;
     fs::copy(path, stage.join(loader))?;
@@ -149,7 +238,8 @@ fn undionly(lab: &mut Lab, model: &str, loader: &str) -> Result<()> {
         seat.types("dhcp\n")?;
         seat.shows(". ok", SOON)?;
         seat.types("chain tftp://10.0.2.2/script\n")?;
-        seat.shows("The script undionly 10.0.2.", SOON).map(drop)
+        seat.shows(&format!("The script {driver} 10.0.2."), SOON)
+            .map(drop)
     })
 }
 

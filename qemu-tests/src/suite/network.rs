@@ -78,11 +78,25 @@ pub(super) fn guest(lab: &Lab) -> Result<Guest> {
 /// The same with further words for each card's `vif`.
 pub(super) fn guest_with(lab: &Lab, words: impl Fn(&Card) -> String) -> Result<Guest> {
     let kernel = Kernel::behind(AMD64.metapackage, AMD64.architecture)?;
-    let ramdisk = tree::guests().join("network.cpio");
-    let archive = initramfs::build_for(&kernel, Path::new(initramfs::BUSYBOX), &MODULES)?;
+    let vifs = CARDS.iter().map(|card| (card, words(card)));
+    guest_of(lab, &kernel, "network.cpio", &[], vifs)
+}
+
+/// A guest on this kernel with these cards and further modules, whose small system is kept under `file`.
+pub(super) fn guest_of<'a>(
+    lab: &Lab,
+    kernel: &Kernel,
+    file: &str,
+    further: &[&str],
+    vifs: impl Iterator<Item = (&'a Card, String)>,
+) -> Result<Guest> {
+    let ramdisk = tree::guests().join(file);
+    let modules: Vec<_> = MODULES.iter().chain(further).copied().collect();
+    let archive = initramfs::build_for(kernel, Path::new(initramfs::BUSYBOX), &modules)?;
     tree::replace(&ramdisk, &archive)?;
-    let vif = |card: &Card| format!("'model={},mac={},{}'", card.model, card.mac, words(card));
-    let vifs = CARDS.each_ref().map(vif);
+    let vifs: Vec<_> = vifs
+        .map(|(card, words)| format!("'model={},mac={},{words}'", card.model, card.mac))
+        .collect();
     let mut guest = Guest {
         kernel: kernel.image(),
         ramdisk: Some(ramdisk),

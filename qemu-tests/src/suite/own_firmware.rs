@@ -1,9 +1,11 @@
 //! Guests that boot through firmware of the user's own: Debian's SeaBIOS and OVMF, as packaged.
 
 use super::firmware::start_sized;
+use super::netboot::{grub_script, server, stage, stage_guest};
 use super::session::{BOOT, Lab, SOON, Session};
 use super::{Case, Machines, Scope, Tier};
 use crate::debian::Kernel;
+use crate::medium::core::{self, Starter};
 use crate::{initramfs, loader, tree};
 use anyhow::{Context, Result, ensure};
 use std::fs;
@@ -30,6 +32,13 @@ pub(super) const CASES: &[Case] = &[
         scope: Scope::Hypervisor,
         machines: Machines::Qemu,
         body: ovmf_shell,
+    },
+    Case {
+        name: "own-ovmf-network",
+        tier: Tier::Full,
+        scope: Scope::Hypervisor,
+        machines: Machines::Qemu,
+        body: ovmf_network,
     },
     Case {
         name: "own-video-rom",
@@ -132,6 +141,34 @@ fn ovmf_shell(lab: &mut Lab) -> Result<()> {
     lab.step("poweroff", |_| {
         session.console.send("reset -s\r")?;
         session.console.ended(SOON).map(drop)
+    })
+}
+
+/// OVMF drives the virtio card, and gets GRUB from the network, which gets Linux by the same driver.
+fn ovmf_network(lab: &mut Lab) -> Result<()> {
+    let stage = stage(lab)?;
+    let append = stage_guest(lab, &stage)?;
+    let script = grub_script("tftp,10.0.2.2", &append);
+    core::make(&stage.join("grub.efi"), Starter::Uefi, &script)?;
+    let code = read(OVMF_CODE, "ovmf")?;
+    let variables = read(OVMF_VARIABLES, "ovmf")?;
+    let config = "firmware = \"code\"\nfirmware_vars = \"vars\"\n\
+                  vif = [\"model=virtio,mac=00:16:3e:00:00:11\"]\n";
+    let files = [("code", &code[..]), ("vars", &variables)];
+    let mut machine = lab.machine();
+    machine.memory_mib = 1024;
+    machine.extra = server(&stage, "grub.efi");
+    let mut session = lab.step("boot program", |lab| {
+        let mut session = start_sized(lab, &machine, 512, config, &files)?;
+        session
+            .console
+            .expect("NBP file downloaded successfully", UEFI)?;
+        Ok(session)
+    })?;
+    lab.step("shell", |_| {
+        let said = session.shell()?;
+        ensure!(said.contains("efi: EFI v2"), "the kernel found no UEFI");
+        Ok(())
     })
 }
 

@@ -2,6 +2,18 @@
 
 use super::*;
 
+/// iPXE takes a card for the first if the word at DAh keeps what is written, for the second if the C+ command does.
+#[test]
+fn a_driver_tells_it_from_a_gigabit_card_and_from_the_older_chip() {
+    for (revision, kept) in [(Revision::CPlus, 0x0b), (Revision::C, 0)] {
+        let mut machine = Machine::new(revision);
+        machine.write(0xda, Width::Word, 1522);
+        assert_eq!(machine.read(0xda, Width::Word), 0, "{revision:?}");
+        machine.write(0xe0, Width::Word, 0x0b);
+        assert_eq!(machine.read(0xe0, Width::Word), kept, "{revision:?}");
+    }
+}
+
 #[test]
 fn descriptors_are_sent_gathered_with_checksums_and_tags() {
     let mut machine = Machine::new(Revision::CPlus);
