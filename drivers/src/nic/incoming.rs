@@ -1,6 +1,7 @@
 //! The books of a ring of receive descriptors: which are the card's, and the packet of each, until the card has filled it. What descriptors
 //! look like is the drivers' affair.
 
+use super::span::Span;
 use alloc::vec::Vec;
 use hvm::packet::Packet;
 
@@ -17,10 +18,7 @@ pub enum Extent {
 #[derive(Debug)]
 pub struct Incoming<const SIZE: usize> {
     packets: Vec<Option<Packet>>,
-    /// The descriptor that the card fills next; how many it has; the first without a packet.
-    oldest: usize,
-    outstanding: usize,
-    next: usize,
+    span: Span<SIZE>,
     /// What the frame of the descriptor before the oldest did there.
     before: Extent,
     received: u32,
@@ -32,9 +30,7 @@ impl<const SIZE: usize> Incoming<SIZE> {
     pub fn new() -> Self {
         Self {
             packets: (0..SIZE).map(|_| None).collect(),
-            oldest: 0,
-            outstanding: 0,
-            next: 0,
+            span: Span::default(),
             before: Extent::Ends,
             received: 0,
             damaged: 0,
@@ -54,36 +50,33 @@ impl<const SIZE: usize> Incoming<SIZE> {
     /// The next descriptor to be given a packet.
     #[inline]
     pub fn next(&self) -> usize {
-        self.next
+        self.span.next()
     }
 
     /// The descriptor that the card fills next, if it has one.
     #[inline]
     pub fn due(&self) -> Option<usize> {
-        (self.outstanding > 0).then_some(self.oldest)
+        (self.outstanding() > 0).then_some(self.span.oldest())
     }
 
     /// How many the card has.
     #[inline]
     pub fn outstanding(&self) -> usize {
-        self.outstanding
+        self.span.outstanding()
     }
 
     /// The next descriptor has this packet, and is the card's.
     #[inline]
     pub fn fill(&mut self, packet: Packet) {
-        self.packets[self.next] = Some(packet);
-        self.next = (self.next + 1) % SIZE;
-        self.outstanding += 1;
+        let index = self.span.hand_over();
+        self.packets[index] = Some(packet);
     }
 
     /// The card is done with the descriptor that was due. Its frame, of so many `bytes`, or `None` if it is damaged; frames in pieces are
     /// dropped up to their end, as buffers hold the longest there should be.
     #[inline]
     pub fn take(&mut self, extent: Extent, bytes: Option<usize>) -> Option<Packet> {
-        let packet = self.packets[self.oldest].take();
-        self.oldest = (self.oldest + 1) % SIZE;
-        self.outstanding -= 1;
+        let packet = self.packets[self.span.take_back()].take();
         self.received = self.received.wrapping_add(1);
         let before = core::mem::replace(&mut self.before, extent);
         match bytes {

@@ -13,6 +13,7 @@ mod offload;
 mod outgoing;
 pub mod rtl8139;
 pub mod rtl8168;
+mod span;
 #[cfg(test)]
 mod testing;
 pub mod virtio;

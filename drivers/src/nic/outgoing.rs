@@ -1,6 +1,7 @@
 //! The books of a ring of transmit descriptors: which are the card's, and the packet of each frame, at its last descriptor, until the card is
 //! done with that. What descriptors look like is the drivers' affair.
 
+use super::span::Span;
 use alloc::vec::Vec;
 use hvm::packet::Packet;
 
@@ -8,10 +9,8 @@ use hvm::packet::Packet;
 #[derive(Debug)]
 pub struct Outgoing<const SIZE: usize> {
     packets: Vec<Option<Packet>>,
-    /// The oldest descriptor that may still be on its way; how many are; the next to be filled.
-    oldest: usize,
-    outstanding: usize,
-    next: usize,
+    /// Those that may still be on their way.
+    span: Span<SIZE>,
     /// Packets of which parts are lent: those who lent them wait.
     lent: usize,
 }
@@ -21,26 +20,24 @@ impl<const SIZE: usize> Outgoing<SIZE> {
     pub fn new() -> Self {
         Self {
             packets: (0..SIZE).map(|_| None).collect(),
-            oldest: 0,
-            outstanding: 0,
-            next: 0,
+            span: Span::default(),
             lent: 0,
         }
     }
 
     /// The next descriptor to be filled.
     pub fn next(&self) -> usize {
-        self.next
+        self.span.next()
     }
 
     /// The oldest that may still be on its way.
     pub fn oldest(&self) -> usize {
-        self.oldest
+        self.span.oldest()
     }
 
     /// How many may be on their way.
     pub fn outstanding(&self) -> usize {
-        self.outstanding
+        self.span.outstanding()
     }
 
     /// How many packets there are of which parts are lent.
@@ -50,29 +47,27 @@ impl<const SIZE: usize> Outgoing<SIZE> {
 
     /// The next descriptor was filled.
     pub fn fill(&mut self) {
-        self.next = (self.next + 1) % SIZE;
-        self.outstanding += 1;
+        self.span.hand_over();
     }
 
     /// Keeps a frame until the card is done with its last descriptor, the one that was just filled.
     pub fn keep(&mut self, packet: Packet) {
         self.lent += usize::from(packet.is_lent());
-        self.packets[(self.next + SIZE - 1) % SIZE] = Some(packet);
+        let filled = (self.next() + SIZE - 1) % SIZE;
+        self.packets[filled] = Some(packet);
     }
 
     /// The card is done with the oldest descriptor.
     pub fn let_go(&mut self) {
-        if let Some(packet) = self.packets[self.oldest].take() {
+        if let Some(packet) = self.packets[self.span.take_back()].take() {
             self.lent -= usize::from(packet.is_lent());
         }
-        self.oldest = (self.oldest + 1) % SIZE;
-        self.outstanding -= 1;
     }
 
     /// How far the first descriptor that ends a frame is behind the oldest; and which it is.
     pub fn first_end(&self) -> Option<(usize, usize)> {
-        (0..self.outstanding)
-            .map(|ahead| (ahead, (self.oldest + ahead) % SIZE))
+        (0..self.outstanding())
+            .map(|ahead| (ahead, (self.oldest() + ahead) % SIZE))
             .find(|(_, index)| self.packets[*index].is_some())
     }
 

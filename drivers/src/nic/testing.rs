@@ -190,3 +190,14 @@ pub fn fills_up(chip: &Mutex<impl Sends>, card: &mut impl Nic, pool: &'static Po
     assert_eq!(chip.lock().unwrap().tells(), Some(false));
     assert_eq!(chip.lock().unwrap().send().len(), 1);
 }
+
+/// Twenty turns in each of which so many frames `arrive` and are fetched.
+pub fn receives_in_turns(card: &mut impl Nic, frames: usize, arrive: impl Fn() -> bool) {
+    for _ in 0..20 {
+        for _ in 0..frames {
+            assert!(arrive());
+            card.receive().unwrap();
+        }
+        card.settle();
+    }
+}

@@ -1,13 +1,15 @@
 //! A boot from the network whose servers send any bytes, and then calls of PXE with any parameters: it ends or waits, without a panic.
 #![no_main]
 
+#[path = "../../src/bios/tests/network/datagram.rs"]
+mod datagram;
 mod machine;
 
+use datagram::{MAC, SERVER, udp};
 use guest_bios::bios::Service;
 use guest_bios::rom;
 use guest_mem::Gpa;
 use hvm::backend::{Ethernet, Link};
-use hvm::checksum;
 use hvm::packet::{Packet, Pool};
 use hvm::regs::{Gpr, Registers, Segment, SegmentName, State};
 use libfuzzer_sys::fuzz_target;
@@ -18,8 +20,6 @@ use std::sync::{Arc, Mutex, OnceLock};
 use virtio_pv::net::{Nic, Settings};
 use virtio_pv::pci::{Transport, TransportMode};
 
-const MAC: [u8; 6] = [2, 0, 0, 0, 0, 9];
-const SERVER: [u8; 4] = [10, 0, 0, 1];
 static POOL: OnceLock<&'static Pool> = OnceLock::new();
 
 fn pool() -> &'static Pool {
@@ -53,23 +53,6 @@ impl Ethernet for Cable {
     fn link(&self) -> Link {
         Link::Up
     }
-}
-
-/// A datagram of the server's.
-fn udp(from: u16, to: u16, payload: &[u8]) -> Vec<u8> {
-    let mut frame = [MAC, [2, 0, 0, 0, 0, 1]].concat();
-    frame.extend([8, 0, 0x45, 0]);
-    frame.extend((28 + payload.len() as u16).to_be_bytes());
-    frame.extend([0, 0, 0, 0, 64, 17, 0, 0]);
-    frame.extend(SERVER);
-    frame.extend([255; 4]);
-    let sum = checksum::of(&frame[14..34]).to_be_bytes();
-    frame[24..26].copy_from_slice(&sum);
-    for word in [from, to, 8 + payload.len() as u16, 0] {
-        frame.extend(word.to_be_bytes());
-    }
-    frame.extend(payload);
-    frame
 }
 
 /// A DHCP message with the conversation's number and these options.
@@ -142,10 +125,10 @@ fuzz_target!(|data: &[u8]| {
         rest = later;
         let question = wire.lock().unwrap().sent.clone();
         let frame = match what >> 4 {
-            0 => Some(udp(67, 68, &dhcp(&question, 2, bytes))),
-            1 => Some(udp(67, 68, &dhcp(&question, 5, bytes))),
-            2 => Some(udp(69, 2070, bytes)),
-            3 => Some(udp(69, 2072, bytes)),
+            0 => Some(udp(67, 68, [255; 4], &dhcp(&question, 2, bytes))),
+            1 => Some(udp(67, 68, [255; 4], &dhcp(&question, 5, bytes))),
+            2 => Some(udp(69, 2070, [255; 4], bytes)),
+            3 => Some(udp(69, 2072, [255; 4], bytes)),
             4 => Some(bytes.to_vec()),
             _ => None,
         };

@@ -23,18 +23,11 @@ struct Site {
 }
 
 impl Site {
-    /// RIP behind the instruction, if RIP is here, with this instruction, and the witness `holds`.
+    /// RIP behind the instruction, if the code segment is the same and the witness `holds`.
     #[inline(always)]
-    fn next_rip(
-        &self,
-        cpu: &impl Registers,
-        instruction: Instruction,
-        holds: impl FnOnce(&Witness) -> bool,
-    ) -> Option<u64> {
+    fn next_rip(&self, cpu: &impl Registers, holds: impl FnOnce(&Witness) -> bool) -> Option<u64> {
         let code = cpu.segment(SegmentName::Cs);
-        (self.rip == cpu.rip()
-            && self.instruction == instruction
-            && self.code.attributes == code.attributes
+        (self.code.attributes == code.attributes
             // With EFER, which is among what the witness compares, L makes it 64-bit code, whose base and limit are void.
             && (code.attributes.contains(Attributes::L)
                 || self.code.base == code.base && self.code.limit == code.limit)
@@ -64,13 +57,18 @@ impl Sites {
         memory: &GuestMemory,
         instruction: Instruction,
     ) -> Option<u64> {
-        let site = self.known[slot(cpu.rip())].as_ref()?;
+        let site = self.at(cpu.rip(), instruction)?;
         if !site.witness.is_of(cpu) {
             return self.recall_elsewhere(cpu, memory, instruction);
         }
-        site.next_rip(cpu, instruction, |witness| {
-            witness.holds_behind(cpu, memory)
-        })
+        site.next_rip(cpu, |witness| witness.holds_behind(cpu, memory))
+    }
+
+    /// What is known of `instruction` at `rip`.
+    #[inline(always)]
+    fn at(&self, rip: u64, instruction: Instruction) -> Option<&Site> {
+        let site = self.known[slot(rip)].as_ref();
+        site.filter(|site| site.instruction == instruction && site.rip == rip)
     }
 
     /// The same in another address space.
@@ -82,8 +80,8 @@ impl Sites {
         memory: &GuestMemory,
         instruction: Instruction,
     ) -> Option<u64> {
-        let site = self.known[slot(cpu.rip())].as_ref()?;
-        site.next_rip(cpu, instruction, |witness| witness.holds(cpu, memory))
+        let site = self.at(cpu.rip(), instruction)?;
+        site.next_rip(cpu, |witness| witness.holds(cpu, memory))
     }
 
     /// Remembers an answer, if it can be checked later. `linear` is RIP's linear address.

@@ -128,6 +128,9 @@ impl State {
             Outcome::GivenUp => warn!(
                 "network: {address} is the address of {station}; the host does without, and tries again in 10 s"
             ),
+            Outcome::Replaced => {
+                warn!("network: {address} is the address of {station}; the host looks for another")
+            }
             Outcome::Left => warn!(
                 "network: {address} is the address of {station}; the host does without until its cable is plugged in anew"
             ),

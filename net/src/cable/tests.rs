@@ -8,6 +8,15 @@ const QUIET: Wakers = Wakers {
     guest: || {},
 };
 
+/// A waker that counts in this static.
+macro_rules! counting {
+    ($count:ident) => {
+        || {
+            $count.fetch_add(1, Ordering::SeqCst);
+        }
+    };
+}
+
 fn pools(count: usize) -> [&'static Pool; 1] {
     [Pool::ordinary(count, 192)]
 }
@@ -95,28 +104,24 @@ fn a_long_frame_is_cut_for_those_who_do_not_take_it() {
 fn a_refused_switch_is_woken_when_the_guest_has_fetched() {
     static WAKES: AtomicUsize = AtomicUsize::new(0);
     let wakers = Wakers {
-        switch: || {
-            WAKES.fetch_add(1, Ordering::Relaxed);
-        },
-        guest: || {},
+        switch: counting!(WAKES),
+        ..QUIET
     };
     let pools = pools(QUEUE_FRAMES + 1);
     let (mut guest, mut switch) = cable(&pools, wakers);
     while switch.send(pools[0].packet().unwrap()).is_ok() {}
-    assert_eq!(WAKES.load(Ordering::Relaxed), 0);
+    assert_eq!(WAKES.load(Ordering::SeqCst), 0);
     guest.receive();
     guest.receive();
-    assert_eq!(WAKES.load(Ordering::Relaxed), 1);
+    assert_eq!(WAKES.load(Ordering::SeqCst), 1);
 }
 
 #[test]
 fn a_refused_guest_is_told_of_room_once() {
     static KICKS: AtomicUsize = AtomicUsize::new(0);
     let wakers = Wakers {
-        switch: || {},
-        guest: || {
-            KICKS.fetch_add(1, Ordering::Relaxed);
-        },
+        guest: counting!(KICKS),
+        ..QUIET
     };
     let (mut guest, mut switch) = cable(&pools(2), wakers);
     for _ in 0..2 {
@@ -125,26 +130,24 @@ fn a_refused_guest_is_told_of_room_once() {
     }
     assert!(guest.packet(1).is_none());
     assert_eq!(switch.settle(), Want::Room);
-    assert_eq!(KICKS.load(Ordering::Relaxed), 0);
+    assert_eq!(KICKS.load(Ordering::SeqCst), 0);
     drop(switch.receive());
     assert_eq!(switch.settle(), Want::Nothing);
     switch.settle();
-    assert_eq!(KICKS.load(Ordering::Relaxed), 1);
+    assert_eq!(KICKS.load(Ordering::SeqCst), 1);
     let packet = switch.receive().unwrap();
     switch.send(packet).unwrap();
     switch.settle();
     switch.settle();
-    assert_eq!(KICKS.load(Ordering::Relaxed), 2);
+    assert_eq!(KICKS.load(Ordering::SeqCst), 2);
 }
 
 #[test]
 fn what_is_lent_comes_back_and_wakes_the_guest() {
     static KICKS: AtomicUsize = AtomicUsize::new(0);
     let wakers = Wakers {
-        switch: || {},
-        guest: || {
-            KICKS.fetch_add(1, Ordering::Relaxed);
-        },
+        guest: counting!(KICKS),
+        ..QUIET
     };
     let (mut guest, mut switch) = cable(&pools(2), wakers);
     assert!(!guest.borrows());
@@ -166,7 +169,7 @@ fn what_is_lent_comes_back_and_wakes_the_guest() {
     drop(switch.receive());
     switch.settle();
     assert_eq!(
-        (KICKS.load(Ordering::Relaxed), guest.returned()),
+        (KICKS.load(Ordering::SeqCst), guest.returned()),
         (1, Some(7))
     );
     assert_eq!(guest.returned(), None);
@@ -205,12 +208,8 @@ fn all_frames_cross_between_two_cpus_without_a_lost_wake() {
     static ROOM: AtomicUsize = AtomicUsize::new(0);
     static SENT: AtomicUsize = AtomicUsize::new(0);
     let wakers = Wakers {
-        switch: || {
-            SENT.fetch_add(1, Ordering::SeqCst);
-        },
-        guest: || {
-            ROOM.fetch_add(1, Ordering::SeqCst);
-        },
+        switch: counting!(SENT),
+        guest: counting!(ROOM),
     };
     const FRAMES: u32 = 20_000;
     let (mut guest, mut switch) = cable(&pools(8), wakers);

@@ -1,5 +1,6 @@
 //! The switch's port of the host, as smoltcp sees it.
 
+use super::mld;
 use alloc::collections::VecDeque;
 use hvm::packet::{Packet, Pool};
 use smoltcp::phy::{self, ChecksumCapabilities, DeviceCapabilities, Medium};
@@ -107,6 +108,7 @@ impl phy::TxToken for Sent<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(mut self, length: usize, work: F) -> R {
         self.packet.set_len(length);
         let result = work(self.packet.frame_mut());
+        mld::mend(self.packet.frame_mut());
         self.queue.push_back(self.packet);
         result
     }

@@ -1,6 +1,7 @@
 //! Whether an IPv6 address is somebody else's: asked before it is used (RFC 4862, 5.4).
 
 use super::ndisc::{Neighbour, Word};
+use super::slaac;
 use crate::Mac;
 use core::net::Ipv6Addr;
 
@@ -11,6 +12,8 @@ const FIRST_MS: u64 = 100;
 const ANSWER_MS: u64 = 500;
 /// For so long after it was found to be nobody's, whoever is heard of with it had it before: questions or answers were lost.
 const YOUNG_MS: u64 = 10_000;
+/// How many others are tried where one is somebody else's (RFC 7217, 7).
+const OTHERS: u8 = 3;
 
 /// How far it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +24,12 @@ enum Stage {
     Ours(u64),
     /// It is somebody else's.
     Theirs,
+}
+
+impl Stage {
+    fn unasked(dice: u64, now_ms: u64) -> Self {
+        Self::Tentative(QUESTIONS, now_ms + dice % FIRST_MS)
+    }
 }
 
 /// What a word of a neighbour's means.
@@ -34,18 +43,41 @@ pub enum Meaning {
     Asked,
 }
 
-/// An address, and whether it may be used.
+/// An address in a network, and whether it may be used.
 #[derive(Debug)]
 pub struct Detection {
+    network: Ipv6Addr,
     address: Ipv6Addr,
+    /// Addresses that were somebody else's.
+    tries: u8,
     stage: Stage,
 }
 
 impl Detection {
-    /// Nobody was asked yet. `dice` is what nobody can guess.
-    pub fn new(address: Ipv6Addr, dice: u64, now_ms: u64) -> Self {
-        let stage = Stage::Tentative(QUESTIONS, now_ms + dice % FIRST_MS);
-        Self { address, stage }
+    /// The address by the card's own; nobody was asked yet. `dice` is what nobody can guess.
+    pub fn new(network: Ipv6Addr, own: Mac, dice: u64, now_ms: u64) -> Self {
+        Self {
+            network,
+            address: slaac::address(network, own),
+            tries: 0,
+            stage: Stage::unasked(dice, now_ms),
+        }
+    }
+
+    /// Goes on with another address, if not too many were somebody else's.
+    pub fn try_another(&mut self, dice: u64, now_ms: u64) -> bool {
+        if self.tries == OTHERS {
+            return false;
+        }
+        self.tries += 1;
+        self.address = slaac::other_address(self.network, dice, self.tries);
+        self.stage = Stage::unasked(dice, now_ms);
+        true
+    }
+
+    /// The network.
+    pub fn network(&self) -> Ipv6Addr {
+        self.network
     }
 
     /// The address.
@@ -128,7 +160,7 @@ mod tests {
 
     #[test]
     fn silence_makes_it_ours_and_who_wants_it_is_told() {
-        let (mut detection, mut now_ms) = (Detection::new(ADDRESS, u64::MAX, 0), 0);
+        let (mut detection, mut now_ms) = (Detection::new(slaac::LINK, OWN, u64::MAX, 0), 0);
         assert!(!detection.is_ours());
         assert_eq!(wait(&mut detection, &mut now_ms), QUESTIONS);
         assert!(detection.is_ours());
@@ -148,7 +180,7 @@ mod tests {
     #[test]
     fn who_has_it_or_wants_it_as_well_is_heard() {
         for word in [Word::Has, Word::Wants] {
-            let (mut detection, mut now_ms) = (Detection::new(ADDRESS, 0, 0), 0);
+            let (mut detection, mut now_ms) = (Detection::new(slaac::LINK, OWN, 0, 0), 0);
             assert!(detection.asks(0));
             let elsewhere = Neighbour {
                 address: Ipv6Addr::LOCALHOST,

@@ -11,6 +11,7 @@ mod device;
 mod duplicate;
 pub mod errands;
 pub mod mdns;
+mod mld;
 mod ndisc;
 mod slaac;
 pub mod sntp;
@@ -105,6 +106,8 @@ pub enum Outcome {
     Kept,
     /// It does without, and tries again.
     GivenUp,
+    /// It does without, and asks for another instead.
+    Replaced,
     /// It does without until the cable is plugged in anew.
     Left,
 }

@@ -12,8 +12,10 @@ use smoltcp::wire::{
 
 /// Neighbours only (RFC 4861, 6.1.2 and 7.1).
 pub const HOP_LIMIT: u8 = 255;
-const TYPE_IPV6: u16 = 0x86dd;
-const HEADER_BYTES: usize = 40;
+/// IPv6 in an Ethernet frame.
+pub const TYPE_IPV6: u16 = 0x86dd;
+/// Its header.
+pub const HEADER_BYTES: usize = 40;
 /// Types of messages about neighbours (RFC 4861, 4.3 and 4.4), and where they are in a packet without further headers.
 const SOLICITATION: u8 = 135;
 const ADVERTISEMENT: u8 = 136;

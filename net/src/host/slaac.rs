@@ -32,12 +32,26 @@ pub fn address(network: Ipv6Addr, mac: Mac) -> Ipv6Addr {
     octets.into()
 }
 
+/// Another address in a network, by `dice`, where `tries` before it were somebody else's. It is not made of the card's own address: one who has that
+/// address, too, would come to the same (RFC 7217 has a secret for it; RFC 8981, 3.3.1, chance).
+pub fn other_address(network: Ipv6Addr, dice: u64, tries: u8) -> Ipv6Addr {
+    let mut octets = network.octets();
+    let high = (network.to_bits() >> 64) as u64;
+    // Steele, Lea and Flood's generator (SplitMix64).
+    let seed = (dice ^ high).wrapping_add(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(tries.into()));
+    let mixed = (seed ^ seed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    octets[8..].copy_from_slice(&(mixed ^ mixed >> 31).to_be_bytes());
+    // Nobody gave it out for all the world (RFC 4291, 2.5.1), as those are that RFC 5453 reserves for routers.
+    octets[8] &= !2;
+    octets.into()
+}
+
 /// The network of the link alone.
 pub const LINK: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0);
 
 /// What routers said.
 pub struct Slaac {
-    mac: Mac,
     questions: u8,
     ask_at_ms: u64,
     /// Networks and how long they hold.
@@ -46,10 +60,9 @@ pub struct Slaac {
 }
 
 impl Slaac {
-    /// Nothing yet, for this card.
-    pub fn new(mac: Mac) -> Self {
+    /// Nothing yet.
+    pub fn new() -> Self {
         Self {
-            mac,
             questions: SOLICITATIONS,
             ask_at_ms: 0,
             networks: Few::new(),
@@ -63,12 +76,10 @@ impl Slaac {
         self.ask_at_ms = now_ms;
     }
 
-    /// Addresses that the card may have, the link's first.
-    pub fn addresses(&self) -> impl Iterator<Item = Ipv6Addr> {
+    /// Networks in which the card may have an address, the link first.
+    pub fn networks(&self) -> impl Iterator<Item = Ipv6Addr> {
         let networks = self.networks.iter().map(|(network, _)| *network);
-        core::iter::once(LINK)
-            .chain(networks)
-            .map(|network| address(network, self.mac))
+        core::iter::once(LINK).chain(networks)
     }
 
     /// The way to everywhere else.
@@ -192,8 +203,6 @@ mod tests {
     use proptest::prelude::*;
     use smoltcp::time::Duration;
 
-    const MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
-
     fn prefix(valid_s: u64) -> NdiscPrefixInformation {
         NdiscPrefixInformation {
             prefix_len: 64,
@@ -206,7 +215,7 @@ mod tests {
 
     #[test]
     fn routers_are_asked_three_times() {
-        let mut slaac = Slaac::new(MAC);
+        let mut slaac = Slaac::new();
         let mut now_ms = 0;
         for _ in 0..SOLICITATIONS {
             assert!(slaac.asks(now_ms));
@@ -221,13 +230,13 @@ mod tests {
 
     #[test]
     fn networks_end_and_are_not_ended_by_strangers() {
-        let mut slaac = Slaac::new(MAC);
+        let mut slaac = Slaac::new();
         slaac.learn(prefix(10 * 3600), 0);
-        assert_eq!(slaac.addresses().count(), 2);
+        assert_eq!(slaac.networks().count(), 2);
         slaac.learn(prefix(1), 1000);
         assert!(!slaac.expire(GRACE_MS));
         assert!(slaac.expire(GRACE_MS + 1000));
-        assert_eq!(slaac.addresses().count(), 1);
+        assert_eq!(slaac.networks().count(), 1);
         slaac.learn(prefix(60), 0);
         slaac.learn(prefix(1), 1000);
         assert!(!slaac.expire(59_999), "what was left stays");
@@ -245,16 +254,16 @@ mod tests {
                 ..prefix(60)
             },
         ] {
-            let mut slaac = Slaac::new(MAC);
+            let mut slaac = Slaac::new();
             slaac.learn(bad, 0);
-            assert_eq!(slaac.addresses().count(), 1, "{bad:?}");
+            assert_eq!(slaac.networks().count(), 1, "{bad:?}");
         }
     }
 
     proptest! {
         #[test]
         fn any_packet_is_taken(mut bytes in prop::collection::vec(any::<u8>(), 0..120), now_ms: u64) {
-            let mut slaac = Slaac::new(MAC);
+            let mut slaac = Slaac::new();
             slaac.hear(&bytes, now_ms);
             if bytes.len() > 57 {
                 // As an advertisement would begin.

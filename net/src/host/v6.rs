@@ -2,6 +2,7 @@
 
 use super::device::Device;
 use super::duplicate::{Detection, Meaning};
+use super::mld;
 use super::ndisc::{self, Neighbour};
 use super::slaac::{self, Slaac};
 use super::{Conflict, Outcome};
@@ -55,7 +56,7 @@ impl V6 {
         );
         Self {
             mac,
-            slaac: Slaac::new(mac),
+            slaac: Slaac::new(),
             detections: Few::new(),
             heard: Few::new(),
             icmp: sockets.add(socket),
@@ -72,7 +73,10 @@ impl V6 {
     /// Notes what a frame says of an address of the host's.
     pub fn note(&mut self, frame: &[u8]) {
         if let Some(neighbour) = Neighbour::read(frame)
-            && self.slaac.addresses().any(|it| it == neighbour.address)
+            && self
+                .detections
+                .iter()
+                .any(|it| it.address() == neighbour.address)
         {
             // Who says more than that between two turns says it again.
             let _ = self.heard.push(neighbour);
@@ -83,7 +87,7 @@ impl V6 {
     pub fn next_ms(&self, now_ms: u64) -> Option<u64> {
         let detections = self.detections.iter();
         let next = detections.filter_map(|detection| detection.next_ms(now_ms));
-        let is_new = self.slaac.addresses().count() != self.detections.len();
+        let is_new = self.slaac.networks().count() != self.detections.len();
         let news = is_new.then_some(0);
         next.chain(self.slaac.next_ms(now_ms)).chain(news).min()
     }
@@ -113,13 +117,18 @@ impl V6 {
             let before = detection.is_ours();
             let (own, address) = (self.mac, detection.address());
             if detection.asks(now_ms) {
+                // Who answers is to be heard (RFC 4862, 5.4.2).
+                device.post(|packet| mld::join(packet, own, ndisc::group(address)));
                 device.post(|packet| ndisc::ask(packet, own, address));
             }
             turn.is_news |= detection.is_ours() != before;
         }
         if self.slaac.asks(now_ms) {
-            let (own, from) = (self.mac, slaac::address(slaac::LINK, self.mac));
-            let from = self.addresses().find(|address| *address == from);
+            let own = self.mac;
+            let mut detections = self.detections.iter();
+            let from = detections
+                .find(|it| it.network() == slaac::LINK && it.is_ours())
+                .map(Detection::address);
             device.post(|packet| ndisc::solicit(packet, own, from));
         }
         turn
@@ -129,12 +138,12 @@ impl V6 {
     fn follow(&mut self, now_ms: u64) -> bool {
         let before = self.detections.len();
         let (slaac, detections) = (&self.slaac, &mut self.detections);
-        detections.retain(|detection| slaac.addresses().any(|it| it == detection.address()));
+        detections.retain(|detection| slaac.networks().any(|it| it == detection.network()));
         let is_less = detections.len() != before;
-        for address in slaac.addresses() {
-            if detections.iter().all(|it| it.address() != address) {
+        for network in slaac.networks() {
+            if detections.iter().all(|it| it.network() != network) {
                 // There is room for all that there are.
-                let _ = detections.push(Detection::new(address, self.dice, now_ms));
+                let _ = detections.push(Detection::new(network, self.mac, self.dice, now_ms));
             }
         }
         is_less
@@ -158,7 +167,10 @@ impl V6 {
             Meaning::Taken => Some(Conflict {
                 address: address.into(),
                 station: neighbour.station,
-                outcome: Outcome::Left,
+                outcome: match detection.try_another(self.dice, now_ms) {
+                    true => Outcome::Replaced,
+                    false => Outcome::Left,
+                },
             }),
         }
     }

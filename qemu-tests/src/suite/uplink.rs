@@ -198,7 +198,7 @@ fn conflict(lab: &mut Lab) -> Result<()> {
     Ok(())
 }
 
-/// A station has the host's address of IPv6: the host does without until it is on another cable, and has it to itself there.
+/// A station has the host's address of IPv6: the host takes another until it is on another cable, and has it to itself there.
 fn conflict_v6(lab: &mut Lab) -> Result<()> {
     const ADDRESS: &str = "fe80::5054:ff:fe12:3456";
     let peer = Peer::new(lab.directory())?;
@@ -218,8 +218,21 @@ fn conflict_v6(lab: &mut Lab) -> Result<()> {
         ensure!(told.starts_with("02:00:00:00:00:77;"), "{told}");
         ensure!(count > 0, "nobody asked");
         session.console.expect("the host's address is ", BOOT)?;
-        let info = session.ask("info")?;
-        ensure!(!info.contains(ADDRESS), "`info` says {info:?}");
+        let end = Instant::now() + SOON;
+        let other = loop {
+            let info = session.ask("info")?;
+            ensure!(!info.contains(ADDRESS), "`info` says {info:?}");
+            let mut words = info.split([' ', ',', '\n', '\r']);
+            if let Some(word) = words.find(|word| word.starts_with("fe80::")) {
+                break word.parse()?;
+            }
+            ensure!(Instant::now() < end, "`info` says {info:?}");
+        };
+        let station = peer.find_neighbour(other, SOON)?;
+        ensure!(
+            network::mac(station) == "52:54:00:12:34:56",
+            "{other} is at {station:02x?}"
+        );
         Ok(())
     })?;
     lab.step("nobody else's on another cable", |_| {

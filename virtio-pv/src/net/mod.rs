@@ -99,8 +99,6 @@ pub struct Nic {
     held: Option<Packet>,
     /// There may be frames in transmit queues that were not taken when it was kicked.
     leaves_frames: bool,
-    /// The longest frame of the batch so far.
-    longest_bytes: u64,
     /// Transmit queues, a bit each, of which the last batch had long frames: a kick is asked for every second entry.
     streams: u64,
     /// A frame that the driver had no buffers for.
@@ -146,7 +144,6 @@ impl Nic {
             steering: Steering::new(),
             held: None,
             leaves_frames: false,
-            longest_bytes: 0,
             streams: 0,
             waiting: None,
             loans: Loans::new(settings.pairs),

@@ -17,7 +17,7 @@ const SHORT_BYTES: usize = 512;
 /// Bytes of an Ethernet header: what is shorter is no frame.
 const ETHERNET_BYTES: usize = 14;
 
-/// A frame that keeps a wire of a gigabit busy for longer than the next may wait to be looked for.
+/// A frame that keeps a wire of a gigabit busy for longer than the next may wait to be looked for; its header counts as well.
 const LONG_BYTES: u64 = 16 << 10;
 
 /// What became of a request.
@@ -58,10 +58,8 @@ impl Nic {
             false => Kick::First,
         };
         queues.open_for(queue, memory, kick);
-        self.longest_bytes = 0;
-        self.transmit(pair, queues, memory);
-        let streams =
-            self.longest_bytes > LONG_BYTES && self.negotiated.contains(Features::EVENT_INDEX);
+        let longest_bytes = self.transmit(pair, queues, memory);
+        let streams = longest_bytes > LONG_BYTES && self.negotiated.contains(Features::EVENT_INDEX);
         if streamed == streams {
             return;
         }
@@ -72,14 +70,18 @@ impl Nic {
         }
     }
 
-    /// Sends what waits in transmit queue of `pair`, as far as the cable takes it.
-    pub(super) fn transmit(&mut self, pair: u16, queues: &mut Queues, memory: &GuestMemory) {
+    /// Sends what waits in transmit queue of `pair`, as far as the cable takes it; returns how long the longest frame is that was found, with its
+    /// header.
+    pub(super) fn transmit(&mut self, pair: u16, queues: &mut Queues, memory: &GuestMemory) -> u64 {
         let queue = super::transmit_queue(pair);
+        let mut longest_bytes = 0;
         self.loans.settle(&mut *self.cable, queues, memory);
         while self.send_held()
             && let Some(head) = queues.take(queue, memory, &mut self.chain)
         {
-            match self.load(memory) {
+            let bytes = self.chain.readable_bytes();
+            longest_bytes = longest_bytes.max(bytes);
+            match self.load(bytes, memory) {
                 Ok(Loaded::Frame(packet)) => {
                     if self.active_pairs > 1 {
                         self.steering.learn(packet.frame(), pair as u8);
@@ -99,11 +101,16 @@ impl Nic {
                 Ok(Loaded::Lost) => queues.complete(queue, memory, head, 0),
                 Ok(Loaded::Later) => {
                     self.leaves_frames = true;
-                    return queues.put_back(queue, head);
+                    queues.put_back(queue, head);
+                    break;
                 }
-                Err(fault) => return queues.fail(fault),
+                Err(fault) => {
+                    queues.fail(fault);
+                    break;
+                }
             }
         }
+        longest_bytes
     }
 
     /// Hands the frame that was loaded last to the cable; false if it has no room for it now. A cable that is cut takes everything.
@@ -119,10 +126,9 @@ impl Nic {
         self.held.is_none()
     }
 
-    /// Copies the frame in `self.chain`, or its headers.
-    fn load(&mut self, memory: &GuestMemory) -> Result<Loaded, RingFault> {
+    /// Copies the frame in `self.chain`, `bytes` with its header, or its headers.
+    fn load(&mut self, bytes: u64, memory: &GuestMemory) -> Result<Loaded, RingFault> {
         let header_bytes = self.header_bytes();
-        let bytes = self.chain.readable_bytes();
         let Some(frame_bytes) = bytes.checked_sub(header_bytes as u64) else {
             return Err(RingFault::Request("a frame without its header"));
         };
@@ -135,7 +141,6 @@ impl Nic {
         } else {
             self.settings.longest_bytes
         };
-        self.longest_bytes = self.longest_bytes.max(frame_bytes);
         if !(ETHERNET_BYTES as u64..=longest as u64).contains(&frame_bytes) {
             return Ok(Loaded::Lost);
         }

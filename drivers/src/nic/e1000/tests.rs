@@ -229,13 +229,7 @@ fn interrupts_are_apart_as_the_traffic_wants_also_after_a_reset() {
     let pool = pool(600);
     let (chip, mut card) = running(pool);
     let after = |card: &mut Card, frames: usize| {
-        for _ in 0..20 {
-            for _ in 0..frames {
-                assert!(chip.lock().unwrap().receive(60, 3, 0));
-                card.receive().unwrap();
-            }
-            card.settle();
-        }
+        testing::receives_in_turns(card, frames, || chip.lock().unwrap().receive(60, 3, 0));
         chip.lock().unwrap().register(ITR)
     };
     // 8254x, 13.4.18: units of 256 ns.

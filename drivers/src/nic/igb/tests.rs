@@ -223,13 +223,7 @@ fn interrupts_are_apart_as_the_traffic_wants_also_after_a_reset() {
     let pool = pool(600);
     let (chip, mut card) = running(pool);
     let after = |card: &mut Card, frames: usize| {
-        for _ in 0..20 {
-            for _ in 0..frames {
-                assert!(chip.lock().unwrap().receive(60, 3));
-                card.receive().unwrap();
-            }
-            card.settle();
-        }
+        testing::receives_in_turns(card, frames, || chip.lock().unwrap().receive(60, 3));
         chip.lock().unwrap().register(EITR)
     };
     // 82576, 8.8.14: microseconds from bit 2 on.

@@ -76,11 +76,15 @@ fn routers_give_addresses_of_ipv6_which_answer() {
 /// The host's address on the link, and when it knows that it is nobody else's.
 const LINK_ADDRESS: &str = "fe80::ff:fe00:1";
 
+fn is_about_neighbours(frame: &[u8], kind: u8) -> bool {
+    frame[20] == 58 && frame[54] == kind
+}
+
 /// Types of those that are about neighbours and routers.
 fn kinds(frames: &[Vec<u8>]) -> Vec<u8> {
     let mut kinds: Vec<_> = frames
         .iter()
-        .filter(|frame| frame[20] == 58 && (133..138).contains(&frame[54]))
+        .filter(|frame| (133..138).any(|kind| is_about_neighbours(frame, kind)))
         .map(|frame| frame[54])
         .collect();
     kinds.sort();
@@ -97,8 +101,32 @@ fn advertised(address: Ipv6Addr) -> Vec<u8> {
     ipv6(everybody.octets(), advertisement, 255)
 }
 
+/// Addresses that a question asks for.
+fn asked_for(frames: &[Vec<u8>]) -> Vec<Ipv6Addr> {
+    let questions = frames
+        .iter()
+        .filter(|frame| is_about_neighbours(frame, 135));
+    let mut asked: Vec<_> = questions
+        .map(|frame| Ipv6Addr::from(*frame[62..].first_chunk::<16>().unwrap()))
+        .collect();
+    asked.dedup();
+    asked
+}
+
+/// Groups that are said to have listeners now, and those that have none any more.
+fn reported(frames: &[Vec<u8>]) -> Vec<(bool, Ipv6Addr)> {
+    let reports = frames
+        .iter()
+        .filter(|frame| frame[20] == 0 && frame[62] == 143);
+    let record = |frame: &Vec<u8>| {
+        let group = *frame[74..].first_chunk::<16>().unwrap();
+        (frame[70] == 4, group.into())
+    };
+    reports.map(record).collect()
+}
+
 #[test]
-fn an_address_of_ipv6_that_is_somebody_elses_is_not_used() {
+fn another_address_is_tried_where_one_is_somebody_elses() {
     let pool = Pool::ordinary(64, 2048);
     let mut host = Host::new(MAC, Setup::Dhcp, pool, 1, 0);
     let link: Ipv6Addr = LINK_ADDRESS.parse().unwrap();
@@ -109,21 +137,66 @@ fn an_address_of_ipv6_that_is_somebody_elses_is_not_used() {
         (conflict.address, conflict.station),
         (link.into(), Mac(PEER))
     );
-    assert_eq!(conflict.outcome, Outcome::Left);
-    let said = said_within(&mut host, 10..20_000);
-    assert_eq!(host.v6_addresses().count(), 0);
-    // It is asked for no more; routers are, by nobody.
-    let rest = kinds(&said);
-    assert!(rest.iter().all(|kind| *kind == 133), "{rest:?}");
-    assert!(said.iter().all(|frame| frame[22..38] == [0; 16]));
-    // Elsewhere it may be nobody's.
+    assert_eq!(conflict.outcome, Outcome::Replaced);
+    let said = said_within(&mut host, 10..10 + FOUND_MS);
+    let [other] = asked_for(&said)[..] else {
+        panic!("{said:?}");
+    };
+    assert_eq!(host.v6_addresses().collect::<Vec<_>>(), [other]);
+    assert!(other != link && other.segments()[..4] == link.segments()[..4]);
+    // That address of the card's own is asked for again where it may be nobody's.
     host.link_came_up(20_000);
-    said_within(&mut host, 20_000..20_000 + FOUND_MS);
+    let said = said_within(&mut host, 20_000..20_000 + FOUND_MS);
     assert_eq!(host.v6_addresses().collect::<Vec<_>>(), [link]);
+    let (old, new) = (ndisc::group(other), ndisc::group(link));
+    assert_eq!(
+        reported(&said),
+        [(false, old), (true, new), (true, new), (true, new)]
+    );
     // The answer was long on its way.
     give(&mut host, pool, &advertised(link), 25_000);
     assert_eq!(host.v6_addresses().count(), 0);
-    assert_eq!(host.take_conflict().unwrap().outcome, Outcome::Left);
+    assert_eq!(host.take_conflict().unwrap().outcome, Outcome::Replaced);
+}
+
+#[test]
+fn who_has_every_address_of_ipv6_is_left_alone() {
+    let pool = Pool::ordinary(64, 2048);
+    let mut host = Host::new(MAC, Setup::Dhcp, pool, 1, 0);
+    let (mut outcomes, mut seen) = (Vec::new(), Vec::new());
+    for now_ms in 0..20_000 {
+        host.poll(now_ms);
+        let said: Vec<_> = core::iter::from_fn(|| take(&mut host, 0x86dd)).collect();
+        for address in asked_for(&said) {
+            seen.push(address);
+            give(&mut host, pool, &advertised(address), now_ms);
+        }
+        // Nobody has an address to ask routers by.
+        assert!(said.iter().all(|frame| frame[22..38] == [0; 16]));
+        outcomes.extend(host.take_conflict().map(|conflict| conflict.outcome));
+    }
+    assert_eq!(outcomes[..3], [Outcome::Replaced; 3]);
+    assert_eq!(outcomes[3..], [Outcome::Left]);
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), 4, "{seen:?}");
+    assert_eq!(host.v6_addresses().count(), 0);
+}
+
+#[test]
+fn a_switch_hears_of_the_group_before_anybody_is_asked() {
+    let pool = Pool::ordinary(64, 2048);
+    let mut host = Host::new(MAC, Setup::Dhcp, pool, 1, 0);
+    let said = said_within(&mut host, 0..FOUND_MS);
+    let group = ndisc::group(LINK_ADDRESS.parse().unwrap());
+    // With each question, and by the address that came of it.
+    assert_eq!(reported(&said), [(true, group); 3]);
+    let place = |wanted: &dyn Fn(&Vec<u8>) -> bool| said.iter().position(wanted).unwrap();
+    let question = place(&|frame| is_about_neighbours(frame, 135));
+    assert!(place(&|frame| frame[20] == 0) < question);
+    let last = said.iter().rfind(|frame| frame[20] == 0).unwrap();
+    let link: Ipv6Addr = LINK_ADDRESS.parse().unwrap();
+    assert_eq!(last[22..38], link.octets());
 }
 
 #[test]
@@ -145,7 +218,7 @@ fn who_asks_for_an_address_of_ipv6_of_the_hosts_is_told() {
 
 #[test]
 fn an_advertisement_that_says_it_again_is_no_news() {
-    let (mut slaac, frame) = (Slaac::new(MAC), advertisement());
+    let (mut slaac, frame) = (Slaac::new(), advertisement());
     assert!(slaac.hear(&frame[14..], 0));
     assert!(!slaac.hear(&frame[14..], 5_000));
     // It holds longer all the same.

@@ -3,11 +3,12 @@
 mod boot;
 mod calls;
 mod choice;
+mod datagram;
 mod wire;
 
 use super::*;
+use datagram::*;
 use hvm::backend::{Ethernet, Link};
-use hvm::checksum;
 use hvm::device::Lifecycle;
 use hvm::packet::{Packet, Pool};
 use pc::rtl8139::{Revision, Rtl8139};
@@ -17,9 +18,6 @@ use virtio_pv::net::{Nic, Settings};
 use virtio_pv::pci::{Transport, TransportMode};
 use wire::*;
 
-const MAC: [u8; 6] = [2, 0, 0, 0, 0, 9];
-const SERVER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
-const SERVER: [u8; 4] = [10, 0, 0, 1];
 const STATION: [u8; 4] = [10, 0, 0, 9];
 
 #[derive(Clone, Copy, Debug)]

@@ -51,22 +51,6 @@ impl Ethernet for Cable {
     }
 }
 
-pub(super) fn udp(from: u16, to: u16, to_address: [u8; 4], payload: &[u8]) -> Vec<u8> {
-    let mut frame = [MAC, SERVER_MAC].concat();
-    frame.extend([8, 0, 0x45, 0]);
-    frame.extend((28 + payload.len() as u16).to_be_bytes());
-    frame.extend([0, 0, 0, 0, 64, 17, 0, 0]);
-    frame.extend(SERVER);
-    frame.extend(to_address);
-    let sum = checksum::of(&frame[14..34]).to_be_bytes();
-    frame[24..26].copy_from_slice(&sum);
-    for word in [from, to, 8 + payload.len() as u16, 0] {
-        frame.extend(word.to_be_bytes());
-    }
-    frame.extend(payload);
-    frame
-}
-
 /// A message of the server's.
 pub(super) fn dhcp_answer(
     question: &[u8],
