@@ -5,6 +5,7 @@ use super::netboot::{grub_script, server, stage, stage_guest};
 use super::session::{BOOT, Lab, SOON, Session};
 use super::{Case, Machines, Scope, Tier};
 use crate::debian::Kernel;
+use crate::lan::{self, Lan, Weather};
 use crate::medium::core::{self, Starter};
 use crate::{initramfs, loader, tree};
 use anyhow::{Context, Result, ensure};
@@ -39,6 +40,13 @@ pub(super) const CASES: &[Case] = &[
         scope: Scope::Hypervisor,
         machines: Machines::Qemu,
         body: ovmf_network,
+    },
+    Case {
+        name: "own-ovmf-http",
+        tier: Tier::Full,
+        scope: Scope::Hypervisor,
+        machines: Machines::Qemu,
+        body: ovmf_http,
     },
     Case {
         name: "own-video-rom",
@@ -150,6 +158,33 @@ fn ovmf_network(lab: &mut Lab) -> Result<()> {
     let append = stage_guest(lab, &stage)?;
     let script = grub_script("tftp,10.0.2.2", &append);
     core::make(&stage.join("grub.efi"), Starter::Uefi, &script)?;
+    let network = server(&stage, "grub.efi");
+    ovmf_on(lab, network, "NBP file downloaded successfully")
+}
+
+/// The same by HTTP, from a server that answers HTTP's clients with an address (UEFI 2.10, 24.7); who asks for PXE is told of no such file.
+fn ovmf_http(lab: &mut Lab) -> Result<()> {
+    let (www, at) = (lab.directory().join("www"), lan::ADDRESS);
+    let options = format!(
+        "--enable-tftp --tftp-root={} --dhcp-boot=none --dhcp-vendorclass=set:http,HTTPClient \
+         --dhcp-option-force=tag:http,60,HTTPClient --dhcp-boot=tag:http,http://{at}/grub.efi",
+        www.display()
+    );
+    let lan = Lan::start_with(lab.directory(), Weather::default(), &options)?;
+    let append = stage_guest(lab, &www)?;
+    // What firmware got by HTTP leaves GRUB without an address.
+    let script = grub_script(&format!("http,{at}"), &append);
+    let script = format!("net_dhcp\n{script}");
+    core::make(&www.join("grub.efi"), Starter::Uefi, &script)?;
+    ovmf_on(
+        lab,
+        lan.arguments("e1000"),
+        &format!("URI: http://{at}/grub.efi"),
+    )
+}
+
+/// OVMF on this network says so when it has its boot program, and that brings the default guest to its shell.
+fn ovmf_on(lab: &mut Lab, network: Vec<String>, said: &str) -> Result<()> {
     let code = read(OVMF_CODE, "ovmf")?;
     let variables = read(OVMF_VARIABLES, "ovmf")?;
     let config = "firmware = \"code\"\nfirmware_vars = \"vars\"\n\
@@ -157,12 +192,10 @@ fn ovmf_network(lab: &mut Lab) -> Result<()> {
     let files = [("code", &code[..]), ("vars", &variables)];
     let mut machine = lab.machine();
     machine.memory_mib = 1024;
-    machine.extra = server(&stage, "grub.efi");
+    machine.extra = network;
     let mut session = lab.step("boot program", |lab| {
         let mut session = start_sized(lab, &machine, 512, config, &files)?;
-        session
-            .console
-            .expect("NBP file downloaded successfully", UEFI)?;
+        session.console.expect(said, UEFI)?;
         Ok(session)
     })?;
     lab.step("shell", |_| {
