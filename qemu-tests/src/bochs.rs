@@ -33,6 +33,22 @@ const STOPS: usize = 1000;
 /// What Bochs says last when a machine uses its ACPI power button; it ends with code 1 then.
 const POWERED_OFF: &str = "soft power off";
 
+/// Lines for a machine with an 82540EM, whose other end is what `network` says (`ethmod=…`).
+pub fn card(network: &str) -> Vec<String> {
+    [
+        "pci: slot1=e1000",
+        "plugin_ctrl: e1000=1",
+        &format!("e1000: card=0, enabled=1, mac=52:54:00:12:34:56, {network}"),
+    ]
+    .map(str::to_owned)
+    .into()
+}
+
+/// A line for a machine whose clock does not run ahead of others', with whom it talks.
+pub fn no_faster_than_others() -> String {
+    format!("clock: sync=slowdown, time0={START_TIME}")
+}
+
 /// One of Bochs' CPU models, by its name (`bochs --help cpu`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CpuModel(pub &'static str);

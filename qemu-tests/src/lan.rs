@@ -4,17 +4,19 @@
 //! lose some and change their order, the same ones in every run. Nothing of it needs more rights than user name spaces, and nothing of
 //! this computer's own network changes.
 
-use crate::{command, initramfs};
+mod wire;
+
+use crate::{bochs, command, initramfs};
 use anyhow::{Context, Result, bail, ensure};
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+use wire::Wire;
 
 /// The station's address; its DHCP server gives out 10.9.0.50 and up.
 pub const ADDRESS: &str = "10.9.0.1";
@@ -46,6 +48,8 @@ pub struct Lan {
     child: Child,
     /// The process to enter the name space by.
     inside: u32,
+    /// Where Bochs' card receives, if it is such a network.
+    port: Option<u16>,
     directory: PathBuf,
     over: Arc<AtomicBool>,
     damage: Arc<Damage>,
@@ -60,28 +64,30 @@ impl Lan {
 
     /// The same with further options of dnsmasq's, in a shell's words.
     pub fn start_with(directory: &Path, weather: Weather, options: &str) -> Result<Self> {
+        let near = Wire::in_directory(directory, "wire", "hub")?;
+        Self::join(directory, weather, options, near)
+    }
+
+    /// A network for a machine in Bochs. There time is not ours, so the server does not wait to see whether anybody has an address.
+    pub fn start_for_bochs(directory: &Path) -> Result<Self> {
+        let (near, port) = Wire::next_to_a_port()?;
+        let mut lan = Self::join(directory, Weather::default(), "--no-ping", near)?;
+        lan.port = Some(port);
+        Ok(lan)
+    }
+
+    /// Joins the machine's end with the name space.
+    fn join(directory: &Path, weather: Weather, options: &str, near: Wire) -> Result<Self> {
         fs::create_dir_all(directory.join("www"))?;
         let over = Arc::new(AtomicBool::new(false));
         let damage = Arc::new(Damage::default());
-        let bind = |name: &str| -> Result<UnixDatagram> {
-            let socket = UnixDatagram::bind(directory.join(name))
-                .with_context(|| format!("cannot make a socket in {}", directory.display()))?;
-            socket.set_read_timeout(Some(TICK))?;
-            Ok(socket)
-        };
-        let (near, far) = (bind("wire")?, bind("far")?);
-        let ways = [
-            (
-                near.try_clone()?,
-                far.try_clone()?,
-                directory.join("tap"),
-                1,
-            ),
-            (far, near, directory.join("hub"), 2),
-        ];
-        let carriers = ways.map(|(from, by, to, seed)| {
+        let far = Wire::in_directory(directory, "far", "tap")?;
+        near.set_patience(TICK)?;
+        far.set_patience(TICK)?;
+        let ways = [(near.share()?, far.share()?, 1), (far, near, 2)];
+        let carriers = ways.map(|(from, to, seed)| {
             let (over, damage) = (over.clone(), damage.clone());
-            thread::spawn(move || carry(&from, &by, &to, weather, seed, &over, &damage))
+            thread::spawn(move || carry(&from, &to, weather, seed, &over, &damage))
         });
         // If this process is killed, so is all of it: a name space ends with its first process, that with `unshare`, and that with us.
         let mut child = command::dependent("unshare")
@@ -107,6 +113,7 @@ impl Lan {
             .any(|line| line == "ready");
         let mut lan = Self {
             inside: 0,
+            port: None,
             child,
             directory: directory.to_owned(),
             over,
@@ -131,8 +138,13 @@ impl Lan {
         Ok(lan)
     }
 
-    /// QEMU's arguments for a card of this model on it.
+    /// The emulator's arguments for a card of this model on it; Bochs has one model.
     pub fn arguments(&self, card: &str) -> Vec<String> {
+        if let Some(port) = self.port {
+            let mut lines = bochs::card(&format!("ethmod=socket, ethdev={port}"));
+            lines.push(bochs::no_faster_than_others());
+            return lines;
+        }
         let wire = format!(
             "dgram,id=wire,local.type=unix,local.path={},remote.type=unix,remote.path={}",
             self.directory.join("hub").display(),
@@ -245,15 +257,7 @@ fn script(directory: &Path, options: &str) -> String {
 }
 
 /// Carries frames one way until it is over.
-fn carry(
-    from: &UnixDatagram,
-    by: &UnixDatagram,
-    to: &Path,
-    weather: Weather,
-    seed: u64,
-    over: &AtomicBool,
-    damage: &Damage,
-) {
+fn carry(from: &Wire, to: &Wire, weather: Weather, seed: u64, over: &AtomicBool, damage: &Damage) {
     let mut dice = seed;
     let mut roll = move || {
         // Steele, Lea and Flood's generator (SplitMix64).
@@ -263,13 +267,11 @@ fn carry(
     };
     let mut frame = vec![0; FRAME_BYTES];
     let mut late: Option<Vec<u8>> = None;
-    // A frame that nobody takes is lost, as on a wire.
-    let send = |frame: &[u8]| drop(by.send_to(frame, to));
     while !over.load(Ordering::Relaxed) {
-        let Ok(length) = from.recv(&mut frame) else {
+        let Ok(length) = from.receive(&mut frame) else {
             // Nothing comes after it.
             if let Some(late) = late.take() {
-                send(&late);
+                to.send(&late);
             }
             continue;
         };
@@ -283,9 +285,9 @@ fn carry(
             late = Some(frame.to_vec());
             continue;
         }
-        send(frame);
+        to.send(frame);
         if let Some(late) = late.take() {
-            send(&late);
+            to.send(&late);
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::debian::Kernel;
 use crate::desk::Link;
 use crate::machine::Desk;
 use crate::peer::{Damage, Peer};
-use crate::{initramfs, qemu, tree};
+use crate::{bochs, initramfs, qemu, tree};
 use anyhow::{Context, Result, bail, ensure};
 use std::net::Ipv4Addr;
 use std::time::Instant;
@@ -94,13 +94,6 @@ pub(super) const CASES: &[Case] = &[
     jumbo!("network-jumbo-virtio", "virtio-net-pci"),
 ];
 
-/// Bochs' 82540EM on Bochs' own network, which has a DHCP server, and answers for 10.0.2.2.
-const BOCHS_CARD: [&str; 3] = [
-    "pci: slot1=e1000",
-    "plugin_ctrl: e1000=1",
-    "e1000: card=0, enabled=1, mac=52:54:00:12:34:56, ethmod=slirp",
-];
-
 /// The guest's card behind the host's.
 const VIF: network::Card = network::Card {
     model: "virtio",
@@ -124,10 +117,11 @@ fn networked(lab: &Lab, settings: &str) -> Result<Guest> {
     Ok(guest)
 }
 
-/// Host and guest get leases by Bochs' card, and the guest has answers.
+/// Host and guest get leases by Bochs' 82540EM on Bochs' own network, which has a DHCP server and answers for 10.0.2.2, and the guest has
+/// answers.
 fn in_bochs(lab: &mut Lab) -> Result<()> {
     let mut machine = lab.machine();
-    machine.extra = BOCHS_CARD.map(str::to_owned).into();
+    machine.extra = bochs::card("ethmod=slirp");
     let mut session = lab.start(&machine, &networked(lab, "")?)?;
     lab.step("the host gets a lease", |_| {
         session
