@@ -2,7 +2,7 @@
 
 use super::network::{CARDS, Card, LEASE, guest_with, interface};
 use super::outside::{hash, noise, put_away};
-use super::session::{BOOT, Lab, PROMPT, Session};
+use super::session::{BOOT, Lab, PROMPT, SOON, Session};
 use super::uplink::with_card;
 use super::{Case, Machines, Scope, Tier};
 use crate::engine::Emulator;
@@ -98,7 +98,7 @@ fn bridged(lab: &mut Lab, model: &str, mib: usize, weather: Weather) -> Result<(
             &format!("{}: {mib} MiB fetched, {mib} MiB served", card.driver),
             |_| {
                 while_busy(&lan, &host, || {
-                    exchange(&mut session, &lan, &address, 80, mib)
+                    exchange(&mut session, &lan, (&address, 80), mib, SOON)
                 })
             },
         )?;
@@ -112,9 +112,9 @@ fn bridged(lab: &mut Lab, model: &str, mib: usize, weather: Weather) -> Result<(
 
 /// The same behind the host's address: the router's lease, names through it, and ports of the host's.
 fn behind(lab: &mut Lab, mib: usize, weather: Weather) -> Result<()> {
-    let lan = match lab.emulator() {
-        Emulator::Qemu(_) => Lan::start(lab.directory(), weather)?,
-        Emulator::Bochs(_) => Lan::start_for_bochs(lab.directory())?,
+    let (lan, limit) = match lab.emulator() {
+        Emulator::Qemu(_) => (Lan::start(lab.directory(), weather)?, SOON),
+        Emulator::Bochs(_) => (Lan::start_for_bochs(lab.directory())?, PATIENCE),
     };
     let (mut session, host) = start(lab, &lan, "e1000", |card| {
         format!("nat,forward=tcp:{}:80", port(card))
@@ -143,7 +143,7 @@ fn behind(lab: &mut Lab, mib: usize, weather: Weather) -> Result<()> {
             &format!("{}: {mib} MiB fetched, {mib} MiB served", card.driver),
             |_| {
                 while_busy(&lan, &host, || {
-                    exchange(&mut session, &lan, &host, port(card), mib)
+                    exchange(&mut session, &lan, (&host, port(card)), mib, limit)
                 })
             },
         )?;
@@ -262,8 +262,14 @@ fn talk(lan: &Lan, host: &str, done: &AtomicBool) -> Result<()> {
     result
 }
 
-/// The guest fetches data of the station's, and the station the guest's.
-fn exchange(session: &mut Session, lan: &Lan, guest: &str, port: u16, mib: usize) -> Result<()> {
+/// The guest fetches data of the station's, and the station the guest's, each round of it within `limit`.
+fn exchange(
+    session: &mut Session,
+    lan: &Lan,
+    (guest, port): (&str, u16),
+    mib: usize,
+    limit: Duration,
+) -> Result<()> {
     let file = lan.file("data");
     fs::write(&file, noise(mib.min(ROUND_MIB)))?;
     let sent = hash(&file)?;
@@ -285,7 +291,7 @@ fn exchange(session: &mut Session, lan: &Lan, guest: &str, port: u16, mib: usize
         let there = said.lines().last().unwrap_or_default();
         let came = lan.run(&format!(
             "timeout {} {BUSYBOX} wget -q -O - http://{guest}:{port}/data | sha256sum",
-            PATIENCE.as_secs()
+            limit.as_secs()
         ))?;
         ensure!(
             !there.is_empty() && came.starts_with(there),
