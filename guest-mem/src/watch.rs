@@ -9,7 +9,7 @@ pub struct Watch {
     /// Address and length of the piece: offsets are valid in no other.
     piece: (usize, u64),
     count: usize,
-    /// How many pairs the words take.
+    /// How many pairs the words take: kept beside their number, because every look asks.
     pairs: usize,
     /// Offset in the piece, below its length less seven; and value. The last of an odd number stands there twice, so that a look goes by
     /// pairs.

@@ -5,7 +5,6 @@
 pub struct Span<const SIZE: usize> {
     oldest: usize,
     outstanding: usize,
-    next: usize,
 }
 
 impl<const SIZE: usize> Span<SIZE> {
@@ -24,14 +23,13 @@ impl<const SIZE: usize> Span<SIZE> {
     /// The one behind them.
     #[inline]
     pub fn next(&self) -> usize {
-        self.next
+        (self.oldest + self.outstanding) % SIZE
     }
 
     /// The card has that one, too: which it is.
     #[inline]
     pub fn hand_over(&mut self) -> usize {
-        let index = self.next;
-        self.next = (index + 1) % SIZE;
+        let index = self.next();
         self.outstanding += 1;
         index
     }

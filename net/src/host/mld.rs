@@ -4,9 +4,9 @@
 //! smoltcp tells of groups that it joins and answers questions, but as of 0.14 it has two words the wrong way round: it says of a group that it
 //! joins that nobody is left who listens, and the opposite of one that it leaves. [`mend`] turns them round.
 
-use super::ndisc::{HEADER_BYTES, TYPE_IPV6};
+use super::ndisc::{HEADER_BYTES, TYPE_IPV6, begin};
 use crate::Mac;
-use crate::nat::wire::{ETHERNET_BYTES, put_ethernet};
+use crate::nat::wire::ETHERNET_BYTES;
 use core::net::Ipv6Addr;
 use hvm::packet::Packet;
 use smoltcp::phy::ChecksumCapabilities;
@@ -43,20 +43,15 @@ pub fn join(packet: &mut Packet, own: Mac, group: Ipv6Addr) {
         payload_len: ALERT.len() + REPORT_BYTES + RECORD_BYTES,
         hop_limit: 1,
     };
-    let bytes = REPORT_AT + REPORT_BYTES + RECORD_BYTES;
-    packet.set_len(bytes);
-    let frame = packet.frame_mut();
-    if frame.len() < bytes {
+    let Some(payload) = begin(packet, own, &header) else {
         return;
-    }
-    let [.., a, b, c, d] = REPORTS.octets();
-    put_ethernet(frame, Mac([0x33, 0x33, a, b, c, d]), own, TYPE_IPV6);
-    header.emit(&mut Ipv6Packet::new_unchecked(&mut frame[ETHERNET_BYTES..]));
-    frame[REPORT_AT - ALERT.len()..REPORT_AT].copy_from_slice(&ALERT);
+    };
+    let (alert, report) = payload.split_at_mut(ALERT.len());
+    alert.copy_from_slice(&ALERT);
     message.emit(
         &header.src_addr,
         &REPORTS,
-        &mut Icmpv6Packet::new_unchecked(&mut frame[REPORT_AT..]),
+        &mut Icmpv6Packet::new_unchecked(report),
         &ChecksumCapabilities::default(),
     );
 }

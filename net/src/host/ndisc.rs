@@ -126,23 +126,32 @@ fn write(packet: &mut Packet, own: Mac, ends: (Ipv6Addr, Ipv6Addr), message: Ndi
         payload_len: message.buffer_len(),
         hop_limit: HOP_LIMIT,
     };
-    let bytes = ETHERNET_BYTES + HEADER_BYTES + message.buffer_len();
+    if let Some(payload) = begin(packet, own, &header) {
+        message.emit(
+            &from,
+            &to,
+            &mut Icmpv6Packet::new_unchecked(payload),
+            &ChecksumCapabilities::default(),
+        );
+    }
+}
+
+/// Begins a frame to a group (RFC 2464, 7). What comes behind `header` is to be filled in; `None` if the packet has no room for it.
+pub(super) fn begin<'a>(
+    packet: &'a mut Packet,
+    own: Mac,
+    header: &Ipv6Repr,
+) -> Option<&'a mut [u8]> {
+    let bytes = ETHERNET_BYTES + HEADER_BYTES + header.payload_len;
     packet.set_len(bytes);
     let frame = packet.frame_mut();
     if frame.len() < bytes {
-        return;
+        return None;
     }
-    let [.., a, b, c, d] = to.octets();
-    // RFC 2464, 7.
+    let [.., a, b, c, d] = header.dst_addr.octets();
     put_ethernet(frame, Mac([0x33, 0x33, a, b, c, d]), own, TYPE_IPV6);
-    let mut ip = Ipv6Packet::new_unchecked(&mut frame[ETHERNET_BYTES..]);
-    header.emit(&mut ip);
-    message.emit(
-        &from,
-        &to,
-        &mut Icmpv6Packet::new_unchecked(ip.payload_mut()),
-        &ChecksumCapabilities::default(),
-    );
+    header.emit(&mut Ipv6Packet::new_unchecked(&mut frame[ETHERNET_BYTES..]));
+    frame.get_mut(ETHERNET_BYTES + HEADER_BYTES..)
 }
 
 fn hardware(mac: Mac) -> RawHardwareAddress {

@@ -3,7 +3,7 @@
 use super::outside::{hash, noise};
 use super::seat::Seat;
 use super::session::{BOOT, Lab, SOON};
-use super::{Case, Machines, Scope, Tier};
+use super::{Case, Tier};
 use crate::lan::{self, Lan, Weather};
 use crate::medium::{cd, packaged};
 use crate::pc::{Pc, Place};
@@ -13,20 +13,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub(super) const CASES: &[Case] = &[
-    case("ipxe-rtl8139", |lab| native(lab, "rtl8139", "rtl8139")),
-    case("ipxe-rtl8139-c", |lab| native(lab, "rtl8139-c", "rtl8139")),
-    case("ipxe-virtio", |lab| native(lab, "virtio", "virtio-net")),
+    Case::in_qemu("ipxe-rtl8139", Tier::Full, |lab| {
+        native(lab, "rtl8139", "rtl8139")
+    }),
+    Case::in_qemu("ipxe-rtl8139-c", Tier::Full, |lab| {
+        native(lab, "rtl8139-c", "rtl8139")
+    }),
+    Case::in_qemu("ipxe-virtio", Tier::Full, |lab| {
+        native(lab, "virtio", "virtio-net")
+    }),
 ];
-
-const fn case(name: &'static str, body: fn(&mut Lab) -> Result<()>) -> Case {
-    Case {
-        name,
-        tier: Tier::Full,
-        scope: Scope::Hypervisor,
-        machines: Machines::Qemu,
-        body,
-    }
-}
 
 const MIB: usize = 4;
 /// For a kernel, a small system and twice the data.

@@ -113,6 +113,17 @@ pub struct Case {
 }
 
 impl Case {
+    /// Of Monovisor in QEMU.
+    const fn in_qemu(name: &'static str, tier: Tier, body: fn(&mut Lab) -> Result<()>) -> Self {
+        Self {
+            name,
+            tier,
+            scope: Scope::Hypervisor,
+            machines: Machines::Qemu,
+            body,
+        }
+    }
+
     /// Whether it makes sense on `engine`.
     pub fn fits(&self, engine: &dyn Engine) -> bool {
         let hypervisor = engine.subject() == Subject::Monovisor;

@@ -5,7 +5,7 @@ use super::linux::AMD64;
 use super::network::{CARDS, Card, LEASE, guest_of, interface};
 use super::outside::{hash, noise};
 use super::session::{BOOT, Lab, Session};
-use super::{Case, Machines, Scope, Tier};
+use super::{Case, Tier};
 use crate::bundle::Guest;
 use crate::debian::Kernel;
 use crate::lan::{self, Lan, Weather};
@@ -15,22 +15,14 @@ use std::fs;
 use std::time::Duration;
 
 pub(super) const CASES: &[Case] = &[
-    case("network-modes", |lab| modes(lab, "")),
+    Case::in_qemu("network-modes", Tier::Full, |lab| modes(lab, "")),
     // Interrupts by the pin, for virtio as well.
-    case("network-modes-pins", |lab| modes(lab, "pci=nomsi")),
-    case("network-vlans", vlans),
-    case("network-forward", forward),
+    Case::in_qemu("network-modes-pins", Tier::Full, |lab| {
+        modes(lab, "pci=nomsi")
+    }),
+    Case::in_qemu("network-vlans", Tier::Full, vlans),
+    Case::in_qemu("network-forward", Tier::Full, forward),
 ];
-
-const fn case(name: &'static str, body: fn(&mut Lab) -> Result<()>) -> Case {
-    Case {
-        name,
-        tier: Tier::Full,
-        scope: Scope::Hypervisor,
-        machines: Machines::Qemu,
-        body,
-    }
-}
 
 const MIB: usize = 4;
 /// For so much data through an emulated router.

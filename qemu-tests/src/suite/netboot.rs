@@ -3,7 +3,7 @@
 use super::firmware::{SPOKEN, speaking_disk};
 use super::seat::Seat;
 use super::session::{BOOT, Lab, SOON, Session};
-use super::{Case, Machines, Scope, Tier};
+use super::{Case, Tier};
 use crate::command;
 use crate::lan::{self, Lan, Weather};
 use crate::medium::core::{self, Starter};
@@ -17,52 +17,42 @@ use std::process::Command;
 use std::time::Duration;
 
 pub(super) const CASES: &[Case] = &[
-    case("netboot-pxelinux", Tier::Always, |lab| {
+    Case::in_qemu("netboot-pxelinux", Tier::Always, |lab| {
         pxelinux(lab, "rtl8139", "pxelinux.0")
     }),
-    case("netboot-pxelinux-virtio", Tier::Full, |lab| {
+    Case::in_qemu("netboot-pxelinux-virtio", Tier::Full, |lab| {
         pxelinux(lab, "virtio", "pxelinux.0")
     }),
-    case("netboot-lpxelinux", Tier::Full, |lab| {
+    Case::in_qemu("netboot-lpxelinux", Tier::Full, |lab| {
         pxelinux(lab, "rtl8139-c", "lpxelinux.0")
     }),
-    case("netboot-lpxelinux-virtio", Tier::Full, |lab| {
+    Case::in_qemu("netboot-lpxelinux-virtio", Tier::Full, |lab| {
         pxelinux(lab, "virtio", "lpxelinux.0")
     }),
-    case("netboot-undionly", Tier::Full, |lab| {
+    Case::in_qemu("netboot-undionly", Tier::Full, |lab| {
         ipxe(lab, "rtl8139", "undionly.kpxe", "undionly")
     }),
-    case("netboot-undionly-virtio", Tier::Full, |lab| {
+    Case::in_qemu("netboot-undionly-virtio", Tier::Full, |lab| {
         ipxe(lab, "virtio", "undionly.kpxe", "undionly")
     }),
-    case("netboot-undionly-keep", Tier::Full, |lab| {
+    Case::in_qemu("netboot-undionly-keep", Tier::Full, |lab| {
         ipxe(lab, "rtl8139", "undionly.kkpxe", "undionly")
     }),
-    case("netboot-ipxe", Tier::Full, |lab| {
+    Case::in_qemu("netboot-ipxe", Tier::Full, |lab| {
         ipxe(lab, "rtl8139", "ipxe.pxe", "rtl8139")
     }),
-    case("netboot-ipxe-virtio", Tier::Full, |lab| {
+    Case::in_qemu("netboot-ipxe-virtio", Tier::Full, |lab| {
         ipxe(lab, "virtio", "ipxe.pxe", "virtio-net")
     }),
-    case("netboot-grub", Tier::Full, |lab| grub(lab, "rtl8139")),
-    case("netboot-grub-virtio", Tier::Full, |lab| grub(lab, "virtio")),
-    case("netboot-grub-http", Tier::Full, grub_http),
-    case("netboot-chained", Tier::Full, chained),
-    case("netboot-memdisk", Tier::Full, memdisk),
-    case("netboot-menu", Tier::Full, menu),
-    case("netboot-installer", Tier::Full, installer),
-    case("netboot-faults", Tier::Full, faults),
+    Case::in_qemu("netboot-grub", Tier::Full, |lab| grub(lab, "rtl8139")),
+    Case::in_qemu("netboot-grub-virtio", Tier::Full, |lab| grub(lab, "virtio")),
+    Case::in_qemu("netboot-grub-http", Tier::Full, grub_http),
+    Case::in_qemu("netboot-chained", Tier::Full, chained),
+    Case::in_qemu("netboot-memdisk", Tier::Full, memdisk),
+    Case::in_qemu("netboot-menu", Tier::Full, menu),
+    Case::in_qemu("netboot-installer", Tier::Full, installer),
+    Case::in_qemu("netboot-faults", Tier::Full, faults),
 ];
-
-const fn case(name: &'static str, tier: Tier, body: fn(&mut Lab) -> Result<()>) -> Case {
-    Case {
-        name,
-        tier,
-        scope: Scope::Hypervisor,
-        machines: Machines::Qemu,
-        body,
-    }
-}
 
 /// For a system of some 40 MiB to come over the network.
 const LONG: Duration = Duration::from_secs(400);

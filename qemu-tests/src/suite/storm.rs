@@ -4,7 +4,7 @@ use super::network::{CARDS, Card, LEASE, guest_with, interface};
 use super::outside::{GATEWAY, GUEST, SILENCE, hash, lease, noise, put_away, request};
 use super::session::{BOOT, Lab, SOON, Session};
 use super::uplink::{buffers, ensure_no_leak, with_card, wrong};
-use super::{Case, Machines, Scope, Tier};
+use super::{Case, Tier};
 use crate::desk::Link;
 use crate::machine::Desk;
 use crate::peer::Peer;
@@ -19,35 +19,25 @@ use std::thread;
 use std::time::Duration;
 
 pub(super) const CASES: &[Case] = &[
-    case("network-storm-e1000", |lab| {
+    Case::in_qemu("network-storm-e1000", Tier::Full, |lab| {
         storm(lab, "e1000", Place::Bridged)
     }),
-    case("network-storm-e1000e", |lab| {
+    Case::in_qemu("network-storm-e1000e", Tier::Full, |lab| {
         storm(lab, "e1000e", Place::Bridged)
     }),
-    case("network-storm-igb", |lab| {
+    Case::in_qemu("network-storm-igb", Tier::Full, |lab| {
         with_card(lab, "igb", |lab| storm(lab, "igb", Place::Bridged))
     }),
-    case("network-storm-rtl8139", |lab| {
+    Case::in_qemu("network-storm-rtl8139", Tier::Full, |lab| {
         storm(lab, "rtl8139", Place::Bridged)
     }),
-    case("network-storm-virtio", |lab| {
+    Case::in_qemu("network-storm-virtio", Tier::Full, |lab| {
         storm(lab, "virtio-net-pci", Place::Bridged)
     }),
-    case("network-storm-nat", |lab| {
+    Case::in_qemu("network-storm-nat", Tier::Full, |lab| {
         storm(lab, "e1000", Place::Behind)
     }),
 ];
-
-const fn case(name: &'static str, body: fn(&mut Lab) -> Result<()>) -> Case {
-    Case {
-        name,
-        tier: Tier::Full,
-        scope: Scope::Hypervisor,
-        machines: Machines::Qemu,
-        body,
-    }
-}
 
 /// Where the guest is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
